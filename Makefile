@@ -1,0 +1,40 @@
+# The two commands a newcomer needs are `make demo` and `make test`; both install into .venv first.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+ONCE   ?= 0
+N      ?= 30
+SEED   ?= 1
+
+# Child processes must not inherit a proxy or a CA bundle of the machine: everything here talks to loopback.
+CLEAN  := env -u REQUESTS_CA_BUNDLE -u CURL_CA_BUNDLE -u SSL_CERT_FILE -u HTTP_PROXY -u HTTPS_PROXY -u http_proxy -u https_proxy -u KUBECONFIG
+
+.PHONY: help install demo test lint schemas rendered testbed testbed-clean bench-loop clean
+
+help:            ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "Python 3.11, 3.12 or 3.13 is needed (set PYTHON=...)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+install: $(STAMP) ## install everything into .venv
+
+demo: $(STAMP)   ## spec file to an address that answers; ONCE=1 checks itself and stops
+	@$(CLEAN) $(BIN)/edge-expose local demo $(if $(filter 1,$(ONCE)),--once)
+
+test: $(STAMP)   ## every test this machine can run; what is skipped is named at the end
+	@$(CLEAN) $(BIN)/python -m pytest
+
+lint: $(STAMP)   ## linters, types and import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy module/edge_expose_contract module/edge_expose_module cloud/edge_expose_cloud cloud/edge_expose_local
+	$(BIN)/lint-imports
+
+clean:           ## remove the virtual environment and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,1 @@
+"""The cloud-side tool: builds deployment manifests, plans, applies and watches. Never imports the module or Kubernetes."""

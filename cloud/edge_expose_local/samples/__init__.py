@@ -1,0 +1,1 @@
+"""The sample workloads that the local cluster can start: a web front end, a database, an echo server."""
