@@ -1,1 +1,4 @@
-"""The walls of the module: IoT Hub twin, Kubernetes API, state file, health endpoint. Third-party clients live only here."""
+"""The walls of the module: IoT Hub twin, Kubernetes API, state file, health endpoint.
+
+Third-party clients live only here.
+"""

@@ -1,0 +1,90 @@
+"""The reported properties of our module, as the cloud reads them; lenient, since a newer module may say more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from edge_expose_contract.identity import State
+
+
+class Lenient(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+
+
+class DesiredStatus(Lenient):
+    code: int
+    description: str = ""
+
+
+class ModuleInfo(Lenient):
+    version: str = ""
+
+
+class ClusterInfo(Lenient):
+    version: str = ""
+    load_balancer: str = Field("", alias="loadBalancer")
+    api: str = ""
+
+
+class PoolReport(Lenient):
+    ranges: str = ""
+    size: int = 0
+    used: int = 0
+    reserved: int = 0
+    free: int = 0
+    reason: str | None = None
+
+
+class Summary(Lenient):
+    ready: int = 0
+    pending: int = 0
+    blocked: int = 0
+    failed: int = 0
+    expired: int = 0
+    disabled: int = 0
+    not_ready: int = Field(0, alias="notReady")
+
+
+class ExposureReport(Lenient):
+    state: State
+    address: str | None = None
+    service: str | None = None
+    endpoints: int | None = None
+    since: str | None = None
+    reason: str | None = None
+    message: str | None = None
+
+
+class PendingRemoval(Lenient):
+    count: int
+    token: str
+
+
+class Reported(Lenient):
+    """`exposures` is keyed by name; every part may be missing before the module's first report."""
+
+    last_desired_version: int | None = Field(None, alias="lastDesiredVersion")
+    last_desired_status: DesiredStatus | None = Field(None, alias="lastDesiredStatus")
+    module: ModuleInfo | None = None
+    cluster: ClusterInfo | None = None
+    pool: PoolReport | None = None
+    summary: Summary | None = None
+    exposures: dict[str, ExposureReport] = Field(default_factory=dict)
+    pending_removal: PendingRemoval | None = Field(None, alias="pendingRemoval")
+    warnings: list[str] = Field(default_factory=list)
+    shortened: bool = False
+
+
+def parse_reported(section: dict[str, Any]) -> Reported:
+    """Reads a reported section; entries that make no sense are dropped rather than hiding the rest."""
+    content = {key: value for key, value in section.items() if not key.startswith("$")}
+    exposures = content.get("exposures")
+    if isinstance(exposures, dict):
+        content["exposures"] = {
+            name: entry
+            for name, entry in exposures.items()
+            if isinstance(entry, dict) and entry.get("state") in State.__members__.values()
+        }
+    return Reported.model_validate(content)

@@ -1,0 +1,95 @@
+"""One broken rule in a document: where, which rule, what is wrong, what to try."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Violation:
+    """`path` is dotted, with `[n]` for list places, and empty for the document itself."""
+
+    path: str
+    rule: str
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.path}: " if self.path else ""
+        return f"{where}{self.message}" + (f" ({self.hint})" if self.hint else "")
+
+    def under(self, prefix: str) -> Violation:
+        """The same violation, seen from a document that holds this one at `prefix`."""
+        if not self.path:
+            path = prefix
+        elif self.path.startswith("["):
+            path = prefix + self.path
+        else:
+            path = f"{prefix}.{self.path}"
+        return Violation(path, self.rule, self.message, self.hint)
+
+
+class RuleError(ValueError):
+    """Raised by the parsers of this package; `rule` is a stable CamelCase id, `hint` says what to try."""
+
+    def __init__(self, rule: str, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.rule = rule
+        self.message = message
+        self.hint = hint
+
+    def as_pydantic(self) -> PydanticCustomError:
+        # pydantic formats the template with {}: the text goes in as a value so that braces in user input stay text.
+        return PydanticCustomError(self.rule, "{text}", {"text": self.message, "hint": self.hint})
+
+
+def dotted(location: Iterable[str | int]) -> str:
+    """('exposures', 'web', 'ports', 0) -> 'exposures.web.ports[0]'."""
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else (f".{part}" if text else str(part))
+    return text
+
+
+_PLAIN_RULES: Mapping[str, tuple[str, str]] = {
+    "extra_forbidden": ("UnknownField", "this field is not known here"),
+    "missing": ("MissingField", "this field is required"),
+}
+
+
+def from_pydantic(error: ValidationError, prefix: str = "") -> list[Violation]:
+    """All violations of a failed model, in document order, each with its own rule id."""
+    found: list[Violation] = []
+    for item in error.errors(include_url=False):
+        kind = item["type"]
+        context: Mapping[str, Any] = item.get("ctx") or {}
+        hint = str(context.get("hint", ""))
+        if kind in _PLAIN_RULES:
+            rule, message = _PLAIN_RULES[kind]
+        elif kind[:1].isupper():
+            rule, message = kind, item["msg"]
+        else:
+            rule, message = "InvalidValue", f"{item['msg']} (got {shown(item.get('input'))})"
+        # The tags of a union start with # (models.py); they are ours, not the user's, and are left out.
+        location = [part for part in item["loc"] if isinstance(part, int) or not part.startswith("#")]
+        violation = Violation(dotted(location), rule, message, hint)
+        found.append(violation.under(prefix) if prefix else violation)
+    return found
+
+
+def shown(value: object, limit: int = 80) -> str:
+    """A value as it may stand in a message: short, on one line, never a whole document."""
+    text = repr(value) if not isinstance(value, str) else f'"{value}"'
+    text = text.replace("\n", "\\n")
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def joined(violations: Sequence[Violation], limit: int = 500) -> str:
+    """Several violations in one line of at most `limit` characters, for `lastDesiredStatus.description`."""
+    text = "; ".join(str(violation) for violation in violations)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
