@@ -43,7 +43,9 @@ def write_create_options(options: Mapping[str, Any]) -> dict[str, str]:
     text = compact_json(options) if options else "{}"
     pieces = [text[start : start + CHUNK] for start in range(0, len(text), CHUNK)]
     if len(pieces) > MAX_CHUNKS:
-        raise CreateOptionsError(f"createOptions need {len(pieces)} fields of {CHUNK} characters, at most {MAX_CHUNKS} are read")
+        raise CreateOptionsError(
+            f"createOptions need {len(pieces)} fields of {CHUNK} characters, at most {MAX_CHUNKS} are read"
+        )
     return {_name(index): piece for index, piece in enumerate(pieces)}
 
 

@@ -46,7 +46,11 @@ class PredictedService:
             metadata["namespace"] = namespace
         if self.annotations:
             metadata["annotations"] = dict(self.annotations)
-        spec: dict[str, Any] = {"type": self.type, "ports": [port.to_json() for port in self.ports], "selector": dict(self.selector)}
+        spec: dict[str, Any] = {
+            "type": self.type,
+            "ports": [port.to_json() for port in self.ports],
+            "selector": dict(self.selector),
+        }
         if self.load_balancer_ip is not None:
             spec["loadBalancerIP"] = self.load_balancer_ip
         return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
@@ -62,7 +66,11 @@ class Prediction:
 
 
 def predict_services(
-    content: Mapping[str, Any], *, default_type: str = "LoadBalancer", device_id: str | None = None, extensions: bool = True
+    content: Mapping[str, Any],
+    *,
+    default_type: str = "LoadBalancer",
+    device_id: str | None = None,
+    extensions: bool = True,
 ) -> Prediction:
     """The Services of a `modulesContent` object, system modules included, sorted by name.
 
@@ -77,7 +85,11 @@ def predict_services(
         if name in names:
             prediction.plan_rejected = True
             prediction.findings.append(
-                finding("ModuleNameCollision", path, f"{module!r} and {names[name]!r} both become {name!r}: edgeAgent rejects the whole plan")
+                finding(
+                    "ModuleNameCollision",
+                    path,
+                    f"{module!r} and {names[name]!r} both become {name!r}: edgeAgent rejects the whole plan",
+                )
             )
             continue
         names[name] = module
@@ -143,7 +155,13 @@ def _predict(
     service_options = _service_options(options, place, prediction) if extensions else None
     if not reading.ports:
         if service_options:
-            prediction.findings.append(finding("AgentNoService", f"{place}.{EXTENSION}.serviceOptions", f"{module!r} has no usable port: no Service is made"))
+            prediction.findings.append(
+                finding(
+                    "AgentNoService",
+                    f"{place}.{EXTENSION}.serviceOptions",
+                    f"{module!r} has no usable port: no Service is made",
+                )
+            )
         return None
     annotations = _annotations(options, place, prediction)
     selector = _selector(name, device_id, path, prediction)
@@ -160,36 +178,58 @@ def _predict(
         ports=tuple(reading.ports.values()),
         selector=selector,
         annotations=annotations,
-        load_balancer_ip=_load_balancer_ip(service_options, kind, f"{place}.{EXTENSION}.serviceOptions.loadBalancerIP", prediction),
+        load_balancer_ip=_load_balancer_ip(
+            service_options, kind, f"{place}.{EXTENSION}.serviceOptions.loadBalancerIP", prediction
+        ),
     )
 
 
 def _service_options(options: Mapping[str, Any], path: str, prediction: Prediction) -> Mapping[str, Any] | None:
     host_config = lookup(options, "HostConfig")
     if isinstance(host_config, Mapping) and lookup(host_config, EXTENSION) is not None:
-        prediction.findings.append(finding("AgentOptionMisplaced", f"{path}.HostConfig.{EXTENSION}", f"{EXTENSION} inside HostConfig is ignored"))
+        prediction.findings.append(
+            finding(
+                "AgentOptionMisplaced", f"{path}.HostConfig.{EXTENSION}", f"{EXTENSION} inside HostConfig is ignored"
+            )
+        )
     section = options.get(EXTENSION)  # this one key is matched with its case
     if section is None:
         wrong = next((key for key in options if key.lower() == EXTENSION), None)
         if wrong:
-            prediction.findings.append(finding("AgentOptionIgnored", f"{path}.{wrong}", f"{wrong!r} is not {EXTENSION!r}: ignored"))
+            prediction.findings.append(
+                finding("AgentOptionIgnored", f"{path}.{wrong}", f"{wrong!r} is not {EXTENSION!r}: ignored")
+            )
         return None
     if not isinstance(section, Mapping):
-        prediction.findings.append(finding("AgentOptionIgnored", f"{path}.{EXTENSION}", "the section is not an object: ignored as a whole"))
+        prediction.findings.append(
+            finding("AgentOptionIgnored", f"{path}.{EXTENSION}", "the section is not an object: ignored as a whole")
+        )
         return None
     for key in section:
         if key.lower() not in _EXTENSION_KEYS:
-            prediction.findings.append(finding("AgentOptionIgnored", f"{path}.{EXTENSION}.{key}", f"{key!r} is not a key of {EXTENSION}: ignored"))
+            prediction.findings.append(
+                finding(
+                    "AgentOptionIgnored", f"{path}.{EXTENSION}.{key}", f"{key!r} is not a key of {EXTENSION}: ignored"
+                )
+            )
     found = lookup(section, "serviceOptions")
     if found is None:
         return None
     if not isinstance(found, Mapping):
-        prediction.findings.append(finding("AgentOptionIgnored", f"{path}.{EXTENSION}.serviceOptions", "serviceOptions is not an object: ignored"))
+        prediction.findings.append(
+            finding(
+                "AgentOptionIgnored", f"{path}.{EXTENSION}.serviceOptions", "serviceOptions is not an object: ignored"
+            )
+        )
         return None
     for key in found:
         if key.lower() not in {"type", "loadbalancerip"}:
             prediction.findings.append(
-                finding("AgentOptionIgnored", f"{path}.{EXTENSION}.serviceOptions.{key}", f"{key!r} is not a key of serviceOptions: ignored")
+                finding(
+                    "AgentOptionIgnored",
+                    f"{path}.{EXTENSION}.serviceOptions.{key}",
+                    f"{key!r} is not a key of serviceOptions: ignored",
+                )
             )
     return found
 
@@ -200,11 +240,17 @@ def _service_type(options: Mapping[str, Any] | None, fallback: str, path: str, p
         return fallback
     number = parse_service_type(str(text))
     if number is None:
-        prediction.findings.append(finding("AgentTypeUnknown", path, f"type {text!r} is not known to edgeAgent: {fallback} is used"))
+        prediction.findings.append(
+            finding("AgentTypeUnknown", path, f"type {text!r} is not known to edgeAgent: {fallback} is used")
+        )
         return fallback
     if number in range(len(SERVICE_TYPES)):
         return SERVICE_TYPES[number]
-    prediction.findings.append(finding("AgentTypeInvalid", path, f"type {text!r} is taken as the number {number}, which the API server refuses"))
+    prediction.findings.append(
+        finding(
+            "AgentTypeInvalid", path, f"type {text!r} is taken as the number {number}, which the API server refuses"
+        )
+    )
     return str(number)
 
 
@@ -234,7 +280,9 @@ def _load_balancer_ip(options: Mapping[str, Any] | None, kind: str, path: str, p
     except RuleError as error:
         prediction.findings.append(finding("AgentAddressInvalid", path, error.message))
     if kind != "LoadBalancer":
-        prediction.findings.append(finding("AgentAddressUnused", path, f"loadBalancerIP {text} on a {kind} Service has no effect"))
+        prediction.findings.append(
+            finding("AgentAddressUnused", path, f"loadBalancerIP {text} on a {kind} Service has no effect")
+        )
     return text
 
 
@@ -247,16 +295,28 @@ def _annotations(options: Mapping[str, Any], path: str, prediction: Prediction) 
         try:
             clean = sanitize_annotation_key(key)
         except RuleError as error:
-            prediction.findings.append(finding("AgentPassFails", f"{path}.Labels.{key}", f"the label cannot become an annotation: {error.message}"))
+            prediction.findings.append(
+                finding(
+                    "AgentPassFails", f"{path}.Labels.{key}", f"the label cannot become an annotation: {error.message}"
+                )
+            )
             return None
         if clean in found:
-            prediction.findings.append(finding("AgentPassFails", f"{path}.Labels.{key}", f"two labels become the annotation {clean!r}: edgeAgent throws"))
+            prediction.findings.append(
+                finding(
+                    "AgentPassFails",
+                    f"{path}.Labels.{key}",
+                    f"two labels become the annotation {clean!r}: edgeAgent throws",
+                )
+            )
             return None
         found[clean] = str(value)
     return tuple(sorted(found.items()))
 
 
-def _selector(name: str, device_id: str | None, path: str, prediction: Prediction) -> tuple[tuple[str, str], ...] | None:
+def _selector(
+    name: str, device_id: str | None, path: str, prediction: Prediction
+) -> tuple[tuple[str, str], ...] | None:
     labels = [(EDGE_MODULE_LABEL, name)]
     if device_id is not None:
         try:
@@ -270,10 +330,16 @@ def _selector(name: str, device_id: str | None, path: str, prediction: Predictio
 def _check_name(name: str, module: str, path: str, prediction: Prediction) -> None:
     if len(name) > MAX_LABEL or not _SERVICE_NAME.fullmatch(name):
         prediction.findings.append(
-            finding("AgentServiceName", path, f"{module!r} becomes the Service name {name!r}, which the API server refuses: edgeAgent's pass fails")
+            finding(
+                "AgentServiceName",
+                path,
+                f"{module!r} becomes the Service name {name!r}, which the API server refuses: edgeAgent's pass fails",
+            )
         )
     elif name != module and module not in ("edgeAgent", "edgeHub"):
-        prediction.findings.append(finding("ModuleNameMangled", path, f"{module!r} becomes {name!r}: other modules must use that name"))
+        prediction.findings.append(
+            finding("ModuleNameMangled", path, f"{module!r} becomes {name!r}: other modules must use that name")
+        )
 
 
 def _check_addresses(prediction: Prediction) -> None:
@@ -287,13 +353,21 @@ def _check_addresses(prediction: Prediction) -> None:
             continue
         if _sharing_key(service) is None or _sharing_key(service) != _sharing_key(other):
             prediction.findings.append(
-                finding("AgentAddressTwice", f"$edgeAgent.properties.desired.modules.{service.module}", f"{service.module!r} and {other.module!r} both ask for {address}")
+                finding(
+                    "AgentAddressTwice",
+                    f"$edgeAgent.properties.desired.modules.{service.module}",
+                    f"{service.module!r} and {other.module!r} both ask for {address}",
+                )
             )
             continue
         for port in service.ports:
             if any(port.port == theirs.port and port.protocol == theirs.protocol for theirs in other.ports):
                 prediction.findings.append(
-                    finding("PortClash", f"$edgeAgent.properties.desired.modules.{service.module}", f"{service.module!r} and {other.module!r} both publish {port.port}/{port.protocol} on {address}")
+                    finding(
+                        "PortClash",
+                        f"$edgeAgent.properties.desired.modules.{service.module}",
+                        f"{service.module!r} and {other.module!r} both publish {port.port}/{port.protocol} on {address}",
+                    )
                 )
 
 

@@ -23,9 +23,13 @@ def sanitize_dns_value(text: str) -> str:
         end -= 1
     kept = "".join(c for c in lowered[start:end] if c in _LETTERS or c in _DIGITS or c == "-")
     if not kept:
-        raise RuleError("NameEmpty", f"nothing of {shown(text)} is left after edgeAgent's name rules", "use letters and digits")
+        raise RuleError(
+            "NameEmpty", f"nothing of {shown(text)} is left after edgeAgent's name rules", "use letters and digits"
+        )
     if len(kept) > MAX_LABEL:
-        raise RuleError("NameTooLong", f"{shown(text)} is longer than {MAX_LABEL} characters for edgeAgent", "shorten it")
+        raise RuleError(
+            "NameTooLong", f"{shown(text)} is longer than {MAX_LABEL} characters for edgeAgent", "shorten it"
+        )
     return kept
 
 
@@ -33,7 +37,9 @@ def sanitize_dns_domain(text: str) -> str:
     """A DNS domain, each dotted part by `sanitize_dns_value`. Raises RuleError."""
     domain = ".".join(sanitize_dns_value(part) for part in text.split("."))
     if len(domain) > _DOMAIN_LIMIT:
-        raise RuleError("NameTooLong", f"{shown(text)} is longer than {_DOMAIN_LIMIT} characters for edgeAgent", "shorten it")
+        raise RuleError(
+            "NameTooLong", f"{shown(text)} is longer than {_DOMAIN_LIMIT} characters for edgeAgent", "shorten it"
+        )
     return domain
 
 
@@ -49,9 +55,13 @@ def sanitize_annotation_key(text: str) -> str:
         end -= 1
     kept = "".join(c for c in name[start:end] if _alnum(c) or c in "-._")
     if not kept:
-        raise RuleError("NameEmpty", f"nothing of {shown(text)} is left after edgeAgent's name rules", "use letters and digits")
+        raise RuleError(
+            "NameEmpty", f"nothing of {shown(text)} is left after edgeAgent's name rules", "use letters and digits"
+        )
     if len(kept) > MAX_LABEL:
-        raise RuleError("NameTooLong", f"{shown(text)} is longer than {MAX_LABEL} characters for edgeAgent", "shorten it")
+        raise RuleError(
+            "NameTooLong", f"{shown(text)} is longer than {MAX_LABEL} characters for edgeAgent", "shorten it"
+        )
     return f"{sanitize_dns_domain(prefix)}/{kept}" if slash else kept
 
 

@@ -48,7 +48,11 @@ class PortReading:
         old = self.ports.get(port.port)
         if old is not None and old != port and (old.target_port is not None or old.protocol != port.protocol):
             self.findings.append(
-                finding("AgentPortLost", path, f"port {port.port}/{port.protocol} overwrites {old.name} ({port.port}/{old.protocol})")
+                finding(
+                    "AgentPortLost",
+                    path,
+                    f"port {port.port}/{port.protocol} overwrites {old.name} ({port.port}/{old.protocol})",
+                )
             )
         self.ports[port.port] = port
 
@@ -80,7 +84,13 @@ def read_ports(options: Mapping[str, Any], path: str) -> PortReading:
     host_config = lookup(options, "HostConfig")
     if isinstance(host_config, Mapping):
         if lookup(host_config, "ExposedPorts"):
-            reading.findings.append(finding("AgentOptionMisplaced", f"{path}.HostConfig.ExposedPorts", "ExposedPorts inside HostConfig is ignored"))
+            reading.findings.append(
+                finding(
+                    "AgentOptionMisplaced",
+                    f"{path}.HostConfig.ExposedPorts",
+                    "ExposedPorts inside HostConfig is ignored",
+                )
+            )
         bindings = lookup(host_config, "PortBindings")
         if isinstance(bindings, Mapping):
             reading.bindings_present = True
@@ -105,15 +115,26 @@ def _read_bindings(bindings: Mapping[str, Any], path: str, reading: PortReading)
             continue
         if not isinstance(entries, list):
             reading.pass_fails = True
-            reading.findings.append(finding("AgentPassFails", place, f"the bindings of {key!r} are {_kind(entries)}: edgeAgent throws"))
+            reading.findings.append(
+                finding("AgentPassFails", place, f"the bindings of {key!r} are {_kind(entries)}: edgeAgent throws")
+            )
             continue
         container_port, protocol = parsed
         for index, host_port in enumerate(_host_ports(entries)):
             number = dotnet_int32(host_port)
             if number is None:
-                reading.findings.append(finding("AgentPortIgnored", f"{place}[{index}].HostPort", f"HostPort {host_port!r} is not one number: dropped"))
+                reading.findings.append(
+                    finding(
+                        "AgentPortIgnored",
+                        f"{place}[{index}].HostPort",
+                        f"HostPort {host_port!r} is not one number: dropped",
+                    )
+                )
                 continue
-            reading.put(AgentPort(f"hostport-{container_port}-{protocol.lower()}", number, protocol, container_port), f"{place}[{index}]")
+            reading.put(
+                AgentPort(f"hostport-{container_port}-{protocol.lower()}", number, protocol, container_port),
+                f"{place}[{index}]",
+            )
 
 
 def _host_ports(entries: list[Any]) -> Iterator[object]:
@@ -144,12 +165,22 @@ def _check_ports(reading: PortReading, path: str) -> None:
     for port in reading.ports.values():
         if port.name in by_name:
             reading.findings.append(
-                finding("AgentPortNameTwice", path, f"ports {by_name[port.name]} and {port.port} are both named {port.name}: the API server refuses the Service")
+                finding(
+                    "AgentPortNameTwice",
+                    path,
+                    f"ports {by_name[port.name]} and {port.port} are both named {port.name}: the API server refuses the Service",
+                )
             )
         by_name.setdefault(port.name, port.port)
         wrong = [number for number in (port.port, port.target_port) if number is not None and not 1 <= number <= 65535]
         if wrong:
-            reading.findings.append(finding("AgentPortRange", path, f"port {wrong[0]} is not between 1 and 65535: the API server refuses the Service"))
+            reading.findings.append(
+                finding(
+                    "AgentPortRange",
+                    path,
+                    f"port {wrong[0]} is not between 1 and 65535: the API server refuses the Service",
+                )
+            )
 
 
 def _kind(value: object) -> str:

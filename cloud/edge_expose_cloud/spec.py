@@ -34,8 +34,12 @@ class SpecModel(BaseModel):
 class Target(SpecModel):
     """Which devices: one by id, or all that match a condition."""
 
-    device: str | None = Field(None, min_length=1, max_length=128, description="Device id, for set modules on one device.")
-    condition: str | None = Field(None, description="Target condition of an automatic deployment, such as tags.site='north'.")
+    device: str | None = Field(
+        None, min_length=1, max_length=128, description="Device id, for set modules on one device."
+    )
+    condition: str | None = Field(
+        None, description="Target condition of an automatic deployment, such as tags.site='north'."
+    )
     priority: int = Field(0, ge=0, le=2147483647, description="Higher wins; a layer needs more than its base.")
     layered: bool = Field(False, description="true: a layer on top of a base deployment.")
 
@@ -43,9 +47,15 @@ class Target(SpecModel):
 class Network(Site):
     """The Compute network page of the device, and the networks an address must not come from."""
 
-    pod_network: RangeText | None = Field(None, alias="podNetwork", description="Pod network; 172.27.0.0/16 on Azure Stack Edge.")
-    service_network: RangeText | None = Field(None, alias="serviceNetwork", description="Service network; 172.28.0.0/16 on Azure Stack Edge.")
-    nodes: int | None = Field(None, ge=1, le=1000, description="How many nodes the device has; n nodes need n+1 node IPs.")
+    pod_network: RangeText | None = Field(
+        None, alias="podNetwork", description="Pod network; 172.27.0.0/16 on Azure Stack Edge."
+    )
+    service_network: RangeText | None = Field(
+        None, alias="serviceNetwork", description="Service network; 172.28.0.0/16 on Azure Stack Edge."
+    )
+    node_count: int | None = Field(
+        None, alias="nodeCount", ge=1, le=1000, description="How many nodes the device has; n nodes need n+1 node IPs."
+    )
 
 
 class Registry(SpecModel):
@@ -60,12 +70,18 @@ class ModuleSpec(SpecModel):
     """One IoT Edge module."""
 
     image: str = Field(description="Image reference, registry/name:tag.")
-    create_options: dict[str, Any] = Field(default_factory=dict, alias="createOptions", description="Docker create options, as an object.")
+    create_options: dict[str, Any] = Field(
+        default_factory=dict, alias="createOptions", description="Docker create options, as an object."
+    )
     env: dict[str, EnvValue] = Field(default_factory=dict, description="Environment variables, name: value.")
     status: Literal["running", "stopped"] = Field("running", description="Desired status.")
     restart_policy: RestartPolicy = Field("always", alias="restartPolicy", description="When edgeAgent restarts it.")
-    image_pull_policy: Literal["on-create", "never"] | None = Field(None, alias="imagePullPolicy", description="When the image is pulled.")
-    startup_order: int | None = Field(None, alias="startupOrder", ge=0, le=4294967295, description="Lower starts first; last if left out.")
+    image_pull_policy: Literal["on-create", "never"] | None = Field(
+        None, alias="imagePullPolicy", description="When the image is pulled."
+    )
+    startup_order: int | None = Field(
+        None, alias="startupOrder", ge=0, le=4294967295, description="Lower starts first; last if left out."
+    )
     version: str | None = Field(None, description="Shown in reports; for people only.")
     desired: dict[str, Any] | None = Field(None, description="Desired properties of the module's own twin.")
 
@@ -74,9 +90,13 @@ class SystemModule(SpecModel):
     """edgeAgent or edgeHub: only what differs from the defaults."""
 
     image: str | None = Field(None, description="Image reference.")
-    create_options: dict[str, Any] | None = Field(None, alias="createOptions", description="Docker create options, as an object.")
+    create_options: dict[str, Any] | None = Field(
+        None, alias="createOptions", description="Docker create options, as an object."
+    )
     env: dict[str, EnvValue] = Field(default_factory=dict, description="Environment variables, name: value.")
-    image_pull_policy: Literal["on-create", "never"] | None = Field(None, alias="imagePullPolicy", description="When the image is pulled.")
+    image_pull_policy: Literal["on-create", "never"] | None = Field(
+        None, alias="imagePullPolicy", description="When the image is pulled."
+    )
 
 
 class Runtime(SpecModel):
@@ -84,7 +104,9 @@ class Runtime(SpecModel):
 
     edge_agent: SystemModule = Field(default_factory=SystemModule, alias="edgeAgent")
     edge_hub: SystemModule = Field(default_factory=SystemModule, alias="edgeHub")
-    time_to_live_secs: int = Field(7200, alias="timeToLiveSecs", description="How long edgeHub keeps messages while offline; negative: for ever.")
+    time_to_live_secs: int = Field(
+        7200, alias="timeToLiveSecs", description="How long edgeHub keeps messages while offline; negative: for ever."
+    )
 
 
 class Route(SpecModel):
@@ -92,7 +114,9 @@ class Route(SpecModel):
 
     route: str = Field(description="FROM source [WHERE condition] INTO sink.")
     priority: int | None = Field(None, ge=0, le=9, description="0 is highest.")
-    time_to_live_secs: int | None = Field(None, alias="timeToLiveSecs", ge=0, le=4294967295, description="Overrides runtime.timeToLiveSecs.")
+    time_to_live_secs: int | None = Field(
+        None, alias="timeToLiveSecs", ge=0, le=4294967295, description="Overrides runtime.timeToLiveSecs."
+    )
 
 
 class Spec(SpecModel):
@@ -101,15 +125,21 @@ class Spec(SpecModel):
     schema_version: str = Field(alias="schemaVersion", description='"1.0".')
     name: str = Field(min_length=1, max_length=100, description="Name of the deployment; part of its id in IoT Hub.")
     target: Target
-    driver: Literal["module", "manifest"] = Field("module", description="module: ours makes the Services; manifest: edgeAgent makes them.")
+    driver: Literal["module", "manifest"] = Field(
+        "module", description="module: ours makes the Services; manifest: edgeAgent makes them."
+    )
     network: Network | None = None
     registries: dict[str, Registry] = Field(default_factory=dict, description="Registry credentials by label.")
     runtime: Runtime = Field(default_factory=Runtime)
     modules: dict[str, ModuleSpec] = Field(default_factory=dict, description="Modules by name.")
     routes: dict[str, str | Route] = Field(default_factory=dict, description="edgeHub routes by name.")
-    exposures: dict[str, Exposure] = Field(default_factory=dict, description="Exposures by name; the name is the Service's name.")
+    exposures: dict[str, Exposure] = Field(
+        default_factory=dict, description="Exposures by name; the name is the Service's name."
+    )
     labels: dict[str, str] = Field(default_factory=dict, description="Labels of the automatic deployment.")
-    add_module: bool = Field(True, alias="addModule", description="false: do not add the edge-expose module to the manifest.")
+    add_module: bool = Field(
+        True, alias="addModule", description="false: do not add the edge-expose module to the manifest."
+    )
 
     @property
     def target_text(self) -> str:
@@ -121,7 +151,11 @@ def site_of(spec: Spec) -> Site | None:
     """The part of `network` that travels to the module."""
     if spec.network is None:
         return None
-    fields = {key: value for key, value in spec.network.model_dump(by_alias=True, exclude_none=True).items() if key in SITE_FIELDS}
+    fields = {
+        key: value
+        for key, value in spec.network.model_dump(by_alias=True, exclude_none=True).items()
+        if key in SITE_FIELDS
+    }
     return Site.model_validate(fields) if fields else None
 
 

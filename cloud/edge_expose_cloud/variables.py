@@ -41,7 +41,7 @@ def _fill_text(text: str, variables: Mapping[str, Any], path: str, found: list[F
         return variables[whole[1]]
 
     def replace(match: re.Match[str]) -> str:
-        if match[1] is None or _ENV.fullmatch(match[1]) and match[2]:
+        if match[1] is None or (_ENV.fullmatch(match[1]) and match[2]):
             return match[0]
         if not match[2] or not _NAME.fullmatch(match[1]):
             found.append(finding("VariableSyntax", path, f"{match[0]!r} is not a reference"))
@@ -56,7 +56,9 @@ def _fill_text(text: str, variables: Mapping[str, Any], path: str, found: list[F
 
 def secret_names(value: Any) -> set[str]:
     """Every NAME of `${env:NAME}` in the data."""
-    return {match[1] for text in _texts(value) for match in re.finditer(r"(?<!\$)\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}", text)}
+    return {
+        match[1] for text in _texts(value) for match in re.finditer(r"(?<!\$)\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}", text)
+    }
 
 
 def resolve_secrets(value: Any, lookup: Callable[[str], str | None]) -> tuple[Any, list[str]]:

@@ -62,7 +62,9 @@ def read_yaml(text: str, file: str) -> YamlDocument | Finding:
         data = YAML(typ="safe", pure=True).load(text)
         return YamlDocument(_plain(data), lines, file)
     except DuplicateKeyError as error:
-        return finding("DuplicateKey", "", _first_line(error.problem or "a key is written twice")).at(file, _line(error))
+        return finding("DuplicateKey", "", _first_line(error.problem or "a key is written twice")).at(
+            file, _line(error)
+        )
     except MarkedYAMLError as error:
         return finding("YamlSyntax", "", _first_line(error.problem or "cannot be read")).at(file, _line(error))
     except (YAMLError, _TooMuch, ValueError, RecursionError) as error:
