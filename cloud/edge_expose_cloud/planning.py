@@ -28,7 +28,7 @@ from edge_expose_cloud.plans import (
 from edge_expose_cloud.service_prediction import Surroundings, predicted_services
 from edge_expose_cloud.spec import Spec
 from edge_expose_contract.addressing import Address, AddressSet, parse_address
-from edge_expose_contract.identity import MODULE_ID, State, owner_id
+from edge_expose_contract.identity import MODULE_ID, State
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.parsing import Refusal, parse_desired
 from edge_expose_contract.reported import Reported, parse_reported
@@ -124,7 +124,7 @@ def report_of(twin: Twin | None) -> Reported:
 
 
 def surroundings(state: DeviceState, namespace: str | None = None) -> Surroundings:
-    """Owner, namespace (declared, else as the module reported it) and the addresses held."""
+    """Namespace (declared, else as the module reported it) and the addresses held."""
     report = report_of(state.ours)
     held = {name: entry.address for name, entry in report.exposures.items() if entry.address}
     if not namespace and state.ours is not None:
@@ -138,7 +138,7 @@ def surroundings(state: DeviceState, namespace: str | None = None) -> Surroundin
             if entry.service and "/" in entry.service and name in known and known[name].namespace is None
         ]
         namespace = default[0] if default else ""
-    return Surroundings(owner_id(state.hub_host, state.device_id), namespace, held)
+    return Surroundings(namespace, held)
 
 
 def held_by_manifest(state: DeviceState) -> dict[str, Address]:

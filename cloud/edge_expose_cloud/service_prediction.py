@@ -1,6 +1,7 @@
 """The Services our module will make of exposures, as far as the cloud can know them. Pure.
 
-Namespace and address are None where only the device knows: the module's own namespace, an address not yet chosen.
+Namespace and address are None where only the device knows: the module's own namespace, an address not yet chosen. The
+owner label is left out: it is made of the hub's name as the device sees it, which a gateway or a tunnel may change.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from edge_expose_contract.identity import (
     HOSTNAME_ANNOTATION,
     LABEL_EXPOSURE,
     LABEL_MANAGED_BY,
-    LABEL_OWNER,
     MANAGED_BY,
 )
 from edge_expose_contract.models import Exposure
@@ -26,9 +26,8 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What is known of the device: owner id, default namespace ("" if unknown) and the addresses held, by exposure."""
+    """What is known of the device: default namespace ("" if unknown) and the addresses held, by exposure."""
 
-    owner: str
     namespace: str = ""
     held: Mapping[str, str] | None = None
 
@@ -45,7 +44,7 @@ def predicted_services(exposures: Mapping[str, Exposure], around: Surroundings) 
 
 
 def _service(name: str, exposure: Exposure, shape: ServiceShape, around: Surroundings) -> Json:
-    labels = {LABEL_MANAGED_BY: MANAGED_BY, LABEL_OWNER: around.owner, LABEL_EXPOSURE: name}
+    labels = {LABEL_MANAGED_BY: MANAGED_BY, LABEL_EXPOSURE: name}
     labels.update(split_pair(pair) for pair in exposure.labels or ())
     spec: Json = {
         "type": shape.type,

@@ -242,7 +242,7 @@ def _managers(credentials: Credentials) -> tuple[Any, Any, str]:
         if credentials.connection_string is not None:
             registry = IoTHubRegistryManager.from_connection_string(credentials.connection_string)
             configurations = IoTHubConfigurationManager.from_connection_string(credentials.connection_string)
-            host = str(registry.auth["HostName"])
+            host = str(configurations.auth["HostName"])
         else:
             from azure.identity import DefaultAzureCredential
 

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from typing import Any
 
 import typer
@@ -99,5 +101,12 @@ def _root(
 
 
 def main() -> None:
-    """The entry point of the command."""
-    app()
+    """The entry point of the command. A mistake of ours is one line (a traceback with EDGE_EXPOSE_DEBUG=1): exit 1."""
+    try:
+        app()
+    except Exception as error:
+        if os.environ.get("EDGE_EXPOSE_DEBUG"):
+            raise
+        text = f"{type(error).__name__}: {error}".split("\n", 1)[0][:300]
+        sys.stderr.write(f"✗ internal error {text}\n    try: EDGE_EXPOSE_DEBUG=1 shows the traceback; please report it\n")
+        sys.exit(1)
