@@ -58,14 +58,14 @@ def address_groups(exposures: Mapping[str, Exposure]) -> list[AddressGroup]:
     members: dict[tuple[int, str], list[str]] = {}
     pinned: dict[tuple[int, str], Address] = {}
     shares: dict[tuple[int, str], str] = {}
-    for name, exposure in sorted(exposures.items()):
+    for _, exposure in sorted(exposures.items()):
         if exposure.share is not None:
             for address in exposure.addresses:
                 shares.setdefault((address.version, exposure.share), f"address {address}")
     for name, exposure in sorted(exposures.items()):
         if not exposure.is_external or not exposure.enabled:
             continue
-        by_version = {address.version: address for address in exposure.addresses}
+        by_version: dict[int, Address] = {address.version: address for address in exposure.addresses}
         for version in exposure.versions:
             own = by_version.get(version)
             key = f"exposure {name}"

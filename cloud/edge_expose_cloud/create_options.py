@@ -29,7 +29,7 @@ class CreateOptionsError(ValueError):
 
 
 def compact_json(value: object) -> str:
-    """One line of ASCII JSON with sorted keys: the same options give the same bytes, and no chunk splits a character."""
+    """One line of ASCII JSON with sorted keys: same options, same bytes; no chunk splits a character."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
@@ -50,7 +50,7 @@ def write_create_options(options: Mapping[str, Any]) -> dict[str, str]:
 
 
 def read_create_options(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The options object that edgeAgent would see. Raises CreateOptionsError where edgeAgent would refuse the module."""
+    """The options object that edgeAgent would see. Raises CreateOptionsError where edgeAgent refuses the module."""
     text = join_create_options(settings)
     if text.strip() == "" or text.strip().lower() == "null":
         return {}

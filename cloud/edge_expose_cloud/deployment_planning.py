@@ -31,10 +31,11 @@ CONDITION_LABEL = "edgeExposeCondition"
 RETIRED_CONDITION = "deviceId='edge-expose-retired'"
 KEEP_RETIRED = 3
 
+_OURS = f"SELECT deviceId FROM devices.modules WHERE moduleId = '{MODULE_ID}' AND properties.reported"  # noqa: S608
 METRICS: Mapping[str, str] = {
-    "exposuresReady": f"SELECT deviceId FROM devices.modules WHERE moduleId = '{MODULE_ID}' AND properties.reported.summary.notReady = 0",
-    "exposuresNotReady": f"SELECT deviceId FROM devices.modules WHERE moduleId = '{MODULE_ID}' AND properties.reported.summary.notReady > 0",
-    "documentRefused": f"SELECT deviceId FROM devices.modules WHERE moduleId = '{MODULE_ID}' AND properties.reported.lastDesiredStatus.code != 200",
+    "exposuresReady": f"{_OURS}.summary.notReady = 0",
+    "exposuresNotReady": f"{_OURS}.summary.notReady > 0",
+    "documentRefused": f"{_OURS}.lastDesiredStatus.code != 200",
 }
 
 

@@ -1,4 +1,4 @@
-"""Predicts the Services that the Kubernetes edgeAgent (managed IoT Edge on Azure Stack Edge) builds from a manifest. Pure.
+"""Predicts the Services that the Kubernetes edgeAgent (managed IoT Edge on Azure Stack Edge) builds. Pure.
 
 For each module: parse the ports of createOptions, choose the type, name the Service, copy Docker Labels to annotations.
 The annotation `net.azure-devices.edge.creationstring` is left out: it repeats the object. Behaviour of 0.1.0-beta15.
@@ -74,7 +74,7 @@ def predict_services(
 ) -> Prediction:
     """The Services of a `modulesContent` object, system modules included, sorted by name.
 
-    `default_type` is the agent's PortMappingServiceType (LoadBalancer on Azure Stack Edge, ClusterIP in the Helm chart).
+    `default_type` is the agent's PortMappingServiceType (LoadBalancer on Azure Stack Edge, ClusterIP by Helm).
     """
     prediction = Prediction()
     names: dict[str, str] = {}
@@ -366,7 +366,7 @@ def _check_addresses(prediction: Prediction) -> None:
                     finding(
                         "PortClash",
                         f"$edgeAgent.properties.desired.modules.{service.module}",
-                        f"{service.module!r} and {other.module!r} both publish {port.port}/{port.protocol} on {address}",
+                        f"{service.module!r} and {other.module!r} publish {port.port}/{port.protocol} on {address}",
                     )
                 )
 

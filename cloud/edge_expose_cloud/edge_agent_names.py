@@ -14,7 +14,7 @@ _DOMAIN_LIMIT = 253
 
 
 def sanitize_dns_value(text: str) -> str:
-    """RFC 1035 label: trimmed to start with a letter and end with a letter or digit, then a-z 0-9 - kept. Raises RuleError."""
+    """RFC 1035 label: trimmed to start with a letter, end alphanumeric, then a-z 0-9 - kept. Raises RuleError."""
     lowered = text.lower()
     start, end = 0, len(lowered)
     while start < end and lowered[start] not in _LETTERS:

@@ -1,7 +1,7 @@
 """How the Kubernetes edgeAgent turns createOptions ports into Service ports. Pure.
 
-Ports come from ExposedPorts (no target port) and from HostConfig.PortBindings; the Service keeps one entry for each port
-*number*, whatever its protocol, and later entries overwrite earlier ones.
+Ports come from ExposedPorts (no target port) and from HostConfig.PortBindings; the Service keeps one entry for each
+port *number*, whatever its protocol, and later entries overwrite earlier ones.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def _check_ports(reading: PortReading, path: str) -> None:
                 finding(
                     "AgentPortNameTwice",
                     path,
-                    f"ports {by_name[port.name]} and {port.port} are both named {port.name}: the API server refuses the Service",
+                    f"ports {by_name[port.name]} and {port.port} are both named {port.name}: the Service is refused",
                 )
             )
         by_name.setdefault(port.name, port.port)

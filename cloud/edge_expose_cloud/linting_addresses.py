@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edge_expose_cloud.capacity import capacity_of
-from edge_expose_cloud.findings import Finding, finding
+from edge_expose_cloud.findings import Finding, Severity, finding
 from edge_expose_cloud.spec import Network, Spec
 from edge_expose_contract.addressing import Address, AddressSet, parse_address, parse_range
 from edge_expose_contract.models import Exposure
@@ -50,7 +50,7 @@ def _ranges(network: Network) -> Iterator[Finding]:
     if network.nodes:
         wanted = (network.node_count or 1) + 1
         if network.nodes.size < wanted:
-            severity = "error" if network.node_count else "warning"
+            severity: Severity = "error" if network.node_count else "warning"
             yield finding(
                 "NodeIpsTooFew",
                 "network.nodeIPs",
@@ -158,7 +158,7 @@ def _ports(active: dict[str, Exposure]) -> Iterator[Finding]:
                     yield finding(
                         "PortClash",
                         f"exposures.{name}.ports",
-                        f"port {mapping.port}/{mapping.protocol.lower()} is already published by {shown(other)} on {place}",
+                        f"{mapping.port}/{mapping.protocol.lower()} is published by {shown(other)} on {place} already",
                     )
 
 
@@ -205,5 +205,6 @@ def _capacity(spec: Spec) -> Iterator[Finding]:
         yield finding(
             "RangeTooSmall",
             f"exposures.{report.overflow}",
-            f"{report.needed} addresses are needed and {report.available} are available in {network.external} ({report.reserved} reserved): {shown(report.overflow)} gets none",
+            f"{report.needed} addresses are needed, {report.available} are available in {network.external} "
+            f"({report.reserved} reserved): {shown(report.overflow)} gets none",
         )

@@ -27,7 +27,7 @@ Content = dict[str, Any]
 
 
 def render(spec: Spec, held: Mapping[str, Address] | None = None) -> dict[str, Any]:
-    """The deployment manifest. `held` matters to `driver: manifest` only: addresses the hub's manifest already gives."""
+    """The deployment manifest. `held` matters to `driver: manifest` only: addresses the hub's manifest gives."""
     return {"modulesContent": render_content(spec, held or {})}
 
 

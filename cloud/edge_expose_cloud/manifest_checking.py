@@ -154,7 +154,9 @@ def _schemas(content: Mapping[str, Any], template: bool) -> Iterator[Finding]:
 
 
 def _schema_finding(error: ValidationError, template: bool) -> Iterator[Finding]:
-    location = [part for part in error.absolute_path]
+    location = list(error.absolute_path)
+    wanted: Any = error.validator_value
+    got: Any = error.instance
     last = str(location[-1]) if location else ""
     if template and (
         last.lower().startswith("createoptions") or (isinstance(error.instance, str) and "${" in error.instance)
@@ -163,7 +165,7 @@ def _schema_finding(error: ValidationError, template: bool) -> Iterator[Finding]
     path = dotted(location)
     match error.validator:
         case "required":
-            missing = [name for name in error.validator_value if name not in error.instance]
+            missing = [name for name in wanted if name not in got]
             message = f"{', '.join(missing)} missing" if missing else error.message
         case "additionalProperties":
             extra = _extra_keys(error)
@@ -171,7 +173,7 @@ def _schema_finding(error: ValidationError, template: bool) -> Iterator[Finding]
                 yield finding("ManifestSchema", f"{path}.{key}" if path else key, f"{shown(key)} is not allowed here")
             return
         case "enum":
-            message = f"{shown(error.instance)} is not one of {', '.join(map(str, error.validator_value))}"
+            message = f"{shown(error.instance)} is not one of {', '.join(map(str, wanted))}"
         case "type":
             message = f"{shown(error.instance)} is not of type {error.validator_value}"
         case "anyOf":
@@ -187,11 +189,10 @@ def _schema_finding(error: ValidationError, template: bool) -> Iterator[Finding]
 
 def _extra_keys(error: ValidationError) -> list[str]:
     schema: Mapping[str, Any] = error.schema if isinstance(error.schema, Mapping) else {}
+    instance: Any = error.instance
     known = set(schema.get("properties", {}))
     patterns = list(schema.get("patternProperties", {}))
-    return [
-        key for key in error.instance if key not in known and not any(re.search(pattern, key) for pattern in patterns)
-    ]
+    return [key for key in instance if key not in known and not any(re.search(pattern, key) for pattern in patterns)]
 
 
 def _create_options(content: Mapping[str, Any]) -> Iterator[Finding]:

@@ -47,7 +47,8 @@ def check_manifest_driver(spec: Spec) -> list[Finding]:
                     _refuse(
                         name,
                         "module",
-                        f"module {shown(exposure.module)} has the exposure {shown(other)} already: edgeAgent makes one Service for a module",
+                        f"module {shown(exposure.module)} has the exposure {shown(other)} already: "
+                        "edgeAgent makes one Service for a module",
                     )
                 )
     return found
@@ -89,7 +90,8 @@ def _check_ports(name: str, exposure: Exposure) -> Iterator[Finding]:
             yield _refuse(
                 name,
                 "ports",
-                f"port {mapping.port} for {by_number[mapping.port]} and {mapping.protocol}: edgeAgent keeps one entry for a number",
+                f"port {mapping.port} for {by_number[mapping.port]} and {mapping.protocol}: "
+                "edgeAgent keeps one entry for a number",
             )
         by_number.setdefault(mapping.port, mapping.protocol)
         key = (mapping.target, mapping.protocol)
@@ -97,7 +99,8 @@ def _check_ports(name: str, exposure: Exposure) -> Iterator[Finding]:
             yield _refuse(
                 name,
                 "ports",
-                f"target port {mapping.target} is published as {by_target[key]} and {mapping.port}: both Service ports would get one name",
+                f"target port {mapping.target} is published as {by_target[key]} and {mapping.port}: "
+                "both Service ports would get one name",
             )
         by_target.setdefault(key, mapping.port)
     if exposure.is_external and len(exposure.protocols) > 1:
@@ -105,7 +108,8 @@ def _check_ports(name: str, exposure: Exposure) -> Iterator[Finding]:
         yield _refuse(
             name,
             "ports",
-            f"{protocols} in one LoadBalancer Service: refused or broken on Azure Stack Edge, and edgeAgent makes one Service for a module",
+            f"{protocols} in one LoadBalancer Service: refused or broken on Azure Stack Edge, "
+            "and edgeAgent makes one Service for a module",
         )
 
 
@@ -114,7 +118,7 @@ def _refuse(name: str, field: str, message: str) -> Finding:
 
 
 def allocate(spec: Spec, held: Mapping[str, Address]) -> dict[str, Address]:
-    """Exposure -> address. `held` is module -> the address its manifest on the hub asks for: it stays while it is legal.
+    """Exposure -> address. `held` is module -> the address its manifest on the hub asks for: kept while legal.
 
     An exposure is left out when nothing is free, when no range is known, or when the target is a condition.
     """

@@ -14,7 +14,7 @@ from edge_expose_contract.violations import shown
 class ManifestDocument:
     """`content` maps module ids to their sections; `prefix` is its path in the document.
 
-    `is_template`: a solution template with `$schema-template` or object createOptions, whose `${...}` are filled by other tools.
+    `is_template`: a solution template with `$schema-template`, whose `${...}` are filled by other tools.
     """
 
     content: dict[str, Any]

@@ -1,4 +1,4 @@
-"""JSON Schemas of `$edgeAgent` and `$edgeHub`: they take and refuse what `az iot edge set-modules` takes and refuses. Pure.
+"""JSON Schemas of `$edgeAgent` and `$edgeHub`: they take and refuse what `az iot edge` does. Pure.
 
 Version 1.0 lets extra keys pass inside its objects; from 1.1 on nearly every object is closed. Written by us from the
 published rules. Each schema describes a document that holds just the one section.

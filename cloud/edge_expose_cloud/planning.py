@@ -1,7 +1,7 @@
-"""From a spec and what the hub holds now to a plan for one device. Pure; deployments by condition are planned next door.
+"""From a spec and what the hub holds now to a plan for one device. Pure; deployments by condition: next door.
 
-The smallest sufficient step is chosen: nothing, a PATCH of our module's twin when only exposures or ranges changed, or the
-whole manifest (set modules).
+The smallest sufficient step is chosen: nothing, a PATCH of our module's twin when only exposures or ranges changed, or
+the whole manifest (set modules).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A plan is data: changes that are shown, a digest over them and the etags seen, and the one step that does them. Pure."""
+"""A plan is data: changes that are shown, a digest over them and the etags seen, and one step. Pure."""
 
 from __future__ import annotations
 

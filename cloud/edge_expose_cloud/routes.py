@@ -21,7 +21,7 @@ def check_route(text: str) -> str | None:
     if match is None:
         return f"{text!r} is not FROM source [WHERE condition] INTO sink"
     if not _SOURCE.fullmatch(match[1]):
-        return f"{match[1]!r} is not a source: /*, /twinChangeNotifications, /messages/*, /messages/modules/NAME/outputs/NAME ..."
+        return f"{match[1]!r} is not a source: /*, /twinChangeNotifications, /messages/*, /messages/modules/NAME/* ..."
     sink = match[3]
     if sink.lower() != "$upstream" and not _BROKERED.fullmatch(sink):
         return f'{sink!r} is not a sink: $upstream or BrokeredEndpoint("/modules/NAME/inputs/NAME")'

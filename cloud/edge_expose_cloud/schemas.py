@@ -1,4 +1,4 @@
-"""JSON Schemas of the cloud side, and `python -m edge_expose_cloud.schemas --write|--check` for the committed copies."""
+"""JSON Schemas of the cloud side; `python -m edge_expose_cloud.schemas --write` renews the committed copies."""
 
 from __future__ import annotations
 

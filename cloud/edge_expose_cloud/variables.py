@@ -1,7 +1,7 @@
 """`${name}` from the inventory and `${env:NAME}` secrets, in any text of a spec. Pure: the values are handed in.
 
-Variables are filled in when the spec is loaded. Secrets stay references until something is sent: rendered manifests, plans
-and messages show `${env:NAME}`, never the value. `$${` stands for a literal `${`.
+Variables are filled in when the spec is loaded. Secrets stay references until something is sent: rendered manifests,
+plans and messages show `${env:NAME}`, never the value. `$${` stands for a literal `${`.
 """
 
 from __future__ import annotations

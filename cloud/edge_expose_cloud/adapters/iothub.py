@@ -1,7 +1,7 @@
 """The one adapter over azure-iot-hub. Imported only when a hub is really called: the SDK's start-up is slow.
 
-Traps handled here: configuration etags must be quoted by us; 429 comes without Retry-After and PATCH/POST are never retried
-by the SDK; a private CA is set on both managers; rows of a query arrive as Twin models.
+Traps handled here: configuration etags must be quoted by us; 429 comes without Retry-After and PATCH/POST are never
+retried by the SDK; a private CA is set on both managers; rows of a query arrive as Twin models.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Patience:
     def pause(self, attempt: int, problem: HubProblem) -> float:
         base = self.first_pause if problem is HubProblem.THROTTLED else self.server_error_pause
         full = min(self.longest_pause, base * 2**attempt)
-        return full * (0.75 + 0.5 * self.jitter())
+        return float(full * (0.75 + 0.5 * self.jitter()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,8 @@ class IotHub:
 
     def module_twins(self, module_id: str) -> list[Twin]:
         literal = module_id.replace("'", "''")
-        return [_twin(row) for row in self._query(f"SELECT * FROM devices.modules WHERE moduleId = '{literal}'")]
+        query = f"SELECT * FROM devices.modules WHERE moduleId = '{literal}'"  # noqa: S608 (quotes are doubled above)
+        return [_twin(row) for row in self._query(query)]
 
     def module_ids(self, device_id: str) -> list[str]:
         found = self._find(lambda: self._registry.get_modules(device_id), f"listing the modules of {device_id}")

@@ -62,7 +62,8 @@ def _unavailable(missing: str) -> Any:
     def local() -> None:
         """The embedded stand-in (not installed: pip install 'edge-expose[local]')."""
         typer.echo(
-            f"✗ error the local stand-in is not installed ({missing} is missing)\n    try: pip install 'edge-expose[local]'",
+            f"✗ error the local stand-in is not installed ({missing} is missing)\n"
+            "    try: pip install 'edge-expose[local]'",
             err=True,
         )
         raise typer.Exit(1)
@@ -76,7 +77,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Fixed external addresses for IoT Edge modules on Kubernetes, declared from the cloud.\n\nExample: edge-expose validate two-tier.yaml",
+    help="Fixed external addresses for IoT Edge modules on Kubernetes, declared from the cloud."
+    "\n\nExample: edge-expose validate two-tier.yaml",
 )
 
 
@@ -108,5 +110,7 @@ def main() -> None:
         if os.environ.get("EDGE_EXPOSE_DEBUG"):
             raise
         text = f"{type(error).__name__}: {error}".split("\n", 1)[0][:300]
-        sys.stderr.write(f"✗ internal error {text}\n    try: EDGE_EXPOSE_DEBUG=1 shows the traceback; please report it\n")
+        sys.stderr.write(
+            f"✗ internal error {text}\n    try: EDGE_EXPOSE_DEBUG=1 shows the traceback; please report it\n"
+        )
         sys.exit(1)

@@ -84,7 +84,8 @@ def show_findings(findings: Sequence[Finding], console: Console) -> None:
         mark, colour = _MARKS[item.severity]
         place = f"{item.file}:{item.line}" if item.line else item.file
         where = ": ".join(part for part in (place, item.path) if part)
-        head = f"[{colour}]{mark} {item.severity}[/{colour}] {escape(where)}{': ' if where else ''}{escape(item.message)} {escape(f'[{item.rule}]')}"
+        text = escape(f"{where}: {item.message} [{item.rule}]" if where else f"{item.message} [{item.rule}]")
+        head = f"[{colour}]{mark} {item.severity}[/{colour}] {text}"
         console.print(head, soft_wrap=True)
         if item.hint:
             console.print(f"    try: {escape(item.hint)}", soft_wrap=True)

@@ -50,7 +50,8 @@ def show(statuses: list[DeviceStatus], output: Format) -> None:
         if item.pool:
             pool = item.pool
             out().print(
-                f"pool {pool.get('ranges', '')}: {pool.get('used')} used, {pool.get('reserved')} reserved, {pool.get('free')} free of {pool.get('size')}",
+                f"pool {pool.get('ranges', '')}: {pool.get('used')} used, {pool.get('reserved')} reserved, "
+                f"{pool.get('free')} free of {pool.get('size')}",
                 markup=False,
             )
         if item.code is not None and item.code != 200:
@@ -102,7 +103,8 @@ def watch(
                     continue
                 moment = time.strftime("%H:%M:%S")
                 reason = ": ".join(part for part in (entry.get("reason"), entry.get("message")) if part)
-                line = f"{moment} {escape(item.device_id)}/{escape(name)} {state_text(str(entry['state']))} {escape(entry.get('address') or '-')} {escape(reason)}"
+                who, where = escape(f"{item.device_id}/{name}"), escape(entry.get("address") or "-")
+                line = f"{moment} {who} {state_text(str(entry['state']))} {where} {escape(reason)}"
                 out().print(line, soft_wrap=True)
             for key in gone:
                 del seen[key]

@@ -83,7 +83,8 @@ def _set_modules(hub: Hub, plan: Plan, step: SetModules, operator: Operator) -> 
     if owners:
         names = ", ".join(sorted(item.id for item in owners))
         raise Refused(
-            f"the automatic deployment {names} targets device {step.device_id}: it would overwrite set modules at its next evaluation",
+            f"the automatic deployment {names} targets device {step.device_id}: "
+            "it would overwrite set modules at its next evaluation",
             "change that deployment, or take the device out of its target condition",
         )
     _take_lease(hub, state.device_twin, operator)

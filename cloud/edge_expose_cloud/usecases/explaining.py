@@ -17,8 +17,8 @@ Verdict = Literal["ok", "wrong", "unknown"]
 # What to try for each reason that the module may report; others are shown with the module's own message.
 REASON_HINTS = {
     "ForeignService": "rename the exposure, or set adopt: true to take the Service over and keep its address",
-    "SelectorNamespace": "a Service selects pods of its own namespace: set namespace to the module's, or use selector there",
-    "PoolExhausted": "extend the range on the Compute network page, share addresses (share: key), or remove an exposure",
+    "SelectorNamespace": "a Service selects pods of its own namespace: set namespace to the module's",
+    "PoolExhausted": "extend the range on the Compute network page, share addresses, or remove an exposure",
     "AddressOutsidePool": "choose an address of the pool, or extend the pool",
     "AddressInUse": "another Service holds it: choose another address, or give both one share key",
     "AddressReserved": "choose another address, or drop the reservation in site.reserved",

@@ -16,7 +16,7 @@ from edge_expose_contract.violations import RuleError
 def device_ranges(
     hub: Hub, device_id: str
 ) -> tuple[Network | None, dict[str, Exposure], dict[str, tuple[Address, ...]]]:
-    """(network, exposures, held addresses by exposure). The pool the module reported counts before the declared range."""
+    """(network, exposures, held addresses by exposure). The reported pool counts before the declared range."""
     state = observe_device(hub, device_id)
     if state.ours is None:
         raise Refused(f"device {device_id} has no module {MODULE_ID}", "apply a spec first")
