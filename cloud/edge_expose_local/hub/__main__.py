@@ -40,11 +40,11 @@ async def run(arguments: Arguments) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    server = Server(arguments)
     try:
+        server = Server(arguments)
         ports = await server.start()
     except OSError as error:
-        logging.getLogger("edge_expose_local.hub").error("cannot listen: %s", error)
+        logging.getLogger("edge_expose_local.hub").error("cannot start: %s", error)
         return 1
     named = {"https": ports.https, "mqtt": ports.mqtt, "proxy": ports.proxy, "workload": ports.workload}
     with contextlib.suppress(BrokenPipeError):

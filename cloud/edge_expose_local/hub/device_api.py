@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote
 
-from edge_expose_local.hub import twin_service
+from edge_expose_local.hub import json_text, twin_service
 from edge_expose_local.hub.errors import HubError, device_not_online
 from edge_expose_local.hub.hub import Hub
 from edge_expose_local.hub.identities import TwinKey
@@ -64,12 +64,10 @@ class DeviceApi:
         if len(payload) > MAX_MESSAGE:
             return False
         if topic.startswith(_TWIN_GET):
-            self._hub.throttle.allow("TwinRead", self._hub.state.clock())
-            return self._twin_request(link, _request_id(topic[len(_TWIN_GET) :]), self._get)
+            return self._twin_request(link, _request_id(topic[len(_TWIN_GET) :]), "TwinRead", self._get)
         if topic.startswith(_TWIN_PATCH):
             rid = _request_id(topic[len(_TWIN_PATCH) :])
-            self._hub.throttle.allow("TwinUpdate", self._hub.state.clock())
-            return self._twin_request(link, rid, lambda key: self._report(key, payload))
+            return self._twin_request(link, rid, "TwinUpdate", lambda key: self._report(key, payload))
         if topic.startswith(_METHOD_RESULT):
             return self._method_result(link, topic[len(_METHOD_RESULT) :], payload)
         prefix = own_topic(link.key) + "messages/events/"
@@ -79,13 +77,17 @@ class DeviceApi:
         log.warning("%s published on a topic that is not its own; closing", link.key)
         return False
 
-    def _twin_request(self, link: Link, rid: str, work: Callable[[TwinKey], tuple[int, str, bytes]]) -> bool:
+    def _twin_request(
+        self, link: Link, rid: str, operation: str, work: Callable[[TwinKey], tuple[int, str, bytes]]
+    ) -> bool:
         """Runs one twin request and replies, with the faults that are set for this identity."""
         key, faults = link.key, self._hub.faults
         if not rid:
             return False
         facts = {"device": key.device, "module": key.module or ""}
-        if fault := faults.take("twin-status", **facts):
+        if not self._hub.throttle.allow(operation, self._hub.state.clock()):
+            status, suffix, body = 429, "", b""
+        elif fault := faults.take("twin-status", **facts):
             status, suffix, body = int(fault.number("status", 429)), "", b""
         else:
             status, suffix, body = work(key)
@@ -128,7 +130,7 @@ class DeviceApi:
 
     def _report(self, key: TwinKey, payload: bytes) -> tuple[int, str, bytes]:
         try:
-            patch = json.loads(payload)
+            patch = json_text.loads(payload)
         except ValueError:
             return 400, "", json.dumps({"message": "the reported patch is no JSON"}).encode()
         result = twin_service.report(self._hub.state, key, patch)
@@ -220,7 +222,7 @@ class DeviceApi:
         if not status.lstrip("-").isdigit():
             return False
         try:
-            answer = json.loads(payload) if payload.strip() else None
+            answer = json_text.loads(payload) if payload.strip() else None
         except ValueError:
             answer = payload.decode(errors="replace")
         if not waiting[1].done():

@@ -33,7 +33,7 @@ class HubError(Exception):
         self.close = close
 
     def body(self, timestamp: str) -> bytes:
-        """The JSON body: named `{"Message","ExceptionMessage"}`, numbered `{"errorCode",...}`, nested: that in Message."""
+        """The JSON body: named `{"Message","ExceptionMessage"}`, numbered `{"errorCode",..}`, nested: in Message."""
         tracking = uuid.uuid4().hex.upper()
         numbered = {
             "errorCode": self.number,

@@ -15,6 +15,8 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
+from edge_expose_local.hub import json_text
+
 MAX_HEAD = 32 * 1024
 MAX_BODY = 4 * 1024 * 1024
 IDLE_SECONDS = 120.0
@@ -33,11 +35,11 @@ class Request:
 
     @property
     def segments(self) -> list[str]:
-        return [unquote(part) for part in self.path.split("/") if part]
+        return [unquote(part, errors="strict") for part in self.path.split("/") if part]
 
     def json(self) -> Any:
         """Raises ValueError for anything but JSON."""
-        return json.loads(self.body)
+        return json_text.loads(self.body)
 
 
 @dataclass(frozen=True, slots=True)

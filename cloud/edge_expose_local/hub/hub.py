@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,7 +71,12 @@ class Hub:
             configuration_service.evaluate(self.state)
         changes = self.state.take_changes()
         if changes:
-            self.store.commit(changes)
+            try:
+                self.store.commit(changes)
+            except sqlite3.Error as error:
+                # Memory is ahead of the disk now; only a restart from the disk makes them agree again.
+                log.critical("cannot write to disk, ending: %s", error)
+                raise SystemExit(1) from error
         for effect in self.state.take_effects():
             self.deliver(effect)
 

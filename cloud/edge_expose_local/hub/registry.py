@@ -37,14 +37,15 @@ def strip_quotes(etag: str) -> str:
 def get_identity(state: HubState, key: TwinKey) -> Identity:
     """Raises HubError 404 (401 for modules of a missing or disabled device, as the service does)."""
     if key.module is not None:
-        _usable_device(state, key.device)
+        usable_device(state, key.device)
     identity = state.identities.get(key)
     if identity is None:
         raise device_not_found(key.device) if key.module is None else module_not_found(key.device, key.module)
     return identity
 
 
-def _usable_device(state: HubState, device: str) -> Identity:
+def usable_device(state: HubState, device: str) -> Identity:
+    """The device, if its modules may be managed. Raises HubError 401, as the service does, for a missing one too."""
     found = state.identities.get(TwinKey(device))
     if found is None or not found.enabled:
         raise unauthorized(f"Device {device} is not registered or disabled")
@@ -59,7 +60,7 @@ def put_identity(state: HubState, key: TwinKey, body: JsonObject, if_match: str 
     """Creates (no If-Match) or updates (If-Match, quoted or not, or `*`). Raises HubError."""
     _check_ids(key, body)
     if key.module is not None:
-        _usable_device(state, key.device)
+        usable_device(state, key.device)
     current = state.identities.get(key)
     if if_match is None:
         if current is not None:

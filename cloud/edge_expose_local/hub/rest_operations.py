@@ -155,7 +155,7 @@ class Operations:
         return json_response(200, [registry.view(self._state, device) for device in devices])
 
     async def list_modules(self, request: Request, caller: Caller, device: str) -> Response:
-        registry.get_identity(self._state, TwinKey(device))
+        registry.usable_device(self._state, device)
         return json_response(200, [registry.view(self._state, item) for item in self._state.modules_of(device)])
 
     async def bulk(self, request: Request, caller: Caller) -> Response:

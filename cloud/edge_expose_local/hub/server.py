@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import logging
 import os
 import socket
@@ -52,6 +53,17 @@ def listen(address: str, port: int) -> socket.socket:
     return sock
 
 
+def lock(folder: Path) -> int:
+    """Keeps a second hub off the same state folder until this process ends. Raises OSError when one runs already."""
+    descriptor = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise OSError(f"another hub runs with the state folder {folder}") from error
+    return descriptor
+
+
 def control_path(folder: Path) -> Path:
     """Where the control socket lives: in the state folder, or in a fresh private one when that path is too long."""
     path = folder / "control.sock"
@@ -70,6 +82,7 @@ class Server:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder.chmod(0o700)
         self._arguments = arguments
+        self._lock = lock(folder)
         self._hub = Hub.open(folder, arguments.address)
         links = Links()
         devices = DeviceApi(self._hub, links)
@@ -122,6 +135,7 @@ class Server:
             part.close()
         self._hub.commit()
         self._hub.store.close()
+        os.close(self._lock)
         if self._control_path is not None:
             self._control_path.unlink(missing_ok=True)
             if self._control_path.parent != self._hub.folder:

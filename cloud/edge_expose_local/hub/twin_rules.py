@@ -20,7 +20,7 @@ def _is_control(char: str) -> bool:
 
 
 def size(value: Any) -> int:
-    """Bytes as the service counts: keys and values, number 8, boolean 4, strings as UTF-8 without control characters."""
+    """Bytes as the service counts: keys and values; number 8, boolean 4, strings UTF-8 without control characters."""
     match value:
         case None:
             return 0

@@ -93,7 +93,7 @@ class Section:
 
 @dataclass(slots=True)
 class Twin:
-    """One device or module twin. `counter` makes the etag: tag and desired writes move it; `version` counts all writes."""
+    """One device or module twin. `counter` makes the etag (tag and desired writes move it), `version` counts all."""
 
     tags: JsonObject = field(default_factory=dict)
     desired: Section = field(default_factory=Section)
