@@ -1,1 +1,4 @@
-"""The cloud-side tool: builds deployment manifests, plans, applies and watches. Never imports the module or Kubernetes."""
+"""The cloud-side tool: builds deployment manifests, plans, applies and watches.
+
+Never imports the module or Kubernetes.
+"""

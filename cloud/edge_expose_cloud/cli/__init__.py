@@ -1,0 +1,116 @@
+"""The command line `edge-expose`. Each command lives in a file that is imported only when the command is used, so that
+`--help` of one command starts fast and the embedded stand-in is never loaded by others."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+# Command -> the file that holds it; the function carries the command's name.
+COMMANDS = {
+    "validate": "checking",
+    "render": "checking",
+    "services": "checking",
+    "ranges": "checking",
+    "schema": "checking",
+    "plan": "pushing",
+    "apply": "pushing",
+    "status": "watching",
+    "watch": "watching",
+    "explain": "watching",
+    "expose": "exposing",
+    "unexpose": "exposing",
+    "export": "porting",
+    "import": "porting",
+    "local": "local",
+}
+
+
+class LazyGroup(TyperGroup):
+    """Finds commands by the table above."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        file = COMMANDS.get(cmd_name)
+        if file is None:
+            return None
+        try:
+            module = importlib.import_module(f"edge_expose_cloud.cli.{file}")
+        except ModuleNotFoundError as error:
+            if cmd_name != "local":
+                raise
+            return _unavailable(str(error.name))
+        found = typer.main.get_command(module.app)
+        if cmd_name == "local":
+            found.name = "local"
+            return found
+        commands: dict[str, Any] = getattr(found, "commands", {})
+        return commands[cmd_name]
+
+
+def _unavailable(missing: str) -> Any:
+    app = typer.Typer(add_completion=False)
+
+    @app.command(name="local", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+    def local() -> None:
+        """The embedded stand-in (not installed: pip install 'edge-expose[local]')."""
+        typer.echo(
+            f"✗ error the local stand-in is not installed ({missing} is missing)\n"
+            "    try: pip install 'edge-expose[local]'",
+            err=True,
+        )
+        raise typer.Exit(1)
+
+    return typer.main.get_command(app)
+
+
+app = typer.Typer(
+    name="edge-expose",
+    cls=LazyGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Fixed external addresses for IoT Edge modules on Kubernetes, declared from the cloud."
+    "\n\nExample: edge-expose validate two-tier.yaml",
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            typer.echo(version("edge-expose"))
+        except PackageNotFoundError:
+            typer.echo("unknown (not installed)")
+        raise typer.Exit(0)
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version and exit."
+    ),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """The entry point of the command. A mistake of ours is one line (a traceback with EDGE_EXPOSE_DEBUG=1): exit 1."""
+    try:
+        app()
+    except Exception as error:
+        if os.environ.get("EDGE_EXPOSE_DEBUG"):
+            raise
+        text = f"{type(error).__name__}: {error}".split("\n", 1)[0][:300]
+        sys.stderr.write(
+            f"✗ internal error {text}\n    try: EDGE_EXPOSE_DEBUG=1 shows the traceback; please report it\n"
+        )
+        sys.exit(1)

@@ -1,0 +1,258 @@
+"""Commands that need no hub: validate, render, services, ranges, schema."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from edge_expose_cloud.capacity import capacity, rehearse_range
+from edge_expose_cloud.cli.files import read_inventory as _inventory
+from edge_expose_cloud.cli.files import read_source, read_spec, spec_from_source
+from edge_expose_cloud.cli.guarding import guarded
+from edge_expose_cloud.cli.options import Auth, ConnectionFile, Fleet, HubHost, Output, SpecFile, UsageProblem, connect
+from edge_expose_cloud.cli.output import Format, count_words, data, err, out, say, show_findings, table
+from edge_expose_cloud.edge_agent import SERVICE_TYPES, predict_services
+from edge_expose_cloud.findings import Finding, has_errors, in_reading_order
+from edge_expose_cloud.manifest import manifest_text, render
+from edge_expose_cloud.manifest_checking import budgets, check_manifest
+from edge_expose_cloud.manifest_reading import ManifestDocument
+from edge_expose_cloud.usecases.problems import InputError
+from edge_expose_contract.addressing import AddressSet
+from edge_expose_contract.violations import RuleError
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+@guarded
+def validate(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A spec (YAML) or a deployment manifest (JSON), or - for stdin.")
+    ],
+    fleet: Fleet = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Check a spec or a deployment manifest; every violation at once. Exit 2 when there is an error.
+
+    Example: edge-expose validate two-tier.yaml
+    """
+    try:
+        findings = _violations(file, fleet)
+    except InputError as error:
+        findings = error.findings
+    if output is not Format.TABLE:
+        data({"violations": [item.to_json() for item in findings]}, output)
+    else:
+        show_findings(findings, out())
+    say(f"{file}: {count_words(findings)}")
+    if has_errors(findings):
+        raise typer.Exit(2)
+
+
+def _violations(file: str, fleet: str | None) -> list[Finding]:
+    source = read_source(file)
+    locate = source.document.locate
+    if source.is_manifest:
+        return in_reading_order(locate(item) for item in check_manifest(source.manifest()))
+    loaded = spec_from_source(source, _inventory(fleet) if fleet else None)
+    if loaded.spec is None:
+        return loaded.findings
+    rendered = check_manifest(ManifestDocument(render(loaded.spec)["modulesContent"], "modulesContent"))
+    # What the rendered manifest breaks has no line of its own in the spec.
+    return in_reading_order([*loaded.findings, *(item.at(source.document.file, 1) for item in rendered)])
+
+
+@app.command(name="render")
+@guarded
+def render_command(
+    file: SpecFile,
+    fleet: Fleet = None,
+    with_secrets: Annotated[
+        bool, typer.Option("--with-secrets", help="Fill in ${env:NAME}; refused on a terminal.")
+    ] = False,
+    budget: Annotated[bool, typer.Option("--budget", help="Also say how much of each twin's 32 KB is used.")] = False,
+) -> None:
+    """Print the deployment manifest of a spec, byte for byte the same every time.
+
+    Example: edge-expose render two-tier.yaml > two-tier.json
+    """
+    import os
+    import sys
+
+    from edge_expose_cloud.usecases.planning import require_spec, resolve_spec
+
+    loaded = read_spec(file, fleet)
+    spec = require_spec(loaded)
+    if with_secrets:
+        if sys.stdout.isatty():
+            raise UsageProblem("secrets are not written to a terminal", "redirect the output into a file")
+        spec, _ = resolve_spec(spec, os.environ)
+    show_findings(loaded.findings, err())
+    document = render(spec)
+    sys.stdout.write(manifest_text(document))
+    if budget:
+        for meter in budgets(document["modulesContent"]):
+            say(f"{meter.module}: {meter.bytes} of {meter.limit} bytes ({meter.percent} %)")
+
+
+@app.command()
+@guarded
+def services(
+    manifest: Annotated[
+        str,
+        typer.Argument(metavar="MANIFEST.json", help="A deployment manifest (or a spec with driver: manifest), or -."),
+    ],
+    default_type: Annotated[
+        str,
+        typer.Option(
+            "--default-type", help="edgeAgent's default: LoadBalancer on Azure Stack Edge, ClusterIP in the Helm chart."
+        ),
+    ] = "LoadBalancer",
+    device: Annotated[
+        str | None, typer.Option("--device", help="Device id, for the deviceid label and selector.")
+    ] = None,
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", help="Namespace of the device, such as iotedge.")
+    ] = None,
+    extensions: Annotated[
+        bool, typer.Option("--extensions/--no-extensions", help="Whether the agent reads k8s-experimental.")
+    ] = True,
+    output: Output = Format.TABLE,
+) -> None:
+    """Predict the Services that edgeAgent on Kubernetes makes from a manifest, and what gets lost. Exit 2 on errors.
+
+    Example: edge-expose services deployment.json --default-type ClusterIP -o json
+    """
+    kinds = {kind.lower(): kind for kind in SERVICE_TYPES}
+    if default_type.lower() not in kinds:
+        raise UsageProblem(f"--default-type {default_type!r} is not known", ", ".join(SERVICE_TYPES))
+    source = read_source(manifest)
+    if source.is_manifest:
+        document = source.manifest()
+        content, prefix = document.content, document.prefix
+    else:
+        spec = spec_from_source(source, None)
+        if spec.spec is None:
+            raise InputError(spec.findings)
+        content, prefix = render(spec.spec)["modulesContent"], "modulesContent"
+        device = device or spec.spec.target.device
+    prediction = predict_services(
+        content, default_type=kinds[default_type.lower()], device_id=device, extensions=extensions
+    )
+    findings = [source.document.locate(_prefixed(item, prefix)) for item in prediction.findings]
+    items = [] if prediction.plan_rejected else [service.to_json(namespace) for service in prediction.services]
+    if output is not Format.TABLE:
+        data({"items": items, "findings": [item.to_json() for item in findings]}, output)
+    else:
+        rows = [_service_row(item) for item in items]
+        out().print(table(("SERVICE", "TYPE", "ADDRESS", "PORTS"), rows))
+        show_findings(findings, err())
+    if prediction.plan_rejected:
+        say("edgeAgent would reject this deployment as a whole: no Service is made")
+    if has_errors(findings):
+        raise typer.Exit(2)
+
+
+def _prefixed(item: Finding, prefix: str) -> Finding:
+    return Finding(item.rule, item.severity, f"{prefix}.{item.path}" if prefix else item.path, item.message, item.hint)
+
+
+def _service_row(item: dict[str, Any]) -> tuple[str, str, str, str]:
+    ports = ", ".join(
+        f"{port['port']}:{port.get('targetPort', port['port'])}/{port['protocol'].lower()} ({port['name']})"
+        for port in item["spec"]["ports"]
+    )
+    return (
+        escape(item["metadata"]["name"]),
+        item["spec"]["type"],
+        escape(item["spec"].get("loadBalancerIP") or "-"),
+        escape(ports),
+    )
+
+
+@app.command()
+@guarded
+def ranges(
+    file: Annotated[str | None, typer.Argument(metavar="[FILE]", help="A spec; or use --device.")] = None,
+    device: Annotated[str | None, typer.Option("--device", help="Look at what this device holds now.")] = None,
+    rehearse: Annotated[
+        str | None,
+        typer.Option("--rehearse", metavar="RANGE", help="What would move if the external range became this."),
+    ] = None,
+    fleet: Fleet = None,
+    connection_string_file: ConnectionFile = None,
+    hub: HubHost = None,
+    auth: Auth = "key",
+    output: Output = Format.TABLE,
+) -> None:
+    """Addresses needed, shared, reserved and free; and a rehearsal of another range.
+
+    Example: edge-expose ranges two-tier.yaml --rehearse 10.0.0.20-10.0.0.29
+    """
+    from edge_expose_cloud.usecases.planning import require_spec
+    from edge_expose_cloud.usecases.ranging import device_ranges
+
+    if (file is None) == (device is None):
+        raise UsageProblem("give a spec FILE or --device, one of them", "edge-expose ranges two-tier.yaml")
+    pool = _parse_range(rehearse)
+    if file is not None:
+        spec = read_spec(file, fleet).spec or require_spec(read_spec(file, fleet))
+        network, exposures = spec.network, {name: item for name, item in spec.exposures.items() if item.pool is None}
+        held = {name: item.addresses for name, item in spec.exposures.items() if item.addresses}
+    else:
+        network, exposures, held = device_ranges(connect(connection_string_file, hub, auth), device or "")
+    report = capacity(network, exposures, pool)
+    moves = rehearse_range(network, held, pool) if pool is not None else []
+    body = {
+        **report.to_json(),
+        "moves": [{"exposure": move.exposure, "address": move.address, "why": move.why} for move in moves],
+    }
+    if output is not Format.TABLE:
+        data(body, output)
+        return
+    out().print(
+        table(
+            ("RANGE", "SIZE", "NEEDED", "SHARED", "RESERVED", "FREE", "FIRST WITHOUT"),
+            [[escape(str(value if value is not None else "-")) for value in report.to_json().values()]],
+        )
+    )
+    if pool is not None:
+        out().print(
+            table(("EXPOSURE", "ADDRESS", "MOVES BECAUSE"), [(move.exposure, move.address, move.why) for move in moves])
+        )
+
+
+def _parse_range(text: str | None) -> AddressSet | None:
+    if text is None:
+        return None
+    try:
+        return AddressSet.parse([part.strip() for part in text.split(",")])
+    except RuleError as error:
+        raise UsageProblem(f"--rehearse: {error.message}", error.hint) from error
+
+
+@app.command()
+@guarded
+def schema(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Which schema; without a name they are listed.")
+    ] = None,
+) -> None:
+    """Print a JSON Schema: of the spec, the inventory, the module's twin, or a manifest section.
+
+    Example: edge-expose schema spec > spec.schema.json
+    """
+    from edge_expose_cloud.schemas import all_schemas
+
+    known = all_schemas()
+    if name is None:
+        for key in known:
+            typer.echo(key.removesuffix(".schema.json"))
+        return
+    found = known.get(f"{name}.schema.json") or known.get(name)
+    if found is None:
+        raise UsageProblem(f"there is no schema {name!r}", ", ".join(key.removesuffix(".schema.json") for key in known))
+    typer.echo(json.dumps(found, indent=2, sort_keys=True, ensure_ascii=False))

@@ -1,0 +1,133 @@
+"""Commands that patch one twin by hand: expose, unexpose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edge_expose_cloud.cli.guarding import guarded
+from edge_expose_cloud.cli.options import Auth, ConnectionFile, HubHost, Output, Yes, confirm, connect
+from edge_expose_cloud.cli.output import Format, data, err, say, show_findings
+from edge_expose_cloud.cli.pushing import operator, show_plan
+from edge_expose_cloud.hub import Hub
+from edge_expose_cloud.plans import Plan
+from edge_expose_cloud.usecases.applying import apply_plan, check_dangers
+from edge_expose_cloud.usecases.exposing import plan_expose, plan_unexpose
+
+app = typer.Typer(add_completion=False)
+
+Device = Annotated[str, typer.Argument(metavar="DEVICE")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the exposure; its Service is called so.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan, send nothing.")]
+Backup = Annotated[
+    Path | None, typer.Option("--backup", metavar="DIR", help="Where the backup goes; default in the state folder.")
+]
+
+
+@app.command()
+@guarded
+def expose(
+    device: Device,
+    name: Name,
+    port: Annotated[
+        list[str],
+        typer.Option("--port", "-p", metavar="[PUBLISHED:]TARGET[/PROTO]", help="May be given several times."),
+    ],
+    module: Annotated[
+        str | None, typer.Option("--module", "-m", help="IoT Edge module whose pods get the traffic.")
+    ] = None,
+    selector: Annotated[
+        list[str] | None, typer.Option("--selector", metavar="K=V", help="Pod label; may be given several times.")
+    ] = None,
+    endpoint: Annotated[
+        list[str] | None, typer.Option("--endpoint", metavar="IP", help="Address of a workload beside the cluster.")
+    ] = None,
+    address: Annotated[str | None, typer.Option("--address", metavar="IP", help="External service IP to hold.")] = None,
+    type_: Annotated[str | None, typer.Option("--type", help="LoadBalancer (default) or ClusterIP.")] = None,
+    share: Annotated[
+        str | None, typer.Option("--share", metavar="KEY", help="Share one address among exposures of this key.")
+    ] = None,
+    pool: Annotated[str | None, typer.Option("--pool", help="Address pool to draw from.")] = None,
+    allow_from: Annotated[
+        list[str] | None, typer.Option("--allow-from", metavar="CIDR", help="Client network that may connect.")
+    ] = None,
+    hostname: Annotated[str | None, typer.Option("--hostname", help="DNS name for external-dns.")] = None,
+    namespace: Annotated[str | None, typer.Option("--namespace", help="Namespace of the Service.")] = None,
+    expires: Annotated[
+        str | None, typer.Option("--expires", metavar="TIME", help="RFC 3339 time at which it is removed.")
+    ] = None,
+    probe: Annotated[
+        str | None, typer.Option("--probe", metavar="tcp|/PATH", help="How the module checks the exposed address.")
+    ] = None,
+    adopt: Annotated[bool, typer.Option("--adopt", help="Take over a Service of this name that nobody owns.")] = False,
+    dry_run: DryRun = False,
+    backup: Backup = None,
+    yes: Yes = False,
+    connection_string_file: ConnectionFile = None,
+    hub: HubHost = None,
+    auth: Auth = "key",
+    output: Output = Format.TABLE,
+) -> None:
+    """Declare one exposure on one device by patching its module twin.
+
+    Example: edge-expose expose edge1 web --module webserver --port 8080:80 --address 10.128.44.245
+    """
+    fields: dict[str, Any] = {
+        "module": module,
+        "selector": selector or None,
+        "endpoints": endpoint or None,
+        "type": type_,
+        "ports": port,
+        "address": address,
+        "share": share,
+        "pool": pool,
+        "allowFrom": allow_from or None,
+        "hostname": hostname,
+        "namespace": namespace,
+        "expires": expires,
+        "probe": probe,
+        "adopt": True if adopt else None,
+    }
+    target = connect(connection_string_file, hub, auth)
+    made, findings = plan_expose(
+        target, device, name, {key: value for key, value in fields.items() if value is not None}
+    )
+    show_findings(findings, err())
+    _do(target, made, dry_run, backup, yes, output)
+
+
+@app.command()
+@guarded
+def unexpose(
+    device: Device,
+    name: Name,
+    dry_run: DryRun = False,
+    backup: Backup = None,
+    yes: Yes = False,
+    connection_string_file: ConnectionFile = None,
+    hub: HubHost = None,
+    auth: Auth = "key",
+    output: Output = Format.TABLE,
+) -> None:
+    """Withdraw one exposure from one device by patching its module twin.
+
+    Example: edge-expose unexpose edge1 web
+    """
+    target = connect(connection_string_file, hub, auth)
+    _do(target, plan_unexpose(target, device, name), dry_run, backup, yes, output)
+
+
+def _do(hub: Hub, made: Plan, dry_run: bool, backup: Path | None, yes: bool, output: Format) -> None:
+    if output is Format.TABLE or dry_run:
+        show_plan(made, output)
+    if dry_run:
+        return
+    check_dangers(made, {})
+    if made.step is not None:
+        confirm(f"Apply this to {made.target}?", yes)
+    done = apply_plan(hub, made, operator(backup))
+    say(done)
+    if output is not Format.TABLE:
+        data({**made.to_json(), "applied": made.step is not None, "result": done}, output)

@@ -1,0 +1,112 @@
+"""Options that many commands share, and how the hub is reached from them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edge_expose_cloud.cli.output import Format
+from edge_expose_cloud.usecases.problems import Refused
+
+if TYPE_CHECKING:
+    from edge_expose_cloud.hub import Hub
+
+Output = Annotated[Format, typer.Option("--output", "-o", help="How to print the result.", show_default=True)]
+Fleet = Annotated[
+    str | None, typer.Option("--fleet", metavar="FILE", help="Inventory with devices, ranges and variables.")
+]
+SpecFile = Annotated[str, typer.Argument(metavar="FILE", help="A spec (YAML), or - for stdin.")]
+ConnectionFile = Annotated[
+    str | None,
+    typer.Option(
+        "--connection-string-file",
+        metavar="FILE",
+        help="File with the IoT Hub connection string; else IOTHUB_CONNECTION_STRING.",
+    ),
+]
+HubHost = Annotated[str | None, typer.Option("--hub", metavar="HOST", help="IoT Hub host name, for --auth entra.")]
+Auth = Annotated[
+    str,
+    typer.Option(
+        "--auth", metavar="key|entra", help="Sign in by connection string (key) or Microsoft Entra ID (entra)."
+    ),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before applying.")]
+
+Connect = Callable[[str | None, str | None, str], "Hub"]
+
+
+class UsageProblem(Exception):
+    """Wrong arguments or settings (exit 2)."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+def connect(connection_file: str | None, host: str | None, auth: str) -> Hub:
+    """The hub of these options and the environment. The SDK is imported only here."""
+    fake = _TEST_HUB.get("hub")
+    if fake is not None:
+        return fake
+    if auth not in ("key", "entra"):
+        raise UsageProblem(f"--auth {auth!r} is not known", "key or entra")
+    if auth == "entra" and not host:
+        raise UsageProblem("--auth entra needs the hub's host name", "add --hub NAME.azure-devices.net")
+    text = None if auth == "entra" else _connection_string(connection_file)
+    from edge_expose_cloud.adapters.iothub import Credentials, IotHub
+
+    return IotHub(Credentials(connection_string=text, host=host, ca_file=os.environ.get("EDGE_EXPOSE_HUB_CA") or None))
+
+
+def _connection_string(connection_file: str | None) -> str:
+    if connection_file is not None:
+        try:
+            return Path(connection_file).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageProblem(
+                f"the connection string file {connection_file} cannot be read", "check the path and its permissions"
+            ) from error
+    text = os.environ.get("IOTHUB_CONNECTION_STRING", "").strip()
+    if not text:
+        raise UsageProblem(
+            "no IoT Hub is given",
+            "set IOTHUB_CONNECTION_STRING, or use --connection-string-file FILE, or --hub HOST --auth entra",
+        )
+    return text
+
+
+_TEST_HUB: dict[str, Hub] = {}
+
+
+def use_hub(hub: Hub | None) -> None:
+    """Commands of this process talk to this hub instead (tests, and programs that embed the command line)."""
+    _TEST_HUB.clear()
+    if hub is not None:
+        _TEST_HUB["hub"] = hub
+
+
+def parse_allow(values: list[str]) -> dict[str, int]:
+    """`removals=3` -> {"removals": 3}."""
+    allowed: dict[str, int] = {}
+    for value in values:
+        kind, equals, count = value.partition("=")
+        if not equals or not count.isdigit():
+            raise UsageProblem(f"--allow {value!r} cannot be read", "write it like --allow removals=3")
+        allowed[kind.strip()] = int(count)
+    return allowed
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Asks at a terminal; elsewhere, and with --yes, goes on."""
+    import sys
+
+    if yes or not sys.stdin.isatty():
+        return
+    if not typer.confirm(question, err=True):
+        raise Refused("not applied", "")

@@ -1,0 +1,182 @@
+"""Data on stdout, talk on stderr; tables, JSON and YAML. Colour is never the only carrier of meaning."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from edge_expose_cloud.findings import Finding
+
+_MARKS = {"error": ("✗", "red"), "warning": ("!", "yellow"), "info": ("i", "blue")}
+_STATES = {
+    "Ready": ("●", "green"),
+    "Pending": ("◌", "yellow"),
+    "Blocked": ("✗", "red"),
+    "Failed": ("✗", "red"),
+    "Expired": ("○", "dim"),
+    "Disabled": ("○", "dim"),
+    "Predicted": ("?", "blue"),
+}
+_PIPE_WIDTH = 160
+
+
+class Format(StrEnum):
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+
+
+def out() -> Console:
+    """Stdout. A pipe gets a fixed width, so that tables are not cut at 80 columns."""
+    return _console(sys.stdout)
+
+
+def err() -> Console:
+    return _console(sys.stderr)
+
+
+def _console(stream: Any) -> Console:
+    narrow = not getattr(stream, "isatty", lambda: False)()
+    return Console(
+        file=stream,
+        highlight=False,
+        soft_wrap=False,
+        width=_PIPE_WIDTH if narrow and "COLUMNS" not in os.environ else None,
+    )
+
+
+def say(text: str) -> None:
+    """One line of talk."""
+    err().print(escape(text), soft_wrap=True)
+
+
+def data(value: Any, form: Format) -> None:
+    """JSON or YAML on stdout."""
+    sys.stdout.write(to_text(value, form))
+    sys.stdout.flush()
+
+
+def to_text(value: Any, form: Format) -> str:
+    if form is Format.YAML:
+        from ruamel.yaml import YAML
+
+        yaml = YAML()
+        yaml.default_flow_style = False
+        yaml.width = 4096
+        stream = io.StringIO()
+        yaml.dump(json.loads(json.dumps(value)), stream)
+        return stream.getvalue()
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def show_findings(findings: Sequence[Finding], console: Console) -> None:
+    """file:line, what, rule, what to try; one finding in two lines."""
+    for item in findings:
+        mark, colour = _MARKS[item.severity]
+        place = f"{item.file}:{item.line}" if item.line else item.file
+        where = ": ".join(part for part in (place, item.path) if part)
+        text = escape(f"{where}: {item.message} [{item.rule}]" if where else f"{item.message} [{item.rule}]")
+        head = f"[{colour}]{mark} {item.severity}[/{colour}] {text}"
+        console.print(head, soft_wrap=True)
+        if item.hint:
+            console.print(f"    try: {escape(item.hint)}", soft_wrap=True)
+
+
+def count_words(findings: Iterable[Finding]) -> str:
+    """`2 errors, 1 warning`."""
+    counts: dict[str, int] = {}
+    for item in findings:
+        counts[item.severity] = counts.get(item.severity, 0) + 1
+    words = [
+        f"{counts[kind]} {kind}{'s' if counts[kind] != 1 and kind != 'info' else ''}"
+        for kind in ("error", "warning", "info")
+        if kind in counts
+    ]
+    return ", ".join(words) or "nothing found"
+
+
+def state_text(state: str) -> str:
+    mark, colour = _STATES.get(state, ("?", "white"))
+    return f"[{colour}]{mark} {escape(state)}[/{colour}]"
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> Table:
+    """A plain table; cells are markup, so callers escape what comes from outside."""
+    made = Table(
+        *columns, title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", show_edge=False
+    )
+    for row in rows:
+        made.add_row(*row)
+    for column in made.columns:
+        column.overflow = "fold"
+    return made
+
+
+def exposures_table(exposures: Mapping[str, Mapping[str, Any]], *, device: str | None = None) -> Table:
+    """State, external address, ports, Service and reason of each exposure."""
+    rows = []
+    for name, entry in sorted(exposures.items()):
+        reason = entry.get("reason") or ""
+        message = entry.get("message") or ""
+        rows.append(
+            (
+                escape(name),
+                state_text(str(entry.get("state", "?"))),
+                escape(str(entry.get("address") or ("in the cluster" if entry.get("type") == "ClusterIP" else "-"))),
+                escape(", ".join(entry.get("ports") or []) or "-"),
+                escape(str(entry.get("service") or "-")),
+                escape(f"{reason}: {message}" if reason and message else reason or message),
+            )
+        )
+    return table(
+        ("EXPOSURE", "STATE", "EXTERNAL ADDRESS", "PORTS", "SERVICE", "REASON"),
+        rows,
+        title=f"Device {escape(device)}" if device else None,
+    )
+
+
+def plan_table(changes: Sequence[Mapping[str, Any]]) -> Table:
+    """One line a change; the mark says the action in a character, the word says it again."""
+    marks = {"create": ("+", "green"), "update": ("~", "yellow"), "delete": ("-", "red")}
+    rows = []
+    for change in changes:
+        mark, colour = marks[change["action"]]
+        name = f"{change['namespace']}/{change['name']}" if change["namespace"] else change["name"]
+        rows.append(
+            (f"[{colour}]{mark} {change['action']}[/{colour}]", change["kind"], escape(name), escape(_detail(change)))
+        )
+    return table(("ACTION", "KIND", "NAME", "WHAT"), rows)
+
+
+def _detail(change: Mapping[str, Any]) -> str:
+    before, after = change["before"], change["after"]
+    if change["kind"] == "Service":
+        body = after or before or {}
+        spec = body.get("spec", {})
+        ports = ", ".join(
+            f"{port['port']}->{port.get('targetPort', port['port'])}/{port['protocol'].lower()}"
+            for port in spec.get("ports", [])
+        )
+        address = spec.get("loadBalancerIP") or (
+            "address chosen by the device" if spec.get("type") == "LoadBalancer" else ""
+        )
+        return " ".join(part for part in (spec.get("type", ""), ports, address) if part)
+    return ", ".join(_differences(before, after)[:6])
+
+
+def _differences(before: Any, after: Any, path: str = "") -> list[str]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        found = []
+        for key in sorted(before.keys() | after.keys()):
+            found += _differences(before.get(key), after.get(key), f"{path}.{key}" if path else str(key))
+        return found
+    return [] if before == after else [path or ("new" if before is None else "removed" if after is None else "changed")]

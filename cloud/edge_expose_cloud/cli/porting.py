@@ -1,0 +1,66 @@
+"""Commands that make a spec of what exists: export (a live device), import (a manifest)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edge_expose_cloud.cli.files import read_source
+from edge_expose_cloud.cli.guarding import guarded
+from edge_expose_cloud.cli.options import Auth, ConnectionFile, HubHost, connect
+from edge_expose_cloud.cli.output import Format, data, err, show_findings
+from edge_expose_cloud.porting import spec_of
+from edge_expose_cloud.usecases.observing import observe_device
+
+app = typer.Typer(add_completion=False)
+As = Annotated[Format, typer.Option("--output", "-o", help="yaml or json.")]
+
+
+@app.command(name="export")
+@guarded
+def export(
+    device: Annotated[str, typer.Argument(metavar="DEVICE")],
+    connection_string_file: ConnectionFile = None,
+    hub: HubHost = None,
+    auth: Auth = "key",
+    output: As = Format.YAML,
+) -> None:
+    """Print a spec of what a device runs now. Passwords become references.
+
+    Example: edge-expose export edge1 > edge1.yaml
+    """
+    target = connect(connection_string_file, hub, auth)
+    modules = target.module_ids(device)
+    state = observe_device(target, device, modules)
+    content = {name: {"properties.desired": twin.desired} for name, twin in state.twins.items()}
+    _print(content, _slug(device), {"device": device}, output)
+
+
+@app.command(name="import")
+@guarded
+def import_(
+    manifest: Annotated[str, typer.Argument(metavar="MANIFEST.json", help="A deployment manifest, or -.")],
+    device: Annotated[str, typer.Option("--device", help="The target device of the spec.")] = "edge1",
+    name: Annotated[str | None, typer.Option("--name", help="The name of the spec.")] = None,
+    output: As = Format.YAML,
+) -> None:
+    """Print a spec of a deployment manifest; what a spec cannot say is named on stderr.
+
+    Example: edge-expose import deployment.json --device edge1 > spec.yaml
+    """
+    source = read_source(manifest)
+    document = source.manifest()
+    _print(document.content, name or _slug(Path(manifest).stem), {"device": device}, output)
+
+
+def _print(content: dict[str, Any], name: str, target: dict[str, Any], output: Format) -> None:
+    spec, findings = spec_of(content, name, target)
+    show_findings(findings, err())
+    data(spec, Format.YAML if output is Format.TABLE else output)
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "imported"

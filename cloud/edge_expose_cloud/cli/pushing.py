@@ -1,0 +1,183 @@
+"""Commands that change devices from a spec: plan, apply."""
+
+from __future__ import annotations
+
+import datetime as dt
+import getpass
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_expose_cloud.adapters.files import state_folder, write_private
+from edge_expose_cloud.cli.files import read_spec
+from edge_expose_cloud.cli.guarding import guarded
+from edge_expose_cloud.cli.options import (
+    Auth,
+    ConnectionFile,
+    Fleet,
+    HubHost,
+    Output,
+    SpecFile,
+    Yes,
+    confirm,
+    connect,
+    parse_allow,
+)
+from edge_expose_cloud.cli.output import Format, data, err, exposures_table, out, plan_table, say, show_findings
+from edge_expose_cloud.hub import Hub
+from edge_expose_cloud.plans import Plan
+from edge_expose_cloud.spec import Spec
+from edge_expose_cloud.usecases.applying import Operator, apply_plan, check_dangers, check_expected
+from edge_expose_cloud.usecases.planning import make_plan, require_spec
+from edge_expose_cloud.usecases.waiting import Clock, WaitResult, wait_until_ready
+
+app = typer.Typer(add_completion=False)
+
+Allow = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow", metavar="KIND=N", help="Allow a dangerous plan: removals=N, moves=N, modules=N, retarget=1."
+    ),
+]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until every exposure is Ready; exit 3 when the time is up.")]
+Timeout = Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="How long --wait waits.")]
+Backup = Annotated[
+    Path | None,
+    typer.Option("--backup", metavar="DIR", help="Where the backup of a device goes; default in the state folder."),
+]
+
+
+@app.command()
+@guarded
+def plan(
+    file: SpecFile,
+    fleet: Fleet = None,
+    connection_string_file: ConnectionFile = None,
+    hub: HubHost = None,
+    auth: Auth = "key",
+    output: Output = Format.TABLE,
+) -> None:
+    """Show what apply would change, and nothing else. Exit 3 when there are changes.
+
+    Example: edge-expose plan two-tier.yaml
+    """
+    loaded = read_spec(file, fleet)
+    spec = require_spec(loaded)
+    made = make_plan(connect(connection_string_file, hub, auth), spec, os.environ)
+    if output is Format.TABLE:
+        show_findings(loaded.findings, err())
+    show_plan(made, output)
+    if made.changes:
+        raise typer.Exit(3)
+
+
+def show_plan(made: Plan, output: Format) -> None:
+    if output is not Format.TABLE:
+        data(made.to_json(), output)
+        return
+    if made.changes:
+        out().print(plan_table(made.to_json()["changes"]))
+        out().print(f"digest {made.digest}", soft_wrap=True)
+    else:
+        out().print(f"no changes for {made.target}", soft_wrap=True, markup=False)
+    for note in made.notes:
+        say(note)
+    for danger in made.dangers:
+        say(f"! {danger.what} (needs --allow {danger.kind}={danger.count})")
+
+
+@app.command()
+@guarded
+def apply(
+    file: SpecFile,
+    fleet: Fleet = None,
+    wait: Wait = False,
+    timeout: Timeout = 300.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, send nothing.")] = False,
+    expect: Annotated[
+        str | None, typer.Option("--expect", metavar="DIGEST", help="Refuse unless the plan has this digest.")
+    ] = None,
+    allow: Allow = None,
+    backup: Backup = None,
+    yes: Yes = False,
+    connection_string_file: ConnectionFile = None,
+    hub: HubHost = None,
+    auth: Auth = "key",
+    output: Output = Format.TABLE,
+) -> None:
+    """Plan, show, and do it: a twin patch, set modules, or an automatic deployment.
+
+    Example: edge-expose apply two-tier.yaml --wait --timeout 120
+    """
+    allowed = parse_allow(allow or [])
+    loaded = read_spec(file, fleet)
+    spec = require_spec(loaded)
+    target = connect(connection_string_file, hub, auth)
+    made = make_plan(target, spec, os.environ)
+    if output is Format.TABLE:
+        show_findings(loaded.findings, err())
+    result: WaitResult | None = None
+    if output is Format.TABLE or dry_run:
+        show_plan(made, output)
+    check_expected(made, expect)
+    if dry_run:
+        return
+    check_dangers(made, allowed)
+    if made.step is not None:
+        confirm(f"Apply this to {made.target}?", yes)
+    done = apply_plan(target, made, operator(backup))
+    say(done)
+    if wait:
+        result = wait_with_progress(target, spec, timeout)
+    _report(made, done, result, output)
+    if result is not None and not result.done:
+        say(f"not converged after {timeout:g} s: {result.reason}")
+        raise typer.Exit(3)
+
+
+def operator(backup: Path | None) -> Operator:
+    """This user on this machine."""
+    folder = backup or state_folder(dict(os.environ)) / "backups"
+
+    def save(name: str, text: str) -> str:
+        path = write_private(folder, name, text)
+        say(f"backup: {path}")
+        return str(path)
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "somebody"
+    return Operator(f"{user}@{socket.gethostname()}", lambda: dt.datetime.now(dt.UTC), save)
+
+
+def wait_with_progress(hub: Hub, spec: Spec, timeout: float) -> WaitResult:
+    """Waits with a spinner at a terminal, with lines elsewhere."""
+    clock = Clock(time.monotonic, time.sleep)
+    if not sys.stderr.isatty():
+        return wait_until_ready(hub, spec, timeout, clock, lambda text: say(f"waiting: {text}"))
+    console = err()
+    with console.status("waiting") as status:
+        update: Callable[[str], None] = lambda text: status.update(f"waiting: {text}")  # noqa: E731
+        return wait_until_ready(hub, spec, timeout, clock, update)
+
+
+def _report(made: Plan, done: str, result: WaitResult | None, output: Format) -> None:
+    if output is not Format.TABLE:
+        body = {**made.to_json(), "applied": made.step is not None, "result": done}
+        if result is not None:
+            body |= {
+                "converged": result.done,
+                "reason": result.reason,
+                "devices": [status.to_json() for status in result.devices],
+            }
+        data(body, output)
+        return
+    for status in result.devices if result is not None else ():
+        out().print(exposures_table(status.exposures, device=status.device_id))

@@ -1,0 +1,173 @@
+"""Plans an automatic deployment for a target condition. Pure.
+
+Content is immutable in IoT Hub: new content is a new id, created with the same priority (of equal priorities the newest
+wins, so there is no gap), then the old one is retired: kept for rollback with a condition that matches nobody.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+from edge_expose_cloud.hub import Deployment, Json, same_json
+from edge_expose_cloud.manifest import render_content
+from edge_expose_cloud.plans import (
+    Change,
+    CreateDeployment,
+    Danger,
+    Plan,
+    Step,
+    UpdateDeployment,
+    canonical,
+    in_plan_order,
+    redacted,
+)
+from edge_expose_cloud.spec import Spec
+from edge_expose_contract.identity import MODULE_ID
+
+SPEC_LABEL = "edgeExposeSpec"
+RETIRED_LABEL = "edgeExposeRetired"
+CONDITION_LABEL = "edgeExposeCondition"
+RETIRED_CONDITION = "deviceId='edge-expose-retired'"
+KEEP_RETIRED = 3
+
+_OURS = f"SELECT deviceId FROM devices.modules WHERE moduleId = '{MODULE_ID}' AND properties.reported"  # noqa: S608
+METRICS: Mapping[str, str] = {
+    "exposuresReady": f"{_OURS}.summary.notReady = 0",
+    "exposuresNotReady": f"{_OURS}.summary.notReady > 0",
+    "documentRefused": f"{_OURS}.lastDesiredStatus.code != 200",
+}
+
+
+def plan_deployment(shown: Spec, resolved: Spec, deployments: Sequence[Deployment], secrets: Mapping[str, str]) -> Plan:
+    """Compares with the live deployment of the same spec name, if there is one."""
+    content: Json = {"modulesContent": render_content(resolved, {})}
+    visible: Json = {"modulesContent": redacted(render_content(shown, {}), secrets)}
+    live = live_deployments(shown.name, deployments)
+    current = live[0] if live else None
+    condition = shown.target.condition or ""
+    wanted = Deployment(
+        id=deployment_id(shown.name, content, deployments),
+        content=content,
+        target_condition=condition,
+        priority=shown.target.priority,
+        labels={**shown.labels, SPEC_LABEL: shown.name},
+        metric_queries=dict(METRICS),
+    )
+    step: Step | None = None
+    changes: list[Change] = []
+    dangers: list[Danger] = []
+    if current is None or not same_json(current.content, content):
+        before = _visible(current, redacted(current.content, secrets)) if current else None
+        changes.append(Change("create", "Deployment", None, wanted.id, None, _visible(wanted, visible)))
+        changes += [
+            Change("update", "Deployment", None, old.id, before if old is current else None, {"retired": True})
+            for old in live
+        ]
+        step = CreateDeployment(wanted, tuple(live))
+        dangers += _removals(current, wanted)
+    elif (current.target_condition, current.priority, current.labels) != (condition, wanted.priority, wanted.labels):
+        changed = Deployment(
+            current.id,
+            current.content,
+            condition,
+            wanted.priority,
+            wanted.labels,
+            wanted.metric_queries,
+            etag=current.etag,
+        )
+        changes.append(
+            Change("update", "Deployment", None, current.id, _visible(current, None), _visible(changed, None))
+        )
+        step = UpdateDeployment(changed)
+    if current is not None and current.target_condition != condition:
+        dangers.append(
+            Danger("retarget", 1, f"the target condition changes from {current.target_condition!r} to {condition!r}")
+        )
+    return Plan(
+        target=shown.target_text,
+        changes=in_plan_order(changes),
+        step=step,
+        etags={item.id: item.etag for item in live},
+        dangers=tuple(dangers),
+    )
+
+
+def live_deployments(name: str, deployments: Sequence[Deployment]) -> list[Deployment]:
+    """Deployments of this spec that are not retired, newest first."""
+    mine = [item for item in deployments if item.labels.get(SPEC_LABEL) == name and RETIRED_LABEL not in item.labels]
+    return sorted(mine, key=lambda item: (item.created, item.id), reverse=True)
+
+
+def retired_deployments(name: str, deployments: Sequence[Deployment]) -> list[Deployment]:
+    """Kept for rollback, newest first."""
+    mine = [item for item in deployments if item.labels.get(SPEC_LABEL) == name and RETIRED_LABEL in item.labels]
+    return sorted(mine, key=lambda item: (item.created, item.id), reverse=True)
+
+
+def retired(deployment: Deployment) -> Deployment:
+    """The same deployment, matching nobody, with what it takes to bring it back."""
+    labels = {**deployment.labels, RETIRED_LABEL: "true", CONDITION_LABEL: deployment.target_condition}
+    return Deployment(
+        deployment.id,
+        deployment.content,
+        RETIRED_CONDITION,
+        deployment.priority,
+        labels,
+        deployment.metric_queries,
+        etag=deployment.etag,
+    )
+
+
+def deployment_id(name: str, content: Json, existing: Sequence[Deployment]) -> str:
+    """`name-<10 hex of the content>`; a number is added when a retired deployment has that id already."""
+    base = f"{name}-{hashlib.sha256(canonical(content).encode()).hexdigest()[:10]}"
+    taken = {item.id for item in existing}
+    number, candidate = 2, base
+    while candidate in taken:
+        candidate, number = f"{base}-{number}", number + 1
+    return candidate
+
+
+def owned_exposures(deployments: Sequence[Deployment], configuration_ids: Sequence[str]) -> dict[str, str]:
+    """Exposure name -> id of the deployment that sets it, among those that target the device."""
+    prefix = "properties.desired.exposures."
+    owners: dict[str, str] = {}
+    for item in sorted(deployments, key=lambda one: (one.priority, one.created)):
+        section = item.modules_content.get(MODULE_ID)
+        if item.id not in configuration_ids or not isinstance(section, dict):
+            continue
+        for key, value in section.items():
+            if key.startswith(prefix):
+                owners[key.removeprefix(prefix).split(".")[0]] = item.id
+            elif key == "properties.desired" and isinstance(value, dict):
+                owners.update(dict.fromkeys(value.get("exposures") or {}, item.id))
+    return owners
+
+
+def _removals(current: Deployment | None, wanted: Deployment) -> list[Danger]:
+    if current is None:
+        return []
+    before = owned_exposures([current], [current.id])
+    after = owned_exposures([wanted], [wanted.id])
+    gone = sorted(before.keys() - after.keys())
+    if not gone:
+        return []
+    return [
+        Danger(
+            "removals",
+            len(gone),
+            f"leaving {', '.join(gone[:5])} out of a deployment does not withdraw it: write enabled: false instead",
+        )
+    ]
+
+
+def _visible(deployment: Deployment, content: Json | None) -> Json:
+    body: Json = {
+        "targetCondition": deployment.target_condition,
+        "priority": deployment.priority,
+        "labels": dict(deployment.labels),
+    }
+    if content is not None:
+        body["content"] = content
+    return body

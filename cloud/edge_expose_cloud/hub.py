@@ -1,0 +1,187 @@
+"""IoT Hub as the use cases see it: values, typed outcomes and the Protocol that adapters and fakes fulfil. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+Json = dict[str, Any]
+
+
+class HubProblem(StrEnum):
+    """Why a call did not work."""
+
+    NOT_FOUND = "not-found"
+    CONFLICT = "conflict"
+    PRECONDITION = "precondition"
+    UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
+    INVALID = "invalid"
+    THROTTLED = "throttled"
+    OFFLINE = "offline"
+    UNAVAILABLE = "unavailable"
+    UNREACHABLE = "unreachable"
+    UNEXPECTED = "unexpected"
+
+
+HINTS: Mapping[HubProblem, str] = {
+    HubProblem.NOT_FOUND: "check the device id and that the device is registered in this hub",
+    HubProblem.CONFLICT: "somebody made it meanwhile; plan again",
+    HubProblem.PRECONDITION: "the twin or deployment changed meanwhile; plan again",
+    HubProblem.UNAUTHORIZED: "check the connection string's policy and key, or your IoT Hub data role",
+    HubProblem.FORBIDDEN: "a quota or a permission of this hub forbids it",
+    HubProblem.INVALID: "IoT Hub refused the document as it stands",
+    HubProblem.THROTTLED: "the hub is busy; try again in a minute",
+    HubProblem.OFFLINE: "the device or module is not connected to the hub",
+    HubProblem.UNAVAILABLE: "the hub had an error of its own; try again",
+    HubProblem.UNREACHABLE: "check the host name, the network, a proxy, and EDGE_EXPOSE_HUB_CA for a private CA",
+    HubProblem.UNEXPECTED: "the answer was not understood",
+}
+
+
+class HubError(Exception):
+    """A call that failed. `code` is IoT Hub's own error name ("" when it gave none); the text never holds a secret."""
+
+    def __init__(self, problem: HubProblem, message: str, code: str = "", hint: str = "") -> None:
+        super().__init__(message)
+        self.problem = problem
+        self.message = message
+        self.code = code
+        self.hint = hint or HINTS[problem]
+
+    @property
+    def is_transient(self) -> bool:
+        return self.problem in (HubProblem.THROTTLED, HubProblem.UNAVAILABLE, HubProblem.UNREACHABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """A device or module twin. `desired` and `reported` are without `$version` and `$metadata`."""
+
+    device_id: str
+    module_id: str | None
+    etag: str
+    desired: Json = field(default_factory=dict)
+    reported: Json = field(default_factory=dict)
+    tags: Json = field(default_factory=dict)
+    desired_version: int = 0
+    reported_version: int = 0
+    connection_state: str = ""
+    configurations: Json = field(default_factory=dict)
+    desired_metadata: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """An automatic deployment (or another configuration). `etag` is unquoted, "" for one not yet created."""
+
+    id: str
+    content: Json
+    target_condition: str
+    priority: int = 0
+    labels: dict[str, str] = field(default_factory=dict)
+    metric_queries: dict[str, str] = field(default_factory=dict)
+    metric_results: dict[str, int] = field(default_factory=dict)
+    system_results: dict[str, int] = field(default_factory=dict)
+    etag: str = ""
+    created: str = ""
+
+    @property
+    def modules_content(self) -> Json:
+        found = self.content.get("modulesContent")
+        return found if isinstance(found, dict) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class MethodResult:
+    status: int
+    payload: Any
+
+
+class Hub(Protocol):
+    """Every call may raise HubError; `None` means the thing does not exist."""
+
+    @property
+    def host(self) -> str: ...
+
+    def device_twin(self, device_id: str) -> Twin | None: ...
+
+    def module_twin(self, device_id: str, module_id: str) -> Twin | None: ...
+
+    def module_twins(self, module_id: str) -> list[Twin]:
+        """By query: may lag a few seconds behind."""
+        ...
+
+    def module_ids(self, device_id: str) -> list[str]: ...
+
+    def patch_module_twin(self, device_id: str, module_id: str, desired: Mapping[str, Any], etag: str) -> Twin:
+        """Merge patch of desired properties under If-Match; PRECONDITION when the twin moved."""
+        ...
+
+    def patch_device_tags(self, device_id: str, tags: Mapping[str, Any], etag: str) -> Twin: ...
+
+    def apply_content(self, device_id: str, modules_content: Mapping[str, Any]) -> None:
+        """Set modules: creates missing module identities, replaces the desired section of each module named."""
+        ...
+
+    def deployments(self) -> list[Deployment]: ...
+
+    def create_deployment(self, deployment: Deployment) -> Deployment: ...
+
+    def update_deployment(self, deployment: Deployment) -> Deployment:
+        """Condition, priority, labels and metrics; content is immutable. If-Match is the deployment's etag."""
+        ...
+
+    def delete_deployment(self, deployment_id: str) -> None: ...
+
+    def invoke(self, device_id: str, module_id: str, method: str, payload: Any, timeout: int = 30) -> MethodResult: ...
+
+
+def merged(base: Mapping[str, Any], patch: Mapping[str, Any]) -> Json:
+    """IoT Hub's merge patch: objects merge, null deletes, everything else replaces."""
+    result: Json = dict(base)
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        elif isinstance(value, Mapping):
+            old = result.get(key)
+            result[key] = merged(old if isinstance(old, Mapping) else {}, value)
+        else:
+            result[key] = value
+    return result
+
+
+def merge_patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> Json:
+    """The smallest merge patch that turns `before` into `after`."""
+    patch: Json = {key: None for key in before if key not in after}
+    for key, value in after.items():
+        old = before.get(key)
+        if isinstance(value, Mapping) and isinstance(old, Mapping):
+            inner = merge_patch(old, value)
+            if inner:
+                patch[key] = inner
+        elif key not in before or not same_json(old, value):
+            patch[key] = value
+    return patch
+
+
+def same_json(left: Any, right: Any) -> bool:
+    """Equal as JSON: 1 and true differ, 1 and 1.0 do not."""
+    if isinstance(left, bool) or isinstance(right, bool):
+        return left is right
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        return left.keys() == right.keys() and all(same_json(left[key], right[key]) for key in left)
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(same_json, left, right))
+    return bool(left == right)
+
+
+def without_hub_keys(section: Mapping[str, Any]) -> Json:
+    """A section without the hub's own `$version` and `$metadata`."""
+    return {key: value for key, value in section.items() if not key.startswith("$")}
+
+
+def names_of(twins: Iterable[Twin]) -> list[str]:
+    return sorted({twin.device_id for twin in twins})

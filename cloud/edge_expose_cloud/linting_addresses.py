@@ -1,0 +1,210 @@
+"""Checks of a spec's exposures and ranges: addresses, shares, ports, Service names. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from edge_expose_cloud.capacity import capacity_of
+from edge_expose_cloud.findings import Finding, Severity, finding
+from edge_expose_cloud.spec import Network, Spec
+from edge_expose_contract.addressing import Address, AddressSet, parse_address, parse_range
+from edge_expose_contract.models import Exposure
+from edge_expose_contract.names import sanitize_k8s_value
+from edge_expose_contract.services import service_shapes
+from edge_expose_contract.violations import shown
+
+# Azure Stack Edge: dashboard and registry; the API server and DNS of its default Service network.
+ASE_PORTS = {31000: "the Kubernetes dashboard", 31001: "the container registry"}
+ASE_ADDRESSES = {parse_address("172.28.0.1"), parse_address("172.28.0.10")}
+SIDECAR_PORTS = (35000, 35001)
+
+
+def lint_addresses(spec: Spec) -> list[Finding]:
+    found = list(_ranges(spec.network)) if spec.network else []
+    active = {name: exposure for name, exposure in spec.exposures.items() if exposure.enabled}
+    found += _targets(spec, active)
+    found += _service_names(spec, active)
+    found += _addresses(spec, active)
+    found += _ports(active)
+    found += _shares(active)
+    found += _capacity(spec)
+    return found
+
+
+def _ranges(network: Network) -> Iterator[Finding]:
+    for field, text in (("podNetwork", network.pod_network), ("serviceNetwork", network.service_network)):
+        if text is None:
+            continue
+        other = AddressSet.of([parse_range(text)])
+        for name, ranges in (("externalServiceIPs", network.external), ("nodeIPs", network.nodes)):
+            if ranges.overlaps(other):
+                yield finding("RangeOverlapsNetwork", f"network.{name}", f"{name} {ranges} overlaps {field} {text}")
+    for address in sorted(ASE_ADDRESSES):
+        if address in network.external:
+            yield finding(
+                "RangeIsClusterAddress",
+                "network.externalServiceIPs",
+                f"{address} is taken by the cluster on Azure Stack Edge",
+                severity="warning",
+            )
+    if network.nodes:
+        wanted = (network.node_count or 1) + 1
+        if network.nodes.size < wanted:
+            severity: Severity = "error" if network.node_count else "warning"
+            yield finding(
+                "NodeIpsTooFew",
+                "network.nodeIPs",
+                f"{network.nodes.size} node IPs; {wanted} are needed for {wanted - 1} node(s)",
+                severity=severity,
+            )
+    for name, text in (network.reserved or {}).items():
+        if network.external and parse_address(text) not in network.external:
+            yield finding(
+                "ReservedOutsideRange", f"network.reserved.{name}", f"{text} ({name}) is outside {network.external}"
+            )
+
+
+def _targets(spec: Spec, active: dict[str, Exposure]) -> Iterator[Finding]:
+    for name, exposure in active.items():
+        if exposure.module is None or spec.target.layered:
+            continue
+        if exposure.module not in spec.modules:
+            known = ", ".join(spec.modules) or "none"
+            yield finding(
+                "ExposureModuleUnknown",
+                f"exposures.{name}.module",
+                f"module {shown(exposure.module)} is not in this spec (modules: {known})",
+            )
+    for name, exposure in active.items():
+        for mapping in exposure.mappings:
+            if mapping.target in SIDECAR_PORTS and exposure.module is not None:
+                yield finding(
+                    "ModulePortReserved",
+                    f"exposures.{name}.ports",
+                    f"target port {mapping.target} belongs to the IoT Edge sidecar",
+                )
+
+
+def _service_names(spec: Spec, active: dict[str, Exposure]) -> Iterator[Finding]:
+    namespace = (spec.network.namespace if spec.network else None) or ""
+    taken: dict[tuple[str, str], str] = {}
+    if spec.driver == "module":
+        modules = {sanitize_k8s_value(module): module for module in spec.modules}
+        for name, exposure in active.items():
+            if name in modules:
+                # With a namespace of its own the Service may stand apart from the module's: then it is only a warning.
+                apart = bool(exposure.namespace or namespace)
+                message = f"exposure {shown(name)} has the Service name of module {shown(modules[name])}"
+                yield finding(
+                    "ExposureNamedLikeModule", f"exposures.{name}", message, severity="warning" if apart else "error"
+                )
+    for name, exposure in active.items():
+        for shape in service_shapes(name, exposure, namespace):
+            other = taken.setdefault((shape.namespace, shape.name), name)
+            if other != name:
+                yield finding(
+                    "ServiceNameClash",
+                    f"exposures.{name}",
+                    f"{shown(name)} and {shown(other)} both need the Service {shape.name}",
+                )
+
+
+def _addresses(spec: Spec, active: dict[str, Exposure]) -> Iterator[Finding]:
+    network = spec.network
+    holders: dict[Address, str] = {}
+    for name, exposure in active.items():
+        path = f"exposures.{name}.address"
+        for address in exposure.addresses:
+            if network is not None:
+                yield from _address(network, exposure, address, path)
+            other = holders.setdefault(address, name)
+            if other != name and (exposure.share is None or active[other].share != exposure.share):
+                yield finding(
+                    "AddressTwice",
+                    path,
+                    f"{address} is also the address of exposure {shown(other)}, without a common share key",
+                )
+        if exposure.addresses and spec.target.condition is not None:
+            yield finding(
+                "ConditionFixedAddress", path, f"every device of the condition would ask for {exposure.address}"
+            )
+
+
+def _address(network: Network, exposure: Exposure, address: Address, path: str) -> Iterator[Finding]:
+    pool = network.named_pools.get(exposure.pool) if exposure.pool else network.external
+    if address in network.nodes:
+        yield finding("AddressIsNodeIp", path, f"{address} is a node IP ({network.nodes})")
+    elif pool and address not in pool:
+        yield finding("AddressOutsideRange", path, f"{address} is outside the external service IPs {pool}")
+    elif address in network.reserved_addresses:
+        yield finding("AddressReserved", path, f"{address} is reserved for {network.reserved_addresses[address]}")
+
+
+def _ports(active: dict[str, Exposure]) -> Iterator[Finding]:
+    taken: dict[tuple[str, str, int], str] = {}
+    for name, exposure in active.items():
+        if not exposure.is_external:
+            continue
+        for mapping in exposure.mappings:
+            if mapping.port in ASE_PORTS:
+                yield finding(
+                    "PortReserved",
+                    f"exposures.{name}.ports",
+                    f"port {mapping.port} is taken by {ASE_PORTS[mapping.port]} on Azure Stack Edge",
+                )
+            for place in _places(exposure):
+                other = taken.setdefault((place, mapping.protocol, mapping.port), name)
+                if other != name:
+                    yield finding(
+                        "PortClash",
+                        f"exposures.{name}.ports",
+                        f"{mapping.port}/{mapping.protocol.lower()} is published by {shown(other)} on {place} already",
+                    )
+
+
+def _places(exposure: Exposure) -> list[str]:
+    """What its ports must be unique on: its addresses, else its share key."""
+    if exposure.addresses:
+        return [str(address) for address in exposure.addresses]
+    return [f"share key {exposure.share!r}"] if exposure.share else []
+
+
+def _shares(active: dict[str, Exposure]) -> Iterator[Finding]:
+    pinned: dict[str, tuple[str, tuple[Address, ...]]] = {}
+    local: dict[str, str] = {}
+    for name, exposure in active.items():
+        if exposure.share is None:
+            continue
+        if exposure.addresses:
+            other, addresses = pinned.setdefault(exposure.share, (name, exposure.addresses))
+            if addresses != exposure.addresses:
+                yield finding(
+                    "ShareAddressDiffers",
+                    f"exposures.{name}.address",
+                    f"share key {shown(exposure.share)}: {shown(other)} has another address",
+                )
+        first = local.setdefault(exposure.share, name)
+        pair = (exposure, active[first])
+        differs = (exposure.module, exposure.selector) != (active[first].module, active[first].selector)
+        if first != name and differs and any(item.external_traffic_policy == "Local" for item in pair):
+            yield finding(
+                "SharePolicyLocal",
+                f"exposures.{name}.externalTrafficPolicy",
+                f"{shown(name)} and {shown(first)} share an address but not their pods",
+            )
+
+
+def _capacity(spec: Spec) -> Iterator[Finding]:
+    network = spec.network
+    if network is None or not network.external:
+        return
+    if not network.reserved:
+        yield finding("RangeNoEdgehub", "network", "no address is reserved for edgeHub")
+    report = capacity_of(spec)
+    if report.overflow is not None:
+        yield finding(
+            "RangeTooSmall",
+            f"exposures.{report.overflow}",
+            f"{report.needed} addresses are needed, {report.available} are available in {network.external} "
+            f"({report.reserved} reserved): {shown(report.overflow)} gets none",
+        )

@@ -1,0 +1,230 @@
+"""From a spec and what the hub holds now to a plan for one device. Pure; deployments by condition: next door.
+
+The smallest sufficient step is chosen: nothing, a PATCH of our module's twin when only exposures or ranges changed, or
+the whole manifest (set modules).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from edge_expose_cloud.create_options import CreateOptionsError, read_create_options
+from edge_expose_cloud.edge_agent import modules_of, predict_services
+from edge_expose_cloud.hub import Json, Twin, merge_patch, same_json
+from edge_expose_cloud.manifest import render_content
+from edge_expose_cloud.manifest_checking import desired_sections
+from edge_expose_cloud.plans import (
+    Change,
+    Danger,
+    PatchTwin,
+    Plan,
+    SetModules,
+    Step,
+    diff_services,
+    in_plan_order,
+    redacted,
+)
+from edge_expose_cloud.service_prediction import Surroundings, predicted_services
+from edge_expose_cloud.spec import Spec
+from edge_expose_contract.addressing import Address, AddressSet, parse_address
+from edge_expose_contract.identity import MODULE_ID, State
+from edge_expose_contract.models import Exposure
+from edge_expose_contract.parsing import Refusal, parse_desired
+from edge_expose_contract.reported import Reported, parse_reported
+from edge_expose_contract.violations import RuleError
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceState:
+    """What was read of one device. A module without a twin is missing from `twins`."""
+
+    hub_host: str
+    device_id: str
+    device_twin: Twin
+    twins: Mapping[str, Twin] = field(default_factory=dict)
+
+    @property
+    def ours(self) -> Twin | None:
+        return self.twins.get(MODULE_ID)
+
+    def etags(self) -> dict[str, str]:
+        found = {f"{self.device_id}/{module}": twin.etag for module, twin in self.twins.items()}
+        return found
+
+
+def plan_device(shown: Spec, resolved: Spec, state: DeviceState, secrets: Mapping[str, str]) -> Plan:
+    """`shown` keeps `${env:NAME}`, `resolved` holds the values; `secrets` maps value to NAME, for hiding."""
+    held = held_by_manifest(state)
+    content = render_content(resolved, held)
+    visible = render_content(shown, held)
+    wanted, seen = desired_sections(content), desired_sections(visible)
+    changes: list[Change] = []
+    patch: Json = {}
+    manifest_before: Json = {}
+    manifest_after: Json = {}
+    for module, desired in sorted(wanted.items()):
+        twin = state.twins.get(module)
+        if twin is not None and same_json(twin.desired, desired):
+            continue
+        before = redacted(twin.desired, secrets) if twin is not None else None
+        if module == MODULE_ID:
+            changes.append(
+                Change(
+                    "create" if twin is None else "update",
+                    "ModuleTwin",
+                    None,
+                    f"{state.device_id}/{module}",
+                    before,
+                    seen[module],
+                )
+            )
+            patch = merge_patch(twin.desired, desired) if twin is not None else {}
+        if module != MODULE_ID or twin is None:
+            manifest_before[module] = before
+            manifest_after[module] = redacted(seen[module], secrets)
+    if manifest_after:
+        first_time = all(value is None for value in manifest_before.values())
+        changes.append(
+            Change(
+                "create" if first_time else "update",
+                "Manifest",
+                None,
+                state.device_id,
+                None if first_time else manifest_before,
+                manifest_after,
+            )
+        )
+    changes += _service_changes(resolved, content, state)
+    step: Step | None = None
+    if manifest_after:
+        step = SetModules(state.device_id, content)
+    elif patch and state.ours is not None:
+        step = PatchTwin(state.device_id, MODULE_ID, patch, state.ours.etag)
+    return Plan(
+        target=shown.target_text,
+        changes=in_plan_order(changes),
+        step=step,
+        etags=state.etags(),
+        dangers=tuple(_dangers(resolved, state, changes)),
+        notes=tuple(_notes(state, wanted)),
+    )
+
+
+def current_exposures(twin: Twin | None) -> dict[str, Exposure]:
+    """The valid exposures of a module twin's desired properties."""
+    if twin is None:
+        return {}
+    parsed = parse_desired(twin.desired)
+    return {} if isinstance(parsed, Refusal) else dict(parsed.exposures)
+
+
+def report_of(twin: Twin | None) -> Reported:
+    return parse_reported(twin.reported if twin is not None else {})
+
+
+def surroundings(state: DeviceState, namespace: str | None = None) -> Surroundings:
+    """Namespace (declared, else as the module reported it) and the addresses held."""
+    report = report_of(state.ours)
+    held = {name: entry.address for name, entry in report.exposures.items() if entry.address}
+    if not namespace and state.ours is not None:
+        site = state.ours.desired.get("site")
+        namespace = site.get("namespace") if isinstance(site, dict) else None
+    if not namespace:
+        known = current_exposures(state.ours)
+        default = [
+            (entry.service or "").partition("/")[0]
+            for name, entry in sorted(report.exposures.items())
+            if entry.service and "/" in entry.service and name in known and known[name].namespace is None
+        ]
+        namespace = default[0] if default else ""
+    return Surroundings(namespace, held)
+
+
+def held_by_manifest(state: DeviceState) -> dict[str, Address]:
+    """Module -> the loadBalancerIP its createOptions on the hub ask for (`driver: manifest` keeps these)."""
+    agent = state.twins.get("$edgeAgent")
+    if agent is None:
+        return {}
+    found: dict[str, Address] = {}
+    for module, entry, _ in modules_of({"$edgeAgent": {"properties.desired": agent.desired}}):
+        settings = entry.get("settings")
+        try:
+            options = read_create_options(settings if isinstance(settings, Mapping) else {})
+            found[module] = parse_address(options["k8s-experimental"]["serviceOptions"]["loadBalancerIP"])
+        except (CreateOptionsError, RuleError, KeyError, TypeError, AttributeError):
+            continue
+    return found
+
+
+def _service_changes(spec: Spec, content: Json, state: DeviceState) -> list[Change]:
+    if spec.driver == "manifest":
+        agent = state.twins.get("$edgeAgent")
+        old = {"$edgeAgent": {"properties.desired": agent.desired}} if agent is not None else {}
+        before = {
+            ("", service.name): service.to_json()
+            for service in predict_services(old, device_id=state.device_id).services
+        }
+        after = {
+            ("", service.name): service.to_json()
+            for service in predict_services(content, device_id=state.device_id).services
+        }
+        return diff_services(before, after)
+    around = surroundings(state, spec.network.namespace if spec.network else None)
+    before = predicted_services(current_exposures(state.ours), around)
+    return diff_services(before, predicted_services(spec.exposures, around))
+
+
+def _dangers(spec: Spec, state: DeviceState, changes: list[Change]) -> list[Danger]:
+    found = []
+    removed = [change.name for change in changes if change.kind == "Service" and change.action == "delete"]
+    held = len(current_exposures(state.ours))
+    if len(removed) >= 3 or (removed and held >= 2 and 2 * len(removed) > held):
+        found.append(
+            Danger("removals", len(removed), f"{len(removed)} Services would be removed: {', '.join(removed[:5])}")
+        )
+    moved = _losing_their_address(spec, state)
+    if moved:
+        found.append(
+            Danger("moves", len(moved), f"{len(moved)} held addresses leave the external range: {', '.join(moved[:5])}")
+        )
+    agent = state.twins.get("$edgeAgent")
+    if agent is not None:
+        before = set(agent.desired.get("modules") or {})
+        gone = sorted(before - set(spec.modules) - {MODULE_ID})
+        if gone and spec.target.device is not None and any(change.kind == "Manifest" for change in changes):
+            found.append(
+                Danger(
+                    "modules", len(gone), f"{len(gone)} modules would be removed from the device: {', '.join(gone[:5])}"
+                )
+            )
+    return found
+
+
+def _losing_their_address(spec: Spec, state: DeviceState) -> list[str]:
+    pool = spec.network.external if spec.network else AddressSet()
+    if not pool:
+        return []
+    lost = []
+    for name, entry in sorted(report_of(state.ours).exposures.items()):
+        if entry.address is None or entry.state in (State.EXPIRED, State.DISABLED) or name not in spec.exposures:
+            continue
+        wanted = spec.exposures[name].addresses
+        for text in entry.address.split(","):
+            try:
+                address = parse_address(text)
+            except RuleError:
+                continue
+            if address not in pool and not wanted:
+                lost.append(f"{name} ({text})")
+    return lost
+
+
+def _notes(state: DeviceState, wanted: Mapping[str, Json]) -> list[str]:
+    notes = []
+    if state.device_twin.tags.get("edgeExposeLease"):
+        notes.append("another edge-expose holds a lease on this device")
+    missing = sorted(module for module in wanted if module not in state.twins)
+    if missing:
+        notes.append(f"new on this device: {', '.join(missing)}")
+    return notes

@@ -1,0 +1,165 @@
+"""A plan is data: changes that are shown, a digest over them and the etags seen, and one step. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from edge_expose_cloud.hub import Deployment, Json
+from edge_expose_cloud.variables import map_texts
+
+Action = Literal["create", "update", "delete"]
+Kind = Literal["Service", "ModuleTwin", "Manifest", "Deployment"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line of a plan; `before` and `after` are None where there is nothing, or nothing known."""
+
+    action: Action
+    kind: Kind
+    namespace: str | None
+    name: str
+    before: Json | None
+    after: Json | None
+
+    def to_json(self) -> Json:
+        return {
+            "action": self.action,
+            "kind": self.kind,
+            "namespace": self.namespace,
+            "name": self.name,
+            "before": self.before,
+            "after": self.after,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PatchTwin:
+    """Merge patch of our module's desired properties, under the etag seen."""
+
+    device_id: str
+    module_id: str
+    patch: Json
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetModules:
+    """The whole manifest for one device."""
+
+    device_id: str
+    content: Json
+
+
+@dataclass(frozen=True, slots=True)
+class CreateDeployment:
+    """New content under a new id; `replaces` is retired once the new one is there."""
+
+    deployment: Deployment
+    replaces: tuple[Deployment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateDeployment:
+    """Same content, other condition, priority, labels or metrics."""
+
+    deployment: Deployment
+
+
+Step = PatchTwin | SetModules | CreateDeployment | UpdateDeployment
+
+
+@dataclass(frozen=True, slots=True)
+class Danger:
+    """Something that needs a stronger word: `--allow KIND=COUNT`."""
+
+    kind: str
+    count: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`etags` are those of everything that was read to make the plan."""
+
+    target: str
+    changes: tuple[Change, ...]
+    step: Step | None
+    etags: Mapping[str, str] = field(default_factory=dict)
+    dangers: tuple[Danger, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        body = {
+            "target": self.target,
+            "changes": [change.to_json() for change in self.changes],
+            "etags": dict(self.etags),
+        }
+        return hashlib.sha256(canonical(body).encode()).hexdigest()
+
+    def to_json(self) -> Json:
+        return {"digest": self.digest, "changes": [change.to_json() for change in self.changes]}
+
+
+def canonical(value: Any) -> str:
+    """The one text of a JSON value: sorted keys, no blanks, ASCII."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+_RANK = {"Deployment": 0, "Manifest": 1, "ModuleTwin": 2, "Service": 3}
+
+
+def in_plan_order(changes: Iterable[Change]) -> tuple[Change, ...]:
+    return tuple(
+        sorted(changes, key=lambda change: (_RANK[change.kind], change.namespace or "", change.name, change.action))
+    )
+
+
+def diff_services(before: Mapping[tuple[str, str], Json], after: Mapping[tuple[str, str], Json]) -> list[Change]:
+    """Service changes by (namespace, name)."""
+    changes = []
+    for key in sorted(before.keys() | after.keys()):
+        old, new = before.get(key), after.get(key)
+        if old == new:
+            continue
+        action: Action = "create" if old is None else "delete" if new is None else "update"
+        changes.append(Change(action, "Service", key[0] or None, key[1], old, new))
+    return changes
+
+
+def redacted(value: Any, secrets: Mapping[str, str]) -> Any:
+    """For showing: registry passwords as ***, and known secret values (value -> NAME) as `${env:NAME}`."""
+
+    def hide(text: str) -> str:
+        for secret, name in secrets.items():
+            if len(secret) >= 3:
+                text = text.replace(secret, f"${{env:{name}}}")
+        return text
+
+    return _hide_passwords(map_texts(value, hide))
+
+
+def _hide_passwords(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: {label: _hidden(entry) for label, entry in item.items()}
+            if key == "registryCredentials" and isinstance(item, dict)
+            else _hide_passwords(item)
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_hide_passwords(item) for item in value]
+    return value
+
+
+def _hidden(entry: Any) -> Any:
+    if not isinstance(entry, dict) or "password" not in entry:
+        return entry
+    password = entry["password"]
+    reference = isinstance(password, str) and password.startswith("${env:") and password.endswith("}")
+    return {**entry, "password": password if reference else "***"}

@@ -1,0 +1,165 @@
+"""Apply: does the one step of a plan, guarded against lost updates.
+
+1. every planned etag is compared with the hub's; 2. a backup is written (single device); 3. set modules, which takes no
+etag, is done under a short lease tag on the device twin; PATCHes and deployments carry If-Match.
+The lease fences off other edge-expose operators only: the portal and other tools do not know it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from edge_expose_cloud.deployment_planning import KEEP_RETIRED, SPEC_LABEL, retired, retired_deployments
+from edge_expose_cloud.hub import Hub, HubError, HubProblem, Twin
+from edge_expose_cloud.plans import CreateDeployment, PatchTwin, Plan, SetModules, UpdateDeployment
+from edge_expose_cloud.usecases.observing import observe_device, targeting_deployments
+from edge_expose_cloud.usecases.problems import Refused
+
+LEASE_TAG = "edgeExposeLease"
+LEASE_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Who applies, and the clock; `save_backup(name, text)` keeps a file and gives its place."""
+
+    name: str
+    now: Callable[[], dt.datetime]
+    save_backup: Callable[[str, str], str] | None = None
+
+
+def check_dangers(plan: Plan, allowed: Mapping[str, int]) -> None:
+    """Refuses a dangerous plan unless each danger is allowed by kind and count."""
+    for danger in plan.dangers:
+        if allowed.get(danger.kind, 0) < danger.count:
+            raise Refused(danger.what, f"if that is meant, add --allow {danger.kind}={danger.count}")
+
+
+def check_expected(plan: Plan, expected: str | None) -> None:
+    """Refuses when the plan is not the one that was shown."""
+    if expected is not None and not (len(expected) >= 8 and plan.digest.startswith(expected.lower())):
+        raise Refused(
+            f"the hub moved since the plan: its digest is now {plan.digest}", "look at the new plan and apply that one"
+        )
+
+
+def apply_plan(hub: Hub, plan: Plan, operator: Operator) -> str:
+    """Does the plan's step and says in one sentence what was done."""
+    match plan.step:
+        case None:
+            return "nothing to change"
+        case PatchTwin():
+            return _patch(hub, plan, plan.step, operator)
+        case SetModules():
+            return _set_modules(hub, plan, plan.step, operator)
+        case CreateDeployment():
+            return _create(hub, plan, plan.step)
+        case UpdateDeployment():
+            _compare_deployments(hub, plan)
+            hub.update_deployment(plan.step.deployment)
+            return f"deployment {plan.step.deployment.id} updated"
+
+
+def _patch(hub: Hub, plan: Plan, step: PatchTwin, operator: Operator) -> str:
+    twins = _compare_twins(hub, plan, step.device_id)
+    _backup(step.device_id, twins, operator)
+    try:
+        hub.patch_module_twin(step.device_id, step.module_id, step.patch, step.etag)
+    except HubError as error:
+        if error.problem is HubProblem.PRECONDITION:
+            raise Refused(
+                f"the twin of {step.device_id}/{step.module_id} changed since the plan", "plan again"
+            ) from error
+        raise
+    return f"twin of {step.device_id}/{step.module_id} patched"
+
+
+def _set_modules(hub: Hub, plan: Plan, step: SetModules, operator: Operator) -> str:
+    state = observe_device(hub, step.device_id)
+    owners = targeting_deployments(state, hub.deployments())
+    if owners:
+        names = ", ".join(sorted(item.id for item in owners))
+        raise Refused(
+            f"the automatic deployment {names} targets device {step.device_id}: "
+            "it would overwrite set modules at its next evaluation",
+            "change that deployment, or take the device out of its target condition",
+        )
+    _take_lease(hub, state.device_twin, operator)
+    try:
+        twins = _compare_twins(hub, plan, step.device_id)
+        _backup(step.device_id, twins, operator)
+        hub.apply_content(step.device_id, step.content)
+    finally:
+        _give_lease_back(hub, step.device_id)
+    return f"modules of {step.device_id} set"
+
+
+def _compare_twins(hub: Hub, plan: Plan, device_id: str) -> dict[str, Twin]:
+    """Reads every planned twin again; Refused when one moved, vanished or appeared."""
+    prefix = f"{device_id}/"
+    modules = {name.removeprefix(prefix) for name in plan.etags if name.startswith(prefix)}
+    twins = observe_device(hub, device_id, modules).twins
+    now = {f"{prefix}{module}": twin.etag for module, twin in twins.items()}
+    moved = sorted(name for name in plan.etags.keys() | now.keys() if plan.etags.get(name) != now.get(name))
+    if moved:
+        raise Refused(f"changed since the plan: {', '.join(moved)}", "plan again; nothing was sent")
+    return dict(twins)
+
+
+def _backup(device_id: str, twins: Mapping[str, Twin], operator: Operator) -> None:
+    if operator.save_backup is None or not twins:
+        return
+    content = {module: {"properties.desired": twin.desired} for module, twin in sorted(twins.items())}
+    stamp = operator.now().strftime("%Y%m%dT%H%M%S%fZ")
+    safe = "".join(char if char.isalnum() or char in "-_." else "_" for char in device_id)
+    operator.save_backup(
+        f"{safe}-{stamp}.json", json.dumps({"modulesContent": content}, indent=2, sort_keys=True) + "\n"
+    )
+
+
+def _take_lease(hub: Hub, twin: Twin, operator: Operator) -> None:
+    lease = twin.tags.get(LEASE_TAG)
+    if isinstance(lease, dict) and not _expired(lease, operator.now()):
+        raise Refused(
+            f"{lease.get('by', 'somebody')} is applying to {twin.device_id} since a moment ago",
+            f"wait {LEASE_SECONDS} seconds and plan again",
+        )
+    until = (operator.now() + dt.timedelta(seconds=LEASE_SECONDS)).isoformat()
+    try:
+        hub.patch_device_tags(twin.device_id, {LEASE_TAG: {"by": operator.name, "until": until}}, twin.etag)
+    except HubError as error:
+        if error.problem is HubProblem.PRECONDITION:
+            raise Refused(f"the twin of {twin.device_id} changed while the lease was taken", "plan again") from error
+        raise
+
+
+def _give_lease_back(hub: Hub, device_id: str) -> None:
+    hub.patch_device_tags(device_id, {LEASE_TAG: None}, "*")
+
+
+def _expired(lease: Mapping[str, object], now: dt.datetime) -> bool:
+    try:
+        return dt.datetime.fromisoformat(str(lease.get("until"))) <= now
+    except (ValueError, TypeError):
+        return True
+
+
+def _create(hub: Hub, plan: Plan, step: CreateDeployment) -> str:
+    _compare_deployments(hub, plan)
+    created = hub.create_deployment(step.deployment)
+    for old in step.replaces:
+        hub.update_deployment(retired(old))
+    name = step.deployment.labels.get(SPEC_LABEL, "")
+    for surplus in retired_deployments(name, hub.deployments())[KEEP_RETIRED:]:
+        hub.delete_deployment(surplus.id)
+    return f"deployment {created.id or step.deployment.id} created"
+
+
+def _compare_deployments(hub: Hub, plan: Plan) -> None:
+    now = {item.id: item.etag for item in hub.deployments()}
+    moved = sorted(name for name, etag in plan.etags.items() if now.get(name) != etag)
+    if moved:
+        raise Refused(f"changed since the plan: {', '.join(moved)}", "plan again; nothing was sent")

@@ -1,0 +1,185 @@
+"""Explain: the decisions on the way from a declared exposure to a reachable address, from the twin alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from edge_expose_cloud.hub import Hub, Twin
+from edge_expose_cloud.planning import report_of
+from edge_expose_cloud.usecases.observing import observe_device, targeting_deployments
+from edge_expose_cloud.usecases.problems import Refused
+from edge_expose_contract.identity import MODULE_ID
+from edge_expose_contract.parsing import Refusal, parse_desired
+
+Verdict = Literal["ok", "wrong", "unknown"]
+
+# What to try for each reason that the module may report; others are shown with the module's own message.
+REASON_HINTS = {
+    "ForeignService": "rename the exposure, or set adopt: true to take the Service over and keep its address",
+    "SelectorNamespace": "a Service selects pods of its own namespace: set namespace to the module's",
+    "PoolExhausted": "extend the range on the Compute network page, share addresses, or remove an exposure",
+    "AddressOutsidePool": "choose an address of the pool, or extend the pool",
+    "AddressInUse": "another Service holds it: choose another address, or give both one share key",
+    "AddressReserved": "choose another address, or drop the reservation in site.reserved",
+    "NoEndpoints": "no ready pod matches: check that the module runs and that the selector's labels are on its pods",
+    "ModuleName": "the exposure has the name of an IoT Edge module: rename it",
+    "NotAllowed": "the device's own guard rails refuse it (EDGE_EXPOSE_ALLOW_*)",
+    "NotReported": "the module is offline or has not looked yet",
+    "Forbidden": "the module's ServiceAccount or kubeconfig may not do this in that namespace",
+    "NoLoadBalancer": "install a load balancer such as MetalLB, or use type ClusterIP",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One question, what was found, and what to try."""
+
+    question: str
+    verdict: Verdict
+    answer: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The steps in order; the first wrong one is the reason."""
+
+    device_id: str
+    exposure: str
+    state: str
+    steps: tuple[Step, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        steps = [
+            {"question": step.question, "verdict": step.verdict, "answer": step.answer, "hint": step.hint}
+            for step in self.steps
+        ]
+        return {"deviceId": self.device_id, "exposure": self.exposure, "state": self.state, "steps": steps}
+
+
+def explain_exposure(hub: Hub, device_id: str, name: str) -> Explanation:
+    """Reads the twins once and walks the questions."""
+    state = observe_device(hub, device_id)
+    twin = state.ours
+    if twin is None:
+        raise Refused(
+            f"device {device_id} has no module {MODULE_ID}", "apply a spec first: its manifest brings the module"
+        )
+    entry = report_of(twin).exposures.get(name)
+    declared = twin.desired.get("exposures")
+    if entry is None and not (isinstance(declared, dict) and name in declared):
+        raise Refused(
+            f"device {device_id} neither declares nor reports an exposure {name!r}",
+            "edge-expose status shows what there is",
+        )
+    owners = [item.id for item in targeting_deployments(state, hub.deployments())]
+    steps = [_declared(twin, name), _read(twin), _connected(twin), *_reported(twin, name)]
+    if owners:
+        steps.insert(1, Step("Who writes the declaration?", "ok", f"automatic deployment {', '.join(owners)}"))
+    return Explanation(device_id, name, str(entry.state) if entry is not None else "Pending", tuple(steps))
+
+
+def _declared(twin: Twin, name: str) -> Step:
+    question = "Is it declared, and without mistakes?"
+    parsed = parse_desired(twin.desired)
+    if isinstance(parsed, Refusal):
+        return Step(
+            question, "wrong", f"the whole document is refused: {parsed.description}", "correct the desired properties"
+        )
+    if name in parsed.invalid:
+        first = parsed.invalid[name][0]
+        return Step(question, "wrong", f"{first.path}: {first.message}", first.hint)
+    if name not in parsed.exposures:
+        return Step(
+            question, "wrong", "no, it is still reported but no longer declared", "wait for the module to remove it"
+        )
+    exposure = parsed.exposures[name]
+    if not exposure.enabled:
+        return Step(question, "ok", "yes, with enabled: false")
+    return Step(question, "ok", f"yes, {exposure.type} on {', '.join(map(str, exposure.mappings))}")
+
+
+def _read(twin: Twin) -> Step:
+    question = "Has the module read this version?"
+    report = report_of(twin)
+    if report.last_desired_version is None:
+        return Step(
+            question,
+            "wrong",
+            "the module has never reported",
+            "check that it runs: its status is in $edgeAgent's reported properties",
+        )
+    if report.last_desired_version < twin.desired_version:
+        return Step(
+            question,
+            "unknown",
+            f"it reported version {report.last_desired_version}, the twin is at {twin.desired_version}",
+            "wait; or the device is offline",
+        )
+    status = report.last_desired_status
+    if status is not None and status.code != 200:
+        hint = "confirm the removal with confirmRemoval" if status.code == 406 else "correct the desired properties"
+        return Step(question, "wrong", f"yes, and answered {status.code}: {status.description}", hint)
+    return Step(question, "ok", f"yes, version {twin.desired_version}, code 200")
+
+
+def _connected(twin: Twin) -> Step:
+    question = "Is the module connected to the hub?"
+    if not twin.connection_state:
+        return Step(question, "unknown", "the hub does not say")
+    if twin.connection_state == "Connected":
+        return Step(question, "ok", "yes")
+    return Step(
+        question, "unknown", f"{twin.connection_state}: what is below may be old", "check the device's connection"
+    )
+
+
+def _reported(twin: Twin, name: str) -> list[Step]:
+    report = report_of(twin)
+    entry = report.exposures.get(name)
+    if entry is None:
+        return [Step("What does the module say about it?", "unknown", "nothing yet", REASON_HINTS["NotReported"])]
+    steps = []
+    if report.cluster is not None:
+        fine = report.cluster.api in ("ok", "")
+        steps.append(
+            Step(
+                "Does the module reach the cluster?",
+                "ok" if fine else "wrong",
+                report.cluster.api or "ok",
+                "" if fine else "check its kubeconfig or ServiceAccount",
+            )
+        )
+    if report.pool is not None and report.pool.size:
+        free = report.pool.free
+        steps.append(
+            Step(
+                "Is an address free?",
+                "ok" if free or entry.address else "wrong",
+                f"{free} of {report.pool.size} free in {report.pool.ranges}",
+                "" if free or entry.address else REASON_HINTS["PoolExhausted"],
+            )
+        )
+    steps.append(
+        Step("Does it have its address?", "ok" if entry.address else "unknown", entry.address or "none reported")
+    )
+    if entry.endpoints is not None:
+        steps.append(
+            Step(
+                "Are there ready endpoints?",
+                "ok" if entry.endpoints else "wrong",
+                str(entry.endpoints),
+                "" if entry.endpoints else REASON_HINTS["NoEndpoints"],
+            )
+        )
+    if entry.reason:
+        steps.append(
+            Step(
+                "What does the module say about it?",
+                "wrong",
+                f"{entry.reason}: {entry.message or ''}".rstrip(": "),
+                REASON_HINTS.get(entry.reason, ""),
+            )
+        )
+    return steps

@@ -1,0 +1,102 @@
+"""Expose and unexpose: one twin patched by hand, with every check a spec would get."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edge_expose_cloud.deployment_planning import owned_exposures
+from edge_expose_cloud.edge_agent import modules_of
+from edge_expose_cloud.findings import Finding, has_errors
+from edge_expose_cloud.hub import Hub, Twin, merge_patch, merged
+from edge_expose_cloud.linting_addresses import lint_addresses
+from edge_expose_cloud.manifest import exposures_json
+from edge_expose_cloud.planning import DeviceState, current_exposures, surroundings
+from edge_expose_cloud.plans import Change, PatchTwin, Plan, diff_services, in_plan_order
+from edge_expose_cloud.service_prediction import predicted_services
+from edge_expose_cloud.spec import ModuleSpec, Network, Spec, Target
+from edge_expose_cloud.usecases.observing import observe_device, targeting_deployments
+from edge_expose_cloud.usecases.problems import InputError, Refused
+from edge_expose_cloud.violating import findings_of
+from edge_expose_contract.identity import MODULE_ID, SCHEMA_VERSION
+from edge_expose_contract.limits import twin_violations
+from edge_expose_contract.models import Exposure
+from edge_expose_contract.parsing import parse_exposure
+
+
+def plan_expose(hub: Hub, device_id: str, name: str, fields: dict[str, Any]) -> tuple[Plan, list[Finding]]:
+    """A plan that declares one exposure (warnings beside it). InputError lists what is wrong with the wish."""
+    exposure, violations = parse_exposure(name, fields, unknown_is_error=True)
+    if exposure is None or violations:
+        raise InputError(findings_of(violations))
+    state, twin = _observe(hub, device_id, name)
+    exposures = {**current_exposures(twin), name: exposure}
+    # Only what this exposure takes part in counts: old mistakes of others are not this command's business.
+    before = set(lint_addresses(_as_spec(state, current_exposures(twin))))
+    found = [item for item in lint_addresses(_as_spec(state, exposures)) if item not in before]
+    if has_errors(found):
+        raise InputError(found)
+    body = exposures_json({name: exposure})[name]
+    old = (twin.desired.get("exposures") or {}).get(name)
+    patch: dict[str, Any] = {"exposures": {name: merge_patch(old, body) if isinstance(old, dict) else body}}
+    return _plan(state, twin, patch, exposures), found
+
+
+def plan_unexpose(hub: Hub, device_id: str, name: str) -> Plan:
+    """A plan that takes one exposure out of the twin."""
+    state, twin = _observe(hub, device_id, name)
+    if name not in (twin.desired.get("exposures") or {}):
+        known = ", ".join(sorted(twin.desired.get("exposures") or {})) or "none"
+        raise Refused(f"device {device_id} has no exposure {name!r}", f"declared there: {known}")
+    exposures = {key: value for key, value in current_exposures(twin).items() if key != name}
+    return _plan(state, twin, {"exposures": {name: None}}, exposures)
+
+
+def _observe(hub: Hub, device_id: str, name: str) -> tuple[DeviceState, Twin]:
+    state = observe_device(hub, device_id)
+    if state.ours is None:
+        raise Refused(
+            f"device {device_id} has no module {MODULE_ID}", "apply a spec first: its manifest brings the module"
+        )
+    deployments = targeting_deployments(state, hub.deployments())
+    owners = owned_exposures(deployments, [item.id for item in deployments])
+    if name in owners:
+        raise Refused(
+            f"exposure {name!r} is set by the deployment {owners[name]}, which would set it again",
+            "change the spec of that deployment",
+        )
+    return state, state.ours
+
+
+def _as_spec(state: DeviceState, exposures: dict[str, Exposure]) -> Spec:
+    site = state.ours.desired.get("site") if state.ours is not None else None
+    try:
+        network = Network.model_validate(site) if isinstance(site, dict) and site else None
+    except ValueError:
+        network = None
+    agent = state.twins.get("$edgeAgent")
+    known = (
+        [name for name, _, _ in modules_of({"$edgeAgent": {"properties.desired": agent.desired}})]
+        if agent is not None
+        else []
+    )
+    modules = {name: ModuleSpec(image="unknown") for name in known}
+    target = Target(device=state.device_id)
+    return Spec(
+        schema_version=SCHEMA_VERSION, name="live", target=target, network=network, modules=modules, exposures=exposures
+    )
+
+
+def _plan(state: DeviceState, twin: Twin, patch: dict[str, Any], exposures: dict[str, Exposure]) -> Plan:
+    if "schemaVersion" not in twin.desired:
+        patch["schemaVersion"] = SCHEMA_VERSION
+    after = merged(twin.desired, patch)
+    broken = twin_violations(after)
+    if broken:
+        raise InputError(findings_of(broken))
+    around = surroundings(state)
+    changes: list[Change] = []
+    if merge_patch(twin.desired, after):
+        changes.append(Change("update", "ModuleTwin", None, f"{state.device_id}/{MODULE_ID}", twin.desired, after))
+    changes += diff_services(predicted_services(current_exposures(twin), around), predicted_services(exposures, around))
+    step = PatchTwin(state.device_id, MODULE_ID, patch, twin.etag) if changes else None
+    return Plan(f"device {state.device_id}", in_plan_order(changes), step, state.etags())

@@ -1,0 +1,31 @@
+"""Reads from the hub what planning needs to know of one device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from edge_expose_cloud.deployment_planning import RETIRED_LABEL
+from edge_expose_cloud.hub import Deployment, Hub
+from edge_expose_cloud.planning import DeviceState
+from edge_expose_cloud.usecases.problems import Refused
+from edge_expose_contract.identity import MODULE_ID
+
+
+def observe_device(hub: Hub, device_id: str, modules: Iterable[str] = ()) -> DeviceState:
+    """The device's own twin and those of `modules`, of the system modules and of ours, as far as they exist."""
+    device_twin = hub.device_twin(device_id)
+    if device_twin is None:
+        raise Refused(
+            f"device {device_id!r} is not registered in {hub.host}",
+            "register it as an IoT Edge device, or check target.device",
+        )
+    names = {"$edgeAgent", "$edgeHub", MODULE_ID, *modules}
+    twins = {name: twin for name in sorted(names) if (twin := hub.module_twin(device_id, name)) is not None}
+    return DeviceState(hub.host, device_id, device_twin, twins)
+
+
+def targeting_deployments(state: DeviceState, deployments: Iterable[Deployment]) -> list[Deployment]:
+    """The automatic deployments that target this device now."""
+    agent = state.twins.get("$edgeAgent")
+    ids = set(agent.configurations) if agent is not None else set()
+    return [item for item in deployments if item.id in ids and RETIRED_LABEL not in item.labels]

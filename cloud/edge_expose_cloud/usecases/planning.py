@@ -1,0 +1,63 @@
+"""Plan: reads the hub, resolves secrets, and makes a plan as data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from edge_expose_cloud.deployment_planning import plan_deployment
+from edge_expose_cloud.findings import finding, has_errors
+from edge_expose_cloud.hub import Hub
+from edge_expose_cloud.loading import LoadedSpec
+from edge_expose_cloud.manifest import render
+from edge_expose_cloud.manifest_checking import check_manifest
+from edge_expose_cloud.manifest_reading import ManifestDocument
+from edge_expose_cloud.planning import plan_device
+from edge_expose_cloud.plans import Plan
+from edge_expose_cloud.spec import Spec
+from edge_expose_cloud.usecases.observing import observe_device
+from edge_expose_cloud.usecases.problems import InputError
+from edge_expose_cloud.variables import resolve_secrets, secret_names
+
+
+def require_spec(loaded: LoadedSpec) -> Spec:
+    """The spec, or InputError with everything that is wrong: in it, or in the manifest it renders to."""
+    if loaded.spec is None:
+        raise InputError(loaded.findings)
+    content = render(loaded.spec)["modulesContent"]
+    problems = check_manifest(ManifestDocument(content, "modulesContent"))
+    if has_errors(problems):
+        raise InputError(problems)
+    return loaded.spec
+
+
+def resolve_spec(spec: Spec, environment: Mapping[str, str]) -> tuple[Spec, dict[str, str]]:
+    """The spec with secrets filled in, and value -> NAME for hiding them again. InputError names what is not set."""
+    raw: dict[str, Any] = spec.model_dump(by_alias=True, exclude_unset=True)
+    names = secret_names(raw)
+    lookup: Callable[[str], str | None] = environment.get
+    resolved, missing = resolve_secrets(raw, lookup)
+    if missing:
+        raise InputError(
+            [
+                finding(
+                    "SecretMissing",
+                    "registries",
+                    f"environment variable {name} is not set (the spec refers to ${{env:{name}}})",
+                )
+                for name in missing
+            ]
+        )
+    if not names and resolved == raw:
+        return spec, {}
+    return Spec.model_validate(resolved), {environment[name]: name for name in names if environment.get(name)}
+
+
+def make_plan(hub: Hub, spec: Spec, environment: Mapping[str, str]) -> Plan:
+    """Reads what the hub holds and plans one device or one deployment."""
+    resolved, secrets = resolve_spec(spec, environment)
+    if spec.target.device is None:
+        return plan_deployment(spec, resolved, hub.deployments(), secrets)
+    twins = [name for name, module in spec.modules.items() if module.desired is not None]
+    state = observe_device(hub, spec.target.device, twins)
+    return plan_device(spec, resolved, state, secrets)

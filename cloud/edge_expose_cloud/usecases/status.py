@@ -1,0 +1,47 @@
+"""Status: one device, or all devices that have our module."""
+
+from __future__ import annotations
+
+from edge_expose_cloud.edge_agent import predict_services
+from edge_expose_cloud.fleet_status import DeviceStatus, status_of
+from edge_expose_cloud.hub import Hub
+from edge_expose_cloud.usecases.observing import observe_device
+from edge_expose_cloud.usecases.problems import Refused
+from edge_expose_contract.identity import MODULE_ID
+
+
+def device_status(hub: Hub, device_id: str) -> DeviceStatus:
+    """Reads the twin itself, never the lagging query index. Without our module: what edgeAgent's manifest predicts."""
+    twin = hub.module_twin(device_id, MODULE_ID)
+    if twin is not None:
+        return status_of(twin)
+    state = observe_device(hub, device_id)
+    agent = state.twins.get("$edgeAgent")
+    content = {"$edgeAgent": {"properties.desired": agent.desired}} if agent is not None else {}
+    services = [
+        item
+        for item in predict_services(content, device_id=device_id).services
+        if item.module not in ("edgeAgent", "edgeHub")
+    ]
+    if not services:
+        raise Refused(
+            f"device {device_id} has no module {MODULE_ID}", "apply a spec first: its manifest brings the module"
+        )
+    exposures = {
+        item.name: {
+            "state": "Predicted",
+            "address": item.load_balancer_ip,
+            "service": item.name,
+            "type": item.type,
+            "ports": [f"{port.port}:{port.target_port or port.port}/{port.protocol.lower()}" for port in item.ports],
+            "reason": "MadeByEdgeAgent",
+        }
+        for item in services
+    }
+    version = agent.desired_version if agent else 0
+    return DeviceStatus(device_id, {"predicted": len(exposures)}, exposures, version, None, None, "", "", {}, None)
+
+
+def fleet_status(hub: Hub) -> list[DeviceStatus]:
+    """All devices, by id; the query may lag a few seconds behind."""
+    return sorted((status_of(twin) for twin in hub.module_twins(MODULE_ID)), key=lambda status: status.device_id)

@@ -1,0 +1,19 @@
+"""Turns the contract's violations into findings: same rule ids, same messages, plus a severity. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from edge_expose_cloud.findings import RULES, Finding, Severity
+from edge_expose_contract.violations import Violation
+
+
+def findings_of(violations: Iterable[Violation], *, severity: Severity = "error") -> list[Finding]:
+    """One finding for each violation; a hint of the rule table stands in where the violation has none."""
+    return [finding_of(violation, severity) for violation in violations]
+
+
+def finding_of(violation: Violation, severity: Severity = "error") -> Finding:
+    row = RULES.get(violation.rule)
+    hint = violation.hint or (row.hint if row else "")
+    return Finding(rule=violation.rule, severity=severity, path=violation.path, message=violation.message, hint=hint)
