@@ -50,7 +50,9 @@ class EndpointsController:
         match change.resource:
             case "services" | "endpoints":
                 if change.resource == "services" and change.before is not None and change.type == "MODIFIED":
-                    if change.before["spec"] == change.obj["spec"] and change.before["metadata"].get("labels") == change.obj["metadata"].get("labels"):
+                    if change.before["spec"] == change.obj["spec"] and change.before["metadata"].get(
+                        "labels"
+                    ) == change.obj["metadata"].get("labels"):
                         return
                 self._dirty[_key(change.obj)] = None
             case "pods":
@@ -104,12 +106,18 @@ class EndpointsController:
         groups: dict[tuple[tuple[str, str, int], ...], list[tuple[Document, bool]]] = {}
         for pod in self._store.list("pods", meta["namespace"]):
             status = pod.get("status", {})
-            if not _selects(spec["selector"], pod) or not status.get("podIP") or status.get("phase") in ("Succeeded", "Failed"):
+            if (
+                not _selects(spec["selector"], pod)
+                or not status.get("podIP")
+                or status.get("phase") in ("Succeeded", "Failed")
+            ):
                 continue
             leaving = "deletionTimestamp" in pod["metadata"]
             if leaving and not not_ready_too:
                 continue
-            ports = [(p.get("name", ""), p.get("protocol", "TCP"), target_port(p, pod)) for p in spec.get("ports") or []]
+            ports = [
+                (p.get("name", ""), p.get("protocol", "TCP"), target_port(p, pod)) for p in spec.get("ports") or []
+            ]
             known = tuple((n, proto, number) for n, proto, number in ports if number is not None)
             if ports and not known:
                 continue
@@ -125,7 +133,10 @@ class EndpointsController:
             subsets.append(subset)
         self._write_endpoints(service, subsets)
         wanted = [
-            {"endpoints": [_endpoint(pod, ready) for pod, ready in pods], "ports": [_slice_port(*port) for port in ports_key]}
+            {
+                "endpoints": [_endpoint(pod, ready) for pod, ready in pods],
+                "ports": [_slice_port(*port) for port in ports_key],
+            }
             for ports_key, pods in sorted(groups.items())
         ] or [{"endpoints": [], "ports": []}]
         self._write_slices(service, wanted, CONTROLLER)
@@ -192,8 +203,15 @@ class EndpointsController:
         for subset in made.get("subsets") or []:
             endpoints = []
             for field, ready in (("addresses", True), ("notReadyAddresses", False)):
-                endpoints += [{"addresses": [a["ip"]], "conditions": {"ready": ready}} for a in subset.get(field) or [] if ":" not in a["ip"]]
-            ports = [{"name": p.get("name", ""), "port": p["port"], "protocol": p.get("protocol", "TCP")} for p in subset.get("ports") or []]
+                endpoints += [
+                    {"addresses": [a["ip"]], "conditions": {"ready": ready}}
+                    for a in subset.get(field) or []
+                    if ":" not in a["ip"]
+                ]
+            ports = [
+                {"name": p.get("name", ""), "port": p["port"], "protocol": p.get("protocol", "TCP")}
+                for p in subset.get("ports") or []
+            ]
             wanted.append({"endpoints": endpoints, "ports": ports})
         self._write_slices(service, wanted, MIRROR)
 

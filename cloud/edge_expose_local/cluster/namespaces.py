@@ -42,7 +42,9 @@ class NamespaceController:
             ("configmaps", "kube-root-ca.crt", {"data": {"ca.crt": self._ca}}),
         ):
             if self._store.get(plural, name, object_name) is None:
-                self._registry.create(self._registry.resource(plural), name, {"metadata": {"name": object_name}, **body})
+                self._registry.create(
+                    self._registry.resource(plural), name, {"metadata": {"name": object_name}, **body}
+                )
 
     def _empty(self, namespace: Document) -> None:
         name = namespace["metadata"]["name"]

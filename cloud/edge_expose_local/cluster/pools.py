@@ -130,7 +130,9 @@ def _no_overlap(pool: Pool, earlier: Sequence[Pool]) -> None:
     for network in pool.networks:
         for other in seen:
             if network.version == other.version and network.overlaps(other):
-                raise ConfigError(f'CIDR "{network}" in pool "{pool.name}" overlaps with already defined CIDR "{other}"')
+                raise ConfigError(
+                    f'CIDR "{network}" in pool "{pool.name}" overlaps with already defined CIDR "{other}"'
+                )
         seen.append(network)
 
 

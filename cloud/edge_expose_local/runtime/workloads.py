@@ -25,6 +25,12 @@ OWN_IMAGE_PREFIX = "edge-expose/module:"
 HASH_ANNOTATION = "edge-expose.io/local-module-hash"
 MODULE_LABEL = "net.azure-devices.edge.module"
 DEVICE_LABEL = "net.azure-devices.edge.deviceid"
+# What the images say they listen on (EXPOSE), for modules whose createOptions say nothing.
+EXPOSED_BY_IMAGE = {
+    "edge-expose/sample-web:1": [(80, "TCP")],
+    "edge-expose/sample-db:1": [(5432, "TCP")],
+    "edge-expose/echo:1": [(8080, "TCP"), (8080, "UDP")],
+}
 _BACKOFF_SECONDS = (0.2, 1.0, 2.0, 5.0, 10.0, 30.0)
 _STEADY_SECONDS = 30.0
 
@@ -113,7 +119,7 @@ class OwnProcess:
 
 
 def own_environment(base: Mapping[str, str], module: Module, extra: Mapping[str, str]) -> dict[str, str]:
-    """The manifest's variables first, then what the runtime sets, and nothing of this machine but how to find Python."""
+    """The manifest's variables, then what the runtime sets, and nothing of this machine but how to find Python."""
     kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
     return {**kept, "PYTHONUNBUFFERED": "1", **extra, **module.env, **base}
 
@@ -128,7 +134,8 @@ def pod_body(module: Module, device: str, namespace: str) -> JsonObject:
     """The pod that edgeAgent's Deployment would make of a module, without the sidecar."""
     name = module.object_name
     options = module.create_options
-    ports = [{"containerPort": number, "protocol": protocol} for number, protocol in container_ports(options)]
+    listened = container_ports(options) or EXPOSED_BY_IMAGE.get(module.image, [])
+    ports = [{"containerPort": number, "protocol": protocol} for number, protocol in listened]
     container: JsonObject = {
         "name": name,
         "image": module.image,
