@@ -61,7 +61,7 @@ class ServiceAllocator:
         return []
 
     def _others(self, key: tuple[str, str]) -> list[Document]:
-        found = self._store.list("services")
+        found = self._store.all("services")
         return [s["spec"] for s in found if (s["metadata"]["namespace"], s["metadata"]["name"]) != key]
 
     def _cluster_ip(self, spec: Document, key: tuple[str, str]) -> list[Cause]:
@@ -149,7 +149,7 @@ class ServiceAllocator:
                     ),
                     0,
                 )
-                port["nodePort"] = twin or self._free_port({**taken, **dict.fromkeys(own, set())})
+                port["nodePort"] = twin or self._free_port({**taken, **{port: set() for port in own}})
                 own.add(port["nodePort"])
         return errors
 
@@ -158,7 +158,7 @@ class ServiceAllocator:
         own = {port["nodePort"] for port in spec.get("ports") or [] if port.get("nodePort")}
         stated = spec.get("healthCheckNodePort")
         if not stated:
-            spec["healthCheckNodePort"] = self._free_port({**taken, **dict.fromkeys(own, set())})
+            spec["healthCheckNodePort"] = self._free_port({**taken, **{port: set() for port in own}})
             return []
         if stated in taken or stated in own:
             why = "provided port is already allocated"

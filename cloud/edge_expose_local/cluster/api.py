@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from . import discovery, patches
+from . import discovery, patches, protobuf
 from .errors import ApiError, Document, bad_request, method_not_allowed, not_found, unknown_path
 from .faults import Faults
 from .http1 import Request, Response, json_response
@@ -190,7 +190,7 @@ class Api:
         namespace = found.namespace or None if resource.namespaced else None
         objects = [
             o
-            for o in self._store.list(resource.storage, namespace)
+            for o in self._store.all(resource.storage, namespace)
             if (labels is None or labels(o)) and (fields is None or fields(o))
         ]
         meta: Document = {"resourceVersion": str(self._store.version)}
@@ -294,13 +294,8 @@ class Api:
         try:
             if kind in ("application/yaml", "application/x-yaml"):
                 document = yaml.safe_load(request.body)
-            elif "protobuf" in kind:
-                raise ApiError(
-                    415,
-                    "UnsupportedMediaType",
-                    f"the body of the request was in an unknown format - {kind} is not spoken here, send application/json",
-                    {},
-                )
+            elif protobuf.is_protobuf(kind):
+                document = protobuf.decode(request.body)
             else:
                 document = json.loads(request.body)
         except (ValueError, yaml.YAMLError) as error:
@@ -380,7 +375,7 @@ class Api:
         options = self._body(request, optional=True)
         namespace = (found.namespace or None) if resource.namespaced else None
         deleted: list[Document] = []
-        for obj in self._store.list(resource.storage, namespace):
+        for obj in self._store.all(resource.storage, namespace):
             if (labels is None or labels(obj)) and (fields is None or fields(obj)):
                 meta = obj["metadata"]
                 self._registry.delete(

@@ -31,7 +31,7 @@ def furnish(registry: Registry, pool: str, address: str, port: int) -> None:
     if store.get("nodes", "", NODE) is None:
         registry.create(registry.resource("nodes"), "", _node(profile.git_version, address))
     if profile.crd_pools:
-        if not store.list("ipaddresspools.metallb.io", NAMESPACE) and not store.fact("furnished"):
+        if not store.all("ipaddresspools.metallb.io", NAMESPACE) and not store.fact("furnished"):
             set_pool(registry, pool)
             advertisements = registry.resource("l2advertisements", "metallb.io")
             spec = {"ipAddressPools": ["default"]}

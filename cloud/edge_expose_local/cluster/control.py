@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
-import json
 import os
 import socket
 import tempfile
@@ -13,6 +12,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
+
+import json
 
 import yaml
 
@@ -176,7 +177,7 @@ def set_pool(registry: Registry, ranges: str) -> Document:
             raise bad_request(str(error)) from None
     if registry.profile.crd_pools:
         pools = registry.resource("ipaddresspools", "metallb.io")
-        found = registry.store.list(pools.storage, NAMESPACE)
+        found = registry.store.all(pools.storage, NAMESPACE)
         if found:
             changed = copy.deepcopy(found[0])
             changed["spec"]["addresses"] = elements

@@ -98,7 +98,7 @@ class Names:
         if spec.get("clusterIP") != "None":
             return [ip for ip in spec.get("clusterIPs") or [] if ":" not in ip]
         found: list[str] = []
-        for piece in self._store.list(SLICES, meta["namespace"]):
+        for piece in self._store.all(SLICES, meta["namespace"]):
             if (piece["metadata"].get("labels") or {}).get(SERVICE_LABEL) != meta["name"]:
                 continue
             for endpoint in piece.get("endpoints") or []:

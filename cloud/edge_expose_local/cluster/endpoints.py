@@ -42,7 +42,7 @@ class EndpointsController:
         self._registry = registry
         self._store = registry.store
         self._dirty: dict[tuple[str, str], None] = {}
-        for service in self._store.list("services"):
+        for service in self._store.all("services"):
             self._dirty[_key(service)] = None
         self._store.listeners.append(self._changed)
 
@@ -58,7 +58,7 @@ class EndpointsController:
             case "pods":
                 namespace = change.obj["metadata"]["namespace"]
                 labelled = [change.obj] + ([change.before] if change.before else [])
-                for service in self._store.list("services", namespace):
+                for service in self._store.all("services", namespace):
                     selector = service["spec"].get("selector")
                     if selector and any(_selects(selector, pod) for pod in labelled):
                         self._dirty[_key(service)] = None
@@ -94,7 +94,7 @@ class EndpointsController:
 
     def _slices(self, namespace: str, name: str, manager: str) -> list[Document]:
         wanted = {SERVICE_LABEL: name, MANAGED_LABEL: manager}
-        return [s for s in self._store.list(SLICES, namespace) if _selects(wanted, s)]
+        return [s for s in self._store.all(SLICES, namespace) if _selects(wanted, s)]
 
     def _remove_slices(self, namespace: str, name: str, manager: str) -> None:
         for found in self._slices(namespace, name, manager):
@@ -104,7 +104,7 @@ class EndpointsController:
         spec, meta = service["spec"], service["metadata"]
         not_ready_too = bool(spec.get("publishNotReadyAddresses"))
         groups: dict[tuple[tuple[str, str, int], ...], list[tuple[Document, bool]]] = {}
-        for pod in self._store.list("pods", meta["namespace"]):
+        for pod in self._store.all("pods", meta["namespace"]):
             status = pod.get("status", {})
             if (
                 not _selects(spec["selector"], pod)

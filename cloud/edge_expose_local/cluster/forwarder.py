@@ -113,7 +113,7 @@ class Forwarder:
 
     def _wanted(self) -> dict[Front, Target]:
         wanted: dict[Front, Target] = {}
-        for service in self._store.list("services"):
+        for service in self._store.all("services"):
             spec, meta = service["spec"], service["metadata"]
             fronts: list[tuple[str, str]] = []
             if spec.get("type") != "ExternalName" and spec.get("clusterIP") not in (None, "", "None"):
@@ -156,7 +156,7 @@ class Forwarder:
     def _refresh_udp(self) -> None:
         seen = {
             f"{s['metadata']['namespace']}/{s['metadata']['name']}": s["metadata"]["resourceVersion"]
-            for s in self._store.list(SLICES)
+            for s in self._store.all(SLICES)
         }
         if seen != self._endpoints_seen:
             self._endpoints_seen = seen
@@ -216,7 +216,7 @@ class Forwarder:
 
     def _places(self, service: Document, target: Target) -> list[Place]:
         found: list[Place] = []
-        for piece in self._store.list(SLICES, target.namespace):
+        for piece in self._store.all(SLICES, target.namespace):
             labels = piece["metadata"].get("labels") or {}
             if labels.get(SERVICE_LABEL) != target.name or piece.get("addressType") != "IPv4":
                 continue

@@ -80,7 +80,7 @@ class Kubelet:
     def work(self) -> None:
         """Start new pods, end deleted ones."""
         present: set[tuple[str, str]] = set()
-        for pod in self._store.list("pods"):
+        for pod in self._store.all("pods"):
             meta = pod["metadata"]
             key = (meta["namespace"], meta["name"])
             present.add(key)
@@ -132,7 +132,7 @@ class Kubelet:
         self._store.put("pods", {**pod, "status": status})
 
     def _next_ip(self) -> str:
-        taken = {p.get("status", {}).get("podIP") for p in self._store.list("pods")} | {
+        taken = {p.get("status", {}).get("podIP") for p in self._store.all("pods")} | {
             r.ip for r in self._pods.values()
         }
         first, last = int(self._network.network_address) + 2, int(self._network.broadcast_address) - 1

@@ -69,7 +69,7 @@ class LoadBalancer:
         self._configured, self._config_text, self._first = False, None, True
 
     def _queue_all(self) -> None:
-        services = self._store.list("services")
+        services = self._store.all("services")
         holders = [s for s in services if (s.get("status", {}).get("loadBalancer") or {}).get("ingress")]
         for service in [*holders, *services]:
             self._queue[_key(service)] = None
@@ -80,8 +80,8 @@ class LoadBalancer:
         if self._legacy:
             found = self._store.get("configmaps", NAMESPACE, "config")
             return parse_config_map((found.get("data") or {}).get("config", "")) if found else None
-        namespaces = {n["metadata"]["name"]: n["metadata"].get("labels") or {} for n in self._store.list("namespaces")}
-        return parse_objects(self._store.list("ipaddresspools.metallb.io", NAMESPACE), namespaces)
+        namespaces = {n["metadata"]["name"]: n["metadata"].get("labels") or {} for n in self._store.all("namespaces")}
+        return parse_objects(self._store.all("ipaddresspools.metallb.io", NAMESPACE), namespaces)
 
     def _configure(self) -> bool:
         """Take over a changed configuration; tells whether Services must be looked at again."""

@@ -95,7 +95,7 @@ def parse_element(text: str, *, legacy: bool) -> list[Network]:
         if legacy:
             return []
         raise _bad_range(text, f'start IP "{first}" is after the end IP "{last}"')
-    return list(ipaddress.summarize_address_range(first, last))  # type: ignore[type-var]
+    return list(ipaddress.summarize_address_range(first, last))
 
 
 def _parse_cidr(text: str) -> Network:
