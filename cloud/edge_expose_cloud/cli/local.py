@@ -1,0 +1,339 @@
+"""The commands `edge-expose local ...`: the embedded stand-in for IoT Hub, edge runtime and cluster.
+
+The only file of the cloud side that imports the stand-in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, ParamSpec
+
+import typer
+from rich.markup import escape
+
+from edge_expose_cloud.cli.options import Output
+from edge_expose_cloud.cli.output import Format, data, err, out, say, table
+from edge_expose_local import settings, supervisor
+from edge_expose_local.control_client import ControlError
+from edge_expose_local.instance import Instance, InstanceError
+from edge_expose_local.settings import BadSettings, LocalSettings
+
+P = ParamSpec("P")
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="A local IoT Hub, edge runtime and cluster on loopback, with real clients and a data path that answers."
+    "\n\nExample: edge-expose local up --detach",
+)
+pool_app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="The load balancer's range, as its owner sets it."
+)
+pod_app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Pods beside the modules, as a scheduler moves them."
+)
+devices_app = typer.Typer(add_completion=False, no_args_is_help=True, help="More devices.")
+app.add_typer(pool_app, name="pool")
+app.add_typer(pod_app, name="pod")
+app.add_typer(devices_app, name="devices")
+
+State = Annotated[
+    Path | None,
+    typer.Option(
+        "--state", metavar="DIR", help="State folder; default $XDG_STATE_HOME/edge-expose. One instance each."
+    ),
+]
+Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the pod.")]
+
+
+def told(command: Callable[P, None]) -> Callable[P, None]:
+    """The command, with what can go wrong said in one line: 1 something outside, 2 the arguments."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except BadSettings as error:
+            err().print(f"[red]✗ error[/red] {escape(str(error))}", soft_wrap=True)
+            raise typer.Exit(2) from None
+        except (InstanceError, ControlError) as error:
+            err().print(f"[red]✗ error[/red] {escape(str(error))}", soft_wrap=True)
+            raise typer.Exit(2 if isinstance(error, ControlError) and error.status in (400, 404, 422) else 1) from None
+
+    return run
+
+
+def instance(state: Path | None) -> Instance:
+    return Instance((state or settings.default_state()).expanduser().absolute())
+
+
+@app.command()
+@told
+def up(
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return once everything serves.")] = False,
+    state: State = None,
+    address: Annotated[str | None, typer.Option("--address", metavar="IP", help="Address of hub and API.")] = None,
+    https_port: Annotated[int, typer.Option("--https-port", help="Port of IoT Hub's service API; a free one.")] = 0,
+    mqtt_port: Annotated[int, typer.Option("--mqtt-port", help="Port of MQTT over TLS; a free one.")] = 0,
+    kube_port: Annotated[int, typer.Option("--kube-port", help="Port of the Kubernetes API; a free one.")] = 0,
+    pool: Annotated[
+        str | None, typer.Option("--pool", metavar="RANGE", help=f"External service IPs; {settings.DEFAULT_POOL}.")
+    ] = None,
+    service_cidr: Annotated[
+        str | None,
+        typer.Option("--service-cidr", metavar="CIDR", help=f"Cluster IPs; {settings.DEFAULT_SERVICE_CIDR}."),
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option("--profile", metavar="1.36|1.20", help="Which real cluster it behaves like.")
+    ] = None,
+    kubeconfig: Annotated[
+        Path | None, typer.Option("--kubeconfig", metavar="FILE", help="Use this cluster; only hub and runtime start.")
+    ] = None,
+    allow_non_loopback: Annotated[
+        bool, typer.Option("--allow-non-loopback", help="Let --address be reachable by others.")
+    ] = False,
+) -> None:
+    """Start everything; in the foreground until Ctrl-C, or --detach. What was there before goes on.
+
+    Example: edge-expose local up --detach
+    """
+    target = instance(state)
+    local = settings.load(target.state) or LocalSettings()
+    given: dict[str, Any] = {
+        name: value
+        for name, value in {
+            "address": address,
+            "https_port": https_port,
+            "mqtt_port": mqtt_port,
+            "kube_port": kube_port,
+            "pool": pool,
+            "service_cidr": service_cidr,
+            "profile": profile,
+            "kubeconfig": str(kubeconfig.absolute()) if kubeconfig is not None else None,
+            "allow_non_loopback": allow_non_loopback or None,
+        }.items()
+        if value
+    }
+    local = target.prepare(replace(local, **given))
+    if detach:
+        target.up_detached()
+        _tell_up(target)
+        return
+    held = supervisor.lock(target.state)
+    if held is None:
+        raise InstanceError(f"an instance runs already with {target.state}")
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    code = asyncio.run(supervisor.supervise(target.state, local, lambda: _tell_up(target)))
+    if code:
+        raise typer.Exit(code)
+
+
+def _tell_up(target: Instance) -> None:
+    for part in target.status()["parts"]:
+        ports = ", ".join(f"{name} {number}" for name, number in part["ports"].items() if number)
+        say(f"{part['name']}: {part['state']}" + (f" ({ports})" if ports else ""))
+    extra = f" --state {target.state}" if target.state != settings.default_state().absolute() else ""
+    say(f'next: eval "$(edge-expose local env{extra})"; edge-expose apply two-tier.yaml --wait')
+
+
+@app.command()
+@told
+def down(
+    wipe: Annotated[bool, typer.Option("--wipe", help="Forget everything: devices, twins, Services.")] = False,
+    state: State = None,
+) -> None:
+    """Stop everything; what there is stays on disk unless --wipe.
+
+    Example: edge-expose local down --wipe
+    """
+    ran = instance(state).down(wipe=wipe)
+    say(("stopped" if ran else "nothing was running") + (", state removed" if wipe else ""))
+
+
+@app.command()
+@told
+def env(state: State = None, output: Output = Format.TABLE) -> None:
+    """Print what clients need, as shell lines; -o json for programs.
+
+    Example: eval "$(edge-expose local env)"
+    """
+    found = instance(state).environment()
+    if output is not Format.TABLE:
+        data(found, output)
+        return
+    for name, value in found.items():
+        typer.echo(f"export {name}='{value}'")
+
+
+@app.command()
+@told
+def status(state: State = None, output: Output = Format.TABLE) -> None:
+    """Show the parts: hub, cluster, runtime, and our module on each device.
+
+    Example: edge-expose local status -o json
+    """
+    found = instance(state).status()
+    if output is not Format.TABLE:
+        data(found, output)
+        return
+    if not found["running"]:
+        say("nothing is running; edge-expose local up starts it")
+        raise typer.Exit(1)
+    rows = [
+        (
+            part["name"],
+            part["state"],
+            str(part["pid"] or "-"),
+            ", ".join(f"{name} {number}" for name, number in part["ports"].items() if number) or "-",
+            str(part.get("restarts", 0)),
+        )
+        for part in found["parts"]
+    ]
+    out().print(table(("PART", "STATE", "PID", "PORTS", "RESTARTS"), rows))
+    for item in found["unbound"]:
+        say(f"! cannot listen: {item if isinstance(item, str) else json.dumps(item)}")
+
+
+@pool_app.command("set")
+@told
+def pool_set(
+    ranges: Annotated[str, typer.Argument(metavar="RANGE", help="A-B or a CIDR; several with commas.")],
+    state: State = None,
+) -> None:
+    """Change the load balancer's range, as the device's owner would on the Compute network page.
+
+    Example: edge-expose local pool set 127.77.0.10-127.77.0.30
+    """
+    instance(state).set_pool(ranges)
+    say(f"the pool is now {ranges}")
+
+
+@pod_app.command("run")
+@told
+def pod_run(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    label: Annotated[list[str], typer.Option("--label", "-l", metavar="K=V", help="May be given several times.")],
+    port: Annotated[int, typer.Option("--port", "-p", metavar="N", help="Port the pod listens on.")] = 8080,
+    protocol: Annotated[str, typer.Option("--protocol", help="TCP or UDP.")] = "TCP",
+    namespace: Namespace = settings.DEVICE,
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[-- CMD...]", help="What runs; it listens on $EDGE_EXPOSE_LISTEN. An echo server without."
+        ),
+    ] = None,
+    state: State = None,
+) -> None:
+    """Run a pod with these labels.
+
+    Example: edge-expose local pod run ws-1 --label app=ws --port 80
+    """
+    labels = dict(_pair(text) for text in label)
+    body = {"namespace": namespace, "name": name, "labels": labels, "port": port, "protocol": protocol}
+    instance(state).cluster("POST", "/pods", {**body, **({"command": command} if command else {})})
+    say(f"pod {namespace}/{name} runs")
+
+
+@pod_app.command("replace")
+@told
+def pod_replace(
+    name: Annotated[str, typer.Argument(metavar="NAME")], namespace: Namespace = settings.DEVICE, state: State = None
+) -> None:
+    """Delete a pod and create it again with a new IP, as a reboot or a scheduler does.
+
+    Example: edge-expose local pod replace ws-1
+    """
+    answer = instance(state).cluster("POST", "/pods/replace", {"namespace": namespace, "name": name})
+    say(f"pod {namespace}/{name}: {answer.get('before')} is now {answer.get('podIP')}")
+
+
+@pod_app.command("delete")
+@told
+def pod_delete(
+    name: Annotated[str, typer.Argument(metavar="NAME")], namespace: Namespace = settings.DEVICE, state: State = None
+) -> None:
+    """Delete a pod. One that a module needs comes back, as edgeAgent makes it again.
+
+    Example: edge-expose local pod delete ws-1
+    """
+    instance(state).cluster("DELETE", "/pods", {"namespace": namespace, "name": name})
+    say(f"pod {namespace}/{name} deleted")
+
+
+@devices_app.command("add")
+@told
+def devices_add(ids: Annotated[list[str], typer.Argument(metavar="ID...")], state: State = None) -> None:
+    """Add edge devices, each with a namespace of its own.
+
+    Example: edge-expose local devices add edge2 edge3
+    """
+    instance(state).add_devices(ids)
+    say(f"devices: {', '.join(ids)}")
+
+
+@app.command()
+@told
+def fault(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Which fault.")] = None,
+    options: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE...]", help="Its options.")] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Take all faults back.")] = False,
+    state: State = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Inject a fault into hub or cluster; without a name, list them.
+
+    Example: edge-expose local fault http-status status=429 count=3
+    """
+    target = instance(state)
+    if clear:
+        target.clear_faults()
+        say("all faults taken back")
+        return
+    if name is None:
+        known = target.faults()
+        if output is not Format.TABLE:
+            data(known, output)
+            return
+        rows = [(part, key, escape(text)) for part, names in known.items() for key, text in sorted(names.items())]
+        out().print(table(("PART", "FAULT", "WHAT IT DOES"), rows))
+        return
+    target.fault(name, {key: _value(text) for key, text in (_pair(option) for option in options or [])})
+    say(f"fault {name} is set; edge-expose local fault --clear takes it back")
+
+
+@app.command()
+@told
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="Check the URL, take everything down, and exit.")] = False,
+    state: State = None,
+) -> None:
+    """The whole loop: start everything, apply the sample spec, wait, and print a URL that answers.
+
+    Example: edge-expose local demo --once
+    """
+    from edge_expose_cloud.cli.demo import run_demo
+
+    code = run_demo(state, once)
+    if code:
+        raise typer.Exit(code)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise BadSettings(f"{text!r} is not of the form KEY=VALUE")
+    return key, value
+
+
+def _value(text: str) -> Any:
+    """Numbers and true/false as such, the rest as text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,189 @@
+"""The composition root: store, API, controllers, data path and names of one cluster, started and ended together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from .allocation import ServiceAllocator
+from .api import Api
+from .bootstrap import furnish, write_kubeconfig
+from .control import Control, serve_control
+from .dns_server import DnsServer, Names
+from .endpoints import WATCHED as ENDPOINTS_WATCHED
+from .endpoints import EndpointsController
+from .errors import Document
+from .faults import Faults
+from .forwarder import Forwarder
+from .http1 import HttpServer, tcp_socket
+from .kubelet import WATCHED as KUBELET_WATCHED
+from .kubelet import Kubelet
+from .load_balancer import WATCHED as LB_WATCHED
+from .load_balancer import LoadBalancer
+from .namespaces import WATCHED as NAMESPACE_WATCHED
+from .namespaces import NamespaceController
+from .profiles import Profile
+from .rbac import Authorizer
+from .registry import Registry
+from .resources import served_resources
+from .store import Store
+from .tls import server_context
+from .tokens import Tokens
+from .waking import Loop
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a cluster is started. Port 0 picks a free one."""
+
+    state: Path
+    address: str
+    kube_port: int
+    dns_port: int
+    pool: str
+    service_cidr: str
+    pod_cidr: str
+    profile: Profile
+    allow_non_loopback: bool
+
+
+class Cluster:
+    """One running cluster."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        state = settings.state
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.store = Store(state / "objects.db")
+        self._faults = Faults()
+        allocator = ServiceAllocator(self.store, settings.service_cidr, settings.profile, self._usable)
+        self.registry = Registry(self.store, settings.profile, served_resources(settings.profile), allocator)
+        self._tokens = Tokens(state, self.store)
+        self._tls: ssl.SSLContext = server_context(state, settings.address)
+        self._ca = (state / "ca.pem").read_bytes()
+        self._kube_port = settings.kube_port
+        self._dns_port = 0
+        self._kubelet = Kubelet(
+            self.registry, state / "pods", settings.address, settings.pod_cidr, self._faults, self._pod_environment
+        )
+        self._forwarder = Forwarder(
+            self.store, settings.address, self._kubelet.place, allow_non_loopback=settings.allow_non_loopback
+        )
+        self._kubelet.moved = self._forwarder.wake
+        self._load_balancer = LoadBalancer(self.registry, self._faults)
+        self._api = Api(self.registry, Authorizer(self.store), self._tokens, self._faults, self._kubelet.logs)
+        self._server = HttpServer(self._api.handle, self._tls)
+        self._dns = DnsServer(Names(self.store))
+        self._control: HttpServer | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._down: asyncio.Task[None] | None = None
+        self._started = time.time()
+        self._lb_loop: Loop | None = None
+
+    def _usable(self, port: int) -> bool:
+        """Tell whether a node port can be bound for TCP and UDP on our address."""
+        try:
+            with (
+                socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
+                socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+            ):
+                tcp.bind((self._settings.address, port))
+                udp.bind((self._settings.address, port))
+        except OSError:
+            return False
+        return True
+
+    def _pod_environment(self, namespace: str) -> dict[str, str]:
+        return {
+            "EDGE_EXPOSE_DNS": f"{self._settings.address}:{self._dns_port}",
+            "EDGE_EXPOSE_DNS_SEARCH": f"{namespace}.svc.cluster.local svc.cluster.local cluster.local",
+        }
+
+    async def start(self) -> dict[str, int]:
+        """Start everything; returns the ports. Raises OSError when a port is taken."""
+        settings = self._settings
+        listening = tcp_socket(settings.address, settings.kube_port)
+        self._kube_port = int(listening.getsockname()[1])
+        self._dns_port = await self._dns.start(settings.address, settings.dns_port)
+        furnish(self.registry, settings.pool, settings.address, self._kube_port)
+        write_kubeconfig(settings.state / "kubeconfig", settings.address, self._kube_port, self._ca, self._tokens.admin)
+        endpoints = EndpointsController(self.registry)
+        namespaces = NamespaceController(self.registry, self._ca.decode())
+        self._lb_loop = Loop("load balancer", self.store, LB_WATCHED, self._load_balancer.work)
+        loops = [
+            Loop("namespaces", self.store, NAMESPACE_WATCHED | {"services", "configmaps"}, namespaces.work),
+            Loop("endpoints", self.store, ENDPOINTS_WATCHED, endpoints.work),
+            Loop("kubelet", self.store, KUBELET_WATCHED, self._kubelet.work),
+            self._lb_loop,
+        ]
+        self._tasks = [asyncio.ensure_future(loop.run()) for loop in loops]
+        self._tasks.append(asyncio.ensure_future(self._forwarder.run()))
+        control = Control(self.registry, self._tokens, self._faults, self)
+        self._control = await serve_control(settings.state, control.handle)
+        await self._server.listen(listening)
+        return {"kube": self._kube_port, "dns": self._dns_port}
+
+    async def stop(self) -> None:
+        """End everything, the pods included; at most about two and a half seconds."""
+        if self._down is not None:
+            self._down.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._forwarder.close()
+        self._dns.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2.0):
+                await asyncio.gather(self._kubelet.close(), self._server.close())
+        if self._control is not None:
+            await self._control.close()
+        self.store.close()
+
+    # -- what the control socket may do -------------------------------------------------------------
+
+    def status(self) -> Document:
+        """Return ports, listeners and what could not be bound."""
+        return {
+            "profile": self._settings.profile.name,
+            "version": self._settings.profile.git_version,
+            "metallb": self._settings.profile.metallb,
+            "ports": {"kube": self._kube_port, "dns": self._dns_port},
+            "resourceVersion": str(self.store.version),
+            "poolError": self._load_balancer.config_error,
+            "watches": len(self.store.subscriptions),
+            **self._forwarder.status(),
+        }
+
+    def drop_watches(self) -> int:
+        """End all watches; returns how many."""
+        found = list(self.store.subscriptions)
+        for subscription in found:
+            subscription.close()
+        return len(found)
+
+    def api_down(self, seconds: float) -> None:
+        """Refuse connections to the API for a while; 0 brings it back now."""
+        if self._down is not None:
+            self._down.cancel()
+        self._down = asyncio.ensure_future(self._outage(seconds))
+
+    async def _outage(self, seconds: float) -> None:
+        try:
+            if seconds > 0:
+                await self._server.close()
+                await asyncio.sleep(seconds)
+        finally:
+            if not self._server.listening:
+                await self._server.listen(tcp_socket(self._settings.address, self._kube_port))
+
+    def lb_changed(self) -> None:
+        """The lb-stopped fault went on or off; a load balancer that comes back starts afresh."""
+        if not self._faults.lb_stopped:
+            self._load_balancer.wake_after_stop()
+        if self._lb_loop is not None:
+            self._lb_loop.wake()

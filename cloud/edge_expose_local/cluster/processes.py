@@ -1,0 +1,94 @@
+"""Child processes of pods: started so that they die with us, their output kept in a bounded file."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True)
+LOG_LIMIT = 1024 * 1024
+
+
+def _die_with_parent() -> None:
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def free_port(address: str, taken: set[int]) -> int:
+    """Return a port number that is free for TCP and UDP alike."""
+    for _ in range(50):
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+        ):
+            tcp.bind((address, 0))
+            port = int(tcp.getsockname()[1])
+            if port in taken:
+                continue
+            try:
+                udp.bind((address, port))
+            except OSError:
+                continue
+            return port
+    raise OSError("no port is free for TCP and UDP")
+
+
+class Process:
+    """One running command; its output goes to `log`, which is halved when it grows beyond LOG_LIMIT."""
+
+    def __init__(self, child: asyncio.subprocess.Process, log: Path) -> None:
+        self._child = child
+        self._log = log
+        self._copying = asyncio.ensure_future(self._copy())
+
+    @classmethod
+    async def start(cls, command: list[str], environment: dict[str, str], log: Path) -> Process:
+        """Start a command; raises OSError when it cannot be."""
+        child = await asyncio.create_subprocess_exec(
+            *command,
+            env=environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=_die_with_parent,  # noqa: PLW1509 - one thread forks here
+        )
+        return cls(child, log)
+
+    async def _copy(self) -> None:
+        stream = self._child.stdout
+        assert stream is not None
+        while data := await stream.read(65_536):
+            with self._log.open("ab") as file:
+                file.write(data)
+                size = file.tell()
+            if size > LOG_LIMIT:
+                kept = self._log.read_bytes()[-LOG_LIMIT // 2 :]
+                self._log.write_bytes(kept[kept.find(b"\n") + 1 :])
+
+    async def wait(self) -> int:
+        """Wait for the end; returns the exit code (negative: signal)."""
+        code = await self._child.wait()
+        self.signal(signal.SIGKILL)  # whatever it started and left behind in its process group
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self._copying), 1.0)
+        self._copying.cancel()
+        return code
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the whole process group."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._child.pid, number)
+
+    async def stop(self, grace: float) -> None:
+        """End it: SIGTERM, and SIGKILL when it is still there after `grace` seconds."""
+        self.signal(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(asyncio.shield(self._child.wait()), grace)
+        except TimeoutError:
+            self.signal(signal.SIGKILL)

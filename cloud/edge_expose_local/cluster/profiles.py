@@ -1,0 +1,64 @@
+"""The real combinations this stand-in behaves like, and how they differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One pair of Kubernetes and MetalLB versions; the flags name what differs between them."""
+
+    name: str
+    git_version: str
+    major: str
+    minor: str
+    metallb: str
+    crd_pools: bool
+    """MetalLB is configured by IPAddressPool objects (else by the ConfigMap metallb-system/config)."""
+    modern_service_fields: bool
+    """loadBalancerClass, internalTrafficPolicy, ipFamilies and so on exist (else they are dropped in silence)."""
+    mixed_protocols: bool
+    delete_returns_service: bool
+    put_creates: bool
+    uid_conflict_is_409: bool
+    service_deletecollection: bool
+    slice_version: str
+    """Version of discovery.k8s.io that is served."""
+    ip_mode: bool
+
+
+PROFILES: dict[str, Profile] = {
+    "1.36": Profile(
+        name="1.36",
+        git_version="v1.36.3",
+        major="1",
+        minor="36",
+        metallb="0.16.1",
+        crd_pools=True,
+        modern_service_fields=True,
+        mixed_protocols=True,
+        delete_returns_service=True,
+        put_creates=True,
+        uid_conflict_is_409=True,
+        service_deletecollection=True,
+        slice_version="v1",
+        ip_mode=True,
+    ),
+    "1.20": Profile(
+        name="1.20",
+        git_version="v1.20.15",
+        major="1",
+        minor="20",
+        metallb="0.10.3",
+        crd_pools=False,
+        modern_service_fields=False,
+        mixed_protocols=False,
+        delete_returns_service=False,
+        put_creates=False,
+        uid_conflict_is_409=False,
+        service_deletecollection=False,
+        slice_version="v1beta1",
+        ip_mode=False,
+    ),
+}

@@ -1,0 +1,127 @@
+"""Label and field selectors: text in, a predicate out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import Document, bad_request
+
+Predicate = Callable[[Document], bool]
+
+_SET = re.compile(r"^\s*(?P<key>[^\s!=,()]+)\s+(?P<op>in|notin)\s*\((?P<values>[^()]*)\)\s*$")
+_COMPARE = re.compile(r"^\s*(?P<key>[^\s!=,()]+)\s*(?P<op>==|=|!=|>|<)\s*(?P<value>[^\s!=,()]*)\s*$")
+_EXISTS = re.compile(r"^\s*(?P<no>!?)\s*(?P<key>[^\s!=,()]+)\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One condition on labels. `op` is one of in, notin, exists, absent, gt, lt."""
+
+    key: str
+    op: str
+    values: frozenset[str] = frozenset()
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """Tell whether labels satisfy this condition."""
+        value = labels.get(self.key)
+        match self.op:
+            case "in":
+                return value is not None and value in self.values
+            case "notin":
+                return value is None or value not in self.values
+            case "exists":
+                return value is not None
+            case "absent":
+                return value is None
+        try:
+            number, limit = int(value or ""), int(next(iter(self.values)))
+        except ValueError:
+            return False
+        return number > limit if self.op == "gt" else number < limit
+
+
+def _split(text: str) -> list[str]:
+    parts, depth, current = [], 0, ""
+    for char in text:
+        depth += (char == "(") - (char == ")")
+        if char == "," and depth == 0:
+            parts.append(current)
+            current = ""
+        else:
+            current += char
+    parts.append(current)
+    return parts
+
+
+def parse_labels(text: str) -> list[Requirement]:
+    """Parse a label selector; raises a 400 ApiError when it cannot be read."""
+    requirements: list[Requirement] = []
+    if not text.strip():
+        return requirements
+    for part in _split(text):
+        if found := _SET.match(part):
+            values = frozenset(value.strip() for value in found["values"].split(","))
+            requirements.append(Requirement(found["key"], found["op"], values))
+        elif found := _COMPARE.match(part):
+            op = {"=": "in", "==": "in", "!=": "notin", ">": "gt", "<": "lt"}[found["op"]]
+            requirements.append(Requirement(found["key"], op, frozenset({found["value"]})))
+        elif found := _EXISTS.match(part):
+            requirements.append(Requirement(found["key"], "absent" if found["no"] else "exists"))
+        else:
+            raise bad_request(f'unable to parse requirement: couldn\'t parse the selector string "{text}"')
+    return requirements
+
+
+def label_predicate(text: str) -> Predicate | None:
+    """Return a predicate over objects, or None when everything matches."""
+    requirements = parse_labels(text)
+    if not requirements:
+        return None
+    return lambda obj: all(r.matches(obj.get("metadata", {}).get("labels") or {}) for r in requirements)
+
+
+def label_selector_matches(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    """Evaluate a LabelSelector object (matchLabels, matchExpressions); an empty one matches everything."""
+    for key, value in (selector.get("matchLabels") or {}).items():
+        if labels.get(key) != value:
+            return False
+    names = {"In": "in", "NotIn": "notin", "Exists": "exists", "DoesNotExist": "absent"}
+    for expression in selector.get("matchExpressions") or []:
+        op = names.get(expression.get("operator", ""), "absent")
+        if not Requirement(expression["key"], op, frozenset(expression.get("values") or [])).matches(labels):
+            return False
+    return True
+
+
+def _field(obj: Document, path: str) -> str:
+    value: Any = obj
+    for step in path.split("."):
+        value = value.get(step) if isinstance(value, dict) else None
+    return "" if value is None else str(value)
+
+
+def field_predicate(text: str, allowed: frozenset[str], kind: str) -> Predicate | None:
+    """Return a predicate for a field selector; unknown fields are refused as the API server does."""
+    conditions: list[tuple[str, bool, str]] = []
+    for part in text.split(","):
+        if not part.strip():
+            continue
+        found = re.match(r"^\s*([^=!]+?)\s*(==|=|!=)\s*(.*)$", part)
+        if found is None:
+            raise bad_request(f"invalid selector: '{part}'; can't understand '{part}'")
+        path, op, value = found.groups()
+        if path not in allowed:
+            if path in ("metadata.name", "metadata.namespace"):
+                pass
+            else:
+                raise bad_request(
+                    f'Unable to find "{kind}" that match label selector "", field selector "{text}": '
+                    f"field label not supported: {path}"
+                )
+        conditions.append((path, op != "!=", value))
+    if not conditions:
+        return None
+    return lambda obj: all((_field(obj, path) == value) is equal for path, equal, value in conditions)

@@ -1,0 +1,224 @@
+"""Field errors, metadata rules and the rules of the smaller kinds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from . import names
+from .errors import Cause, Document
+from .profiles import Profile
+from .resources import Resource
+
+
+def shown(value: Any) -> str:
+    """Show a value as a field error does: text quoted, lists as Go writes them."""
+    if isinstance(value, list):
+        return "[]string{" + ", ".join(json.dumps(item) for item in value) + "}"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def wrong(field: str, value: Any, why: str) -> Cause:
+    """Return an Invalid value error."""
+    return Cause("FieldValueInvalid", f"Invalid value: {shown(value)}: {why}", field)
+
+
+def required(field: str, why: str = "") -> Cause:
+    """Return a Required value error."""
+    return Cause("FieldValueRequired", f"Required value: {why}" if why else "Required value", field)
+
+
+def forbidden(field: str, why: str) -> Cause:
+    """Return a Forbidden error."""
+    return Cause("FieldValueForbidden", f"Forbidden: {why}", field)
+
+
+def duplicate(field: str, value: Any) -> Cause:
+    """Return a Duplicate value error."""
+    text = value if isinstance(value, str) and value.startswith("{") else shown(value)
+    return Cause("FieldValueDuplicate", f"Duplicate value: {text}", field)
+
+
+def unsupported(field: str, value: Any, supported: list[str]) -> Cause:
+    """Return an Unsupported value error."""
+    listed = ", ".join(json.dumps(item) for item in sorted(supported))
+    return Cause("FieldValueNotSupported", f"Unsupported value: {shown(value)}: supported values: {listed}", field)
+
+
+def name_check(resource: Resource, profile: Profile) -> Callable[[str], list[str]]:
+    """Return the rule for names of a resource."""
+    if resource.plural == "services":
+        return names.dns1035_label
+    if resource.plural == "namespaces":
+        return names.dns1123_label
+    if resource.group == "rbac.authorization.k8s.io":
+        return names.path_segment
+    return names.dns1123_subdomain
+
+
+def metadata_errors(obj: Document, resource: Resource, profile: Profile) -> list[Cause]:
+    """Check metadata of a new object."""
+    meta = obj["metadata"]
+    errors: list[Cause] = []
+    name = meta.get("name", "")
+    if not name:
+        errors.append(required("metadata.name", "name or generateName is required"))
+    else:
+        errors += [wrong("metadata.name", name, why) for why in name_check(resource, profile)(name)]
+    errors += map_errors(meta)
+    for finalizer in meta.get("finalizers") or []:
+        errors += [wrong("metadata.finalizers", finalizer, why) for why in names.qualified_name(finalizer)]
+    return errors
+
+
+def label_errors(labels: Document, field: str) -> list[Cause]:
+    """Check a map of labels."""
+    errors: list[Cause] = []
+    for key, value in labels.items():
+        errors += [wrong(field, key, why) for why in names.qualified_name(key)]
+        errors += [wrong(field, value, why) for why in names.label_value(value)]
+    return errors
+
+
+def map_errors(meta: Document) -> list[Cause]:
+    """Check labels and annotations."""
+    annotations = meta.get("annotations") or {}
+    errors: list[Cause] = []
+    for key in annotations:
+        errors += [wrong("metadata.annotations", key, why) for why in names.qualified_name(key.lower())]
+    if sum(len(k.encode()) + len(v.encode()) for k, v in annotations.items()) > 256 * 1024:
+        errors.append(Cause("FieldValueTooLong", "Too long: may not be more than 262144 bytes", "metadata.annotations"))
+    return label_errors(meta.get("labels") or {}, "metadata.labels") + errors
+
+
+def metadata_update_errors(new: Document, old: Document, profile: Profile) -> list[Cause]:
+    """Check metadata of a changed object."""
+    errors: list[Cause] = []
+    before, after = old["metadata"], new["metadata"]
+    for field in ("name", "namespace", "uid", "creationTimestamp"):
+        if after.get(field, "") != before.get(field, ""):
+            errors.append(wrong(f"metadata.{field}", after.get(field, ""), "field is immutable"))
+    return errors + map_errors(after)
+
+
+_LOOPBACK = "may not be in the loopback range (127.0.0.0/8, ::1/128)"
+
+
+def address_errors(text: str, field: str) -> list[Cause]:
+    """Check an endpoint address: an IP that is none of unspecified, loopback, link-local."""
+    address = names.parse_ip(text)
+    if address is None:
+        return [wrong(field, text, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")]
+    if address.is_unspecified:
+        return [wrong(field, text, f"may not be unspecified ({text})")]
+    if address.is_loopback:
+        return [wrong(field, text, _LOOPBACK)]
+    if address.is_link_local:
+        return [wrong(field, text, "may not be in the link-local range (169.254.0.0/16, fe80::/10)")]
+    return []
+
+
+def _port_errors(ports: list[Document], field: str, *, names_required: bool) -> list[Cause]:
+    errors: list[Cause] = []
+    seen: set[str] = set()
+    for i, port in enumerate(ports):
+        at = f"{field}[{i}]"
+        name = port.get("name") or ""
+        if name_missing := (names_required and len(ports) > 1 and not name):
+            errors.append(required(f"{at}.name"))
+        if name and not name_missing:
+            errors += [wrong(f"{at}.name", name, why) for why in names.dns1123_label(name)]
+        if name in seen and not names_required:
+            errors.append(duplicate(f"{at}.name", name))
+        seen.add(name)
+        if port.get("port") is not None:
+            errors += [wrong(f"{at}.port", port["port"], why) for why in names.port_number(port["port"])]
+        if port.get("protocol") not in ("TCP", "UDP", "SCTP"):
+            errors.append(unsupported(f"{at}.protocol", port.get("protocol"), ["SCTP", "TCP", "UDP"]))
+    return errors
+
+
+def kind_errors(obj: Document, old: Document | None, resource: Resource) -> list[Cause]:
+    """Check what a kind demands of its own fields (Services have a module of their own)."""
+    match resource.kind:
+        case "Endpoints":
+            return _endpoints(obj)
+        case "EndpointSlice":
+            return _slice(obj, old)
+        case "Pod":
+            return _pod(obj)
+        case "RoleBinding" | "ClusterRoleBinding":
+            errors = [] if (obj.get("roleRef") or {}).get("name") else [required("roleRef.name")]
+            if old is not None and obj.get("roleRef") != old.get("roleRef"):
+                errors.append(wrong("roleRef", obj.get("roleRef"), "cannot change roleRef"))
+            return errors
+        case "ConfigMap" | "Secret":
+            return _immutable(obj, old)
+        case "IPAddressPool":
+            addresses = (obj.get("spec") or {}).get("addresses")
+            return [] if addresses is not None else [required("spec.addresses")]
+    return []
+
+
+def _immutable(obj: Document, old: Document | None) -> list[Cause]:
+    why = "field is immutable when `immutable` is set"
+    if old is None or not old.get("immutable"):
+        return []
+    errors = [] if obj.get("immutable") else [forbidden("immutable", why)]
+    return errors + [forbidden(f, why) for f in ("data", "binaryData") if obj.get(f) != old.get(f)]
+
+
+def _endpoints(obj: Document) -> list[Cause]:
+    errors: list[Cause] = []
+    for i, subset in enumerate(obj.get("subsets") or []):
+        at = f"subsets[{i}]"
+        if not subset.get("addresses") and not subset.get("notReadyAddresses"):
+            errors.append(required(at, "must specify `addresses` or `notReadyAddresses`"))
+        for field in ("addresses", "notReadyAddresses"):
+            for j, address in enumerate(subset.get(field) or []):
+                errors += address_errors(address.get("ip") or "", f"{at}.{field}[{j}].ip")
+        errors += _port_errors(subset.get("ports") or [], f"{at}.ports", names_required=True)
+    return errors
+
+
+def _slice(obj: Document, old: Document | None) -> list[Cause]:
+    errors: list[Cause] = []
+    kind = obj.get("addressType")
+    if not kind:
+        errors.append(required("addressType"))
+    elif kind not in ("IPv4", "IPv6", "FQDN"):
+        errors.append(unsupported("addressType", kind, ["FQDN", "IPv4", "IPv6"]))
+    if old is not None and old.get("addressType") != kind:
+        errors.append(wrong("addressType", kind, "field is immutable"))
+    for i, endpoint in enumerate(obj.get("endpoints") or []):
+        at = f"endpoints[{i}].addresses"
+        addresses = endpoint.get("addresses") or []
+        if not addresses:
+            errors.append(required(at, "must contain at least 1 address"))
+        for j, address in enumerate(addresses):
+            if kind in ("IPv4", "IPv6"):
+                errors += address_errors(address, f"{at}[{j}]")
+    return errors + _port_errors(obj.get("ports") or [], "ports", names_required=False)
+
+
+def _pod(obj: Document) -> list[Cause]:
+    containers = (obj.get("spec") or {}).get("containers") or []
+    errors: list[Cause] = [] if containers else [required("spec.containers")]
+    seen: set[str] = set()
+    for i, container in enumerate(containers):
+        at = f"spec.containers[{i}]"
+        name = container.get("name", "")
+        if not name:
+            errors.append(required(f"{at}.name"))
+        else:
+            errors += [wrong(f"{at}.name", name, why) for why in names.dns1123_label(name)]
+        if name in seen:
+            errors.append(duplicate(f"{at}.name", name))
+        seen.add(name)
+        if not container.get("image"):
+            errors.append(required(f"{at}.image"))
+        for j, port in enumerate(container.get("ports") or []):
+            number = port.get("containerPort") or 0
+            errors += [wrong(f"{at}.ports[{j}].containerPort", number, why) for why in names.port_number(number)]
+    return errors

@@ -1,0 +1,93 @@
+"""What may stand in a twin: keys, values, depth and size. Pure; a broken rule is a sentence, not an exception."""
+
+from __future__ import annotations
+
+from typing import Any
+
+DESIRED_LIMIT = 32 * 1024
+REPORTED_LIMIT = 32 * 1024
+TAGS_LIMIT = 8 * 1024
+MAX_KEY_BYTES = 1024
+MAX_STRING_BYTES = 4096
+MAX_DEPTH = 10
+MIN_INTEGER = -4503599627370496
+MAX_INTEGER = 4503599627370495
+_FORBIDDEN_IN_KEYS = ".$# "
+
+
+def _is_control(char: str) -> bool:
+    return ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0
+
+
+def size(value: Any) -> int:
+    """Bytes as the service counts: keys and values; number 8, boolean 4, strings UTF-8 without control characters."""
+    match value:
+        case None:
+            return 0
+        case bool():
+            return 4
+        case int() | float():
+            return 8
+        case str():
+            return len("".join(char for char in value if not _is_control(char)).encode())
+        case list():
+            return sum(size(item) for item in value)
+        case dict():
+            return sum(len(str(key).encode()) + size(item) for key, item in value.items())
+        case _:
+            raise TypeError(f"{type(value).__name__} is no JSON value")
+
+
+def _key_problem(key: str, path: str) -> str | None:
+    where = path or "the document"
+    if len(key.encode()) > MAX_KEY_BYTES:
+        return f"a key in {where} is longer than {MAX_KEY_BYTES} bytes"
+    if any(char in _FORBIDDEN_IN_KEYS or _is_control(char) for char in key):
+        return f"the key '{key}' in {where} holds '.', '$', '#', a space or a control character"
+    return None
+
+
+def problem(value: Any, path: str = "", depth: int = 0, in_array: bool = False) -> str | None:
+    """The first broken rule in a patch or document, or None. A null is allowed outside arrays (it deletes)."""
+    match value:
+        case None:
+            return f"null inside an array at {path}" if in_array else None
+        case bool() | float():
+            return None
+        case int():
+            if MIN_INTEGER <= value <= MAX_INTEGER:
+                return None
+            return f"the integer {value} at {path} is out of range ({MIN_INTEGER} to {MAX_INTEGER})"
+        case str():
+            length = len(value.encode(errors="surrogatepass"))
+            return (
+                None
+                if length <= MAX_STRING_BYTES
+                else f"the string at {path} has {length} bytes, {MAX_STRING_BYTES} are allowed"
+            )
+        case list():
+            for index, item in enumerate(value):
+                if found := problem(item, f"{path}[{index}]", depth, True):
+                    return found
+            return None
+        case dict():
+            if depth > MAX_DEPTH:
+                return f"objects nest deeper than {MAX_DEPTH} levels at {path}"
+            for key, item in value.items():
+                if found := _key_problem(key, path):
+                    return found
+                if found := problem(item, f"{path}.{key}" if path else key, depth + 1, in_array):
+                    return found
+            return None
+        case _:
+            return f"{type(value).__name__} at {path} is no JSON value"
+
+
+def without_system_keys(section: dict[str, Any]) -> dict[str, Any]:
+    """Drops `$metadata`, `$version` and the like from the top of a section that was read and sent back."""
+    return {key: value for key, value in section.items() if not key.startswith("$")}
+
+
+def size_problem(section: dict[str, Any], limit: int, name: str) -> str | None:
+    total = size(section)
+    return None if total <= limit else f"{name} would have {total} bytes, {limit} are allowed"

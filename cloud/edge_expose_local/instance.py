@@ -1,0 +1,201 @@
+"""One local instance from outside: bring it up, look at it, move its world, take it down."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from edge_expose_local import control_client, settings, supervisor
+from edge_expose_local.control_client import ControlError
+from edge_expose_local.settings import LocalSettings
+
+UP_SECONDS: Final = 90.0
+JsonObject = dict[str, Any]
+
+
+class InstanceError(Exception):
+    """Something could not be done; the text is fit for a person."""
+
+
+class Instance:
+    def __init__(self, state: Path) -> None:
+        self.state = state
+
+    # --- up and down ---
+
+    def prepare(self, local: LocalSettings) -> LocalSettings:
+        """Checks and stores the settings; an instance that was there keeps its ports and what is not given anew."""
+        local.check()
+        self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.state.chmod(0o700)
+        if self.running:
+            raise InstanceError(f"an instance runs already with {self.state}; `edge-expose local down` ends it")
+        local = local.with_ports()
+        local.save(self.state)
+        return local
+
+    def up_detached(self) -> None:
+        """Starts the supervisor in the background and returns when everything serves. Raises InstanceError."""
+        with (self.state / "supervisor.log").open("ab") as log:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "edge_expose_local.supervisor", "--state", str(self.state)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=supervisor.part_environment(),
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + UP_SECONDS
+        while time.monotonic() < deadline:
+            if child.poll() is not None:
+                raise InstanceError(f"it did not come up; see {self.state / 'supervisor.log'}")
+            if self._supervisor().get("ready"):
+                return
+            time.sleep(0.05)
+        child.terminate()
+        raise InstanceError(f"it did not come up within {UP_SECONDS:.0f} s; see {self.state / 'supervisor.log'}")
+
+    @property
+    def running(self) -> bool:
+        if not self.state.is_dir():
+            return False
+        held = supervisor.lock(self.state)
+        if held is None:
+            return True
+        os.close(held)
+        return False
+
+    def down(self, *, wipe: bool = False) -> bool:
+        """Ends it and, if asked to, forgets everything; False when nothing ran."""
+        ran = self.running
+        if ran:
+            pid = self._supervisor().get("pid")
+            if not isinstance(pid, int):
+                raise InstanceError(f"the supervisor of {self.state} has not said its pid yet; try again")
+            os.kill(pid, signal.SIGTERM)
+            deadline = time.monotonic() + 30.0
+            while self.running:
+                if time.monotonic() > deadline:
+                    raise InstanceError(f"the supervisor (pid {pid}) did not end within 30 s")
+                time.sleep(0.05)
+        if wipe and self.state.is_dir():
+            known = settings.load(self.state)
+            if known is None and any(self.state.iterdir()):
+                raise InstanceError(f"{self.state} does not look like a state folder of ours: not wiped")
+            shutil.rmtree(self.state)
+        return ran
+
+    # --- looking ---
+
+    def _supervisor(self) -> JsonObject:
+        try:
+            content = json.loads((self.state / "supervisor.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    def status(self) -> JsonObject:
+        """`{"parts": [{"name", "pid", "ports", "state"}], ...}`; our module on `edge1` is the part `module`."""
+        if not self.running:
+            return {"parts": [], "running": False}
+        parts: list[JsonObject] = list(self._supervisor().get("parts", []))
+        result: JsonObject = {"parts": parts, "running": True, "unbound": []}
+        try:
+            devices: JsonObject = control_client.call(self.state / "runtime", "GET", "/status")["devices"]
+        except ControlError:
+            devices = {}
+        for device, entry in sorted(devices.items()):
+            for name, module in sorted(entry["modules"].items()):
+                parts.append(
+                    {
+                        "name": "module" if device == settings.DEVICE else f"module:{device}",
+                        "pid": module["pid"],
+                        "ports": {"http": module["http"]},
+                        "state": module["state"],
+                        "restarts": module["restarts"],
+                        "module": name,
+                        "device": device,
+                    }
+                )
+        if not any(part["name"] == "module" for part in parts):
+            parts.append({"name": "module", "pid": None, "ports": {}, "state": "not deployed", "restarts": 0})
+        if not self._settings().kubeconfig:
+            try:
+                result["unbound"] = control_client.call(self.state / "cluster", "GET", "/status").get("unbound", [])
+            except ControlError:
+                result["unbound"] = []
+        return result
+
+    def environment(self) -> dict[str, str]:
+        """What clients of this instance need, by name of the variable."""
+        local = self._settings()
+        if not self.running:
+            raise InstanceError(f"no instance runs with {self.state}; `edge-expose local up` starts one")
+        kubeconfig = local.kubeconfig or str(self.state / "cluster" / "kubeconfig")
+        found = {
+            "IOTHUB_CONNECTION_STRING": (self.state / "hub" / "connection-string").read_text(encoding="utf-8").strip(),
+            "EDGE_EXPOSE_HUB_CA": str(self.state / "hub" / "ca.pem"),
+            "KUBECONFIG": kubeconfig,
+            "mqtt_proxy": f"http://{local.address}:{local.proxy_port}",
+            "EDGE_EXPOSE_HUB_ADDRESS": f"{local.address}:{local.https_port}",
+            "EDGE_EXPOSE_MQTT_ADDRESS": f"{local.address}:{local.mqtt_port}",
+        }
+        if not local.kubeconfig:
+            found["EDGE_EXPOSE_DNS"] = f"{local.address}:{local.dns_port}"
+        return found
+
+    def _settings(self) -> LocalSettings:
+        local = settings.load(self.state)
+        if local is None:
+            raise InstanceError(f"there is no instance at {self.state}; `edge-expose local up` makes one")
+        return local
+
+    # --- moving the world ---
+
+    def cluster(self, method: str, path: str, body: Any = None) -> Any:
+        return control_client.call(self.state / "cluster", method, path, body)
+
+    def hub(self, method: str, path: str, body: Any = None) -> Any:
+        return control_client.call(self.state / "hub", method, path, body)
+
+    def set_pool(self, ranges: str) -> Any:
+        answer = self.cluster("POST", "/pool", {"ranges": ranges})
+        local = self._settings()
+        # A restart of the cluster part must not bring the old range back.
+        replace(local, pool=ranges).save(self.state)
+        return answer
+
+    def add_devices(self, ids: list[str]) -> Any:
+        self.hub("POST", "/devices", {"ids": ids})
+        return control_client.call(self.state / "runtime", "POST", "/devices", {"ids": ids})
+
+    def faults(self) -> dict[str, dict[str, str]]:
+        """Help of every fault, by part."""
+        found: dict[str, dict[str, str]] = {}
+        for part in ("hub", "cluster"):
+            try:
+                answer = control_client.call(self.state / part, "GET", "/faults")
+            except ControlError:
+                continue
+            known = answer.get("known", answer)
+            found[part] = {str(name): str(text) for name, text in known.items()}
+        return found
+
+    def fault(self, name: str, options: JsonObject) -> Any:
+        part = next((part for part, known in self.faults().items() if name in known), None)
+        if part is None:
+            known = ", ".join(sorted(name for names in self.faults().values() for name in names))
+            raise InstanceError(f"there is no fault {name!r}; known: {known}")
+        return control_client.call(self.state / part, "POST", "/fault", {"name": name, **options})
+
+    def clear_faults(self) -> None:
+        for part in self.faults():
+            control_client.call(self.state / part, "DELETE", "/fault")

@@ -1,0 +1,232 @@
+"""Starts hub, cluster and runtime, and brings back whichever dies; ends them all when it ends.
+
+`python -m edge_expose_local.supervisor --state S` reads S/local.json; S/supervisor.json says when all of it serves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from edge_expose_local import control_client, settings
+from edge_expose_local.processes import die_with_parent
+from edge_expose_local.settings import DEVICE, LocalSettings
+
+log = logging.getLogger("edge_expose_local.supervisor")
+READY_SECONDS: Final = 60.0
+_PAUSES: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
+_STEADY_SECONDS: Final = 20.0
+
+
+@dataclass(slots=True)
+class Part:
+    """One child process. `ready` is set while it serves."""
+
+    name: str
+    arguments: list[str]
+    state: str = "starting"
+    pid: int | None = None
+    ports: dict[str, int] = field(default_factory=dict)
+    restarts: int = 0
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Supervisor:
+    """`changed` is called whenever a part's state changes."""
+
+    def __init__(self, state: Path, local: LocalSettings, changed: Callable[[list[Part]], None]) -> None:
+        self._state = state
+        self._changed = changed
+        self.parts = parts_of(state, local)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._children: dict[str, asyncio.subprocess.Process] = {}
+
+    async def start(self) -> None:
+        """Returns when every part serves, started in order since the later need the earlier. Raises TimeoutError."""
+        for part in self.parts:
+            self._tasks.append(asyncio.create_task(self._keep(part), name=part.name))
+            async with asyncio.timeout(READY_SECONDS):
+                await part.ready.wait()
+            if part.name == "hub":
+                await asyncio.to_thread(control_client.call, self._state / "hub", "POST", "/devices", {"ids": [DEVICE]})
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        # The runtime first: its modules say goodbye while the hub is there.
+        for part in reversed(self.parts):
+            await self._end(part.name)
+
+    async def _end(self, name: str) -> None:
+        child = self._children.get(name)
+        if child is None or child.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            child.terminate()
+            try:
+                await asyncio.wait_for(child.wait(), 8.0)
+            except TimeoutError:
+                child.kill()
+                await child.wait()
+
+    async def _keep(self, part: Part) -> None:
+        failures = 0
+        while True:
+            started = time.monotonic()
+            code = await self._run(part)
+            part.ready.clear()
+            part.state, part.pid = "restarting", None
+            part.restarts += 1
+            failures = 1 if time.monotonic() - started > _STEADY_SECONDS else failures + 1
+            log.warning("%s ended with %s: starting it again", part.name, code)
+            self._changed(self.parts)
+            await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES)) - 1])
+
+    async def _run(self, part: Part) -> int:
+        with (self._state / f"{part.name}.log").open("ab") as log_file:
+            child = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                f"edge_expose_local.{part.name}",
+                *part.arguments,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log_file,
+                env=part_environment(),
+                preexec_fn=die_with_parent,
+            )
+        self._children[part.name] = child
+        part.pid = child.pid
+        assert child.stdout is not None
+        line = await child.stdout.readline()
+        with contextlib.suppress(ValueError):
+            said: dict[str, Any] = json.loads(line)
+            part.ports = {str(name): int(port) for name, port in (said.get("ports") or {}).items()}
+            part.state = "running"
+            part.ready.set()
+            self._changed(self.parts)
+        return await child.wait()
+
+
+def part_environment() -> dict[str, str]:
+    """What a part needs of ours, and nothing that points it elsewhere (proxies, CA bundles, kubeconfigs)."""
+    kept = ("PATH", "PYTHONPATH", "HOME", "LANG", "TMPDIR", "XDG_STATE_HOME")
+    return {**{name: os.environ[name] for name in kept if name in os.environ}, "PYTHONUNBUFFERED": "1"}
+
+
+def parts_of(state: Path, local: LocalSettings) -> list[Part]:
+    """Hub, then cluster (unless a real one is used), then runtime."""
+    beyond = ["--allow-non-loopback"] if local.allow_non_loopback else []
+    hub = Part(
+        "hub",
+        [
+            *("--state", str(state / "hub"), "--address", local.address),
+            *("--https-port", str(local.https_port), "--mqtt-port", str(local.mqtt_port)),
+            *("--proxy-port", str(local.proxy_port), "--workload-port", str(local.workload_port), *beyond),
+        ],
+    )
+    cluster = Part(
+        "cluster",
+        [
+            *("--state", str(state / "cluster"), "--address", local.address),
+            *("--kube-port", str(local.kube_port), "--dns-port", str(local.dns_port)),
+            *("--pool", local.pool, "--service-cidr", local.service_cidr, "--profile", local.profile, *beyond),
+        ],
+    )
+    kubeconfig = local.kubeconfig or str(state / "cluster" / "kubeconfig")
+    outside = ["--external-cluster"] if local.kubeconfig else []
+    runtime = Part(
+        "runtime",
+        [
+            *("--state", str(state / "runtime"), "--hub-state", str(state / "hub")),
+            *("--kubeconfig", kubeconfig, "--device", DEVICE, *outside),
+        ],
+    )
+    return [hub, runtime] if local.kubeconfig else [hub, cluster, runtime]
+
+
+def lock(state: Path) -> int | None:
+    """The instance's lock, or None when another supervisor holds it."""
+    descriptor = os.open(state / "supervisor.lock", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def write_status(state: Path, parts: list[Part], ready: bool) -> None:
+    content = {
+        "pid": os.getpid(),
+        "ready": ready,
+        "parts": [
+            {"name": part.name, "pid": part.pid, "ports": part.ports, "state": part.state, "restarts": part.restarts}
+            for part in parts
+        ],
+    }
+    temporary = state / "supervisor.tmp"
+    temporary.write_text(json.dumps(content), encoding="utf-8")
+    temporary.replace(state / "supervisor.json")
+
+
+async def supervise(state: Path, local: LocalSettings, on_ready: Callable[[], None] = lambda: None) -> int:
+    """Runs until SIGTERM or SIGINT. 1 when a part does not come up in time."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    ready = False
+    supervisor = Supervisor(state, local, lambda parts: write_status(state, parts, ready))
+    starting = asyncio.create_task(supervisor.start())
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            starting.cancel()
+            return 0
+        if error := starting.exception():
+            slow = next((part.name for part in supervisor.parts if not part.ready.is_set()), "a part")
+            log.error("%s did not come up (%s); see %s", slow, type(error).__name__, state / f"{slow}.log")
+            return 1
+        ready = True
+        write_status(state, supervisor.parts, ready)
+        on_ready()
+        await stopping
+        return 0
+    finally:
+        await supervisor.stop()
+        with contextlib.suppress(FileNotFoundError):
+            (state / "supervisor.json").unlink()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m edge_expose_local.supervisor", description=__doc__)
+    parser.add_argument("--state", type=Path, required=True)
+    state: Path = parser.parse_args().state
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    local = settings.load(state)
+    if local is None:
+        log.error("%s holds no local.json", state)
+        return 2
+    held = lock(state)
+    if held is None:
+        log.error("another supervisor runs with %s", state)
+        return 1
+    return asyncio.run(supervise(state, local))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

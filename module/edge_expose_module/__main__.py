@@ -1,0 +1,131 @@
+"""Starts the module: settings, adapters, the loop. Ends with 0 on SIGTERM, 1 by the watchdog, 2 on bad settings."""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+
+from edge_expose_contract.identity import MODULE_ID, owner_id
+from edge_expose_module import logs
+from edge_expose_module.adapters.health import HealthServer, Metrics
+from edge_expose_module.adapters.iothub_twin import IoTHubTwin
+from edge_expose_module.adapters.kubernetes_api import KubernetesApi, NoCluster
+from edge_expose_module.adapters.probing import probe
+from edge_expose_module.adapters.state_file import StateFile
+from edge_expose_module.controller import Controller, Identity
+from edge_expose_module.measuring import MetricsMeasures
+from edge_expose_module.methods import Methods
+from edge_expose_module.settings import BadSettings, Settings, read_settings
+
+log = logging.getLogger("edge_expose_module")
+
+# No pass ends for this long: something below us is stuck in a way we cannot mend; the agent restarts us.
+WATCHDOG_SECONDS = 600.0
+
+
+def main() -> None:
+    recent = logs.set_up(os.environ.get("EDGE_EXPOSE_LOG_LEVEL", "INFO").upper())
+    faulthandler.enable()
+    try:
+        settings = read_settings(os.environ)
+        cluster = KubernetesApi(settings.kubeconfig)
+        identity = _identity(settings, cluster)
+    except BadSettings as error:
+        for problem in error.problems:
+            log.error("bad setting %s", problem)
+        sys.exit(2)
+    except (NoCluster, KeyError) as error:
+        log.error("cannot start: %s", f"{error} is not set" if isinstance(error, KeyError) else error)
+        sys.exit(2)
+    metrics = Metrics()
+    twin = IoTHubTwin(settings.sas_ttl_seconds)
+    controller = Controller(
+        identity,
+        cluster,
+        twin,
+        StateFile(settings.state_dir),
+        settings.guards,
+        MetricsMeasures(metrics),
+        resync_seconds=settings.resync_seconds,
+    )
+    methods = Methods(controller, probe, lambda: list(recent.lines))
+    health = _start_health(settings, metrics, controller)
+    _start_watchdog(controller)
+    asyncio.run(_run(controller, methods))
+    if health is not None:
+        health.stop()
+    logging.shutdown()
+    # Threads of the hub client may outlive a hub that is away; nothing of ours is left to do.
+    os._exit(0)
+
+
+async def _run(controller: Controller, methods: Methods) -> None:
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, controller.stop)
+    log.info("edge-expose %s: owner %s", controller.identity.version, controller.identity.owner)
+    await controller.run(methods.handle)
+    log.info("stopped")
+
+
+def _identity(settings: Settings, cluster: KubernetesApi) -> Identity:
+    owner = owner_id(*_hub_identity(os.environ))
+    namespace = settings.namespace or cluster.context_namespace() or "default"
+    try:
+        release = version("edge-expose")
+    except PackageNotFoundError:
+        release = "0.0.0+source"
+    return Identity(owner, release, namespace)
+
+
+def _hub_identity(environment: Mapping[str, str]) -> tuple[str, str, str]:
+    """Hub, device and module as the edge runtime tells them, or as the connection string of a debug session does."""
+    text = environment.get("EdgeHubConnectionString", "")
+    if "IOTEDGE_IOTHUBHOSTNAME" in environment or not text:
+        module = environment.get("IOTEDGE_MODULEID", MODULE_ID)
+        return environment["IOTEDGE_IOTHUBHOSTNAME"], environment["IOTEDGE_DEVICEID"], module
+    parts = dict(part.partition("=")[::2] for part in text.split(";") if part)
+    return parts["HostName"], parts["DeviceId"], parts["ModuleId"]
+
+
+def _start_health(settings: Settings, metrics: Metrics, controller: Controller) -> HealthServer | None:
+    if settings.http is None:
+        return None
+
+    def alive() -> tuple[bool, str]:
+        return controller.is_alive(WATCHDOG_SECONDS), f"{controller.view.passes} passes"
+
+    def ready() -> tuple[bool, str]:
+        if controller.view.passes == 0:
+            return False, "no pass yet"
+        return not controller.view.cluster_error, controller.view.cluster_error or "ok"
+
+    try:
+        return HealthServer(settings.http, metrics, alive, ready)
+    except OSError as error:
+        log.error("health endpoint %s:%d cannot be opened: %s", *settings.http, error)
+        return None
+
+
+def _start_watchdog(controller: Controller) -> None:
+    def watch() -> None:
+        while True:
+            time.sleep(10.0)
+            if not controller.is_alive(WATCHDOG_SECONDS):
+                log.critical("no sign of life for %.0f s: ending, so that the agent restarts us", WATCHDOG_SECONDS)
+                faulthandler.dump_traceback(all_threads=True)
+                os._exit(1)
+
+    threading.Thread(target=watch, name="watchdog", daemon=True).start()
+
+
+if __name__ == "__main__":
+    main()

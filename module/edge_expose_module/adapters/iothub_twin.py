@@ -1,0 +1,199 @@
+"""The twin over the unmodified azure-iot-device client, with deadlines and a watchdog of our own.
+
+What the client does not do for us (2.14): `get_twin` has no time-out and can wait for ever; setting the patch handler
+before the twin answer is subscribed stops it from ever refreshing; a refusal during a reconnect ends its retries for
+good; subscriptions are never sent again; patches may be lost, doubled or out of order. So handlers only wake the loop,
+the whole twin is read each time, and a client that hangs is thrown away and made anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeVar
+
+from azure.iot.device import Message, MethodResponse
+from azure.iot.device.aio import IoTHubModuleClient
+
+from edge_expose_module.twinlink import MethodHandler, TwinSections, TwinUnavailable
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+CALL_SECONDS: Final = 20.0
+CONNECT_SECONDS: Final = 30.0
+RETRY_SECONDS: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
+# Two calls in a row that got no answer although the client says it is connected: it is stuck, make a new one.
+HANGS_BEFORE_RENEWAL: Final = 2
+
+
+class IoTHubTwin:
+    """`sas_ttl` is the life of a token in seconds; the client renews it 120 s before its end."""
+
+    def __init__(self, sas_ttl: int) -> None:
+        self._sas_ttl = sas_ttl
+        self._client: Any = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wake: Callable[[], None] = lambda: None
+        self._methods: MethodHandler | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._ready = asyncio.Event()
+        self._hangs = 0
+        self.last_answer = time.monotonic()
+
+    @property
+    def connected(self) -> bool:
+        return self._client is not None and bool(self._client.connected) and self._ready.is_set()
+
+    async def start(self, wake: Callable[[], None], methods: MethodHandler) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._wake = wake
+        self._methods = methods
+        self._keeper = asyncio.create_task(self._keep_connected(), name="twin")
+
+    async def read(self) -> TwinSections:
+        twin = await self._call("get_twin", lambda client: client.get_twin())
+        desired, reported = twin.get("desired"), twin.get("reported")
+        if not isinstance(desired, dict):
+            raise TwinUnavailable("the hub answered a twin without desired properties")
+        version = desired.get("$version")
+        return TwinSections(
+            _plain(desired),
+            _plain(reported if isinstance(reported, dict) else {}),
+            version if isinstance(version, int) else 0,
+        )
+
+    async def report(self, patch: Mapping[str, Any]) -> None:
+        await self._call("report", lambda client: client.patch_twin_reported_properties(dict(patch)))
+
+    async def send_event(self, event: Mapping[str, Any]) -> None:
+        message = Message(json.dumps(event), content_encoding="utf-8", content_type="application/json")
+        await self._call("event", lambda client: client.send_message_to_output(message, "events"))
+
+    async def stop(self) -> None:
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+        await self._drop_client()
+
+    # --- keeping a client alive ---
+
+    async def _keep_connected(self) -> None:
+        attempt = 0
+        while True:
+            try:
+                if self._client is None or self._hangs >= HANGS_BEFORE_RENEWAL:
+                    await self._renew_client()
+                    attempt = 0
+                elif not self._client.connected:
+                    # The SDK retries most drops itself; after a refusal it does not, so we ask again.
+                    await asyncio.sleep(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
+                    if not self._client.connected:
+                        await asyncio.wait_for(self._client.connect(), CONNECT_SECONDS)
+                    attempt = 0
+                    self._wake()
+                else:
+                    attempt = 0
+                    await asyncio.sleep(1.0)
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                # Whatever the SDK throws, including its internal kinds: the hub is away, and that is normal.
+                log.info("hub: %s", _told(error))
+                if not self._ready.is_set():
+                    await self._drop_client()
+                await asyncio.sleep(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
+                attempt += 1
+
+    async def _renew_client(self) -> None:
+        await self._drop_client()
+        client = await asyncio.wait_for(asyncio.to_thread(self._new_client), CONNECT_SECONDS)
+        self._client = client
+        # The order matters: connect, read, then set handlers, then read again (the wake-up) to close the gap.
+        await asyncio.wait_for(client.connect(), CONNECT_SECONDS)
+        await asyncio.wait_for(client.get_twin(), CALL_SECONDS)
+        await asyncio.wait_for(asyncio.to_thread(self._set_handlers, client), 3 * CALL_SECONDS)
+        self._hangs = 0
+        self._ready.set()
+        log.info("hub: connected")
+        self._wake()
+
+    def _new_client(self) -> Any:
+        # retries every 2 s: on a factory floor the hub comes back when it comes back, and one module is no storm
+        return IoTHubModuleClient.create_from_edge_environment(sastoken_ttl=self._sas_ttl, connection_retry_interval=2)
+
+    def _set_handlers(self, client: Any) -> None:
+        client.on_connection_state_change = self._on_connection_change
+        client.on_background_exception = lambda error: log.info("hub: %s", _told(error))
+        client.on_twin_desired_properties_patch_received = self._on_patch
+        client.on_method_request_received = self._on_method
+
+    async def _drop_client(self) -> None:
+        client, self._client = self._client, None
+        self._ready.clear()
+        if client is None:
+            return
+        try:
+            await asyncio.wait_for(client.shutdown(), 5.0)
+        except Exception as error:
+            log.info("hub: shutdown: %s", _told(error))
+
+    # --- handlers: they run on threads of the SDK ---
+
+    def _on_connection_change(self) -> None:
+        self._wake_from_thread()
+
+    def _on_patch(self, _patch: Any) -> None:
+        self._wake_from_thread()
+
+    def _on_method(self, request: Any) -> None:
+        loop, client = self._loop, self._client
+        if loop is not None and client is not None and not loop.is_closed():
+            asyncio.run_coroutine_threadsafe(self._answer(client, request), loop)
+
+    async def _answer(self, client: Any, request: Any) -> None:
+        if self._methods is None:
+            return
+        try:
+            status, payload = await self._methods(request.name, request.payload)
+            response = MethodResponse.create_from_method_request(request, status, payload)
+            await asyncio.wait_for(client.send_method_response(response), CALL_SECONDS)
+        except Exception as error:
+            log.info("hub: method %s was not answered: %s", request.name, _told(error))
+
+    def _wake_from_thread(self) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._wake)
+
+    # --- calls with a deadline ---
+
+    async def _call(self, what: str, call: Callable[[Any], Awaitable[T]]) -> T:
+        client = self._client
+        if client is None or not self._ready.is_set() or not client.connected:
+            raise TwinUnavailable("not connected to the hub")
+        try:
+            result = await asyncio.wait_for(call(client), CALL_SECONDS)
+        except TimeoutError as error:
+            self._hangs += 1
+            raise TwinUnavailable(f"{what}: no answer within {CALL_SECONDS:.0f} s") from error
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            raise TwinUnavailable(f"{what}: {_told(error)}") from error
+        self._hangs = 0
+        self.last_answer = time.monotonic()
+        return result
+
+
+def _plain(section: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in section.items() if not key.startswith("$")}
+
+
+def _told(error: BaseException) -> str:
+    """Kind and cause of an SDK error; its texts carry no secret, but may be long."""
+    cause = error.__cause__
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return (f"{text} <- {type(cause).__name__}: {cause}" if cause is not None else text)[:300]

@@ -1,0 +1,63 @@
+"""Carries out a plan, change by change; one that fails never stops the others."""
+
+from __future__ import annotations
+
+import logging
+
+from edge_expose_module.assessing import Failure, Outcome
+from edge_expose_module.clusterapi import (
+    BY_KIND,
+    Cluster,
+    ClusterError,
+    Conflict,
+    Denied,
+    NotFound,
+    Rejected,
+    Unauthorized,
+    Unavailable,
+)
+from edge_expose_module.planning import Change, Plan, Verb
+
+log = logging.getLogger(__name__)
+
+
+def apply(cluster: Cluster, plan: Plan) -> dict[str, Outcome]:
+    """The failures by exposure. A conflict or a vanished object is no failure: the next pass looks again."""
+    outcomes: dict[str, Outcome] = {}
+    for change in plan.changes:
+        where = f"{change.kind} {change.namespace}/{change.name}"
+        try:
+            _apply_one(cluster, change)
+            log.info("%s %s: %s", change.verb, where, change.why)
+        except Conflict as error:
+            log.info("%s %s: conflict, will look again (%s)", change.verb, where, error)
+            outcomes.setdefault(change.exposure, Outcome(Failure.TRANSIENT, f"{change.verb} {where}: {error}"))
+        except NotFound as error:
+            if change.verb is not Verb.DELETE:
+                # A missing namespace answers 404 to a create.
+                outcomes[change.exposure] = Outcome(Failure.REJECTED, f"{change.verb} {where}: {error}")
+        except Denied as error:
+            outcomes[change.exposure] = Outcome(
+                Failure.DENIED,
+                f"not allowed to {change.verb} {BY_KIND[change.kind].label} in {change.namespace}: {error}",
+            )
+        except Rejected as error:
+            outcomes[change.exposure] = Outcome(Failure.REJECTED, f"{change.verb} {where}: {error}")
+        except (Unavailable, Unauthorized) as error:
+            outcomes.setdefault(change.exposure, Outcome(Failure.TRANSIENT, f"{change.verb} {where}: {error}"))
+        except ClusterError as error:  # pragma: no cover - every kind is named above
+            outcomes[change.exposure] = Outcome(Failure.REJECTED, str(error))
+    for name, outcome in sorted(outcomes.items()):
+        log.warning("exposure %s: %s", name, outcome.message)
+    return outcomes
+
+
+def _apply_one(cluster: Cluster, change: Change) -> None:
+    resource = BY_KIND[change.kind]
+    match change.verb:
+        case Verb.CREATE:
+            cluster.create(resource, change.namespace, change.body or {})
+        case Verb.PATCH:
+            cluster.patch(resource, change.namespace, change.name, change.body or {})
+        case Verb.DELETE:
+            cluster.delete(resource, change.namespace, change.name, change.uid)

@@ -1,0 +1,178 @@
+"""The state of every exposure after a pass, and for each that is not Ready the reason, found by looking. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from edge_expose_contract.identity import State
+from edge_expose_contract.models import Exposure
+from edge_expose_contract.services import service_shapes
+from edge_expose_module.deciding import Decided
+from edge_expose_module.observing import LoadBalancer, Observed, ObservedService
+from edge_expose_module.wishes import Block, selector_of
+
+
+class Failure(StrEnum):
+    """How a write went wrong."""
+
+    DENIED = "denied"
+    REJECTED = "rejected"
+    TRANSIENT = "transient"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A write that failed, by exposure; what succeeded needs no outcome."""
+
+    failure: Failure
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What is reported of one exposure."""
+
+    state: State
+    address: str | None = None
+    service: str | None = None
+    endpoints: int | None = None
+    reason: str | None = None
+    message: str | None = None
+
+
+def assess(decided: Decided, observed: Observed, owner: str, outcomes: Mapping[str, Outcome]) -> dict[str, Status]:
+    """`observed` is the look taken after the plan was applied."""
+    statuses: dict[str, Status] = {}
+    for name in decided.wishes.disabled:
+        statuses[name] = Status(State.DISABLED)
+    for name in decided.wishes.expired:
+        statuses[name] = Status(State.EXPIRED)
+    for name in sorted(frozenset(decided.wishes.wishes) | frozenset(decided.blocks)):
+        wish = decided.wishes.wishes.get(name)
+        exposure = wish.exposure if wish is not None else None
+        statuses[name] = _assess_one(name, exposure, decided, observed, owner, outcomes.get(name))
+    return statuses
+
+
+def _assess_one(
+    name: str, exposure: Exposure | None, decided: Decided, observed: Observed, owner: str, outcome: Outcome | None
+) -> Status:
+    own = [service for service in observed.owned(owner) if service.exposure == name]
+    first = own[0] if own else None
+    address = _address_text(own)
+    endpoints = min((observed.ready.get(service.key, 0) for service in own), default=0)
+    service = f"{first.namespace}/{first.name}" if first is not None else _planned_name(name, exposure, decided)
+
+    def status(state: State, block: Block | None = None) -> Status:
+        return Status(
+            state,
+            address,
+            service,
+            endpoints if first is not None else None,
+            block.reason if block is not None else None,
+            block.message if block is not None else None,
+        )
+
+    block = decided.blocks.get(name)
+    if block is not None:
+        if address is not None:
+            block = Block(block.reason, f"{block.message}; still at {address}")
+        return status(State.BLOCKED, block)
+    if outcome is not None:
+        return status(*_failed(outcome))
+    if exposure is None or first is None:
+        return status(State.PENDING, Block("NotCreatedYet", "the Service is not there yet"))
+    if exposure.is_external and not all(service.assigned for service in own):
+        found, is_final = why_no_address(exposure, own, observed)
+        return status(State.BLOCKED if is_final else State.PENDING, found)
+    if len(own) < len(service_shapes(name, exposure, decided.default_namespace)):
+        return status(
+            State.PENDING, Block("NotCreatedYet", "the second Service (UDP) waits for the first one's address")
+        )
+    if endpoints == 0:
+        return status(State.PENDING, why_no_endpoints(exposure, first.namespace, observed))
+    if exposure.is_external and not observed.advertised:
+        return status(
+            State.READY,
+            Block(
+                "NotAnnounced",
+                "no L2Advertisement or BGPAdvertisement covers the pools: nobody answers for the address",
+            ),
+        )
+    return status(State.READY)
+
+
+def _failed(outcome: Outcome) -> tuple[State, Block]:
+    match outcome.failure:
+        case Failure.DENIED:
+            return State.BLOCKED, Block("RBACDenied", outcome.message)
+        case Failure.REJECTED:
+            return State.FAILED, Block("Rejected", outcome.message)
+        case Failure.TRANSIENT:
+            return State.PENDING, Block("ClusterUnavailable", outcome.message)
+
+
+def _planned_name(name: str, exposure: Exposure | None, decided: Decided) -> str:
+    namespace = (exposure.namespace if exposure is not None else None) or decided.default_namespace
+    return f"{namespace}/{name}"
+
+
+def _address_text(own: list[ObservedService]) -> str | None:
+    found = dict.fromkeys(address for service in own for address in service.assigned)
+    ordered = sorted(found, key=lambda address: (address.version, int(address)))
+    return ",".join(str(address) for address in ordered) or None
+
+
+def why_no_address(exposure: Exposure, own: list[ObservedService], observed: Observed) -> tuple[Block, bool]:
+    """Why the load balancer gave no address, and whether it will not without somebody changing something."""
+    if observed.pool_error:
+        return Block(
+            "PoolInvalid", f"the load balancer's pool is broken: {observed.pool_error}; mend it on the device"
+        ), True
+    if observed.pools is not None and not observed.pools:
+        return Block(
+            "NoPool", "the load balancer has no address pool; set the external service IPs on the device"
+        ), True
+    if exposure.load_balancer_class is not None:
+        waiting = f"waiting for a load balancer of class {exposure.load_balancer_class}"
+        return Block("WaitingForAddress", waiting), False
+    for service in own:
+        event = observed.events.get(service.key)
+        if not service.assigned and event is not None and event.type == "Warning":
+            return _from_event(event.message), True
+    if observed.load_balancer is LoadBalancer.UNKNOWN:
+        text = (
+            "no MetalLB was found (or it may not be read), and no address was given yet; is a load balancer installed?"
+        )
+        return Block("UnknownLoadBalancer", text), False
+    return Block("WaitingForAddress", "the load balancer has not given the address yet"), False
+
+
+def _from_event(message: str) -> Block:
+    text = message.partition('": ')[2] or message
+    lowered = text.lower()
+    if "no available ips" in lowered:
+        return Block("PoolExhausted", f"MetalLB: {text}; free an address or extend the range on the device")
+    if "not allowed in config" in lowered:
+        return Block("AddressOutsideRange", f"MetalLB: {text}; pin an address of its pool")
+    if "already in use" in lowered:
+        return Block("PortTaken", f"MetalLB: {text}; publish another port or another address")
+    if "sharing key" in lowered or "also in use" in lowered:
+        return Block("AddressTaken", f"MetalLB: {text}; choose another address, or agree on a sharing key")
+    return Block("AllocationFailed", f"MetalLB: {text}")
+
+
+def why_no_endpoints(exposure: Exposure, namespace: str, observed: Observed) -> Block:
+    selector = selector_of(exposure)
+    if selector is None:
+        return Block("NoReadyEndpoints", "none of the given endpoints is known to the cluster yet")
+    shown = ", ".join(f"{key}={value}" for key, value in sorted(selector.items()))
+    matching = observed.pods_matching(namespace, selector)
+    if matching == 0:
+        return Block(
+            "SelectorMatchesNothing", f"no pod in namespace {namespace} has {shown}; is the workload running there?"
+        )
+    count = "the pods" if matching is None else f"{matching} pod" + ("s" if matching > 1 else "")
+    return Block("NoReadyEndpoints", f"{count} with {shown} in namespace {namespace} not ready yet")

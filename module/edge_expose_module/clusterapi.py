@@ -1,0 +1,103 @@
+"""What the module asks of a Kubernetes API, and the ways it can say no.
+
+Implemented in `adapters/` and by fakes in tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from threading import Event
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A REST resource: `/api/v1` + `services`."""
+
+    group: str
+    plural: str
+    kind: str
+
+    @property
+    def label(self) -> str:
+        """As RBAC names it: `services`, `endpointslices.discovery.k8s.io`."""
+        parts = self.group.split("/")
+        return self.plural if parts[1] == "api" else f"{self.plural}.{parts[2]}"
+
+
+SERVICES = Resource("/api/v1", "services", "Service")
+ENDPOINTS = Resource("/api/v1", "endpoints", "Endpoints")
+PODS = Resource("/api/v1", "pods", "Pod")
+EVENTS = Resource("/api/v1", "events", "Event")
+CONFIG_MAPS = Resource("/api/v1", "configmaps", "ConfigMap")
+ENDPOINT_SLICES = Resource("/apis/discovery.k8s.io/v1", "endpointslices", "EndpointSlice")
+POOLS = Resource("/apis/metallb.io/v1beta1", "ipaddresspools", "IPAddressPool")
+L2_ADVERTISEMENTS = Resource("/apis/metallb.io/v1beta1", "l2advertisements", "L2Advertisement")
+BGP_ADVERTISEMENTS = Resource("/apis/metallb.io/v1beta1", "bgpadvertisements", "BGPAdvertisement")
+
+BY_KIND = {resource.kind: resource for resource in (SERVICES, ENDPOINTS, ENDPOINT_SLICES)}
+
+
+class ClusterError(Exception):
+    """Something the API did not do; the message is fit for a report and holds no secret."""
+
+
+class Unavailable(ClusterError):
+    """Not reachable, overloaded or timed out: try again."""
+
+
+class Unauthorized(ClusterError):
+    """The credentials were not accepted; they may have been rotated."""
+
+
+class Denied(ClusterError):
+    """RBAC says no."""
+
+
+class NotFound(ClusterError):
+    """No such object or resource."""
+
+
+class Conflict(ClusterError):
+    """The object changed or exists already: look again."""
+
+
+class Rejected(ClusterError):
+    """The API server refused the content."""
+
+
+class Gone(ClusterError):
+    """A watch asked for a version that is no longer kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    items: tuple[Mapping[str, Any], ...]
+    version: str
+
+
+class Cluster(Protocol):
+    """Blocking calls with deadlines of their own; run them in threads."""
+
+    def version(self) -> str:
+        """`gitVersion`, such as v1.36.3."""
+
+    def resources(self, group: str) -> frozenset[str]:
+        """Plural names served under a group path; empty when the group is not there."""
+
+    def list(self, resource: Resource, namespace: str | None, *, labels: str = "", fields: str = "") -> Listing:
+        """All objects; `namespace` None means all namespaces."""
+
+    def get(self, resource: Resource, namespace: str, name: str) -> Mapping[str, Any]: ...
+
+    def create(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> None: ...
+
+    def patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> None:
+        """JSON merge patch."""
+
+    def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
+        """Only the object of this uid, when one is given."""
+
+    def watch(self, resource: Resource, namespace: str | None, version: str, stop: Event) -> Iterator[str]:
+        """Yields the kind of each event (ADDED, MODIFIED, DELETED); ends on time-out or when `stop` is set."""

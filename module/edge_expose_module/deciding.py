@@ -1,0 +1,216 @@
+"""One pass of the controller, decided: document + memory + cluster + clock -> declared Services and the plan.
+
+Stages: gather wishes, hold back a mass removal, block what cannot be, allocate addresses, declare, plan. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from edge_expose_contract.addressing import Address, AddressRange, AddressSet
+from edge_expose_contract.identity import Code
+from edge_expose_contract.models import Exposure, Site
+from edge_expose_contract.parsing import DesiredDocument
+from edge_expose_contract.services import service_shapes
+from edge_expose_module.allocation import Decision, Space, allocate
+from edge_expose_module.guards import Guards
+from edge_expose_module.memory import Memory
+from edge_expose_module.observing import Key, Observed
+from edge_expose_module.planning import Plan, plan
+from edge_expose_module.removal import PendingRemoval, held_back
+from edge_expose_module.rendering import DeclaredService, Target, declare, slice_bodies
+from edge_expose_module.wishes import Block, Wish, Wishes, gather, selector_of
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Everything a pass looks at. `refused` holds addresses the load balancer would not give, by exposure."""
+
+    document: DesiredDocument
+    memory: Memory
+    observed: Observed
+    guards: Guards
+    owner: str
+    own_namespace: str
+    now: datetime
+    refused: Mapping[str, frozenset[Address]] = field(default_factory=dict)
+    confirmations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The outcome of a pass before anything is written."""
+
+    wishes: Wishes
+    blocks: Mapping[str, Block]
+    decisions: Mapping[str, Decision]
+    declared: tuple[DeclaredService, ...]
+    plan: Plan
+    space: Space
+    site: Site | None
+    default_namespace: str
+    pending_removal: PendingRemoval | None
+    code: Code
+    description: str
+
+    def services_of(self, name: str) -> tuple[DeclaredService, ...]:
+        return tuple(service for service in self.declared if service.exposure == name)
+
+
+def decide(inputs: Inputs) -> Decided:
+    site = inputs.document.site
+    if site is None:
+        # An automatic deployment never writes `site`, and a broken one is refused: the last good one stands.
+        site = inputs.memory.good_site()
+    namespace = (site.namespace if site is not None else None) or inputs.own_namespace
+    last_good = inputs.memory.good_exposures()
+    wishes = gather(inputs.document, last_good, inputs.memory.expired, inputs.guards, namespace, inputs.now)
+    pending = _brake(inputs, wishes)
+    blocks = {name: wish.block for name, wish in wishes.wishes.items() if wish.block is not None}
+    blocks.update(wishes.blocked)
+    standing: dict[str, Wish] = {}
+    for name, wish in wishes.wishes.items():
+        block = _why_blocked(name, wish.exposure, inputs, namespace)
+        if block is not None:
+            blocks[name] = block
+        else:
+            standing[name] = wish
+    keep = frozenset(blocks) - frozenset(standing) | (pending.names if pending is not None else frozenset())
+    space = address_space(site, inputs.observed, inputs.guards)
+    remembered = inputs.memory.known_addresses()
+    decisions = allocate(
+        standing, inputs.observed, inputs.owner, remembered, space, namespace, kept=keep, refused=inputs.refused
+    )
+    blocks.update({name: d.block for name, d in decisions.items() if d.block is not None and name not in blocks})
+    target = Target(
+        inputs.owner,
+        namespace,
+        inputs.observed.load_balancer,
+        inputs.observed.metallb_prefix,
+        inputs.observed.capabilities,
+    )
+    declared: list[DeclaredService] = []
+    companions: dict[Key, tuple[dict[str, Any], ...]] = {}
+    frozen = set(keep)
+    for name, wish in sorted(standing.items()):
+        decision = decisions.get(name, Decision())
+        if decision.block is not None and not decision.addresses:
+            frozen.add(name)  # nothing to ask for: what runs, if anything, goes on as it is
+            continue
+        for service in declare(name, wish.exposure, decision.addresses, target):
+            declared.append(service)
+            companions[(service.namespace, service.name)] = slice_bodies(
+                service, wish.exposure, inputs.observed.capabilities
+            )
+    planned = plan(declared, companions, inputs.observed, inputs.owner, frozenset(frozen))
+    code, description = _document_status(inputs.document, pending)
+    return Decided(
+        wishes, blocks, decisions, tuple(declared), planned, space, site, namespace, pending, code, description
+    )
+
+
+def _brake(inputs: Inputs, wishes: Wishes) -> PendingRemoval | None:
+    held = frozenset(s.exposure for s in inputs.observed.owned(inputs.owner) if s.exposure is not None)
+    removed = held - frozenset(wishes.wishes) - wishes.keep - frozenset(wishes.expired)
+    confirmations = [*inputs.confirmations, inputs.document.confirm_removal or ""]
+    return held_back(held, removed, inputs.guards.max_removal_percent, confirmations)
+
+
+def _document_status(document: DesiredDocument, pending: PendingRemoval | None) -> tuple[Code, str]:
+    if pending is not None:
+        names = sorted(pending.names)
+        shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        return (
+            Code.HELD_BACK,
+            f"would remove {len(names)} exposures at once ({shown}): nothing is removed until confirmRemoval is "
+            f'"{pending.token}"',
+        )
+    if document.site_violations:
+        first = document.site_violations[0]
+        return Code.MALFORMED, f"{first}; the last good site stands"
+    return Code.ACCEPTED, ""
+
+
+def _why_blocked(name: str, exposure: Exposure, inputs: Inputs, default_namespace: str) -> Block | None:
+    """What no address can cure: fields the cluster does not know, names taken, pods out of reach."""
+    observed = inputs.observed
+    can = observed.capabilities
+    if exposure.load_balancer_class is not None and not can.load_balancer_class:
+        return _unsupported("loadBalancerClass", "1.22", can.version)
+    if (exposure.ip_family_policy or exposure.ip_families or len(exposure.addresses) > 1) and not can.dual_stack:
+        return _unsupported("ipFamilies and dual stack", "1.21", can.version)
+    for shape in service_shapes(name, exposure, default_namespace):
+        block = _why_name_taken(shape.namespace, shape.name, exposure, inputs)
+        if block is not None:
+            return block
+    namespace = exposure.namespace or default_namespace
+    if exposure.module is not None and namespace != inputs.own_namespace:
+        matching = observed.pods_matching(namespace, selector_of(exposure) or {})
+        if not matching:
+            return Block(
+                "SelectorNamespace",
+                f"module {exposure.module} runs in namespace {inputs.own_namespace}, and a Service in {namespace} "
+                f"selects only pods of its own namespace; set namespace {inputs.own_namespace}, or use endpoints",
+            )
+    return None
+
+
+def _unsupported(what: str, since: str, version: str) -> Block:
+    return Block("UnsupportedByCluster", f"{what} needs Kubernetes {since}; this cluster is {version}; leave it out")
+
+
+def _why_name_taken(namespace: str, name: str, exposure: Exposure, inputs: Inputs) -> Block | None:
+    observed = inputs.observed
+    existing = observed.services.get((namespace, name))
+    if existing is not None and existing.owned_by(inputs.owner):
+        return None
+    if name in observed.edge_modules(namespace):
+        return Block(
+            "ModuleName",
+            f"{name} is the name of an IoT Edge module in namespace {namespace}: edgeAgent's own Service would fail; "
+            "rename the exposure",
+        )
+    if existing is None:
+        return None
+    if existing.other_owner is not None:
+        return Block(
+            "ForeignService", f"Service {namespace}/{name} belongs to another edge-expose module; rename the exposure"
+        )
+    if not exposure.adopt:
+        return Block(
+            "ForeignService",
+            f"Service {namespace}/{name} exists and is not ours; rename the exposure, or take it over with adopt: true",
+        )
+    return None
+
+
+def address_space(site: Site | None, observed: Observed, guards: Guards) -> Space:
+    """The real pool decides where it may be read; else the site's copy; else the load balancer alone knows."""
+    reserved = dict(site.reserved_addresses) if site is not None else {}
+    nodes = site.nodes if site is not None else AddressSet()
+    if observed.pools is not None and not observed.pool_error:
+        return Space(
+            legal=observed.real_addresses(),
+            automatic=tuple(pool.addresses for pool in observed.pools if pool.auto_assign),
+            pools={pool.name: pool.addresses for pool in observed.pools},
+            reserved=reserved,
+            nodes=nodes,
+            allowed=guards.addresses,
+            buggy=AddressSet.of(
+                [part for pool in observed.pools if pool.avoid_buggy for part in pool.addresses.ranges]
+            ),
+        )
+    external = site.external if site is not None else AddressSet()
+    named = site.named_pools if site is not None else {}
+    ranges: list[AddressRange] = [*external.ranges, *(part for pool in named.values() for part in pool.ranges)]
+    return Space(
+        legal=AddressSet.of(ranges) if ranges else None,
+        automatic=(external,) if external else None,
+        pools=named or None,
+        reserved=reserved,
+        nodes=nodes,
+        allowed=guards.addresses,
+    )

@@ -1,0 +1,78 @@
+"""The full answer to "why": every check made for one exposure, in order, with what was found and what to do. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from edge_expose_contract.identity import State
+from edge_expose_module.assessing import Status
+from edge_expose_module.deciding import Decided
+from edge_expose_module.observing import Observed
+from edge_expose_module.wishes import selector_of
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """`ok` None means it could not be looked at."""
+
+    what: str
+    ok: bool | None
+    found: str
+
+
+def explain(name: str, status: Status, decided: Decided, observed: Observed, owner: str) -> dict[str, Any]:
+    """A JSON object with the state, the reason and the list of checks."""
+    checks = [Check("the document asks for it", status.state is not State.DISABLED, str(status.state))]
+    wish = decided.wishes.wishes.get(name)
+    block = decided.blocks.get(name)
+    checks.append(Check("the wish can be granted as it stands", block is None, block.message if block else "yes"))
+    own = [service for service in observed.owned(owner) if service.exposure == name]
+    names = ", ".join(f"{service.namespace}/{service.name}" for service in own) or "none"
+    checks.append(Check("its Service exists", bool(own), names))
+    if wish is not None and wish.exposure.is_external:
+        checks.append(_load_balancer(observed))
+        checks.append(_pool(observed))
+        assigned = ", ".join(str(address) for service in own for address in service.assigned)
+        checks.append(Check("an external address is assigned", bool(assigned), assigned or "none"))
+        event = next((observed.events[service.key] for service in own if service.key in observed.events), None)
+        if event is not None:
+            checks.append(Check("the load balancer has no complaint", event.type != "Warning", event.message))
+    if wish is not None and own:
+        selector = selector_of(wish.exposure)
+        if selector is not None:
+            matching = observed.pods_matching(own[0].namespace, selector)
+            checks.append(
+                Check(
+                    "pods match the selector",
+                    None if matching is None else matching > 0,
+                    f"{matching} pods, {selector}",
+                )
+            )
+        ready = observed.ready.get(own[0].key, 0)
+        checks.append(Check("endpoints are ready", ready > 0, f"{ready} ready"))
+    for denied in observed.denied:
+        checks.append(Check("the module may read what it needs", None, f"RBAC denies: {denied}"))
+    return {
+        "exposure": name,
+        "state": str(status.state),
+        "reason": status.reason,
+        "message": status.message,
+        "address": status.address,
+        "service": status.service,
+        "checks": [{"check": check.what, "ok": check.ok, "found": check.found} for check in checks],
+    }
+
+
+def _load_balancer(observed: Observed) -> Check:
+    known = str(observed.load_balancer)
+    return Check("a load balancer we know is there", observed.pools is not None or None, known)
+
+
+def _pool(observed: Observed) -> Check:
+    if observed.pool_error:
+        return Check("the address pool is sound", False, observed.pool_error)
+    real = observed.real_addresses()
+    if real is None:
+        return Check("the address pool is sound", None, "it may not be read; the site's copy is used")
+    return Check("the address pool is sound", bool(real), str(real) or "empty")

@@ -1,0 +1,214 @@
+"""Takes one look at the cluster: reads what it may, remembers what it may not, and makes it an `Observed`."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from edge_expose_contract.identity import LABEL_OWNER
+from edge_expose_module.clusterapi import (
+    BGP_ADVERTISEMENTS,
+    CONFIG_MAPS,
+    ENDPOINT_SLICES,
+    ENDPOINTS,
+    EVENTS,
+    L2_ADVERTISEMENTS,
+    PODS,
+    POOLS,
+    SERVICES,
+    Cluster,
+    Denied,
+    NotFound,
+    Resource,
+)
+from edge_expose_module.observing import (
+    NEW_PREFIX,
+    OLD_PREFIX,
+    Capabilities,
+    Key,
+    LoadBalancer,
+    Observed,
+    ObservedService,
+    Pool,
+    ServiceEvent,
+    count_ready,
+    count_ready_endpoints,
+)
+from edge_expose_module.observing import Denied as DeniedRead
+from edge_expose_module.pools import pools_from_config_map, pools_from_objects
+
+log = logging.getLogger(__name__)
+
+METALLB_NAMESPACE: Final = "metallb-system"
+CONFIG_MAP_NAMES: Final = ("config", "metallb-config", "metallb")
+METALLB_GROUP: Final = "/apis/metallb.io/v1beta1"
+# Kinds that only releases with the metallb.io annotation prefix (0.14.9 and newer) serve.
+_NEW_KINDS: Final = frozenset({"configurationstates", "servicebgpstatuses"})
+_FORGET_DENIAL_SECONDS: Final = 300.0
+
+
+class Looker:
+    """Keeps for five minutes what RBAC denied, so that a pass does not ask again what it was just refused."""
+
+    def __init__(self, cluster: Cluster, owner: str) -> None:
+        self._cluster = cluster
+        self._owner = owner
+        self._denied: dict[DeniedRead, float] = {}
+
+    def forget_denials(self) -> None:
+        self._denied.clear()
+
+    def look(self, namespaces: Iterable[str]) -> Observed:
+        """Reads everything a pass needs; `namespaces` are those that matter. Raises ClusterError when Services of
+        them cannot be read, since then nothing may be decided."""
+        version = self._cluster.version()
+        capabilities = Capabilities.of(version)
+        services = self._services(sorted(set(namespaces)))
+        wanted = sorted({*namespaces, *(s.namespace for s in services.values() if s.owned_by(self._owner))})
+        ready, companions = self._endpoints(wanted, capabilities)
+        pods = {namespace: found for namespace in wanted if (found := self._pod_labels(namespace)) is not None}
+        kind, prefix, pools, error, advertised = self._load_balancer(services.values())
+        pending = [s for s in services.values() if s.owned_by(self._owner) and s.is_load_balancer and not s.assigned]
+        events = self._events(sorted({s.namespace for s in pending})) if pending else {}
+        return Observed(
+            services=services,
+            ready=ready,
+            pod_labels=pods,
+            pools=pools,
+            pool_error=error,
+            load_balancer=kind,
+            metallb_prefix=prefix,
+            capabilities=capabilities,
+            events=events,
+            denied=tuple(sorted(self._denied, key=str)),
+            advertised=advertised,
+            companions=companions,
+        )
+
+    def _services(self, namespaces: list[str]) -> dict[Key, ObservedService]:
+        everywhere = self._optional("list", SERVICES, None)
+        if everywhere is None:
+            everywhere = tuple(item for name in namespaces for item in self._cluster.list(SERVICES, name).items)
+        found = [ObservedService.of(item) for item in everywhere]
+        return {service.key: service for service in found}
+
+    def _endpoints(
+        self, namespaces: list[str], capabilities: Capabilities
+    ) -> tuple[dict[Key, int], dict[tuple[str, str, str], Mapping[str, Any]]]:
+        ready: dict[Key, int] = {}
+        companions: dict[tuple[str, str, str], Mapping[str, Any]] = {}
+        for namespace in namespaces:
+            resource = ENDPOINT_SLICES if capabilities.endpoint_slices else ENDPOINTS
+            items = self._optional("list", resource, namespace)
+            if items is None and resource is ENDPOINT_SLICES:
+                resource, items = ENDPOINTS, self._optional("list", ENDPOINTS, namespace)
+            if items is None:
+                continue
+            counted = count_ready(items) if resource is ENDPOINT_SLICES else count_ready_endpoints(items)
+            ready.update(counted)
+            for item in items:
+                labels = item["metadata"].get("labels") or {}
+                if labels.get(LABEL_OWNER) == self._owner and not _is_mirror(labels):
+                    companions[(resource.kind, namespace, item["metadata"]["name"])] = item
+        return ready, companions
+
+    def _pod_labels(self, namespace: str) -> tuple[Mapping[str, str], ...] | None:
+        items = self._optional("list", PODS, namespace)
+        if items is None:
+            return None
+        return tuple(item["metadata"].get("labels") or {} for item in items)
+
+    def _load_balancer(
+        self, services: Iterable[ObservedService]
+    ) -> tuple[LoadBalancer, str, tuple[Pool, ...] | None, str, bool]:
+        served = self._served(METALLB_GROUP)
+        written = any(f"{NEW_PREFIX}/ip-allocated-from-pool" in service.annotations for service in services)
+        prefix = NEW_PREFIX if written or served & _NEW_KINDS else OLD_PREFIX
+        if POOLS.plural in served:
+            items = self._optional("list", POOLS, METALLB_NAMESPACE)
+            if items is None:
+                return LoadBalancer.CRD, prefix, None, "", True
+            pools, error = pools_from_objects(items)
+            return LoadBalancer.CRD, prefix, pools, error, self._advertised()
+        for name in CONFIG_MAP_NAMES:
+            item = self._config_map(name)
+            if item is not None:
+                pools, error = pools_from_config_map(item)
+                return LoadBalancer.CONFIG_MAP, OLD_PREFIX, pools, error, True
+        return LoadBalancer.UNKNOWN, prefix, None, "", True
+
+    def _served(self, group: str) -> frozenset[str]:
+        try:
+            return self._cluster.resources(group)
+        except (Denied, NotFound):
+            return frozenset()
+
+    def _advertised(self) -> bool:
+        for resource in (L2_ADVERTISEMENTS, BGP_ADVERTISEMENTS):
+            items = self._optional("list", resource, METALLB_NAMESPACE)
+            if items is None or items:
+                return True
+        return False
+
+    def _config_map(self, name: str) -> Mapping[str, Any] | None:
+        key = DeniedRead("get", CONFIG_MAPS.label, METALLB_NAMESPACE)
+        if self._is_denied(key):
+            return None
+        try:
+            return self._cluster.get(CONFIG_MAPS, METALLB_NAMESPACE, name)
+        except NotFound:
+            return None
+        except Denied:
+            self._denied[key] = time.monotonic()
+            return None
+
+    def _events(self, namespaces: list[str]) -> dict[Key, ServiceEvent]:
+        newest: dict[Key, ServiceEvent] = {}
+        for namespace in namespaces:
+            for item in self._optional("list", EVENTS, namespace, fields="involvedObject.kind=Service") or ():
+                about = item.get("involvedObject") or {}
+                source = (item.get("source") or {}).get("component") or item.get("reportingComponent") or ""
+                if "metallb" not in str(source):
+                    continue
+                event = ServiceEvent(
+                    str(item.get("reason", "")),
+                    str(item.get("message", "")),
+                    str(item.get("type", "")),
+                    str(item.get("lastTimestamp") or item.get("eventTime") or ""),
+                )
+                key = (str(about.get("namespace", namespace)), str(about.get("name", "")))
+                if key not in newest or newest[key].time <= event.time:
+                    newest[key] = event
+        return newest
+
+    def _optional(
+        self, verb: str, resource: Resource, namespace: str | None, *, fields: str = ""
+    ) -> tuple[Mapping[str, Any], ...] | None:
+        """A list, or None where it is denied or not served."""
+        key = DeniedRead(verb, resource.label, namespace or "")
+        if self._is_denied(key):
+            return None
+        try:
+            return self._cluster.list(resource, namespace, fields=fields).items
+        except NotFound:
+            return None
+        except Denied as error:
+            log.info("not allowed: %s (%s)", key, error)
+            self._denied[key] = time.monotonic()
+            return None
+
+    def _is_denied(self, key: DeniedRead) -> bool:
+        since = self._denied.get(key)
+        if since is None:
+            return False
+        if time.monotonic() - since > _FORGET_DENIAL_SECONDS:
+            del self._denied[key]
+            return False
+        return True
+
+
+def _is_mirror(labels: Mapping[str, str]) -> bool:
+    """Slices that the cluster mirrors from our Endpoints carry our labels too, and are not ours to change."""
+    return labels.get("endpointslice.kubernetes.io/managed-by", "").startswith("endpointslice")

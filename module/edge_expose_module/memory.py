@@ -1,0 +1,121 @@
+"""What the module remembers between starts: the last good document, addresses given, what expired. JSON on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from edge_expose_contract.addressing import Address, parse_address
+from edge_expose_contract.models import Exposure, Site
+from edge_expose_contract.parsing import parse_exposure
+from edge_expose_contract.violations import RuleError
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """When an exposure took its present state."""
+
+    state: str
+    address: str
+    reason: str
+    time: str
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """`document` is the last accepted desired section as received, `wishes` the last good form of each exposure."""
+
+    document: Mapping[str, Any] | None = None
+    version: int = 0
+    site: Mapping[str, Any] | None = None
+    wishes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    expired: Mapping[str, str] = field(default_factory=dict)
+    since: Mapping[str, Since] = field(default_factory=dict)
+    confirmed: tuple[str, ...] = ()
+
+    def good_exposures(self) -> dict[str, Exposure]:
+        found = {}
+        for name, raw in self.wishes.items():
+            exposure, violations = parse_exposure(name, dict(raw))
+            if exposure is not None and not violations:
+                found[name] = exposure
+        return found
+
+    def good_site(self) -> Site | None:
+        try:
+            return Site.model_validate(self.site) if self.site is not None else None
+        except ValidationError:
+            return None
+
+    def known_addresses(self) -> dict[str, tuple[Address, ...]]:
+        return {name: found for name, texts in self.addresses.items() if (found := _addresses(texts))}
+
+    def learn_reported(self, reported: Mapping[str, Any]) -> Memory:
+        """Adds addresses that only the twin still knows, for a device whose disk was replaced."""
+        exposures = reported.get("exposures")
+        if not isinstance(exposures, Mapping):
+            return self
+        learned = dict(self.addresses)
+        for name, entry in exposures.items():
+            text = entry.get("address") if isinstance(entry, Mapping) else None
+            if isinstance(text, str) and name not in learned and _addresses(tuple(text.split(","))):
+                learned[name] = tuple(text.split(","))
+        return replace(self, addresses=learned)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "document": self.document,
+            "version": self.version,
+            "site": self.site,
+            "wishes": dict(self.wishes),
+            "addresses": {name: list(texts) for name, texts in sorted(self.addresses.items())},
+            "expired": dict(self.expired),
+            "since": {
+                name: [entry.state, entry.address, entry.reason, entry.time]
+                for name, entry in sorted(self.since.items())
+            },
+            "confirmed": list(self.confirmed),
+        }
+
+    @classmethod
+    def from_json(cls, content: object) -> Memory:
+        """Reads what `to_json` wrote; anything that is not as expected is left out rather than trusted."""
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            return cls()
+        version = content.get("version")
+        return cls(
+            document=_mapping(content.get("document")),
+            version=version if isinstance(version, int) else 0,
+            site=_mapping(content.get("site")),
+            wishes={str(k): v for k, v in (_mapping(content.get("wishes")) or {}).items() if isinstance(v, dict)},
+            addresses={
+                str(k): tuple(str(text) for text in v)
+                for k, v in (_mapping(content.get("addresses")) or {}).items()
+                if isinstance(v, list)
+            },
+            expired={str(k): str(v) for k, v in (_mapping(content.get("expired")) or {}).items()},
+            since={
+                str(k): Since(*(str(part) for part in v))
+                for k, v in (_mapping(content.get("since")) or {}).items()
+                if isinstance(v, list) and len(v) == 4
+            },
+            confirmed=tuple(str(t) for t in content.get("confirmed") or ()),
+        )
+
+
+def _mapping(value: object) -> dict[str, Any] | None:
+    return value if isinstance(value, dict) else None
+
+
+def _addresses(texts: tuple[str, ...]) -> tuple[Address, ...]:
+    try:
+        return tuple(sorted((parse_address(text) for text in texts), key=lambda address: address.version))
+    except RuleError:
+        return ()

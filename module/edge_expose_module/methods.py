@@ -1,0 +1,122 @@
+"""Direct methods: `status`, `explain`, `reconcile`, `probe`, `confirm`, `supportBundle`.
+
+Bad payloads get 400 and why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, Final, Protocol
+
+from edge_expose_contract.models import Exposure
+from edge_expose_module.controller import Controller
+from edge_expose_module.explaining import explain
+
+RECONCILE_SECONDS: Final = 25.0
+Answer = tuple[int, dict[str, Any]]
+
+
+class Probed(Protocol):
+    """What a probe found; a dataclass."""
+
+    ok: bool
+
+
+ProbeCall = Callable[[Exposure, str], Any]
+
+
+class Methods:
+    def __init__(self, controller: Controller, probe: ProbeCall, recent_log: Callable[[], list[str]]) -> None:
+        self._controller = controller
+        self._probe = probe
+        self._recent_log = recent_log
+
+    async def handle(self, name: str, payload: Any) -> Answer:
+        if payload in (None, ""):
+            payload = {}
+        if not isinstance(payload, dict):
+            return 400, {"error": f"the payload of {name} is a JSON object, not {type(payload).__name__}"}
+        match name:
+            case "status":
+                return 200, self._controller.view.report
+            case "explain":
+                return self._explain(payload)
+            case "reconcile":
+                done = await self._controller.reconcile_now(RECONCILE_SECONDS)
+                return (200, self._controller.view.report) if done else (504, {"error": "the pass did not end in time"})
+            case "probe":
+                return await self._probe_exposures(payload)
+            case "confirm":
+                return self._confirm(payload)
+            case "supportBundle":
+                return 200, self._bundle()
+            case _:
+                known = "status, explain, reconcile, probe, confirm, supportBundle"
+                return 404, {"error": f"there is no method {name[:80]!r}; known: {known}"}
+
+    def _chosen(self, payload: dict[str, Any]) -> list[str] | Answer:
+        """Names of exposures the payload means: all, or the one it names."""
+        statuses = self._controller.view.statuses
+        name = payload.get("exposure")
+        if name is None:
+            return sorted(statuses)
+        if not isinstance(name, str):
+            return 400, {"error": 'write {"exposure": "NAME"}, or leave it out for all'}
+        if name not in statuses:
+            return 400, {"error": f"there is no exposure {name[:80]!r}; known: {', '.join(sorted(statuses)) or 'none'}"}
+        return [name]
+
+    def _explain(self, payload: dict[str, Any]) -> Answer:
+        chosen = self._chosen(payload)
+        view = self._controller.view
+        if isinstance(chosen, tuple):
+            return chosen
+        if view.decided is None or view.observed is None:
+            return 200, {"exposures": {}, "cluster": view.cluster_error or "no pass was made yet"}
+        decided, observed, owner = view.decided, view.observed, self._controller.identity.owner
+        return 200, {
+            "exposures": {name: explain(name, view.statuses[name], decided, observed, owner) for name in chosen}
+        }
+
+    async def _probe_exposures(self, payload: dict[str, Any]) -> Answer:
+        chosen = self._chosen(payload)
+        if isinstance(chosen, tuple):
+            return chosen
+        view = self._controller.view
+        results: dict[str, Any] = {}
+        for name in chosen:
+            wish = view.decided.wishes.wishes.get(name) if view.decided is not None else None
+            address = view.statuses[name].address
+            if wish is None or address is None:
+                results[name] = {"ok": False, "detail": "no external address"}
+                continue
+            found = await asyncio.to_thread(self._probe, wish.exposure, address.split(",")[0])
+            results[name] = asdict(found)
+        return 200, {"probes": results}
+
+    def _confirm(self, payload: dict[str, Any]) -> Answer:
+        token = payload.get("token")
+        pending = self._controller.view.report.get("pendingRemoval")
+        if not isinstance(token, str):
+            return 400, {"error": 'write {"token": "TOKEN"} with the token of pendingRemoval'}
+        if pending is None or pending["token"] != token:
+            return 400, {"error": "no removal waits for this token"}
+        self._controller.confirm(token)
+        return 200, {"confirmed": pending["count"]}
+
+    def _bundle(self) -> dict[str, Any]:
+        view = self._controller.view
+        observed = view.observed
+        return {
+            "report": view.report,
+            "python": platform.python_version(),
+            "owner": self._controller.identity.owner,
+            "namespace": self._controller.identity.namespace,
+            "passes": view.passes,
+            "services": sorted("/".join(key) for key in observed.services) if observed is not None else [],
+            "denied": [str(denied) for denied in observed.denied] if observed is not None else [],
+            "log": self._recent_log(),
+        }

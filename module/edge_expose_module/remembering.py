@@ -1,0 +1,45 @@
+"""What a pass leaves in memory. Pure.
+
+It is written to disk before the cluster is touched, so that a kill at any point is safe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from edge_expose_contract.parsing import DesiredDocument
+from edge_expose_module.deciding import Decided
+from edge_expose_module.memory import Memory
+from edge_expose_module.observing import Observed
+
+
+def accepted(memory: Memory, raw: Mapping[str, Any], version: int, document: DesiredDocument) -> Memory:
+    """Memory once a document is accepted: it, its site if that is sound, and nothing else yet."""
+    site = raw.get("site") if document.site is not None else memory.site
+    return replace(memory, document=raw, version=version, site=site)
+
+
+def after_decision(memory: Memory, raw: Mapping[str, Any], decided: Decided, observed: Observed, owner: str) -> Memory:
+    """The last good form of every exposure, and every address given, asked for or held."""
+    exposures = raw.get("exposures")
+    declared: Mapping[str, Any] = exposures if isinstance(exposures, Mapping) else {}
+    waiting = decided.pending_removal.names if decided.pending_removal is not None else frozenset()
+    wishes: dict[str, Mapping[str, Any]] = {}
+    for name in sorted(decided.wishes.names | waiting):
+        wish = decided.wishes.wishes.get(name)
+        if wish is not None and wish.block is None and isinstance(declared.get(name), Mapping):
+            wishes[name] = declared[name]
+        elif name in memory.wishes and name not in decided.wishes.disabled:
+            wishes[name] = memory.wishes[name]
+    addresses: dict[str, tuple[str, ...]] = {}
+    held = {s.exposure: s.assigned or s.requested for s in observed.owned(owner) if s.exposure is not None}
+    for name in sorted(decided.wishes.names | waiting):
+        decision = decided.decisions.get(name)
+        given = decision.addresses if decision is not None and decision.addresses else held.get(name, ())
+        if given:
+            addresses[name] = tuple(str(address) for address in given)
+        elif name in memory.addresses:
+            addresses[name] = memory.addresses[name]
+    return replace(memory, wishes=wishes, addresses=addresses, expired=dict(decided.wishes.expired))

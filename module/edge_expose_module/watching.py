@@ -1,0 +1,57 @@
+"""Watches that only wake the loop: a thread for each resource and namespace, relisting whenever its place is lost."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+
+from edge_expose_module.clusterapi import Cluster, ClusterError, Gone, Resource
+
+log = logging.getLogger(__name__)
+
+Watched = tuple[Resource, str | None]
+_PAUSES = (0.2, 1.0, 3.0, 10.0)
+
+
+class Watches:
+    """`ensure` starts what is missing and ends what is not wanted any more."""
+
+    def __init__(self, cluster: Cluster, wake: Callable[[], None]) -> None:
+        self._cluster = cluster
+        self._wake = wake
+        self._running: dict[Watched, threading.Event] = {}
+
+    def ensure(self, wanted: Iterable[Watched]) -> None:
+        targets = set(wanted)
+        for gone in set(self._running) - targets:
+            self._running.pop(gone).set()
+        for resource, namespace in targets - set(self._running):
+            stop = threading.Event()
+            self._running[(resource, namespace)] = stop
+            name = f"watch-{resource.plural}-{namespace or 'all'}"
+            threading.Thread(target=self._run, args=(resource, namespace, stop), name=name, daemon=True).start()
+
+    def stop(self) -> None:
+        self.ensure(())
+
+    def _run(self, resource: Resource, namespace: str | None, stop: threading.Event) -> None:
+        failures = 0
+        while not stop.is_set():
+            try:
+                version = self._cluster.list(resource, namespace).version
+                if failures:
+                    self._wake()
+                failures = 0
+                for _ in self._cluster.watch(resource, namespace, version, stop):
+                    self._wake()
+                    if stop.is_set():
+                        return
+            except Gone:
+                self._wake()
+            except ClusterError as error:
+                failures += 1
+                log.debug("watch %s in %s: %s", resource.plural, namespace or "all namespaces", error)
+                if failures == 1:
+                    self._wake()
+                stop.wait(_PAUSES[min(failures, len(_PAUSES)) - 1])

@@ -1,0 +1,94 @@
+"""The controller on fakes: change the world, run passes, look at the outcome."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from edge_expose_contract.identity import owner_id
+from edge_expose_module.controller import Controller, Identity
+from edge_expose_module.guards import Guards
+from edge_expose_module.memory import Memory
+from support.fake_cluster import FakeCluster
+from support.fake_twin import FakeTwin
+
+OWNER = owner_id("hub.test", "edge1")
+
+
+class MemoryStore:
+    """The state file without a disk; it goes through JSON all the same."""
+
+    def __init__(self) -> None:
+        self.content: dict[str, Any] | None = None
+
+    def load(self) -> Memory:
+        return Memory.from_json(self.content)
+
+    def save(self, memory: Memory) -> None:
+        self.content = memory.to_json()
+
+
+class NoMeasures:
+    def record_pass(self, *_: object) -> None: ...
+
+    def record_state(self, *_: object) -> None: ...
+
+
+class Bench:
+    def __init__(
+        self,
+        cluster: FakeCluster | None = None,
+        twin: FakeTwin | None = None,
+        guards: Guards | None = None,
+        store: MemoryStore | None = None,
+    ) -> None:
+        self.cluster = cluster or FakeCluster()
+        self.twin = twin or FakeTwin()
+        self.guards = guards or Guards()
+        self.store = store or MemoryStore()
+        self.time = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
+        self.controller = self._new()
+
+    def _new(self) -> Controller:
+        return Controller(
+            Identity(OWNER, "1.0.0", "edge1"),
+            self.cluster,
+            self.twin,
+            self.store,
+            self.guards,
+            NoMeasures(),
+            now=lambda: self.time,
+        )
+
+    def restart(self, *, keep_disk: bool = True) -> None:
+        """The module is killed and started again, on its own disk or on an empty one."""
+        if not keep_disk:
+            self.store = MemoryStore()
+        self.controller = self._new()
+
+    def later(self, **delta: float) -> None:
+        self.time += timedelta(**delta)
+
+    def desire(self, exposures: Mapping[str, Any], **more: Any) -> None:
+        self.twin.set_desired({"schemaVersion": "1.0", "exposures": dict(exposures), **more})
+
+    def run(self, passes: int = 3) -> Mapping[str, Any]:
+        """Passes until quiet; returns the reported section."""
+
+        async def go() -> None:
+            for _ in range(passes):
+                self.controller.wake_for_twin()
+                await self.controller.reconcile()
+
+        asyncio.run(go())
+        return self.twin.reported
+
+    def exposure(self, name: str) -> Mapping[str, Any]:
+        return self.twin.reported["exposures"][name]
+
+    def state(self, name: str) -> tuple[str, str | None, str | None]:
+        """State, address, reason."""
+        entry = self.exposure(name)
+        return entry["state"], entry.get("address"), entry.get("reason")

@@ -1,0 +1,340 @@
+"""A cluster in memory with behaviour: Services, pods, endpoints, and a load balancer that hands out addresses.
+
+It follows the rules that the module depends on (resourceVersion, merge patch, uid preconditions, MetalLB's assignment and
+its loss of an address that is asked for in vain); the agreement suites hold the module's real adapter to the real thing.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Iterator, Mapping
+from threading import Event
+from typing import Any
+
+from edge_expose_contract.addressing import AddressSet, parse_address
+from edge_expose_module.clusterapi import (
+    BGP_ADVERTISEMENTS,
+    CONFIG_MAPS,
+    ENDPOINT_SLICES,
+    ENDPOINTS,
+    EVENTS,
+    L2_ADVERTISEMENTS,
+    PODS,
+    POOLS,
+    SERVICES,
+    Conflict,
+    Denied,
+    Listing,
+    NotFound,
+    Rejected,
+    Resource,
+    Unavailable,
+)
+
+PREFIXES = ("metallb.io", "metallb.universe.tf")
+
+
+def merge(target: dict[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    for key, value in patch.items():
+        if value is None:
+            target.pop(key, None)
+        elif isinstance(value, Mapping):
+            inner = target.get(key)
+            target[key] = merge(inner if isinstance(inner, dict) else {}, value)
+        else:
+            target[key] = copy.deepcopy(value)
+    return target
+
+
+class FakeCluster:
+    """`pool` is what the load balancer gives out; `readable_pool=False` hides it from the module."""
+
+    def __init__(
+        self,
+        pool: str | list[str] = "10.0.0.10-10.0.0.20",
+        *,
+        git_version: str = "v1.36.3",
+        dialect: str = "crd",
+        readable_pool: bool = True,
+        denied: frozenset[tuple[str, str]] = frozenset(),
+    ) -> None:
+        self.pool = AddressSet.parse(pool)
+        self.git_version = git_version
+        self.dialect = dialect
+        self.readable_pool = readable_pool
+        self.denied = denied
+        self.down = False
+        self.fail_writes = 0
+        self.services: dict[tuple[str, str], dict[str, Any]] = {}
+        self.companions: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self.pods: dict[tuple[str, str], dict[str, str]] = {}
+        self.events: list[dict[str, Any]] = []
+        self.hidden: set[str] = set()
+        """Addresses that somebody invisible holds."""
+        self.writes: list[tuple[str, str, str]] = []
+        self._numbers = itertools.count(1)
+        self._node_ports = itertools.count(30000)
+
+    # --- moving the world ---
+
+    def add_pod(self, name: str, labels: Mapping[str, str], namespace: str = "edge1") -> None:
+        self.pods[(namespace, name)] = dict(labels)
+
+    def add_service(self, name: str, spec: Mapping[str, Any], namespace: str = "edge1", **metadata: Any) -> None:
+        """As kubectl would."""
+        body = {"metadata": {"name": name, "namespace": namespace, **metadata}, "spec": dict(spec)}
+        self._store(body)
+        self.settle()
+
+    def set_pool(self, pool: str | list[str]) -> None:
+        self.pool = AddressSet.parse(pool)
+        for service in self.services.values():
+            held = self._held(service)
+            if held is not None and parse_address(held) not in self.pool:
+                service["status"] = {"loadBalancer": {}}
+        self.settle()
+
+    def lose_services(self) -> None:
+        """The cluster is rebuilt."""
+        self.services.clear()
+        self.companions.clear()
+        self.events.clear()
+
+    def address_of(self, name: str, namespace: str = "edge1") -> str | None:
+        service = self.services.get((namespace, name))
+        return self._held(service) if service is not None else None
+
+    # --- the Cluster protocol ---
+
+    def version(self) -> str:
+        self._reach()
+        return self.git_version
+
+    def resources(self, group: str) -> frozenset[str]:
+        self._reach()
+        served = {"ipaddresspools", "l2advertisements", "configurationstates"}
+        return frozenset(served) if self.dialect == "crd" and group.startswith("/apis/metallb.io") else frozenset()
+
+    def list(self, resource: Resource, namespace: str | None, *, labels: str = "", fields: str = "") -> Listing:
+        self._reach()
+        if ("list", resource.plural) in self.denied or (f"list {namespace}", resource.plural) in self.denied:
+            raise Denied(f'{resource.plural} is forbidden: User "module" cannot list resource')
+        items = [copy.deepcopy(item) for item in self._items(resource)]
+        found = [i for i in items if namespace is None or i["metadata"].get("namespace") == namespace]
+        return Listing(tuple(found), str(next(self._numbers)))
+
+    def get(self, resource: Resource, namespace: str, name: str) -> Mapping[str, Any]:
+        self._reach()
+        if resource is CONFIG_MAPS and self.dialect == "configmap" and name == "config":
+            if not self.readable_pool:
+                raise Denied("configmaps is forbidden")
+            ranges = "".join(f"\n  - {part}" for part in self.pool.ranges)
+            text = f"address-pools:\n- name: default\n  protocol: layer2\n  addresses:{ranges}\n"
+            return {"metadata": {"name": name, "namespace": namespace}, "data": {"config": text}}
+        raise NotFound(f"{resource.plural} {name} not found")
+
+    def create(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> None:
+        self._write("create", resource, namespace, body["metadata"]["name"])
+        name = body["metadata"]["name"]
+        if resource is SERVICES:
+            if (namespace, name) in self.services:
+                raise Conflict(f'services "{name}" already exists')
+            self._validate(body)
+            self._store(copy.deepcopy(dict(body)))
+        else:
+            self.companions[(resource.kind, namespace, name)] = self._stamped(copy.deepcopy(dict(body)))
+        self.settle()
+
+    def patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> None:
+        self._write("patch", resource, namespace, name)
+        store: dict[Any, dict[str, Any]] = self.services if resource is SERVICES else self.companions
+        key = (namespace, name) if resource is SERVICES else (resource.kind, namespace, name)
+        if key not in store:
+            raise NotFound(f'{resource.plural} "{name}" not found')
+        current = store[key]
+        wanted = body.get("metadata", {}).get("resourceVersion")
+        if wanted and wanted != current["metadata"]["resourceVersion"]:
+            raise Conflict("the object has been modified; please apply your changes to the latest version")
+        changed = merge(copy.deepcopy(current), body)
+        if resource is SERVICES:
+            self._validate(changed)
+            if changed["spec"].get("type") != "LoadBalancer":
+                changed["status"] = {"loadBalancer": {}}
+        store[key] = self._stamped(changed)
+        self.settle()
+
+    def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
+        self._write("delete", resource, namespace, name)
+        store: dict[Any, dict[str, Any]] = self.services if resource is SERVICES else self.companions
+        key = (namespace, name) if resource is SERVICES else (resource.kind, namespace, name)
+        if key not in store:
+            raise NotFound(f'{resource.plural} "{name}" not found')
+        if uid and store[key]["metadata"]["uid"] != uid:
+            raise Conflict("the UID in the precondition does not match")
+        del store[key]
+        self.settle()
+
+    def watch(self, resource: Resource, namespace: str | None, version: str, stop: Event) -> Iterator[str]:
+        stop.wait(0.5)
+        return iter(())
+
+    # --- inside ---
+
+    def _reach(self) -> None:
+        if self.down:
+            raise Unavailable("the Kubernetes API cannot be reached: refused")
+
+    def _write(self, verb: str, resource: Resource, namespace: str, name: str) -> None:
+        self._reach()
+        if (verb, resource.plural) in self.denied:
+            raise Denied(f'{resource.plural} is forbidden: User "module" cannot {verb} resource "{resource.plural}"')
+        if self.fail_writes:
+            self.fail_writes -= 1
+            raise Unavailable("the Kubernetes API did not answer")
+        self.writes.append((verb, resource.kind, f"{namespace}/{name}"))
+
+    def _items(self, resource: Resource) -> list[dict[str, Any]]:
+        if resource is SERVICES:
+            return list(self.services.values())
+        if resource is PODS:
+            return [
+                {"metadata": {"name": name, "namespace": namespace, "labels": labels}}
+                for (namespace, name), labels in self.pods.items()
+            ]
+        if resource in (ENDPOINT_SLICES, ENDPOINTS):
+            own = [body for (kind, _, _), body in self.companions.items() if kind == resource.kind]
+            return own + [self._endpoints(service, resource) for service in self.services.values()]
+        if resource is EVENTS:
+            return self.events
+        if resource is POOLS:
+            if not self.readable_pool:
+                raise Denied("ipaddresspools is forbidden")
+            spec = {"addresses": [str(part) for part in self.pool.ranges]}
+            return [{"metadata": {"name": "default", "namespace": "metallb-system"}, "spec": spec}]
+        if resource is L2_ADVERTISEMENTS:
+            return [{"metadata": {"name": "all", "namespace": "metallb-system"}}]
+        assert resource is BGP_ADVERTISEMENTS
+        return []
+
+    def _endpoints(self, service: Mapping[str, Any], resource: Resource) -> dict[str, Any]:
+        meta, selector = service["metadata"], service["spec"].get("selector") or {}
+        names = [
+            name
+            for (namespace, name), labels in self.pods.items()
+            if selector and namespace == meta["namespace"] and all(labels.get(k) == v for k, v in selector.items())
+        ]
+        common = {"name": meta["name"], "namespace": meta["namespace"]}
+        if resource is ENDPOINTS:
+            addresses = [{"ip": f"10.9.0.{place}"} for place, _ in enumerate(names, 1)]
+            return {"metadata": common, "subsets": [{"addresses": addresses}] if addresses else []}
+        labels = {"kubernetes.io/service-name": meta["name"]}
+        endpoints = [{"addresses": [f"10.9.0.{p}"], "targetRef": {"uid": name}} for p, name in enumerate(names, 1)]
+        return {"metadata": {**common, "name": f"{meta['name']}-x1", "labels": labels}, "endpoints": endpoints}
+
+    def _stamped(self, body: dict[str, Any]) -> dict[str, Any]:
+        meta = body["metadata"]
+        meta.setdefault("uid", f"uid-{next(self._numbers)}")
+        meta["resourceVersion"] = str(next(self._numbers))
+        return body
+
+    def _store(self, body: dict[str, Any]) -> None:
+        spec = body["spec"]
+        spec.setdefault("type", "ClusterIP")
+        spec.setdefault("clusterIP", f"10.96.0.{next(self._numbers) % 250}")
+        spec.setdefault("sessionAffinity", "None")
+        if spec["type"] == "LoadBalancer":
+            spec.setdefault("externalTrafficPolicy", "Cluster")
+            for port in spec.get("ports", []):
+                port.setdefault("nodePort", next(self._node_ports))
+        meta = body["metadata"]
+        self.services[(meta["namespace"], meta["name"])] = self._stamped(body)
+
+    def _validate(self, body: Mapping[str, Any]) -> None:
+        spec = body["spec"]
+        protocols = {port.get("protocol", "TCP") for port in spec.get("ports", [])}
+        if self.git_version.startswith("v1.20") and spec.get("type") == "LoadBalancer" and len(protocols) > 1:
+            raise Rejected(
+                "spec.ports: Invalid value: may not contain more than 1 protocol when type is 'LoadBalancer'"
+            )
+        if not spec.get("ports"):
+            raise Rejected("spec.ports: Required value")
+
+    # --- the load balancer ---
+
+    def settle(self) -> None:
+        """Gives addresses to whoever waits, as MetalLB does: those asked for, else the lowest free."""
+        for _, service in sorted(self.services.items(), key=lambda item: int(item[1]["metadata"]["uid"][4:])):
+            if service["spec"].get("type") != "LoadBalancer":
+                continue
+            held, wanted = self._held(service), self._requested(service)
+            if held is not None and wanted and held != wanted:
+                service["status"] = {"loadBalancer": {}}
+                held = None
+            if held is None:
+                self._assign(service, wanted)
+
+    def _assign(self, service: dict[str, Any], wanted: str | None) -> None:
+        if wanted is not None:
+            problem = self._why_not(service, wanted)
+            if problem:
+                self._event(service, "Warning", "AllocationFailed", problem)
+                return
+            chosen = wanted
+        else:
+            free = [str(address) for address in self.pool if not self._why_not(service, str(address))]
+            if not free:
+                self._event(service, "Warning", "AllocationFailed", "no available IPs")
+                return
+            chosen = free[0]
+        service["status"] = {"loadBalancer": {"ingress": [{"ip": chosen}]}}
+        self._stamped(service)
+        self._event(service, "Normal", "IPAllocated", f'Assigned IP ["{chosen}"]')
+
+    def _why_not(self, service: Mapping[str, Any], address: str) -> str:
+        if parse_address(address) not in self.pool:
+            return f'["{address}"] is not allowed in config'
+        if address in self.hidden:
+            return f'can\'t change sharing key for "x", address also in use by "{address}"'
+        for other in self.services.values():
+            if other is service or self._held(other) != address:
+                continue
+            keys = self._share(service), self._share(other)
+            ports = [{(p.get("protocol", "TCP"), p["port"]) for p in s["spec"]["ports"]} for s in (service, other)]
+            if not keys[0] or keys[0] != keys[1] or ports[0] & ports[1]:
+                return f'can\'t change sharing key for "{address}", address also in use by {other["metadata"]["name"]}'
+        return ""
+
+    def _event(self, service: Mapping[str, Any], kind: str, reason: str, text: str) -> None:
+        meta = service["metadata"]
+        message = (
+            text if kind == "Normal" else f'Failed to allocate IP for "{meta["namespace"]}/{meta["name"]}": {text}'
+        )
+        self.events.append(
+            {
+                "metadata": {"namespace": meta["namespace"]},
+                "involvedObject": {"kind": "Service", "namespace": meta["namespace"], "name": meta["name"]},
+                "source": {"component": "metallb-controller"},
+                "type": kind,
+                "reason": reason,
+                "message": message,
+                "lastTimestamp": f"{next(self._numbers):08d}",
+            }
+        )
+
+    def _held(self, service: Mapping[str, Any]) -> str | None:
+        ingress = service.get("status", {}).get("loadBalancer", {}).get("ingress") or []
+        return ingress[0]["ip"] if ingress else None
+
+    def _requested(self, service: Mapping[str, Any]) -> str | None:
+        annotations = service["metadata"].get("annotations") or {}
+        for prefix in PREFIXES:
+            if f"{prefix}/loadBalancerIPs" in annotations:
+                return str(annotations[f"{prefix}/loadBalancerIPs"])
+        return service["spec"].get("loadBalancerIP")
+
+    def _share(self, service: Mapping[str, Any]) -> str:
+        annotations = service["metadata"].get("annotations") or {}
+        return next(
+            (annotations[f"{p}/allow-shared-ip"] for p in PREFIXES if f"{p}/allow-shared-ip" in annotations), ""
+        )
