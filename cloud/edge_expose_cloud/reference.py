@@ -22,19 +22,27 @@ def pages() -> dict[str, str]:
     """File name -> text."""
     return {
         "rules.md": _NOTE + _rules(),
-        "spec.md": _NOTE + _fields("Spec", "The YAML file that describes one deployment.", Spec.model_json_schema(by_alias=True)),
-        "fleet.md": _NOTE + _fields("Inventory", "The file given with `--fleet`.", Inventory.model_json_schema(by_alias=True)),
+        "spec.md": _NOTE
+        + _fields("Spec", "The YAML file that describes one deployment.", Spec.model_json_schema(by_alias=True)),
+        "fleet.md": _NOTE
+        + _fields("Inventory", "The file given with `--fleet`.", Inventory.model_json_schema(by_alias=True)),
         "contract.md": _NOTE + _contract(),
     }
 
 
 def _rules() -> str:
-    rows = "".join(f"| `{rule.id}` | {rule.severity} | {_cell(rule.what)} | {_cell(rule.hint)} |\n" for rule in RULES.values())
+    rows = "".join(
+        f"| `{rule.id}` | {rule.severity} | {_cell(rule.what)} | {_cell(rule.hint)} |\n" for rule in RULES.values()
+    )
     return f"# Rules\n\nEvery rule that `edge-expose validate`, `plan` and `services` know.\n\n| Rule | Severity | What | Try |\n|---|---|---|---|\n{rows}"
 
 
 def _contract() -> str:
-    desired = _fields("Desired properties", "What the twin of the module `edge-expose` may ask for.", Desired.model_json_schema(by_alias=True))
+    desired = _fields(
+        "Desired properties",
+        "What the twin of the module `edge-expose` may ask for.",
+        Desired.model_json_schema(by_alias=True),
+    )
     reported = _fields("Reported properties", "What the module reports.", Reported.model_json_schema(by_alias=True))
     return f"{desired}\n{reported}"
 

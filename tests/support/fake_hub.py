@@ -33,8 +33,12 @@ class FakeHub:
         for module in (None, "$edgeAgent", "$edgeHub"):
             self.twins[device_id, module] = Twin(device_id, module, self._etag(), desired_version=1)
 
-    def add_module(self, device_id: str, module_id: str, desired: dict[str, Any], reported: dict[str, Any] | None = None) -> None:
-        self.twins[device_id, module_id] = Twin(device_id, module_id, self._etag(), desired, reported or {}, desired_version=1)
+    def add_module(
+        self, device_id: str, module_id: str, desired: dict[str, Any], reported: dict[str, Any] | None = None
+    ) -> None:
+        self.twins[device_id, module_id] = Twin(
+            device_id, module_id, self._etag(), desired, reported or {}, desired_version=1
+        )
 
     def report(self, device_id: str, module_id: str, reported: dict[str, Any]) -> None:
         twin = self.twins[device_id, module_id]
@@ -43,7 +47,9 @@ class FakeHub:
     def target(self, deployment_id: str, *devices: str) -> None:
         for device in devices:
             twin = self.twins[device, "$edgeAgent"]
-            self.twins[device, "$edgeAgent"] = replace(twin, configurations={**twin.configurations, deployment_id: {"status": "Applied"}})
+            self.twins[device, "$edgeAgent"] = replace(
+                twin, configurations={**twin.configurations, deployment_id: {"status": "Applied"}}
+            )
 
     def touch(self, device_id: str, module_id: str | None = None) -> None:
         """Somebody else writes."""

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+
 from edge_expose_cloud.deployment_planning import RETIRED_CONDITION, RETIRED_LABEL
 from edge_expose_cloud.hub import merge_patch, merged
 from edge_expose_cloud.loading import load_spec
@@ -64,7 +65,9 @@ def test_when_only_an_exposure_changed_the_twin_is_patched_under_its_etag() -> N
     hub = applied_hub()
     made = plan(hub, SPEC.replace('"8080:80"', '"8081:80"'))
     assert lines(made) == [("update", "ModuleTwin", "d1/edge-expose"), ("update", "Service", "web-out")]
-    assert made.step == PatchTwin("d1", "edge-expose", {"exposures": {"web-out": {"ports": ["8081:80"]}}}, hub.twins["d1", "edge-expose"].etag)
+    assert made.step == PatchTwin(
+        "d1", "edge-expose", {"exposures": {"web-out": {"ports": ["8081:80"]}}}, hub.twins["d1", "edge-expose"].etag
+    )
     apply_plan(hub, made, operator())
     assert "apply_content" not in hub.calls[-6:]
     assert plan(hub, SPEC.replace('"8080:80"', '"8081:80"')).changes == ()
@@ -85,7 +88,11 @@ def test_a_changed_image_sets_modules() -> None:
 
 def test_the_reported_address_is_shown_for_an_exposure_without_one() -> None:
     hub = applied_hub(SPEC.replace(", address: 10.0.0.11", ""))
-    hub.report("d1", "edge-expose", {"exposures": {"web-out": {"state": "Ready", "address": "10.0.0.12", "service": "ns1/web-out"}}})
+    hub.report(
+        "d1",
+        "edge-expose",
+        {"exposures": {"web-out": {"state": "Ready", "address": "10.0.0.12", "service": "ns1/web-out"}}},
+    )
     made = plan(hub, SPEC.replace(", address: 10.0.0.11", "").replace('"8080:80"', '"8081:80"'))
     service = next(change for change in made.changes if change.kind == "Service")
     assert (service.namespace, service.name) == ("ns1", "web-out")
@@ -140,7 +147,11 @@ def test_a_device_that_is_not_registered_is_refused() -> None:
 
 
 def many(*names: str) -> str:
-    return SPEC.split("exposures:")[0] + "exposures:\n" + "".join(f"  {name}: {{module: web, type: ClusterIP, ports: [80]}}\n" for name in names)
+    return (
+        SPEC.split("exposures:")[0]
+        + "exposures:\n"
+        + "".join(f"  {name}: {{module: web, type: ClusterIP, ports: [80]}}\n" for name in names)
+    )
 
 
 def test_many_removals_need_a_stronger_word() -> None:
@@ -162,13 +173,21 @@ def test_a_range_that_leaves_held_addresses_needs_a_stronger_word() -> None:
     text = SPEC.replace(", address: 10.0.0.11", "")
     hub = applied_hub(text)
     hub.report("d1", "edge-expose", {"exposures": {"web-out": {"state": "Ready", "address": "10.0.0.12"}}})
-    made = plan(hub, text.replace("10.0.0.10-10.0.0.20", "10.0.0.15-10.0.0.20").replace("edgehub: 10.0.0.10", "edgehub: 10.0.0.15"))
+    made = plan(
+        hub,
+        text.replace("10.0.0.10-10.0.0.20", "10.0.0.15-10.0.0.20").replace("edgehub: 10.0.0.10", "edgehub: 10.0.0.15"),
+    )
     assert [danger.kind for danger in made.dangers] == ["moves"]
 
 
 def test_modules_that_set_modules_would_remove_need_a_stronger_word() -> None:
     hub = applied_hub()
-    made = plan(hub, SPEC.replace('  database: {image: "a/db:1"}\n', "").replace("  db: {module: database, type: ClusterIP, ports: [5432]}\n", ""))
+    made = plan(
+        hub,
+        SPEC.replace('  database: {image: "a/db:1"}\n', "").replace(
+            "  db: {module: database, type: ClusterIP, ports: [5432]}\n", ""
+        ),
+    )
     assert [danger.kind for danger in made.dangers] == ["modules"]
 
 
@@ -179,7 +198,9 @@ def test_set_modules_writes_a_backup_takes_a_lease_and_gives_it_back() -> None:
     hub = new_hub()
     saved: dict[str, str] = {}
     leases: list[Any] = []
-    hub.before = lambda call: leases.append(hub.twins["d1", None].tags.get("edgeExposeLease")) if call == "apply_content" else None
+    hub.before = lambda call: (
+        leases.append(hub.twins["d1", None].tags.get("edgeExposeLease")) if call == "apply_content" else None
+    )
     apply_plan(hub, plan(hub), operator(saved))
     assert leases[0]["by"] == "me@here"
     assert "edgeExposeLease" not in hub.twins["d1", None].tags
@@ -352,7 +373,16 @@ def test_expose_without_the_module_says_what_to_do() -> None:
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [({}, {}), ({"a": 1}, {}), ({}, {"a": {"b": 1}}), ({"a": {"b": 1, "c": 2}}, {"a": {"b": 1}}), ({"a": [1]}, {"a": [1, 2]}), ({"a": 1}, {"a": True}), ({"a": {"b": 1}}, {"a": 5}), ({"a": 5}, {"a": {"b": 1}})],
+    [
+        ({}, {}),
+        ({"a": 1}, {}),
+        ({}, {"a": {"b": 1}}),
+        ({"a": {"b": 1, "c": 2}}, {"a": {"b": 1}}),
+        ({"a": [1]}, {"a": [1, 2]}),
+        ({"a": 1}, {"a": True}),
+        ({"a": {"b": 1}}, {"a": 5}),
+        ({"a": 5}, {"a": {"b": 1}}),
+    ],
 )
 def test_a_merge_patch_leads_from_before_to_after(before: dict[str, Any], after: dict[str, Any]) -> None:
     patch = merge_patch(before, after)
