@@ -124,7 +124,7 @@ def _build(data: dict[str, Any]) -> tuple[Spec | None, list[Finding]]:
 
 
 def _without_errors(data: dict[str, Any], error: ValidationError) -> Spec | None:
-    """The spec without the pieces that are wrong, so that everything else is still checked; None when nothing is left."""
+    """The spec without the pieces that are wrong, so that the rest is still checked; None when none is left."""
     pruned = copy.deepcopy(data)
     for item in error.errors(include_url=False):
         location = item["loc"][:-1] if item["type"] == "missing" else item["loc"]

@@ -34,7 +34,8 @@ def _rules() -> str:
     rows = "".join(
         f"| `{rule.id}` | {rule.severity} | {_cell(rule.what)} | {_cell(rule.hint)} |\n" for rule in RULES.values()
     )
-    return f"# Rules\n\nEvery rule that `edge-expose validate`, `plan` and `services` know.\n\n| Rule | Severity | What | Try |\n|---|---|---|---|\n{rows}"
+    head = "# Rules\n\nEvery rule that `edge-expose validate`, `plan` and `services` know.\n\n"
+    return f"{head}| Rule | Severity | What | Try |\n|---|---|---|---|\n{rows}"
 
 
 def _contract() -> str:
@@ -63,7 +64,9 @@ def _fields(title: str, intro: str, schema: Mapping[str, Any]) -> str:
             default = entry.get("default")
             shown = f" Default: `{default}`." if default not in (None, {}, []) else ""
             meaning = f"{entry.get('description', '')}{shown}".strip()
-            text += f"| `{field}` | {_cell(' or '.join(_types(entry)))} | {'yes' if field in required else ''} | {_cell(meaning)} |\n"
+            kinds = _cell(" or ".join(_types(entry)))
+            needed = "yes" if field in required else ""
+            text += f"| `{field}` | {kinds} | {needed} | {_cell(meaning)} |\n"
     return text
 
 
