@@ -194,9 +194,7 @@ SPECS: list[Any] = [
         base(network="{nodeIPs: 10.0.0.5-10.0.0.5, nodeCount: 1}"), {"NodeIpsTooFew"}, id="one node IP for one node"
     ),
     pytest.param(
-        base(
-            network="{externalServiceIPs: 172.28.0.5-172.28.0.9, serviceNetwork: 172.28.0.0/16, reserved: {x: 172.28.0.5}}"
-        ),
+        base(network="{externalServiceIPs: 172.28.0.5/32, serviceNetwork: 172.28.0.0/16, reserved: {x: 172.28.0.5}}"),
         {"RangeOverlapsNetwork"},
         id="a range inside the Service network",
     ),
@@ -283,3 +281,24 @@ def test_lines_of_block_lists_and_of_missing_fields() -> None:
         4,
         1,
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        pytest.param('{\n\t"a": {\n\t\t"b": 1\n\t}\n}', 3, id="JSON indented with tabs"),
+        pytest.param("{a: {\n  b: 1}}", 2, id="a flow mapping that is not JSON"),
+        pytest.param('{"a": {"b": "x\\u00e9\\/"}}', 1, id="JSON escapes"),
+    ],
+)
+def test_json_is_read_with_its_lines(text: str, line: int) -> None:
+    document = read_yaml(text, "x")
+    assert isinstance(document, YamlDocument)
+    assert list(document.data["a"]) == ["b"]
+    assert document.lines.of("a.b") == line
+
+
+def test_a_key_twice_in_json_is_an_error_and_nan_has_no_place() -> None:
+    for text, rule in (('{"a": 1, "a": 2}', "DuplicateKey"), ('{"a": NaN}', None)):
+        found = read_yaml(text, "x")
+        assert (None if isinstance(found, YamlDocument) else found.rule) == rule
