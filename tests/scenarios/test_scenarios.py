@@ -1,7 +1,8 @@
 """Runs every scenario: a world, steps that move it, and what must be true after each.
 
-A case is a YAML list under a sentence. Keys of a step: what happens (`desire`, `patch`, `raw`, `pod`, `remove_pod`, `service`,
-`delete_service`, `edit_service`, `pool`, `rebuild`, `restart`, `new_disk`, `hub`, `cluster`, `later`, `hide`, `confirm`) and
+A case is a YAML list under a sentence. Keys of a step: what happens (`desire`, `patch`, `raw`, `pod`, `remove_pod`,
+`service`, `delete_service`, `edit_service`, `pool`, `rebuild`, `restart`, `new_disk`, `hub`, `cluster`, `later`, `hide`,
+`confirm`) and what is expected (`expect` by exposure as [state, address, reason], `code`, `services` by name as fields,
 what is expected (`expect` by exposure as [state, address, reason], `code`, `services` by name as fields, `absent`, `writes`).
 """
 
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from edge_expose_contract.addressing import AddressSet
 from edge_expose_module.guards import Guards
 from support.bench import Bench
