@@ -1,9 +1,9 @@
 """Runs every scenario: a world, steps that move it, and what must be true after each.
 
-A case is a YAML list under a sentence. Keys of a step: what happens (`desire`, `patch`, `raw`, `pod`, `remove_pod`,
-`service`, `delete_service`, `edit_service`, `pool`, `rebuild`, `restart`, `new_disk`, `hub`, `cluster`, `later`, `hide`,
-`confirm`) and what is expected (`expect` by exposure as [state, address, reason], `code`, `services` by name as fields,
-what is expected (`expect` by exposure as [state, address, reason], `code`, `services` by name as fields, `absent`, `writes`).
+A case is a YAML list under a sentence. A step says what happens (`desire`, `patch`, `raw`, `pod`, `remove_pod`, `pool`,
+`service`, `delete_service`, `edit_service`, `rebuild`, `restart`, `new_disk`, `hub`, `cluster`, `later`, `hide`,
+`confirm`) and what is expected: `expect` by exposure as [state, address, reason], `code`, `services` by name as fields,
+`absent`, `writes`, `report`.
 """
 
 from __future__ import annotations
