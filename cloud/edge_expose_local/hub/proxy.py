@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Callable
 
 HEAD_SECONDS = 10.0
+HUB_SECONDS = 10.0
 
 
 class Proxy:
@@ -47,9 +48,11 @@ class Proxy:
             writer.write(f"HTTP/1.1 {goal}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
             await writer.drain()
             return
-        far_reader, far_writer = await asyncio.open_connection(*goal)
-        self._writers.add(far_writer)
+        # First the 200, then the hub: a device SDK stops for good on a proxy's refusal, but not on a lost link.
         writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await writer.drain()
+        far_reader, far_writer = await self._reach(goal)
+        self._writers.add(far_writer)
         try:
             pumps = [asyncio.create_task(_pump(reader, far_writer)), asyncio.create_task(_pump(far_reader, writer))]
             _, waiting = await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -59,6 +62,18 @@ class Proxy:
         finally:
             self._writers.discard(far_writer)
             far_writer.close()
+
+    @staticmethod
+    async def _reach(goal: tuple[str, int]) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connects to the hub, which may be on its way back. Raises OSError when it stays away."""
+        end = asyncio.get_running_loop().time() + HUB_SECONDS
+        while True:
+            try:
+                return await asyncio.open_connection(*goal)
+            except OSError:
+                if asyncio.get_running_loop().time() > end:
+                    raise
+                await asyncio.sleep(0.1)
 
     def close(self) -> None:
         for writer in list(self._writers):

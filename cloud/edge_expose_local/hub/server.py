@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
+import json
 import logging
 import os
 import socket
+import subprocess
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,12 +22,13 @@ from edge_expose_local.hub.http_server import HttpServer
 from edge_expose_local.hub.hub import LOGICAL_NAME, Hub, Ports
 from edge_expose_local.hub.links import Links
 from edge_expose_local.hub.mqtt_server import MqttServer
-from edge_expose_local.hub.proxy import Proxy
+from edge_expose_local.hub.proxy_process import end_mapper, living_mapper, start_mapper, try_lock
 from edge_expose_local.hub.rest import ServiceApi
 from edge_expose_local.hub.rest_operations import Operations
 from edge_expose_local.hub.workload import WorkloadApi
 
 EVALUATION_SECONDS = 300.0
+MAPPER_CHECK_SECONDS = 1.0
 HANDSHAKE_SECONDS = 10.0
 MAX_SOCKET_PATH = 100
 log = logging.getLogger("edge_expose_local.hub")
@@ -55,13 +58,12 @@ def listen(address: str, port: int) -> socket.socket:
 
 def lock(folder: Path) -> int:
     """Keeps a second hub off the same state folder until this process ends. Raises OSError when one runs already."""
-    descriptor = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise OSError(f"another hub runs with the state folder {folder}") from error
-    return descriptor
+    for _ in range(20):  # an orphaned mapper looks at this lock now and then, for an instant
+        descriptor = try_lock(folder / "lock")
+        if descriptor is not None:
+            return descriptor
+        time.sleep(0.02)
+    raise OSError(f"another hub runs with the state folder {folder}")
 
 
 def control_path(folder: Path) -> Path:
@@ -91,29 +93,38 @@ class Server:
         self._rest = HttpServer(ServiceApi(self._hub, Operations(self._hub, devices)).handle)
         self._workload = HttpServer(WorkloadApi(self._hub).handle)
         self._control = HttpServer(ControlApi(self._hub, links, devices, self._set_drop_every).handle)
-        self._proxy = Proxy(self._proxy_target)
+        self._mapper: subprocess.Popen[bytes] | None = None
         self._servers: list[asyncio.Server] = []
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._control_path: Path | None = None
 
-    def _proxy_target(self, port: int) -> tuple[str, int] | None:
-        own = {8883: self._hub.ports.mqtt, 443: self._hub.ports.https}.get(port)
-        return None if own is None else (self._hub.address, own)
+    def _start_mapper(self, wanted: int) -> int:
+        """Uses the mapper that outlived a killed hub if it has the wanted port, else starts one; returns its port."""
+        folder, address, ports = self._hub.folder, self._hub.address, self._hub.ports
+        write_private(folder / "proxy.json", json.dumps({"8883": ports.mqtt, "443": ports.https}).encode())
+        living = living_mapper(folder)
+        if living is not None and living[1] == f"{address}:{wanted}":
+            return wanted
+        end_mapper(folder)
+        listening = listen(address, wanted)
+        port: int = listening.getsockname()[1]
+        self._mapper = start_mapper(folder, address, listening)
+        return port
 
     async def start(self) -> Ports:
         """Loads before it listens, so that nobody is refused for want of data. Raises OSError for a taken port."""
         hub, wanted = self._hub, self._arguments.ports
         hub.commit()
         tls = server_context(hub.folder, [LOGICAL_NAME, "localhost", "127.0.0.1", hub.address])
-        sockets = [listen(hub.address, port) for port in (wanted.https, wanted.mqtt, wanted.proxy, wanted.workload)]
-        hub.ports = Ports(*(sock.getsockname()[1] for sock in sockets))
-        https, mqtt, proxy, workload = sockets
+        sockets = [listen(hub.address, port) for port in (wanted.https, wanted.mqtt, wanted.workload)]
+        https, mqtt, workload = sockets
+        hub.ports.https, hub.ports.mqtt, hub.ports.workload = (sock.getsockname()[1] for sock in sockets)
+        hub.ports.proxy = self._start_mapper(wanted.proxy)
         write_private(hub.folder / "connection-string", hub.connection_string().encode())
         handshake = HANDSHAKE_SECONDS
         self._servers = [
             await asyncio.start_server(self._rest.connection, sock=https, ssl=tls, ssl_handshake_timeout=handshake),
             await asyncio.start_server(self._mqtt.connection, sock=mqtt, ssl=tls, ssl_handshake_timeout=handshake),
-            await asyncio.start_server(self._proxy.connection, sock=proxy),
             await asyncio.start_server(self._workload.connection, sock=workload),
         ]
         self._control_path = control_path(hub.folder)
@@ -122,6 +133,7 @@ class Server:
             self._servers.append(await asyncio.start_unix_server(self._control.connection, self._control_path))
         finally:
             os.umask(previous)
+        self._tasks["mapper"] = asyncio.create_task(self._keep_mapper())
         self._tasks["evaluate"] = asyncio.create_task(self._evaluate_periodically())
         return hub.ports
 
@@ -131,8 +143,12 @@ class Server:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         for server in self._servers:
             server.close()
-        for part in (self._rest, self._workload, self._control, self._proxy, self._mqtt):
+        for part in (self._rest, self._workload, self._control, self._mqtt):
             part.close()
+        if self._mapper is not None:
+            self._mapper.terminate()
+            self._mapper.wait()
+        end_mapper(self._hub.folder)  # one that outlived an earlier hub
         self._hub.commit()
         self._hub.store.close()
         os.close(self._lock)
@@ -147,6 +163,16 @@ class Server:
             await asyncio.sleep(EVALUATION_SECONDS)
             configuration_service.evaluate(self._hub.state)
             self._hub.commit()
+
+    async def _keep_mapper(self) -> None:
+        """Starts the mapper again on its port when it has died."""
+        while True:
+            await asyncio.sleep(MAPPER_CHECK_SECONDS)
+            died = self._mapper.poll() is not None if self._mapper else living_mapper(self._hub.folder) is None
+            if died:
+                log.warning("the port mapper has died; starting it again")
+                with contextlib.suppress(OSError):  # the port may be taken for the moment: next time
+                    self._start_mapper(self._hub.ports.proxy)
 
     def _set_drop_every(self, seconds: float) -> None:
         if (old := self._tasks.pop("drop", None)) is not None:

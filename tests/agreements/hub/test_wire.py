@@ -1,0 +1,275 @@
+"""The hub's sockets under rough handling: garbage, wrong tokens, foreign topics, killing; who may use which door."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import random
+import socket
+import ssl
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from edge_expose_local.mqtt import codec
+from edge_expose_local.mqtt.client import ConnectRefusedError, MqttClient, MqttError
+from support.hub import Call, RunningHub, caller, child_environment, sas_token, start_hub
+
+RESOURCE = "localhub.test/devices/{device}/modules/{module}"
+TWIN_REPLIES = "$iothub/twin/res/#"
+
+
+def key_of(call: Call, device: str, module: str) -> str:
+    answer = call("GET", f"/devices/{device}/modules/{module}").json()
+    return str(answer["authentication"]["symmetricKey"]["primaryKey"])
+
+
+def client_for(
+    device: str, module: str, key: str, inbox: list[tuple[str, bytes]], seconds: int = 3600, token_module: str = ""
+) -> MqttClient:
+    resource = RESOURCE.format(device=device, module=token_module or module)
+    user = f"localhub.test/{device}/{module}/?api-version=2021-04-12"
+    connect = codec.Connect(f"{device}/{module}", user, sas_token(resource, key, seconds=seconds))
+    return MqttClient(connect, lambda topic, payload: inbox.append((topic, payload)), timeout=5)
+
+
+def tls(hub: RunningHub) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(hub.ca))
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(work)
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def test_wrong_tokens_are_refused_and_evict_nobody(hub: RunningHub, call: Call, device: str) -> None:
+    agent, edge_hub = key_of(call, device, "$edgeAgent"), key_of(call, device, "$edgeHub")
+
+    async def work() -> None:
+        good = client_for(device, "$edgeAgent", agent, [])
+        assert await good.connect("127.0.0.1", hub.ports["mqtt"], tls(hub)) is False
+        bad = {
+            "another module's key": client_for(device, "$edgeAgent", edge_hub, []),
+            "another module's resource": client_for(device, "$edgeAgent", agent, [], token_module="$edgeHub"),
+            "an expired token": client_for(device, "$edgeAgent", agent, [], seconds=-1),
+            "an unknown device": client_for("nobody", "$edgeAgent", agent, []),
+        }
+        for name, client in bad.items():
+            with pytest.raises(ConnectRefusedError) as caught:
+                await client.connect("127.0.0.1", hub.ports["mqtt"], tls(hub))
+            assert caught.value.code == 5, name
+        assert good.connected
+        second = client_for(device, "$edgeAgent", agent, [])
+        assert await second.connect("127.0.0.1", hub.ports["mqtt"], tls(hub)) is True
+        await asyncio.wait_for(good.closed(), 5)
+        await second.disconnect()
+
+    run(work())
+
+
+def test_topics_are_isolated(hub: RunningHub, call: Call, device: str) -> None:
+    key = key_of(call, device, "$edgeAgent")
+
+    async def work() -> None:
+        inbox: list[tuple[str, bytes]] = []
+        client = client_for(device, "$edgeAgent", key, inbox)
+        await client.connect("127.0.0.1", hub.ports["mqtt"], tls(hub))
+        filters = ["#", "$iothub/#", f"devices/{device}/modules/$edgeHub/inputs/#", TWIN_REPLIES]
+        assert await client.subscribe(filters) == [0x80, 0x80, 0x80, 1]
+        await client.publish("$iothub/twin/GET/?$rid=7", b" ")
+        await eventually(lambda: len(inbox) == 1)
+        assert inbox[0][0] == "$iothub/twin/res/200/?$rid=7"
+        await client.publish(f"devices/{device}/modules/$edgeHub/messages/events/", b"x", qos=0)
+        await asyncio.wait_for(client.closed(), 5)
+
+    run(work())
+
+
+def test_twin_reply_needs_a_subscription_unless_the_hub_is_lax(hub: RunningHub, call: Call, device: str) -> None:
+    key = key_of(call, device, "$edgeAgent")
+
+    async def work() -> None:
+        inbox: list[tuple[str, bytes]] = []
+        client = client_for(device, "$edgeAgent", key, inbox)
+        await client.connect("127.0.0.1", hub.ports["mqtt"], tls(hub))
+        await client.publish("$iothub/twin/GET/?$rid=1", b"")
+        await asyncio.sleep(0.1)
+        assert inbox == []
+        hub.control("POST", "/settings", {"twin-replies": "lax"})
+        await client.publish("$iothub/twin/GET/?$rid=2", b"")
+        await eventually(lambda: bool(inbox))
+        hub.control("POST", "/settings", {"twin-replies": "strict"})
+        await client.disconnect()
+
+    run(work())
+
+
+def test_reported_patch_that_breaks_a_rule_is_answered_400(hub: RunningHub, call: Call, device: str) -> None:
+    key = key_of(call, device, "$edgeAgent")
+
+    async def work() -> None:
+        inbox: list[tuple[str, bytes]] = []
+        client = client_for(device, "$edgeAgent", key, inbox)
+        await client.connect("127.0.0.1", hub.ports["mqtt"], tls(hub))
+        await client.subscribe([TWIN_REPLIES])
+        for number, body in enumerate((b'{"a.b": 1}', b"[1]", b"no json", b"[" * 100_000, b'{"a": 1}')):
+            await client.publish(f"$iothub/twin/PATCH/properties/reported/?$rid={number}", body)
+        await eventually(lambda: len(inbox) == 5)
+        assert [topic.split("/")[3] for topic, _ in inbox] == ["400", "400", "400", "400", "204"]
+        assert inbox[-1][0].endswith("?$rid=4&$version=2")
+        await client.disconnect()
+
+    run(work())
+
+
+def test_link_ends_with_its_token_and_with_its_identity(hub: RunningHub, call: Call, device: str) -> None:
+    key = key_of(call, device, "$edgeAgent")
+
+    async def work() -> None:
+        short = client_for(device, "$edgeHub", key_of(call, device, "$edgeHub"), [], seconds=2)
+        await short.connect("127.0.0.1", hub.ports["mqtt"], tls(hub))
+        await asyncio.wait_for(short.closed(), 5)
+        client = client_for(device, "$edgeAgent", key, [])
+        await client.connect("127.0.0.1", hub.ports["mqtt"], tls(hub))
+        call("DELETE", f"/devices/{device}", If_Match="*")
+        await asyncio.wait_for(client.closed(), 5)
+
+    run(work())
+
+
+def test_connection_faults(hub: RunningHub, call: Call, device: str) -> None:
+    key = key_of(call, device, "$edgeAgent")
+
+    async def work() -> None:
+        hub.fault("connack", code=3, device=device)
+        hub.fault("refuse-connections")
+        with pytest.raises(MqttError):
+            await client_for(device, "$edgeAgent", key, []).connect("127.0.0.1", hub.ports["mqtt"], tls(hub))
+        with pytest.raises(ConnectRefusedError) as caught:
+            await client_for(device, "$edgeAgent", key, []).connect("127.0.0.1", hub.ports["mqtt"], tls(hub))
+        assert caught.value.code == 3
+        client = client_for(device, "$edgeAgent", key, [])
+        await client.connect("127.0.0.1", hub.ports["mqtt"], tls(hub))
+        hub.fault("suback-refuse", device=device)
+        assert await client.subscribe([TWIN_REPLIES]) == [0x80]
+        assert hub.fault("drop-connections", device=device) == {"dropped": 1}
+        await asyncio.wait_for(client.closed(), 5)
+        hub.fault("forget-sessions", device=device)
+        again = client_for(device, "$edgeAgent", key, [])
+        assert await again.connect("127.0.0.1", hub.ports["mqtt"], tls(hub)) is False
+        hub.fault("drop-every", seconds=0.2)
+        await asyncio.wait_for(again.closed(), 5)
+
+    run(work())
+
+
+def test_300_garbage_connections_harm_nobody(hub: RunningHub, call: Call, device: str) -> None:
+    chance = random.Random(7)
+    held: list[socket.socket] = []
+    rude = [b"GET / HTTP/1.1\r\n\r\n", b"CONNECT x", b"POST / HTTP/1.1\r\nContent-Length: -5\r\n\r\n"]
+    for number in range(300):
+        port = list(hub.ports.values())[number % 4]
+        sock = socket.create_connection(("127.0.0.1", port), timeout=5)
+        sock.sendall(chance.choice([*rude, chance.randbytes(chance.randrange(1, 3000))]))
+        held.append(sock)
+    started = time.monotonic()
+    assert call("GET", f"/twins/{device}").status_code == 200
+    assert time.monotonic() - started < 5
+    for sock in held:
+        sock.close()
+    test_topics_are_isolated(hub, call, device)
+    log = (hub.state.parent / "hub.log").read_text()
+    assert "Traceback" not in log
+
+
+def test_workload_api_is_scoped_to_one_module(hub: RunningHub, call: Call, device: str) -> None:
+    env = hub.device_env(device, "$edgeAgent")
+    uri, version = env["IOTEDGE_WORKLOADURI"], {"api-version": env["IOTEDGE_APIVERSION"]}
+    session = requests.Session()
+    session.trust_env = False
+    data = json.dumps({"keyId": "primary", "algo": "HMACSHA256", "data": base64.b64encode(b"x\n1").decode()})
+    own = session.post(f"{uri}/modules/%24edgeAgent/genid/1/sign", params=version, data=data, timeout=5)
+    assert len(base64.b64decode(own.json()["digest"])) == 32
+    other = session.post(f"{uri}/modules/%24edgeHub/genid/1/sign", params=version, data=data, timeout=5)
+    assert other.status_code == 403
+    guessed = uri.replace("%24edgeAgent", "%24edgeHub")
+    assert session.get(f"{guessed}/trust-bundle", params=version, timeout=5).status_code == 403
+    bundle = session.get(f"{uri}/trust-bundle", params=version, timeout=5).json()["certificate"]
+    assert bundle == hub.ca.read_text()
+    hub.fault("sign-fail", device=device)
+    failed = session.post(f"{uri}/modules/%24edgeAgent/genid/1/sign", params=version, data=data, timeout=5)
+    assert failed.status_code == 500
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        ("CONNECT anything.test:8883", 200),
+        ("CONNECT x:443", 200),
+        ("CONNECT localhost:22", 403),
+        ("GET http://x/", 405),
+    ],
+)
+def test_proxy_leads_to_this_hub_and_nowhere_else(hub: RunningHub, request_line: str, status: int) -> None:
+    with socket.create_connection(("127.0.0.1", hub.ports["proxy"]), timeout=5) as sock:
+        sock.sendall(f"{request_line} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert sock.recv(100).split(b" ")[1] == str(status).encode()
+
+
+def test_state_files_are_private(hub: RunningHub) -> None:
+    assert stat.S_IMODE(hub.state.stat().st_mode) == 0o700
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in hub.state.iterdir()}
+    assert {"ca.pem", "ca.key", "connection-string", "control.sock", "hub.sqlite"} <= set(modes)
+    assert set(modes.values()) == {0o600}
+
+
+def test_every_answered_write_survives_kill_9(tmp_path: Path) -> None:
+    hub = start_hub(tmp_path)
+    try:
+        hub.control("POST", "/devices", {"ids": ["edge1"]})
+        for turn in range(3):
+            call = caller(hub)
+            written = 0
+            for number in range(20 * turn + 5):
+                written = call("PATCH", "/twins/edge1", {"properties": {"desired": {"n": number}}}).json()[
+                    "properties"
+                ]["desired"]["$version"]
+            hub.kill()
+            hub.restart()
+            twin = caller(hub)("GET", "/twins/edge1").json()["properties"]["desired"]
+            assert (twin["$version"], twin["n"]) == (written, 20 * turn + 4)
+        assert hub.stop() == 0
+    finally:
+        hub.stop()
+
+
+def test_second_hub_on_the_same_state_folder_is_refused(hub: RunningHub) -> None:
+    second = subprocess.run(
+        [sys.executable, "-m", "edge_expose_local.hub", "--state", str(hub.state)],
+        env=child_environment(), capture_output=True, text=True, timeout=20,
+    )  # fmt: skip
+    assert second.returncode == 1
+    assert "another hub runs" in second.stderr
+
+
+def test_address_beyond_this_machine_needs_the_word_for_it(tmp_path: Path) -> None:
+    refused = subprocess.run(
+        [sys.executable, "-m", "edge_expose_local.hub", "--state", str(tmp_path / "x"), "--address", "0.0.0.0"],
+        env=child_environment(), capture_output=True, text=True, timeout=20,
+    )  # fmt: skip
+    assert refused.returncode == 2
+    assert "--allow-non-loopback" in refused.stderr
+    assert not (tmp_path / "x").exists()
