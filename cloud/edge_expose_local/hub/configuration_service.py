@@ -123,9 +123,20 @@ def _targets(state: HubState, configuration: Configuration) -> list[TwinKey]:
     for key in state.twins:
         if (key.module is not None) != of_modules or (edge_only and not state.identities[key].iot_edge):
             continue
-        if where is None or query.matches(state.twin_view(key), where):
+        if where is None or query.matches(_row(state, key), where):
             found.append(key)
     return found
+
+
+def _row(state: HubState, key: TwinKey) -> JsonObject:
+    """The part of a twin that target conditions may read; the whole document would be slow for many devices."""
+    twin = state.twins[key]
+    row: JsonObject = {
+        "deviceId": key.device,
+        "tags": twin.tags,
+        "properties": {"reported": twin.reported.module_view()},
+    }
+    return row if key.module is None else {**row, "moduleId": key.module}
 
 
 def evaluate(state: HubState) -> None:
@@ -208,9 +219,11 @@ def view(state: HubState, configuration: Configuration) -> JsonObject:
     if configuration.targeted is None:
         return configuration.view({}, {})
     results = {"targetedCount": configuration.targeted}
+    # Only twins that carry the status can match the system queries, so only those are looked at.
+    rows = [state.twin_view(key) for key, twin in state.twins.items() if configuration.id in twin.configurations]
     for name, text in configuration.system_queries().items():
         if text:
-            results[name] = _metric(state, text)
+            results[name] = len(query.run(query_parser.parse_query(text), rows))
     return configuration.view(results, {name: _metric(state, text) for name, text in configuration.metrics.items()})
 
 

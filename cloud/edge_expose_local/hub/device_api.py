@@ -61,7 +61,7 @@ class DeviceApi:
     # -- from the device -------------------------------------------------------------------------------------------
 
     def received(self, link: Link, topic: str, payload: bytes) -> bool:
-        if len(payload) > MAX_MESSAGE:
+        if len(payload) > MAX_MESSAGE or link.key not in self._hub.state.twins:
             return False
         if topic.startswith(_TWIN_GET):
             return self._twin_request(link, _request_id(topic[len(_TWIN_GET) :]), "TwinRead", self._get)

@@ -82,7 +82,8 @@ class MqttServer:
         if not isinstance(first, codec.Connect):
             return
         if self._hub.faults.take("connect-silent", device=first.client_id.partition("/")[0]):
-            await reader.read()  # until the peer gives up
+            while await reader.read(65536):
+                pass  # until the peer gives up
             return
         link = await self._accept(first, writer)
         if link is None:
@@ -167,8 +168,8 @@ class MqttServer:
                 if not self._handle(link, packet):
                     await asyncio.sleep(0)
                     return
-            await link.writer.drain()
             async with asyncio.timeout(seconds):
+                await link.writer.drain()
                 data = await reader.read(65536)
             if not data:
                 return

@@ -176,6 +176,47 @@ def test_connection_faults(hub: RunningHub, call: Call, device: str) -> None:
     run(work())
 
 
+def test_module_calls_methods_of_its_own_device_only(hub: RunningHub, call: Call, device: str) -> None:
+    key = key_of(call, device, "$edgeAgent")
+    token = sas_token(RESOURCE.format(device=device, module="$edgeAgent"), key)
+    session = requests.Session()
+    session.trust_env = False
+    session.verify = str(hub.ca)
+    hub.control("POST", "/devices", {"ids": [f"{device}-other"]})
+
+    def answer(target: str, caller_id: str) -> int:
+        url = f"https://127.0.0.1:{hub.ports['https']}/twins/{target}/modules/%24edgeHub/methods?api-version=2019-10-01"
+        headers = {"Authorization": token, "x-ms-edge-moduleId": caller_id}
+        return session.post(url, json={"methodName": "x"}, headers=headers, timeout=5).status_code
+
+    assert answer(device, f"{device}/$edgeAgent") == 404  # allowed, but nobody is online
+    assert answer(device, f"{device}/$edgeHub") == 401
+    assert answer(f"{device}-other", f"{device}/$edgeAgent") == 401
+
+
+def test_hundred_light_devices_report_at_once(hub: RunningHub, call: Call) -> None:
+    names = [f"light-{number}" for number in range(100)]
+    hub.control("POST", "/devices", {"ids": names})
+    keys = {name: key_of(call, name, "$edgeHub") for name in names}
+
+    async def life(name: str) -> None:
+        inbox: list[tuple[str, bytes]] = []
+        client = client_for(name, "$edgeHub", keys[name], inbox)
+        await client.connect("127.0.0.1", hub.ports["mqtt"], tls(hub))
+        await client.subscribe([TWIN_REPLIES])
+        await client.publish("$iothub/twin/PATCH/properties/reported/?$rid=1", json.dumps({"name": name}).encode())
+        await eventually(lambda: len(inbox) == 1)
+        await client.disconnect()
+
+    async def work() -> None:
+        await asyncio.gather(*(life(name) for name in names))
+
+    run(work())
+    text = "SELECT deviceId, properties.reported.name FROM devices.modules WHERE is_defined(properties.reported.name)"
+    rows = call("POST", "/devices/query", {"query": text}).json()
+    assert sorted((row["deviceId"], row["name"]) for row in rows) == sorted((name, name) for name in names)
+
+
 def test_300_garbage_connections_harm_nobody(hub: RunningHub, call: Call, device: str) -> None:
     chance = random.Random(7)
     held: list[socket.socket] = []
