@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
@@ -63,6 +63,12 @@ class Measures(Protocol):
     def record_state(self, report: Mapping[str, Any], hub: bool, cluster: bool) -> None: ...
 
 
+class Watching(Protocol):
+    def ensure(self, wanted: Iterable[Watched]) -> None: ...
+
+    def stop(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Who we are: the owner id, the version reported, and the namespace IoT Edge modules live in."""
@@ -98,6 +104,7 @@ class Controller:
         *,
         resync_seconds: float = 300.0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        watches: Watching | None = None,
     ) -> None:
         self.identity = identity
         self.view = View()
@@ -118,7 +125,7 @@ class Controller:
         self._awake = asyncio.Event()
         self._twin_changed = True
         self._passed = asyncio.Condition()
-        self._watches = Watches(cluster, self.wake)
+        self._watches = watches or Watches(cluster, self.wake)
         self._stopping = False
         self._beat = time.monotonic()
 

@@ -36,6 +36,14 @@ class NoMeasures:
     def record_state(self, *_: object) -> None: ...
 
 
+class NoWatches:
+    """Passes are run by hand."""
+
+    def ensure(self, wanted: object) -> None: ...
+
+    def stop(self) -> None: ...
+
+
 class Bench:
     def __init__(
         self,
@@ -60,6 +68,7 @@ class Bench:
             self.guards,
             NoMeasures(),
             now=lambda: self.time,
+            watches=NoWatches(),
         )
 
     def restart(self, *, keep_disk: bool = True) -> None:

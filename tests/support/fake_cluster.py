@@ -1,7 +1,7 @@
 """A cluster in memory with behaviour: Services, pods, endpoints, and a load balancer that hands out addresses.
 
-It follows the rules that the module depends on (resourceVersion, merge patch, uid preconditions, MetalLB's assignment and
-its loss of an address that is asked for in vain); the agreement suites hold the module's real adapter to the real thing.
+It follows the rules that the module depends on (resourceVersion, merge patch, uid preconditions, MetalLB's assignment
+and its loss of an address asked for in vain); the agreement suites hold the module's real adapter to the real thing.
 """
 
 from __future__ import annotations
@@ -214,7 +214,7 @@ class FakeCluster:
             return [{"metadata": {"name": "default", "namespace": "metallb-system"}, "spec": spec}]
         if resource is L2_ADVERTISEMENTS:
             return [{"metadata": {"name": "all", "namespace": "metallb-system"}}]
-        assert resource is BGP_ADVERTISEMENTS
+        assert resource in (BGP_ADVERTISEMENTS, CONFIG_MAPS)
         return []
 
     def _endpoints(self, service: Mapping[str, Any], resource: Resource) -> dict[str, Any]:
