@@ -236,8 +236,18 @@ def test_an_unquoted_time_is_a_time() -> None:
     assert loaded.spec.exposures["w"].expires == "2030-01-01T10:00:00Z"
 
 
-def test_a_password_never_appears_in_a_finding() -> None:
-    text = base(registries="{r: {address: 'a b', username: 3, password: hunter2}}")
+@pytest.mark.parametrize(
+    "registries",
+    [
+        "{r: {address: 'a b', username: 3, password: hunter2}}",
+        "{r: {address: a.example.com, username: u, password: [hunter2]}}",
+        "{r: hunter2}",
+        "[hunter2]",
+    ],
+)
+def test_a_password_never_appears_in_a_finding(registries: str) -> None:
+    text = base(registries=registries)
+    assert load_spec(text, "s.yaml").findings
     assert "hunter2" not in " ".join(f"{item.message} {item.hint}" for item in load_spec(text, "s.yaml").findings)
 
 
