@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edge_expose_cloud.fleet_status import not_converged, status_of
 from edge_expose_cloud.hub import HubError, HubProblem
-from edge_expose_cloud.usecases.explaining import explain_exposure
+from edge_expose_cloud.usecases.explaining import REASON_HINTS, explain_exposure
 from edge_expose_cloud.usecases.problems import Refused
 from edge_expose_cloud.usecases.status import device_status, fleet_status
 from edge_expose_cloud.usecases.waiting import Clock, WaitResult, wait_until_ready
 from support.cloud import READY, SPEC, applied_hub, spec_of_text
 from support.fake_hub import FakeHub
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @dataclass
@@ -53,7 +56,7 @@ def wait(hub: FakeHub, clock: FakeClock, text: str = SPEC, timeout: float = 60) 
 def test_waiting_ends_when_everything_is_ready() -> None:
     hub, clock = applied_hub(), FakeClock()
     clock.events = [
-        (5, lambda: hub.report("d1", "edge-expose", exposure(state="Pending", reason="NoEndpoints"))),
+        (5, lambda: hub.report("d1", "edge-expose", exposure(state="Pending", reason="NoReadyEndpoints"))),
         (10, lambda: hub.report("d1", "edge-expose", reported())),
     ]
     result, said = wait(hub, clock)
@@ -61,7 +64,7 @@ def test_waiting_ends_when_everything_is_ready() -> None:
     assert 10 <= clock.now < 20
     assert said == [
         "d1: the module has not reported yet; edgeAgent says nothing yet (is the device connected?)",
-        "d1: exposure web-out is Pending (NoEndpoints)",
+        "d1: exposure web-out is Pending (NoReadyEndpoints)",
     ]
 
 
@@ -208,7 +211,7 @@ def first_wrong(hub: FakeHub, name: str = "web-out") -> tuple[str, str]:
 
 def test_explain_gives_the_reason_and_what_to_try() -> None:
     hub = applied_hub()
-    hub.report("d1", "edge-expose", exposure(state="Pending", reason="NoEndpoints", message="no pod", endpoints=0))
+    hub.report("d1", "edge-expose", exposure(state="Pending", reason="NoReadyEndpoints", message="no pod", endpoints=0))
     answer, hint = first_wrong(hub)
     assert answer == "0"
     assert "selector" in hint
@@ -223,3 +226,9 @@ def test_explain_starts_with_the_declaration() -> None:
 def test_explain_of_nothing_is_refused() -> None:
     with pytest.raises(Refused, match="neither declares nor reports"):
         explain_exposure(applied_hub(), "d1", "ghost")
+
+
+def test_every_hint_is_used_for_a_reason_that_the_module_gives() -> None:
+    source = "".join(path.read_text() for path in (ROOT / "module" / "edge_expose_module").rglob("*.py"))
+    unknown = {reason for reason in REASON_HINTS if f'"{reason}"' not in source} - {"NotReported", "InvalidExposure"}
+    assert unknown == set()
