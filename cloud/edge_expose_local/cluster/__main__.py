@@ -61,7 +61,9 @@ async def _serve(settings: Settings) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    loop.set_exception_handler(lambda _, context: print(f"cluster: {context.get('message')}", file=sys.stderr, flush=True))
+    loop.set_exception_handler(
+        lambda _, context: print(f"cluster: {context.get('message')}", file=sys.stderr, flush=True)
+    )
     cluster = Cluster(settings)
     try:
         ports = await cluster.start()

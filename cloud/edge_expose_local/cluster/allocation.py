@@ -61,7 +61,7 @@ class ServiceAllocator:
         return []
 
     def _others(self, key: tuple[str, str]) -> list[Document]:
-        found = self._store.list("services")
+        found = self._store.all("services")
         return [s["spec"] for s in found if (s["metadata"]["namespace"], s["metadata"]["name"]) != key]
 
     def _cluster_ip(self, spec: Document, key: tuple[str, str]) -> list[Cause]:
@@ -73,7 +73,9 @@ class ServiceAllocator:
             if address is None or address not in self._network:
                 why = f"provided IP is not in the valid range. The range of valid IPs is {self._cidr}"
                 if self._profile.modern_service_fields:
-                    why = f"the provided IP ({stated}) is not in the valid range. The range of valid IPs is {self._cidr}"
+                    why = (
+                        f"the provided IP ({stated}) is not in the valid range. The range of valid IPs is {self._cidr}"
+                    )
             elif stated in taken:
                 why = "provided IP is already allocated"
             if not why:
@@ -90,7 +92,9 @@ class ServiceAllocator:
             free = (str(ipaddress.IPv4Address(n)) for n in range(first, last + 1))
             chosen = next((ip for ip in free if ip not in taken), "")
         if not chosen:
-            raise ApiError(500, "InternalError", "Internal error occurred: failed to allocate a serviceIP: range is full")
+            raise ApiError(
+                500, "InternalError", "Internal error occurred: failed to allocate a serviceIP: range is full"
+            )
         spec["clusterIP"] = chosen
         spec["clusterIPs"] = [chosen]
         return []
@@ -135,8 +139,17 @@ class ServiceAllocator:
                     errors.append(wrong(f"spec.ports[{i}].nodePort", stated, why))
             elif has_node_ports(spec):
                 # one port number under two protocols shares one node port, as the real allocator does
-                twin = next((p["nodePort"] for p in ports[:i] if p.get("port") == port["port"] and p.get("protocol") != port.get("protocol") and p.get("nodePort")), 0)
-                port["nodePort"] = twin or self._free_port({**taken, **dict.fromkeys(own, set())})
+                twin = next(
+                    (
+                        p["nodePort"]
+                        for p in ports[:i]
+                        if p.get("port") == port["port"]
+                        and p.get("protocol") != port.get("protocol")
+                        and p.get("nodePort")
+                    ),
+                    0,
+                )
+                port["nodePort"] = twin or self._free_port({**taken, **{port: set() for port in own}})
                 own.add(port["nodePort"])
         return errors
 
@@ -145,9 +158,15 @@ class ServiceAllocator:
         own = {port["nodePort"] for port in spec.get("ports") or [] if port.get("nodePort")}
         stated = spec.get("healthCheckNodePort")
         if not stated:
-            spec["healthCheckNodePort"] = self._free_port({**taken, **dict.fromkeys(own, set())})
+            spec["healthCheckNodePort"] = self._free_port({**taken, **{port: set() for port in own}})
             return []
         if stated in taken or stated in own:
             why = "provided port is already allocated"
-            return [wrong("spec.healthCheckNodePort", stated, f"failed to allocate requested HealthCheck NodePort {stated}: {why}")]
+            return [
+                wrong(
+                    "spec.healthCheckNodePort",
+                    stated,
+                    f"failed to allocate requested HealthCheck NodePort {stated}: {why}",
+                )
+            ]
         return []

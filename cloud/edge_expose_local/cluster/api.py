@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from . import discovery, patches
+from . import discovery, patches, protobuf
 from .errors import ApiError, Document, bad_request, method_not_allowed, not_found, unknown_path
 from .faults import Faults
 from .http1 import Request, Response, json_response
@@ -34,9 +34,7 @@ Logs = Callable[[str, str, Request], Awaitable[Response]]
 class Api:
     """Answers every request to the secure port."""
 
-    def __init__(
-        self, registry: Registry, authorizer: Authorizer, tokens: Tokens, faults: Faults, logs: Logs
-    ) -> None:
+    def __init__(self, registry: Registry, authorizer: Authorizer, tokens: Tokens, faults: Faults, logs: Logs) -> None:
         self._registry = registry
         self._store = registry.store
         self._profile = registry.profile
@@ -93,7 +91,9 @@ class Api:
         answer: Document | None = None
         match steps:
             case []:
-                answer = {"paths": ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]}
+                answer = {
+                    "paths": ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]
+                }
             case ["version"]:
                 answer = discovery.version(self._profile)
             case ["api"]:
@@ -171,7 +171,9 @@ class Api:
         return json_response(self._served(resource, obj), status)
 
     def _predicates(self, request: Request, found: Route, resource: Resource) -> tuple[Any, Any]:
-        fields = field_predicate(request.arg("fieldSelector"), resource.fields, f"/{resource.version}, Kind={resource.kind}")
+        fields = field_predicate(
+            request.arg("fieldSelector"), resource.fields, f"/{resource.version}, Kind={resource.kind}"
+        )
         if found.verb in ("list", "watch") and found.name:
             by_name = field_predicate(f"metadata.name={found.name}", resource.fields, resource.kind)
             fields = by_name
@@ -188,7 +190,7 @@ class Api:
         namespace = found.namespace or None if resource.namespaced else None
         objects = [
             o
-            for o in self._store.list(resource.storage, namespace)
+            for o in self._store.all(resource.storage, namespace)
             if (labels is None or labels(o)) and (fields is None or fields(o))
         ]
         meta: Document = {"resourceVersion": str(self._store.version)}
@@ -233,7 +235,12 @@ class Api:
         if request.arg("resourceVersionMatch") and (not initial or not self._profile.modern_service_fields):
             kind = resource.plural
             message = f'{kind}Options.meta.k8s.io "" is invalid: resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch'
-            raise ApiError(422, "Invalid", message.replace(f"{kind}Options", "ListOptions"), {"group": "meta.k8s.io", "kind": "ListOptions"})
+            raise ApiError(
+                422,
+                "Invalid",
+                message.replace(f"{kind}Options", "ListOptions"),
+                {"group": "meta.k8s.io", "kind": "ListOptions"},
+            )
         version = request.arg("resourceVersion")
         if version and not version.isdigit():
             raise bad_request(f'Invalid value: "{version}": strconv.ParseUint: parsing "{version}": invalid syntax')
@@ -271,7 +278,9 @@ class Api:
     def _dry(request: Request) -> bool:
         value = request.arg("dryRun")
         if value not in ("", "All"):
-            message = f'Invalid value: []string{{"{value}"}}: dryRun: Unsupported value: "{value}": supported values: "All"'
+            message = (
+                f'Invalid value: []string{{"{value}"}}: dryRun: Unsupported value: "{value}": supported values: "All"'
+            )
             raise ApiError(422, "Invalid", message, {})
         return value == "All"
 
@@ -285,8 +294,8 @@ class Api:
         try:
             if kind in ("application/yaml", "application/x-yaml"):
                 document = yaml.safe_load(request.body)
-            elif "protobuf" in kind:
-                raise ApiError(415, "UnsupportedMediaType", f"the body of the request was in an unknown format - {kind} is not spoken here, send application/json", {})
+            elif protobuf.is_protobuf(kind):
+                document = protobuf.decode(request.body)
             else:
                 document = json.loads(request.body)
         except (ValueError, yaml.YAMLError) as error:
@@ -299,7 +308,7 @@ class Api:
         kind, api_version = document.get("kind"), document.get("apiVersion")
         if (kind and kind != resource.kind) or (api_version and api_version != resource.api_version):
             message = (
-                f"{kind} in version \"{str(api_version).rsplit('/', 1)[-1]}\" cannot be handled as a {resource.kind}: "
+                f'{kind} in version "{str(api_version).rsplit("/", 1)[-1]}" cannot be handled as a {resource.kind}: '
                 f"converting ({api_version}.{kind}) to ({resource.api_version}.{resource.kind}): unknown conversion"
             )
             raise bad_request(message)
@@ -344,7 +353,9 @@ class Api:
         if kind == accepted[0]:
             result = patches.json_patch(current, patch)
         elif not isinstance(patch, dict):
-            raise bad_request("error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}")
+            raise bad_request(
+                "error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}"
+            )
         elif kind == accepted[1]:
             result = patches.json_merge(current, patch)
         else:
@@ -364,10 +375,12 @@ class Api:
         options = self._body(request, optional=True)
         namespace = (found.namespace or None) if resource.namespaced else None
         deleted: list[Document] = []
-        for obj in self._store.list(resource.storage, namespace):
+        for obj in self._store.all(resource.storage, namespace):
             if (labels is None or labels(obj)) and (fields is None or fields(obj)):
                 meta = obj["metadata"]
-                self._registry.delete(resource, meta.get("namespace", ""), meta["name"], options, dry_run=self._dry(request))
+                self._registry.delete(
+                    resource, meta.get("namespace", ""), meta["name"], options, dry_run=self._dry(request)
+                )
                 deleted.append(self._served(resource, obj))
         meta = {"resourceVersion": str(self._store.version)}
         return json_response(

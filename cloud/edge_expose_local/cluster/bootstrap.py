@@ -31,7 +31,7 @@ def furnish(registry: Registry, pool: str, address: str, port: int) -> None:
     if store.get("nodes", "", NODE) is None:
         registry.create(registry.resource("nodes"), "", _node(profile.git_version, address))
     if profile.crd_pools:
-        if not store.list("ipaddresspools.metallb.io", NAMESPACE) and not store.fact("furnished"):
+        if not store.all("ipaddresspools.metallb.io", NAMESPACE) and not store.fact("furnished"):
             set_pool(registry, pool)
             advertisements = registry.resource("l2advertisements", "metallb.io")
             spec = {"ipAddressPools": ["default"]}
@@ -48,10 +48,15 @@ def write_kubeconfig(path: Path, address: str, port: int, ca: bytes, token: str)
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [
-            {"name": "edge-expose", "cluster": {"server": f"https://{address}:{port}", "certificate-authority-data": encoded}}
+            {
+                "name": "edge-expose",
+                "cluster": {"server": f"https://{address}:{port}", "certificate-authority-data": encoded},
+            }
         ],
         "users": [{"name": "admin", "user": {"token": token}}],
-        "contexts": [{"name": "edge-expose", "context": {"cluster": "edge-expose", "user": "admin", "namespace": "default"}}],
+        "contexts": [
+            {"name": "edge-expose", "context": {"cluster": "edge-expose", "user": "admin", "namespace": "default"}}
+        ],
         "current-context": "edge-expose",
     }
     write_private(path, json.dumps(document, indent=1).encode())
@@ -64,7 +69,13 @@ def _node(version: str, address: str) -> Document:
         "status": {
             "addresses": [{"type": "InternalIP", "address": address}, {"type": "Hostname", "address": NODE}],
             "conditions": [
-                {"type": "Ready", "status": "True", "reason": "KubeletReady", "lastTransitionTime": now(), "message": "ready"}
+                {
+                    "type": "Ready",
+                    "status": "True",
+                    "reason": "KubeletReady",
+                    "lastTransitionTime": now(),
+                    "message": "ready",
+                }
             ],
             "nodeInfo": {
                 "kubeletVersion": version,

@@ -177,7 +177,7 @@ def set_pool(registry: Registry, ranges: str) -> Document:
             raise bad_request(str(error)) from None
     if registry.profile.crd_pools:
         pools = registry.resource("ipaddresspools", "metallb.io")
-        found = registry.store.list(pools.storage, NAMESPACE)
+        found = registry.store.all(pools.storage, NAMESPACE)
         if found:
             changed = copy.deepcopy(found[0])
             changed["spec"]["addresses"] = elements

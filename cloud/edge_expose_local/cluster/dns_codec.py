@@ -79,7 +79,11 @@ def srv_record(name: str, port: int, target: str) -> Record:
 
 
 def _soa(zone: str) -> bytes:
-    data = encode_name(f"ns.dns.{zone}") + encode_name(f"hostmaster.{zone}") + struct.pack("!IIIII", 1, 7200, 1800, 86400, TTL)
+    data = (
+        encode_name(f"ns.dns.{zone}")
+        + encode_name(f"hostmaster.{zone}")
+        + struct.pack("!IIIII", 1, 7200, 1800, 86400, TTL)
+    )
     return encode_name(zone) + struct.pack("!HHIH", SOA, 1, TTL, len(data)) + data
 
 

@@ -74,13 +74,16 @@ class Names:
                 return ([dns.a_record(question.name, ips[0])] if question.type in (dns.A, dns.ANY) else []), []
         return None
 
-    def _srv(self, name: str, service: Document, port_name: str, protocol: str) -> tuple[list[dns.Record], list[dns.Record]]:
+    def _srv(
+        self, name: str, service: Document, port_name: str, protocol: str
+    ) -> tuple[list[dns.Record], list[dns.Record]]:
         meta = service["metadata"]
         target = f"{meta['name']}.{meta['namespace']}.svc.{ZONE}"
         ports = [
             p
             for p in service["spec"].get("ports") or []
-            if p.get("name") and (not port_name or (p["name"] == port_name and p.get("protocol", "TCP").lower() == protocol))
+            if p.get("name")
+            and (not port_name or (p["name"] == port_name and p.get("protocol", "TCP").lower() == protocol))
         ]
         ips = self._ips(service)
         if service["spec"].get("clusterIP") != "None":
@@ -95,7 +98,7 @@ class Names:
         if spec.get("clusterIP") != "None":
             return [ip for ip in spec.get("clusterIPs") or [] if ":" not in ip]
         found: list[str] = []
-        for piece in self._store.list(SLICES, meta["namespace"]):
+        for piece in self._store.all(SLICES, meta["namespace"]):
             if (piece["metadata"].get("labels") or {}).get(SERVICE_LABEL) != meta["name"]:
                 continue
             for endpoint in piece.get("endpoints") or []:

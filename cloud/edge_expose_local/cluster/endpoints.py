@@ -42,7 +42,7 @@ class EndpointsController:
         self._registry = registry
         self._store = registry.store
         self._dirty: dict[tuple[str, str], None] = {}
-        for service in self._store.list("services"):
+        for service in self._store.all("services"):
             self._dirty[_key(service)] = None
         self._store.listeners.append(self._changed)
 
@@ -50,13 +50,15 @@ class EndpointsController:
         match change.resource:
             case "services" | "endpoints":
                 if change.resource == "services" and change.before is not None and change.type == "MODIFIED":
-                    if change.before["spec"] == change.obj["spec"] and change.before["metadata"].get("labels") == change.obj["metadata"].get("labels"):
+                    if change.before["spec"] == change.obj["spec"] and change.before["metadata"].get(
+                        "labels"
+                    ) == change.obj["metadata"].get("labels"):
                         return
                 self._dirty[_key(change.obj)] = None
             case "pods":
                 namespace = change.obj["metadata"]["namespace"]
                 labelled = [change.obj] + ([change.before] if change.before else [])
-                for service in self._store.list("services", namespace):
+                for service in self._store.all("services", namespace):
                     selector = service["spec"].get("selector")
                     if selector and any(_selects(selector, pod) for pod in labelled):
                         self._dirty[_key(service)] = None
@@ -92,7 +94,7 @@ class EndpointsController:
 
     def _slices(self, namespace: str, name: str, manager: str) -> list[Document]:
         wanted = {SERVICE_LABEL: name, MANAGED_LABEL: manager}
-        return [s for s in self._store.list(SLICES, namespace) if _selects(wanted, s)]
+        return [s for s in self._store.all(SLICES, namespace) if _selects(wanted, s)]
 
     def _remove_slices(self, namespace: str, name: str, manager: str) -> None:
         for found in self._slices(namespace, name, manager):
@@ -102,14 +104,20 @@ class EndpointsController:
         spec, meta = service["spec"], service["metadata"]
         not_ready_too = bool(spec.get("publishNotReadyAddresses"))
         groups: dict[tuple[tuple[str, str, int], ...], list[tuple[Document, bool]]] = {}
-        for pod in self._store.list("pods", meta["namespace"]):
+        for pod in self._store.all("pods", meta["namespace"]):
             status = pod.get("status", {})
-            if not _selects(spec["selector"], pod) or not status.get("podIP") or status.get("phase") in ("Succeeded", "Failed"):
+            if (
+                not _selects(spec["selector"], pod)
+                or not status.get("podIP")
+                or status.get("phase") in ("Succeeded", "Failed")
+            ):
                 continue
             leaving = "deletionTimestamp" in pod["metadata"]
             if leaving and not not_ready_too:
                 continue
-            ports = [(p.get("name", ""), p.get("protocol", "TCP"), target_port(p, pod)) for p in spec.get("ports") or []]
+            ports = [
+                (p.get("name", ""), p.get("protocol", "TCP"), target_port(p, pod)) for p in spec.get("ports") or []
+            ]
             known = tuple((n, proto, number) for n, proto, number in ports if number is not None)
             if ports and not known:
                 continue
@@ -125,7 +133,10 @@ class EndpointsController:
             subsets.append(subset)
         self._write_endpoints(service, subsets)
         wanted = [
-            {"endpoints": [_endpoint(pod, ready) for pod, ready in pods], "ports": [_slice_port(*port) for port in ports_key]}
+            {
+                "endpoints": [_endpoint(pod, ready) for pod, ready in pods],
+                "ports": [_slice_port(*port) for port in ports_key],
+            }
             for ports_key, pods in sorted(groups.items())
         ] or [{"endpoints": [], "ports": []}]
         self._write_slices(service, wanted, CONTROLLER)
@@ -192,8 +203,15 @@ class EndpointsController:
         for subset in made.get("subsets") or []:
             endpoints = []
             for field, ready in (("addresses", True), ("notReadyAddresses", False)):
-                endpoints += [{"addresses": [a["ip"]], "conditions": {"ready": ready}} for a in subset.get(field) or [] if ":" not in a["ip"]]
-            ports = [{"name": p.get("name", ""), "port": p["port"], "protocol": p.get("protocol", "TCP")} for p in subset.get("ports") or []]
+                endpoints += [
+                    {"addresses": [a["ip"]], "conditions": {"ready": ready}}
+                    for a in subset.get(field) or []
+                    if ":" not in a["ip"]
+                ]
+            ports = [
+                {"name": p.get("name", ""), "port": p["port"], "protocol": p.get("protocol", "TCP")}
+                for p in subset.get("ports") or []
+            ]
             wanted.append({"endpoints": endpoints, "ports": ports})
         self._write_slices(service, wanted, MIRROR)
 

@@ -90,7 +90,12 @@ class Forwarder:
         """Return listeners and what could not be bound, for the control socket."""
         return {
             "listeners": [
-                {"ip": f.ip, "port": f.port, "protocol": f.protocol, "service": f"{self._targets[f].namespace}/{self._targets[f].name}"}
+                {
+                    "ip": f.ip,
+                    "port": f.port,
+                    "protocol": f.protocol,
+                    "service": f"{self._targets[f].namespace}/{self._targets[f].name}",
+                }
                 for f in sorted(self._open, key=lambda f: (f.ip, f.port, f.protocol))
                 if f in self._targets
             ],
@@ -108,7 +113,7 @@ class Forwarder:
 
     def _wanted(self) -> dict[Front, Target]:
         wanted: dict[Front, Target] = {}
-        for service in self._store.list("services"):
+        for service in self._store.all("services"):
             spec, meta = service["spec"], service["metadata"]
             fronts: list[tuple[str, str]] = []
             if spec.get("type") != "ExternalName" and spec.get("clusterIP") not in (None, "", "None"):
@@ -124,7 +129,9 @@ class Forwarder:
                 for port in spec.get("ports") or []:
                     if port.get(field) and port.get("protocol", "TCP") in ("TCP", "UDP"):
                         front = Front(ip, port[field], port.get("protocol", "TCP"))
-                        wanted.setdefault(front, Target(meta["namespace"], meta["name"], port.get("name", ""), ip in external))
+                        wanted.setdefault(
+                            front, Target(meta["namespace"], meta["name"], port.get("name", ""), ip in external)
+                        )
         return wanted
 
     async def _reconcile(self) -> None:
@@ -147,7 +154,10 @@ class Forwarder:
                 await self._bind(front, target)
 
     def _refresh_udp(self) -> None:
-        seen = {f"{s['metadata']['namespace']}/{s['metadata']['name']}": s["metadata"]["resourceVersion"] for s in self._store.list(SLICES)}
+        seen = {
+            f"{s['metadata']['namespace']}/{s['metadata']['name']}": s["metadata"]["resourceVersion"]
+            for s in self._store.all(SLICES)
+        }
         if seen != self._endpoints_seen:
             self._endpoints_seen = seen
             for listener in self._open.values():
@@ -206,11 +216,15 @@ class Forwarder:
 
     def _places(self, service: Document, target: Target) -> list[Place]:
         found: list[Place] = []
-        for piece in self._store.list(SLICES, target.namespace):
+        for piece in self._store.all(SLICES, target.namespace):
             labels = piece["metadata"].get("labels") or {}
             if labels.get(SERVICE_LABEL) != target.name or piece.get("addressType") != "IPv4":
                 continue
-            ports = [p["port"] for p in piece.get("ports") or [] if (p.get("name") or "") == target.port_name and p.get("port")]
+            ports = [
+                p["port"]
+                for p in piece.get("ports") or []
+                if (p.get("name") or "") == target.port_name and p.get("port")
+            ]
             for endpoint in piece.get("endpoints") or []:
                 if (endpoint.get("conditions") or {}).get("ready") is False:
                     continue

@@ -48,7 +48,13 @@ class Kubelet:
     """Runs the pods of the store."""
 
     def __init__(
-        self, registry: Registry, folder: Path, address: str, pod_cidr: str, faults: Faults, environment: Callable[[str], dict[str, str]]
+        self,
+        registry: Registry,
+        folder: Path,
+        address: str,
+        pod_cidr: str,
+        faults: Faults,
+        environment: Callable[[str], dict[str, str]],
     ) -> None:
         self._registry = registry
         self._store = registry.store
@@ -74,7 +80,7 @@ class Kubelet:
     def work(self) -> None:
         """Start new pods, end deleted ones."""
         present: set[tuple[str, str]] = set()
-        for pod in self._store.list("pods"):
+        for pod in self._store.all("pods"):
             meta = pod["metadata"]
             key = (meta["namespace"], meta["name"])
             present.add(key)
@@ -117,14 +123,18 @@ class Kubelet:
                 "ready": False,
                 "started": False,
                 "restartCount": 0,
-                "state": {"waiting": {"reason": "ImageNotRunnable", "message": "this stand-in has no command for the image"}},
+                "state": {
+                    "waiting": {"reason": "ImageNotRunnable", "message": "this stand-in has no command for the image"}
+                },
             }
             for c in pod["spec"].get("containers") or []
         ]
         self._store.put("pods", {**pod, "status": status})
 
     def _next_ip(self) -> str:
-        taken = {p.get("status", {}).get("podIP") for p in self._store.list("pods")} | {r.ip for r in self._pods.values()}
+        taken = {p.get("status", {}).get("podIP") for p in self._store.all("pods")} | {
+            r.ip for r in self._pods.values()
+        }
         first, last = int(self._network.network_address) + 2, int(self._network.broadcast_address) - 1
         pointer = int(self._store.fact("pod-ip", str(first - 1)))
         for _ in range(last - first):
@@ -161,7 +171,7 @@ class Kubelet:
             try:
                 process = await Process.start(command, environment, log)
             except OSError as error:
-                self._recorder.event(pod, "Warning", "Failed", f"Error: failed to start container \"{name}\": {error}")
+                self._recorder.event(pod, "Warning", "Failed", f'Error: failed to start container "{name}": {error}')
                 code = 128
             else:
                 self._recorder.event(pod, "Normal", "Started", f"Started container {name}")
@@ -186,13 +196,20 @@ class Kubelet:
                 self._report(key, running)
                 return
             running.restarts[name] += 1
-            running.state[name] = {"waiting": {"reason": "CrashLoopBackOff", "message": f"back-off {backoff:g}s restarting failed container={name}"}}
+            running.state[name] = {
+                "waiting": {
+                    "reason": "CrashLoopBackOff",
+                    "message": f"back-off {backoff:g}s restarting failed container={name}",
+                }
+            }
             self._report(key, running)
             self._recorder.event(pod, "Warning", "BackOff", f"Back-off restarting failed container {name}")
             await asyncio.sleep(backoff)
             backoff = min(backoff * 2, _MAX_BACKOFF)
 
-    def _container_environment(self, key: tuple[str, str], running: _Running, pod: Document, container: Document) -> dict[str, str]:
+    def _container_environment(
+        self, key: tuple[str, str], running: _Running, pod: Document, container: Document
+    ) -> dict[str, str]:
         namespace, pod_name = key
         environment = {
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
@@ -247,12 +264,21 @@ class Kubelet:
         if len(ended) == len(containers):
             phase = "Succeeded" if not any(ended) else "Failed"
         else:
-            phase = "Running" if any("running" in s or "terminated" in s for s in states) or any(running.restarts.values()) else "Pending"
+            phase = (
+                "Running"
+                if any("running" in s or "terminated" in s for s in states) or any(running.restarts.values())
+                else "Pending"
+            )
         ready = all(running.ready.get(c["name"], False) for c in containers)
         old = pod.get("status", {})
         times = {c["type"]: c for c in old.get("conditions") or []}
         conditions = []
-        for kind, value in (("PodScheduled", True), ("Initialized", True), ("ContainersReady", ready), ("Ready", ready)):
+        for kind, value in (
+            ("PodScheduled", True),
+            ("Initialized", True),
+            ("ContainersReady", ready),
+            ("Ready", ready),
+        ):
             text = "True" if value else "False"
             known = times.get(kind)
             since = known["lastTransitionTime"] if known and known["status"] == text else now()

@@ -69,7 +69,7 @@ class LoadBalancer:
         self._configured, self._config_text, self._first = False, None, True
 
     def _queue_all(self) -> None:
-        services = self._store.list("services")
+        services = self._store.all("services")
         holders = [s for s in services if (s.get("status", {}).get("loadBalancer") or {}).get("ingress")]
         for service in [*holders, *services]:
             self._queue[_key(service)] = None
@@ -80,8 +80,8 @@ class LoadBalancer:
         if self._legacy:
             found = self._store.get("configmaps", NAMESPACE, "config")
             return parse_config_map((found.get("data") or {}).get("config", "")) if found else None
-        namespaces = {n["metadata"]["name"]: n["metadata"].get("labels") or {} for n in self._store.list("namespaces")}
-        return parse_objects(self._store.list("ipaddresspools.metallb.io", NAMESPACE), namespaces)
+        namespaces = {n["metadata"]["name"]: n["metadata"].get("labels") or {} for n in self._store.all("namespaces")}
+        return parse_objects(self._store.all("ipaddresspools.metallb.io", NAMESPACE), namespaces)
 
     def _configure(self) -> bool:
         """Take over a changed configuration; tells whether Services must be looked at again."""
@@ -143,7 +143,9 @@ class LoadBalancer:
         if spec.get("type") != "LoadBalancer" or (not self._legacy and not self._allocator.pools.by_name):
             self._clear(key, service)
             return
-        cluster_ips = parse_all([spec["clusterIP"]] if self._legacy and spec.get("clusterIP") else spec.get("clusterIPs") or [])
+        cluster_ips = parse_all(
+            [spec["clusterIP"]] if self._legacy and spec.get("clusterIP") else spec.get("clusterIPs") or []
+        )
         if not cluster_ips:
             self._clear(key, service)
             return
@@ -234,12 +236,18 @@ class LoadBalancer:
             family = "dual" if len(families) == 2 else ("ipv4" if 4 in families else "ipv6")
             if family != claim.family:
                 if self._legacy:
-                    raise Refused(f'requested spec.loadBalancerIP "{desired[0]}" does not match the ipFamily of the service')
-                raise Refused(f"requested loadBalancer IP(s) {go_list(desired)} does not match the ipFamily of the service")
+                    raise Refused(
+                        f'requested spec.loadBalancerIP "{desired[0]}" does not match the ipFamily of the service'
+                    )
+                raise Refused(
+                    f"requested loadBalancer IP(s) {go_list(desired)} does not match the ipFamily of the service"
+                )
             self._allocator.assign(claim, desired)
             if pool and self._allocator.pool(key) != pool and not self._legacy:
                 self._allocator.unassign(key)
-                raise Refused(f"requested loadBalancer IP(s) {go_list(desired)} is not compatible with requested address pool {pool}")
+                raise Refused(
+                    f"requested loadBalancer IP(s) {go_list(desired)} is not compatible with requested address pool {pool}"
+                )
             return tuple(desired)
         return self._allocator.allocate_from(claim, pool) if pool else self._allocator.allocate(claim)
 
@@ -259,7 +267,11 @@ class LoadBalancer:
             if found is None:
                 raise Refused(f'invalid {_NEW}/loadBalancerIPs: "{text}"')
             if len(found) > 2 or (len(found) == 2 and found[0].version == found[1].version):
-                same = f"same address family {go_list(found)}" if len(found) == 2 else f"invalid ips length {len(found)} {go_list(found)}"
+                same = (
+                    f"same address family {go_list(found)}"
+                    if len(found) == 2
+                    else f"invalid ips length {len(found)} {go_list(found)}"
+                )
                 raise Refused(same)
             return found
         found = parse_all([field] if field else [])

@@ -28,7 +28,7 @@ class NamespaceController:
 
     def work(self) -> None:
         """One pass over all namespaces."""
-        for namespace in self._store.list("namespaces"):
+        for namespace in self._store.all("namespaces"):
             if "deletionTimestamp" in namespace["metadata"]:
                 self._empty(namespace)
             else:
@@ -42,7 +42,9 @@ class NamespaceController:
             ("configmaps", "kube-root-ca.crt", {"data": {"ca.crt": self._ca}}),
         ):
             if self._store.get(plural, name, object_name) is None:
-                self._registry.create(self._registry.resource(plural), name, {"metadata": {"name": object_name}, **body})
+                self._registry.create(
+                    self._registry.resource(plural), name, {"metadata": {"name": object_name}, **body}
+                )
 
     def _empty(self, namespace: Document) -> None:
         name = namespace["metadata"]["name"]
@@ -50,13 +52,13 @@ class NamespaceController:
         for resource in list(self._registry.resources.values()):
             if not resource.namespaced or resource.group == "events.k8s.io":
                 continue
-            for obj in self._store.list(resource.storage, name):
+            for obj in self._store.all(resource.storage, name):
                 try:
                     if "deletionTimestamp" not in obj["metadata"]:
                         self._registry.delete(resource, name, obj["metadata"]["name"], {})
                 except ApiError:
                     left += 1
-            left += len(self._store.list(resource.storage, name))
+            left += len(self._store.all(resource.storage, name))
         if left == 0:
             self._store.delete("namespaces", "", name)
 
@@ -68,7 +70,7 @@ class NamespaceController:
         for resource in list(self._registry.resources.values()):
             if resource.group == "events.k8s.io" or not resource.namespaced:
                 continue
-            for obj in self._store.list(resource.storage):
+            for obj in self._store.all(resource.storage):
                 owners = obj["metadata"].get("ownerReferences") or []
                 if owners and all(owner.get("uid") in gone for owner in owners):
                     meta = obj["metadata"]
@@ -78,7 +80,7 @@ class NamespaceController:
     def _forget_events(self) -> None:
         limit = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=KEEP_SECONDS)
         stamp = limit.strftime("%Y-%m-%dT%H:%M:%SZ")
-        for event in self._store.list("events"):
+        for event in self._store.all("events"):
             seen = event.get("lastTimestamp") or event["metadata"].get("creationTimestamp", "")
             if seen and seen < stamp:
                 self._store.delete("events", event["metadata"]["namespace"], event["metadata"]["name"])

@@ -53,7 +53,9 @@ def _pointer(path: str) -> list[str]:
 
 def _unprocessable(op: str, path: str, why: str) -> ApiError:
     verb = {"test": "testing value"}.get(op, op)
-    return ApiError(422, "Invalid", f"the server rejected our request due to an error in our request: {verb} {path}: {why}", {})
+    return ApiError(
+        422, "Invalid", f"the server rejected our request due to an error in our request: {verb} {path}: {why}", {}
+    )
 
 
 def _index(parent: list[Any], step: str, op: str, path: str, *, grow: bool = False) -> int:

@@ -95,7 +95,7 @@ def parse_element(text: str, *, legacy: bool) -> list[Network]:
         if legacy:
             return []
         raise _bad_range(text, f'start IP "{first}" is after the end IP "{last}"')
-    return list(ipaddress.summarize_address_range(first, last))  # type: ignore[type-var]
+    return list(ipaddress.summarize_address_range(first, last))
 
 
 def _parse_cidr(text: str) -> Network:
@@ -130,7 +130,9 @@ def _no_overlap(pool: Pool, earlier: Sequence[Pool]) -> None:
     for network in pool.networks:
         for other in seen:
             if network.version == other.version and network.overlaps(other):
-                raise ConfigError(f'CIDR "{network}" in pool "{pool.name}" overlaps with already defined CIDR "{other}"')
+                raise ConfigError(
+                    f'CIDR "{network}" in pool "{pool.name}" overlaps with already defined CIDR "{other}"'
+                )
         seen.append(network)
 
 

@@ -102,10 +102,10 @@ class Authorizer:
         if "system:masters" in user.groups:
             yield {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
             yield {"verbs": ["*"], "nonResourceURLs": ["*"]}
-        for binding in self._store.list(f"clusterrolebindings.{GROUP}"):
+        for binding in self._store.all(f"clusterrolebindings.{GROUP}"):
             yield from self._bound(binding, user, "")
         if namespace:
-            for binding in self._store.list(f"rolebindings.{GROUP}", namespace):
+            for binding in self._store.all(f"rolebindings.{GROUP}", namespace):
                 yield from self._bound(binding, user, namespace)
 
     def allowed(self, user: User, wish: Attributes) -> bool:

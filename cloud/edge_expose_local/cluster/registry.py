@@ -8,21 +8,38 @@ from collections.abc import Callable
 
 from . import prepare
 from .allocation import ServiceAllocator
-from .errors import STALE, ApiError, Cause, Document, already_exists, bad_request, conflict, forbidden, invalid, not_found
+from .errors import (
+    STALE,
+    ApiError,
+    Cause,
+    Document,
+    already_exists,
+    bad_request,
+    conflict,
+    forbidden,
+    invalid,
+    not_found,
+)
 from .profiles import Profile
 from .resources import Resource
 from .service_rules import service_errors
 from .store import Store
 from .validation import kind_errors, metadata_errors, metadata_update_errors, wrong
 
-_CREATE_ON_PUT = frozenset({"endpoints", "events", "leases", "roles", "rolebindings", "clusterroles", "clusterrolebindings"})
+_CREATE_ON_PUT = frozenset(
+    {"endpoints", "events", "leases", "roles", "rolebindings", "clusterroles", "clusterrolebindings"}
+)
 _RETURNS_OBJECT = frozenset({"pods", "namespaces", "serviceaccounts"})
 
 
 def _terminating(namespace: str, resource: Resource, name: str) -> ApiError:
     why = f"unable to create new content in namespace {namespace} because it is being terminated"
     error = forbidden(resource.group, resource.plural, name, why)
-    cause = {"reason": "NamespaceTerminating", "message": f"namespace {namespace} is being terminated", "field": "metadata.namespace"}
+    cause = {
+        "reason": "NamespaceTerminating",
+        "message": f"namespace {namespace} is being terminated",
+        "field": "metadata.namespace",
+    }
     error.details = {**(error.details or {}), "causes": [cause]}
     return error
 
@@ -65,12 +82,24 @@ class Registry:
         if self.store.get(resource.storage, meta.get("namespace", ""), name) is not None:
             error = already_exists(resource.group, resource.plural, name)
             if generated:
-                error = ApiError(500, "ServerTimeout", f"{error.message}, the server was not able to generate a unique name", error.details)
+                error = ApiError(
+                    500,
+                    "ServerTimeout",
+                    f"{error.message}, the server was not able to generate a unique name",
+                    error.details,
+                )
             raise error
         return obj if dry_run else self.store.put(resource.storage, obj)
 
     def update(
-        self, resource: Resource, namespace: str, name: str, sent: Document, *, subresource: str = "", dry_run: bool = False
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        sent: Document,
+        *,
+        subresource: str = "",
+        dry_run: bool = False,
     ) -> tuple[Document, bool]:
         """Replace an object (or its status); returns it and whether it was created."""
         obj = copy.deepcopy(sent)
@@ -114,17 +143,28 @@ class Registry:
             why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {before['uid']}"
             raise conflict(resource.group, resource.plural, name, why)
         if resource.custom and not version:
-            cause = Cause("FieldValueInvalid", "Invalid value: 0x0: must be specified for an update", "metadata.resourceVersion")
+            cause = Cause(
+                "FieldValueInvalid", "Invalid value: 0x0: must be specified for an update", "metadata.resourceVersion"
+            )
             raise invalid(resource.group, resource.plural, name, [cause])
         if version and not str(version).isdigit():
-            cause = wrong("metadata.resourceVersion", version, f'strconv.ParseUint: parsing "{version}": invalid syntax')
+            cause = wrong(
+                "metadata.resourceVersion", version, f'strconv.ParseUint: parsing "{version}": invalid syntax'
+            )
             raise invalid(resource.group, resource.kind, name, [cause])
         if version and version != before["resourceVersion"]:
             raise conflict(resource.group, resource.plural, name, STALE)
 
     def _merged(self, resource: Resource, obj: Document, old: Document, subresource: str) -> Document:
         meta, before = obj["metadata"], old["metadata"]
-        for field in ("uid", "creationTimestamp", "namespace", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"):
+        for field in (
+            "uid",
+            "creationTimestamp",
+            "namespace",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+            "generation",
+        ):
             if field in before:
                 if field not in ("uid",) or not meta.get("uid"):
                     meta[field] = before[field]
@@ -183,21 +223,31 @@ class Registry:
             return bool((obj.get("spec") or {}).get("finalizers"))
         return bool(obj["metadata"].get("deletionGracePeriodSeconds"))
 
-    def delete(self, resource: Resource, namespace: str, name: str, options: Document, *, dry_run: bool = False) -> Document:
+    def delete(
+        self, resource: Resource, namespace: str, name: str, options: Document, *, dry_run: bool = False
+    ) -> Document:
         """Delete, or begin to; returns what the API answers (the object or a Status)."""
         old = self.get(resource, namespace, name)
         self._delete_preconditions(resource, old, options.get("preconditions") or {})
         meta = old["metadata"]
         grace = options.get("gracePeriodSeconds")
         if resource.plural == "pods" and grace != 0 and self.graceful(old):
-            seconds = int(grace) if grace is not None else int((old.get("spec") or {}).get("terminationGracePeriodSeconds", 30))
+            seconds = (
+                int(grace)
+                if grace is not None
+                else int((old.get("spec") or {}).get("terminationGracePeriodSeconds", 30))
+            )
             if seconds > 0:
                 return self._mark(resource, old, seconds, dry_run=dry_run)
-        held = bool(meta.get("finalizers")) or (resource.plural == "namespaces" and (old.get("spec") or {}).get("finalizers"))
+        held = bool(meta.get("finalizers")) or (
+            resource.plural == "namespaces" and (old.get("spec") or {}).get("finalizers")
+        )
         if held:
             return self._mark(resource, old, 0, dry_run=dry_run)
         last = old if dry_run else self.store.delete(resource.storage, meta.get("namespace", ""), name)
-        returns = resource.plural in _RETURNS_OBJECT or (resource.plural == "services" and self.profile.delete_returns_service)
+        returns = resource.plural in _RETURNS_OBJECT or (
+            resource.plural == "services" and self.profile.delete_returns_service
+        )
         if returns:
             return last or old
         details: Document = {"name": name, "kind": resource.plural, "uid": meta["uid"]}

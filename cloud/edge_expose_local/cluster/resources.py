@@ -97,10 +97,18 @@ def served_resources(profile: Profile) -> list[Resource]:
     """Return every resource of a profile, core group first."""
     service_verbs = ALL_VERBS if profile.service_deletecollection else _NO_COLLECTION
 
-    def core(plural: str, kind: str, short: tuple[str, ...] = (), *, namespaced: bool = True, **more: object) -> Resource:
+    def core(
+        plural: str, kind: str, short: tuple[str, ...] = (), *, namespaced: bool = True, **more: object
+    ) -> Resource:
         return Resource("", "v1", plural, kind, namespaced, plural, short=short, **more)  # type: ignore[arg-type]
 
-    pod_fields = _META_FIELDS | {"spec.nodeName", "spec.restartPolicy", "status.phase", "status.podIP", "spec.serviceAccountName"}
+    pod_fields = _META_FIELDS | {
+        "spec.nodeName",
+        "spec.restartPolicy",
+        "status.phase",
+        "status.podIP",
+        "spec.serviceAccountName",
+    }
     service_fields = _META_FIELDS | {"spec.clusterIP", "spec.type"}
     found = [
         core("configmaps", "ConfigMap", ("cm",)),
@@ -119,7 +127,9 @@ def served_resources(profile: Profile) -> list[Resource]:
         core("pods", "Pod", ("po",), status=True, fields=pod_fields, category_all=True),
         core("secrets", "Secret", fields=_META_FIELDS | {"type"}),
         core("serviceaccounts", "ServiceAccount", ("sa",)),
-        core("services", "Service", ("svc",), status=True, fields=service_fields, verbs=service_verbs, category_all=True),
+        core(
+            "services", "Service", ("svc",), status=True, fields=service_fields, verbs=service_verbs, category_all=True
+        ),
         Resource(
             "events.k8s.io",
             "v1",

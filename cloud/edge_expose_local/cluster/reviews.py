@@ -15,7 +15,11 @@ def _attributes(spec: Document) -> Attributes:
     sub = resource.get("subresource", "")
     plural = resource.get("resource", "") + (f"/{sub}" if sub else "")
     return Attributes(
-        resource.get("verb", ""), resource.get("group", ""), plural, resource.get("namespace", ""), resource.get("name", "")
+        resource.get("verb", ""),
+        resource.get("group", ""),
+        plural,
+        resource.get("namespace", ""),
+        resource.get("name", ""),
     )
 
 
@@ -29,7 +33,12 @@ def _user(user: User) -> Document:
 def review(kind: str, group: str, body: Document, user: User, authorizer: Authorizer, tokens: Tokens) -> Document:
     """Answer one review."""
     spec = body.get("spec") or {}
-    answer: Document = {"kind": kind, "apiVersion": f"{group}/v1", "metadata": {"creationTimestamp": None}, "spec": spec}
+    answer: Document = {
+        "kind": kind,
+        "apiVersion": f"{group}/v1",
+        "metadata": {"creationTimestamp": None},
+        "spec": spec,
+    }
     match kind:
         case "SelfSubjectAccessReview":
             answer["status"] = {"allowed": authorizer.allowed(user, _attributes(spec))}

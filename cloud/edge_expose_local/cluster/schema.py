@@ -89,7 +89,9 @@ _REFERENCE: dict[str, Schema] = {
 }
 _ADDRESS: dict[str, Schema] = {"ip": "string", "hostname": "string", "nodeName": "string", "targetRef": _REFERENCE}
 _PORT: dict[str, Schema] = {"name": "string", "port": "int", "protocol": "string", "appProtocol": "string"}
-_RULE: dict[str, Schema] = dict.fromkeys(("verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs"), "strings")
+_RULE: dict[str, Schema] = dict.fromkeys(
+    ("verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs"), "strings"
+)
 _BINDING: dict[str, Schema] = {
     "subjects": [{"kind": "string", "apiGroup": "string", "name": "string", "namespace": "string"}],
     "roleRef": {"apiGroup": "string", "kind": "string", "name": "string"},
@@ -214,7 +216,9 @@ def _decode(schema: Schema, value: Any, path: str, unknown: list[str]) -> Any:
         "intstr": isinstance(value, int | str) and not isinstance(value, bool),
     }[schema]
     if not good:
-        raise _Mismatch(path, _json_type(value), {"int": "int32", "time": "Time", "intstr": "IntOrString"}.get(schema, schema))
+        raise _Mismatch(
+            path, _json_type(value), {"int": "int32", "time": "Time", "intstr": "IntOrString"}.get(schema, schema)
+        )
     return value
 
 
@@ -237,7 +241,9 @@ def decode(kind: str, api_version: str, document: Any, profile: Profile, validat
         raise bad_request(f'{kind} in version "{version}" cannot be handled as a {kind}: {where}') from None
     found = [f'unknown field "{path}"' for path in unknown]
     if found and validation == "Strict":
-        message = f'{kind} in version "{version}" cannot be handled as a {kind}: strict decoding error: ' + ", ".join(found)
+        message = f'{kind} in version "{version}" cannot be handled as a {kind}: strict decoding error: ' + ", ".join(
+            found
+        )
         raise ApiError(400, "BadRequest", message)
     return decoded, found if validation == "Warn" else []
 

@@ -119,7 +119,7 @@ def field_predicate(text: str, allowed: frozenset[str], kind: str) -> Predicate 
             else:
                 raise bad_request(
                     f'Unable to find "{kind}" that match label selector "", field selector "{text}": '
-                    f'field label not supported: {path}'
+                    f"field label not supported: {path}"
                 )
         conditions.append((path, op != "!=", value))
     if not conditions:

@@ -41,7 +41,11 @@ def service_errors(service: Document, old: Document | None, profile: Profile) ->
         case "LoadBalancer":
             if not profile.modern_service_fields:
                 errors += [
-                    wrong(f"spec.ports[{i}]", port.get("port"), "may not expose port 10250 externally since it is used by kubelet")
+                    wrong(
+                        f"spec.ports[{i}]",
+                        port.get("port"),
+                        "may not expose port 10250 externally since it is used by kubelet",
+                    )
                     for i, port in enumerate(ports)
                     if port.get("port") == 10250
                 ]
@@ -59,7 +63,9 @@ def service_errors(service: Document, old: Document | None, profile: Profile) ->
         errors += _cluster_ips(spec)
     for i, text in enumerate(spec.get("externalIPs") or []):
         if names.parse_ip(text) is None:
-            errors.append(wrong(f"spec.externalIPs[{i}]", text, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"))
+            errors.append(
+                wrong(f"spec.externalIPs[{i}]", text, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")
+            )
     if not kind:
         errors.append(required("spec.type"))
     elif kind not in _TYPES:
@@ -144,7 +150,10 @@ def _ports(ports: list[Document], profile: Profile) -> list[Cause]:
         elif isinstance(target, str):
             errors += [wrong(f"{at}.targetPort", target, why) for why in names.port_name(target)]
         if port.get("appProtocol"):
-            errors += [wrong(f"{at}.appProtocol", port["appProtocol"], why) for why in names.qualified_name(port["appProtocol"])]
+            errors += [
+                wrong(f"{at}.appProtocol", port["appProtocol"], why)
+                for why in names.qualified_name(port["appProtocol"])
+            ]
     return errors
 
 
@@ -189,7 +198,9 @@ def _cluster_ips(spec: Document) -> list[Cause]:
                 errors.append(wrong("spec.clusterIPs", many, "'None' must be the first and only value"))
             continue
         if names.parse_ip(text) is None:
-            errors.append(wrong(f"spec.clusterIPs[{i}]", text, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"))
+            errors.append(
+                wrong(f"spec.clusterIPs[{i}]", text, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")
+            )
     return errors
 
 
@@ -199,7 +210,9 @@ def _one_protocol(ports: list[Document]) -> list[Cause]:
         return []
     listed = [{key: port[key] for key in port} for port in ports]
     text = ", ".join(_go_port(port) for port in listed)
-    message = f"Invalid value: []core.ServicePort{{{text}}}: may not contain more than 1 protocol when type is 'LoadBalancer'"
+    message = (
+        f"Invalid value: []core.ServicePort{{{text}}}: may not contain more than 1 protocol when type is 'LoadBalancer'"
+    )
     return [Cause("FieldValueInvalid", message, "spec.ports")]
 
 
@@ -208,9 +221,9 @@ def _go_port(port: Document) -> str:
     kind, number, text = (1, 0, target) if isinstance(target, str) else (0, target, "")
     app = "(*string)(nil)"
     return (
-        f'core.ServicePort{{Name:{json.dumps(port.get("name", ""))}, Protocol:{json.dumps(port.get("protocol", ""))}, '
+        f"core.ServicePort{{Name:{json.dumps(port.get('name', ''))}, Protocol:{json.dumps(port.get('protocol', ''))}, "
         f"AppProtocol:{app}, Port:{port.get('port', 0)}, TargetPort:intstr.IntOrString{{Type:{kind}, IntVal:{number}, "
-        f'StrVal:{json.dumps(text)}}}, NodePort:{port.get("nodePort", 0)}}}'
+        f"StrVal:{json.dumps(text)}}}, NodePort:{port.get('nodePort', 0)}}}"
     )
 
 

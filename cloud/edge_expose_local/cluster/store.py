@@ -94,7 +94,7 @@ class Store:
         """Return one object."""
         return self._objects.get(resource, {}).get((namespace, name))
 
-    def list(self, resource: str, namespace: str | None = None) -> list[Document]:
+    def all(self, resource: str, namespace: str | None = None) -> list[Document]:
         """Return the objects of one resource, sorted by namespace and name."""
         found = self._objects.get(resource, {})
         return [found[key] for key in sorted(found) if namespace is None or key[0] == namespace]

@@ -51,7 +51,11 @@ def _ports(obj: Document) -> str:
 def _external(obj: Document) -> str:
     spec = obj.get("spec", {})
     ingress = (obj.get("status", {}).get("loadBalancer") or {}).get("ingress") or []
-    found = [entry.get("ip") or entry.get("hostname", "") for entry in ingress] if spec.get("type") == "LoadBalancer" else []
+    found = (
+        [entry.get("ip") or entry.get("hostname", "") for entry in ingress]
+        if spec.get("type") == "LoadBalancer"
+        else []
+    )
     found += spec.get("externalIPs") or []
     if spec.get("type") == "ExternalName":
         return str(spec.get("externalName", ""))

@@ -95,7 +95,9 @@ class Tokens:
         """Answer a TokenRequest."""
         account = self._store.get("serviceaccounts", namespace, name)
         if account is None:
-            raise ApiError(404, "NotFound", f'serviceaccounts "{name}" not found', {"name": name, "kind": "serviceaccounts"})
+            raise ApiError(
+                404, "NotFound", f'serviceaccounts "{name}" not found', {"name": name, "kind": "serviceaccounts"}
+            )
         spec = body.get("spec") or {}
         seconds = int(spec.get("expirationSeconds") or 3600)
         if seconds < 600:

@@ -13,7 +13,9 @@ from .store import Change, Store
 class Loop:
     """Runs `work` after every wake-up; changes that arrive meanwhile make it run once more."""
 
-    def __init__(self, name: str, store: Store, watched: frozenset[str], work: Callable[[], None], every: float = 30.0) -> None:
+    def __init__(
+        self, name: str, store: Store, watched: frozenset[str], work: Callable[[], None], every: float = 30.0
+    ) -> None:
         self._name = name
         self._watched = watched
         self._work = work
@@ -42,7 +44,9 @@ class Loop:
             try:
                 self._work()
             except Exception:
-                print(f"{self._name}: a pass failed, trying again\n{traceback.format_exc()}", file=sys.stderr, flush=True)
+                print(
+                    f"{self._name}: a pass failed, trying again\n{traceback.format_exc()}", file=sys.stderr, flush=True
+                )
                 await asyncio.sleep(1.0)
                 self._event.set()
             await asyncio.sleep(0)

@@ -73,7 +73,7 @@ async def watch(store: Store, wish: WatchWish, *, forced_gone: bool) -> AsyncGen
     subscription = store.subscribe(wish.storage)
     try:
         if wish.version == 0 or wish.initial_events:
-            lines = [_line("ADDED", wish.shape(o)) for o in store.list(wish.storage) if wish.wants(o)]
+            lines = [_line("ADDED", wish.shape(o)) for o in store.all(wish.storage) if wish.wants(o)]
             if wish.initial_events:
                 lines.append(_bookmark(wish, store.version, initial_end=True))
         else:
