@@ -84,7 +84,13 @@ def test_a_replaced_pod_has_a_new_address_and_the_service_keeps_its_own(cluster:
 
 def test_sources_that_are_not_allowed_are_cut_off(cluster: ClusterProcess) -> None:
     echo(cluster, "s1", "limited")
-    kubectl(cluster, "apply", "-f", "-", stdin=service("limited", "limited", "127.85.0.17", loadBalancerSourceRanges=["127.5.0.0/16"]))
+    kubectl(
+        cluster,
+        "apply",
+        "-f",
+        "-",
+        stdin=service("limited", "limited", "127.85.0.17", loadBalancerSourceRanges=["127.5.0.0/16"]),
+    )
 
     def ask(source: str) -> bytes:
         with socket.socket() as sock:
@@ -129,16 +135,29 @@ def test_udp_is_carried_both_ways(cluster: ClusterProcess) -> None:
 
 
 def test_the_web_sample_finds_its_database_by_name(cluster: ClusterProcess) -> None:
-    db = {"namespace": "default", "name": "db-0", "labels": {"app": "db"}, "port": 5432, "image": "edge-expose/sample-db:1"}
-    web = {"namespace": "default", "name": "web-0", "labels": {"app": "web"}, "port": 80, "image": "edge-expose/sample-web:1", "env": {"DATABASE": "db"}}
+    db = {
+        "namespace": "default",
+        "name": "db-0",
+        "labels": {"app": "db"},
+        "port": 5432,
+        "image": "edge-expose/sample-db:1",
+    }
+    web = {
+        "namespace": "default",
+        "name": "web-0",
+        "labels": {"app": "web"},
+        "port": 80,
+        "image": "edge-expose/sample-web:1",
+        "env": {"DATABASE": "db"},
+    }
     cluster.control("POST", "/pods", web)
     kubectl(cluster, "apply", "-f", "-", stdin=service("web", "web", "127.85.0.20"))
-    status, page = eventually(lambda: (r := fetch("http://127.85.0.20:18080/"))[0] == 503 and r)
+    _, page = eventually(lambda: (r := fetch("http://127.85.0.20:18080/"))[0] == 503 and r)
     assert "cannot be reached" in page
     cluster.control("POST", "/pods", db)
     ports = [{"name": "sql", "port": 5432}]
     kubectl(cluster, "apply", "-f", "-", stdin=service("db", "db", "", type="ClusterIP", ports=ports))
-    status, page = eventually(lambda: (r := fetch("http://127.85.0.20:18080/"))[0] == 200 and r)
+    _status, page = eventually(lambda: (r := fetch("http://127.85.0.20:18080/"))[0] == 200 and r)
     assert "Hello from the database" in page
 
 

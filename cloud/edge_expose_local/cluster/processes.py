@@ -56,7 +56,7 @@ class Process:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 - one thread forks here
+            preexec_fn=_die_with_parent,
         )
         return cls(child, log)
 

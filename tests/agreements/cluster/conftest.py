@@ -57,7 +57,9 @@ class Handle:
 
     # -- requests -----------------------------------------------------------------------------------
 
-    def open(self, method: str, path: str, body: Any = None, kind: str = "application/json", token: str | None = None) -> Any:
+    def open(
+        self, method: str, path: str, body: Any = None, kind: str = "application/json", token: str | None = None
+    ) -> Any:
         """Send a request and return the open response; the caller reads and closes it."""
         headers = {"Content-Type": kind, "Accept": "application/json"}
         token = self.token if token is None else token
@@ -67,7 +69,9 @@ class Handle:
         request = urllib.request.Request(self._server + path, method=method, data=data, headers=headers)
         return self._opener.open(request, timeout=20)
 
-    def call(self, method: str, path: str, body: Any = None, kind: str = "application/json", token: str | None = None) -> Answer:
+    def call(
+        self, method: str, path: str, body: Any = None, kind: str = "application/json", token: str | None = None
+    ) -> Answer:
         """Send a request; refusals are answers too."""
         try:
             with self.open(method, path, body, kind, token) as response:

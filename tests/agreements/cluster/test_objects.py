@@ -54,7 +54,9 @@ def test_a_write_with_an_old_version_is_a_conflict(cluster) -> None:
     assert cluster.merge(path, {"metadata": {"labels": {"a": "b"}}}).status == 200
     for answer in (
         cluster.call("PUT", path, old),
-        cluster.merge(path, {"metadata": {"resourceVersion": old["metadata"]["resourceVersion"], "labels": {"a": "c"}}}),
+        cluster.merge(
+            path, {"metadata": {"resourceVersion": old["metadata"]["resourceVersion"], "labels": {"a": "c"}}}
+        ),
     ):
         assert answer.status == 409
         assert answer.body["reason"] == "Conflict"

@@ -8,10 +8,22 @@ from support.cluster import eventually
 
 _LB = {"type": "LoadBalancer"}
 _ROWS = [
-    ("port 0 is out of range", {"ports": [{"port": 0}]}, "spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive"),
+    (
+        "port 0 is out of range",
+        {"ports": [{"port": 0}]},
+        "spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive",
+    ),
     ("two ports need names", {"ports": [{"port": 1}, {"port": 2}]}, "spec.ports[0].name: Required value"),
-    ("a port name is unique", {"ports": [{"name": "a", "port": 1}, {"name": "a", "port": 2}]}, 'spec.ports[1].name: Duplicate value: "a"'),
-    ("a protocol is known", {"ports": [{"port": 1, "protocol": "ICMP"}]}, 'spec.ports[0].protocol: Unsupported value: "ICMP"'),
+    (
+        "a port name is unique",
+        {"ports": [{"name": "a", "port": 1}, {"name": "a", "port": 2}]},
+        'spec.ports[1].name: Duplicate value: "a"',
+    ),
+    (
+        "a protocol is known",
+        {"ports": [{"port": 1, "protocol": "ICMP"}]},
+        'spec.ports[0].protocol: Unsupported value: "ICMP"',
+    ),
     ("ports are required", {"ports": []}, "spec.ports: Required value"),
     ("a type is known", {"type": "Best", "ports": [{"port": 1}]}, 'spec.type: Unsupported value: "Best"'),
     (
@@ -24,8 +36,16 @@ _ROWS = [
         {"ports": [{"port": 1, "nodePort": 31000}]},
         "spec.ports[0].nodePort: Forbidden: may not be used when `type` is 'ClusterIP'",
     ),
-    ("a load balancer is not headless", {**_LB, "clusterIP": "None", "ports": [{"port": 1}]}, "may not be set to 'None' for LoadBalancer services"),
-    ("an affinity is known", {"sessionAffinity": "Cookie", "ports": [{"port": 1}]}, 'spec.sessionAffinity: Unsupported value: "Cookie"'),
+    (
+        "a load balancer is not headless",
+        {**_LB, "clusterIP": "None", "ports": [{"port": 1}]},
+        "may not be set to 'None' for LoadBalancer services",
+    ),
+    (
+        "an affinity is known",
+        {"sessionAffinity": "Cookie", "ports": [{"port": 1}]},
+        'spec.sessionAffinity: Unsupported value: "Cookie"',
+    ),
 ]
 
 
@@ -52,7 +72,9 @@ def test_mixed_protocols_on_one_load_balancer(cluster) -> None:
 
 def test_a_cluster_ip_does_not_change(cluster) -> None:
     ns = cluster.namespace()
-    made = cluster.call("POST", cluster.services(ns), {"metadata": {"name": "one"}, "spec": {"ports": [{"port": 1}]}}).body
+    made = cluster.call(
+        "POST", cluster.services(ns), {"metadata": {"name": "one"}, "spec": {"ports": [{"port": 1}]}}
+    ).body
     ip = made["spec"]["clusterIP"]
     other = ip.rsplit(".", 1)[0] + (".77" if not ip.endswith(".77") else ".78")
     answer = cluster.merge(f"{cluster.services(ns)}/one", {"spec": {"clusterIP": other, "clusterIPs": [other]}})
@@ -91,11 +113,11 @@ def test_rights_are_what_the_bound_role_says(cluster) -> None:
     refused = cluster.call("DELETE", f"{cluster.services(ns)}/x", token=token)
     assert (refused.status, refused.body["reason"]) == (403, "Forbidden")
     assert refused.body["message"] == (
-        f'services "x" is forbidden: User "{user}" cannot delete resource "services" in API group "" in the namespace "{ns}"'
+        f'services "x" is forbidden: User "{user}" cannot delete resource "services" in API group "" in the namespace "{ns}"'  # noqa: E501
     )
     elsewhere = cluster.call("GET", cluster.services(other), token=token)
     assert elsewhere.body["message"] == (
-        f'services is forbidden: User "{user}" cannot list resource "services" in API group "" in the namespace "{other}"'
+        f'services is forbidden: User "{user}" cannot list resource "services" in API group "" in the namespace "{other}"'  # noqa: E501
     )
     everywhere = cluster.call("GET", "/api/v1/services", token=token)
     assert everywhere.body["message"].endswith('in API group "" at the cluster scope')
@@ -109,7 +131,7 @@ def test_endpoints_follow_ready_pods(cluster) -> None:
     cluster.call("POST", cluster.services(ns), {"metadata": {"name": "web"}, "spec": spec})
     cluster.run_pod(ns, "one", {"app": "w"})
     version = "v1" if cluster.profile == "1.36" else "v1beta1"
-    path = f"/apis/discovery.k8s.io/{version}/namespaces/{ns}/endpointslices?labelSelector=kubernetes.io/service-name%3Dweb"
+    path = f"/apis/discovery.k8s.io/{version}/namespaces/{ns}/endpointslices?labelSelector=kubernetes.io/service-name%3Dweb"  # noqa: E501
 
     def found() -> list[tuple[str, int]]:
         items = cluster.call("GET", path).body["items"]

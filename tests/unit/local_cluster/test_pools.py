@@ -56,14 +56,17 @@ def test_the_old_version_takes_a_reversed_range_as_an_empty_one() -> None:
 
 def test_overlapping_pools_are_refused_by_name() -> None:
     objects = [
-        {"metadata": {"name": name}, "spec": {"addresses": [text]}} for name, text in (("b", "10.0.0.4/32"), ("a", "10.0.0.0/24"))
+        {"metadata": {"name": name}, "spec": {"addresses": [text]}}
+        for name, text in (("b", "10.0.0.4/32"), ("a", "10.0.0.0/24"))
     ]
-    with pytest.raises(ConfigError, match='CIDR "10.0.0.4/32" in pool "b" overlaps with already defined CIDR "10.0.0.0/24"'):
+    with pytest.raises(
+        ConfigError, match=r'CIDR "10.0.0.4/32" in pool "b" overlaps with already defined CIDR "10.0.0.0/24"'
+    ):
         parse_objects(objects, {})
 
 
 def test_an_unknown_key_makes_the_old_config_bad() -> None:
-    with pytest.raises(ConfigError, match="could not parse config"):
+    with pytest.raises(ConfigError, match=r"could not parse config"):
         parse_config_map("address-pools: []\ncolour: red\n")
 
 
@@ -94,7 +97,10 @@ def test_sharing_needs_equal_keys_equal_backends_and_disjoint_ports() -> None:
     for claim, text in (
         (_claim("n/c", 80, sharing="k"), 'port TCP/80 is already in use on "10.0.0.1"'),
         (_claim("n/c", 82), 'can\'t change sharing key for "n/c", address also in use by m/b,n/a'),
-        (_claim("n/c", 82, sharing="k", backend="x"), 'can\'t change sharing key for "n/c", address also in use by m/b,n/a'),
+        (
+            _claim("n/c", 82, sharing="k", backend="x"),
+            'can\'t change sharing key for "n/c", address also in use by m/b,n/a',
+        ),
     ):
         with pytest.raises(Refused) as caught:
             allocator.assign(claim, [ip])
@@ -104,7 +110,7 @@ def test_sharing_needs_equal_keys_equal_backends_and_disjoint_ports() -> None:
 def test_the_old_version_refuses_a_pool_that_uncovers_a_held_address() -> None:
     allocator = _allocator("10.0.0.1/32", legacy=True)
     allocator.allocate(_claim("n/a", 80))
-    with pytest.raises(Refused, match='service "n/a" cannot own "10.0.0.1" under new config'):
+    with pytest.raises(Refused, match=r'service "n/a" cannot own "10.0.0.1" under new config'):
         allocator.set_pools(Pools({"p": Pool("p", (ipaddress.ip_network("10.0.0.2/32"),))}))
 
 

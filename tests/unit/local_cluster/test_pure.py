@@ -37,13 +37,26 @@ def test_json_patch_moves_and_escapes_and_refuses() -> None:
 
 def test_strategic_merge_joins_orders_and_deletes_ports_by_number() -> None:
     ports = [{"name": "a", "port": 1, "nodePort": 30001}, {"name": "b", "port": 2}]
-    patch = {"spec": {"$setElementOrder/ports": [{"port": 3}, {"port": 1}], "ports": [{"port": 3}, {"$patch": "delete", "port": 2}]}}
+    patch = {
+        "spec": {
+            "$setElementOrder/ports": [{"port": 3}, {"port": 1}],
+            "ports": [{"port": 3}, {"$patch": "delete", "port": 2}],
+        }
+    }
     assert strategic_merge({"spec": {"ports": ports}}, patch) == {"spec": {"ports": [{"port": 3}, ports[0]]}}
 
 
 @pytest.mark.parametrize(
     ("selector", "matches"),
-    [("a=b", True), ("a==c", False), ("a!=c", True), ("!z", True), ("z", False), ("a in (b,c),n>4", True), ("n<5", False)],
+    [
+        ("a=b", True),
+        ("a==c", False),
+        ("a!=c", True),
+        ("!z", True),
+        ("z", False),
+        ("a in (b,c),n>4", True),
+        ("n<5", False),
+    ],
 )
 def test_label_selectors(selector: str, matches: bool) -> None:
     predicate = label_predicate(selector)
@@ -67,7 +80,11 @@ def test_a_rule(wish: Attributes, allowed: bool) -> None:
 
 
 def test_dns_answers_carry_the_question_and_cut_what_does_not_fit() -> None:
-    query = struct.pack("!HHHHHH", 7, 0x0100, 1, 0, 0, 0) + dns_codec.encode_name("Web.b.svc.cluster.local") + struct.pack("!HH", 1, 1)
+    query = (
+        struct.pack("!HHHHHH", 7, 0x0100, 1, 0, 0, 0)
+        + dns_codec.encode_name("Web.b.svc.cluster.local")
+        + struct.pack("!HH", 1, 1)
+    )
     question = dns_codec.parse(query)
     assert question.name == "web.b.svc.cluster.local"
     records = [dns_codec.a_record(question.name, f"10.0.0.{i}") for i in range(60)]
