@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import argparse
 import collections
+import os
 import random
+import signal
 import sys
 import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +49,8 @@ class Soak:
         self.hub.protocol.config.connection.verify = local.environment["EDGE_EXPOSE_HUB_CA"]
         self.api = KubernetesApi(Path(local.environment["KUBECONFIG"]))
         self.numbers = iter(range(1, 100000))
+        self.history: list[str] = []
+        """What was done, with times, to be shown when something does not hold."""
 
     # --- steps ---
 
@@ -101,7 +106,11 @@ class Soak:
         self.wishes[name] = wish
         self.counts["exposures edited"] += 1
 
+    def note(self, text: str) -> None:
+        self.history.append(f"{datetime.now(UTC).isoformat(timespec='milliseconds')} {text}")
+
     def patch(self, exposures: dict[str, Any]) -> None:
+        self.note(f"edit {exposures}")
         self.hub.update_module_twin(
             NAMESPACE, "edge-expose", Twin(properties=TwinProperties(desired={"exposures": exposures})), "*"
         )
@@ -123,6 +132,7 @@ class Soak:
     def hand_delete(self) -> None:
         for service in self.random.sample(self.ours(), k=1) if self.ours() else []:
             self.api.delete(SERVICES, NAMESPACE, service["metadata"]["name"], "")
+            self.note(f"deleted by hand {service['metadata']['name']} {service.get('status')}")
             self.counts["Services deleted by hand"] += 1
 
     def add_foreign(self) -> None:
@@ -143,6 +153,7 @@ class Soak:
         pool = f"{self.local.address(10)}-{self.local.address(last)}"
         self.local.instance.set_pool(pool)
         self.pool = pool
+        self.note(f"pool {pool} for e0 e1 e2 e3 e4 e5 e6 e7 e8 e9 e10 e11")
         self.forget_illegal()
         self.counts["range changes"] += 1
 
@@ -158,8 +169,9 @@ class Soak:
         self.counts["hub drops"] += 1
 
     def kill(self, part: str) -> None:
-        if self.local.part(part)["pid"]:
-            self.local.kill(part)
+        pid = self.local.part(part)["pid"]
+        if pid:
+            os.kill(int(pid), signal.SIGKILL)
             self.counts[f"kill -9 {part}"] += 1
 
     # --- what must hold ---
@@ -289,9 +301,13 @@ def run(local: Local, seed: int, steps: int) -> int:
                 print(f"seed {seed}, after step {number}: {len(problems)} problems")
                 for problem in problems[:20]:
                     print(f"  {problem}")
-                print("log of the module:")
-                log = local.instance.state / "runtime" / NAMESPACE / "edge-expose.log"
-                print("\n".join(log.read_text().splitlines()[-15:]))
+                names = {problem.split(":")[0] for problem in problems}
+                log = (local.instance.state / "runtime" / NAMESPACE / "edge-expose.log").read_text().splitlines()
+                told = [line for line in log if any(f"edge1/{name}" in line for name in names)]
+                print("what the module's log says of them, last lines:")
+                print("\n".join((told or log)[-25:]))
+                print("what was done to them:")
+                print("\n".join(line for line in soak.history[-400:] if any(name in line for name in names)))
                 return 1
     footprint = soak.footprint()
     print(f"seed {seed}: {steps} steps, {checks} quiet checks, {time.monotonic() - started:.0f} s: all held")
