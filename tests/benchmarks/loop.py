@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from azure.iot.hub import IoTHubRegistryManager
 from azure.iot.hub.models import Twin, TwinProperties
+
 from edge_expose_module.adapters.kubernetes_api import KubernetesApi
 from edge_expose_module.clusterapi import SERVICES, Unavailable
 from support.local import Local

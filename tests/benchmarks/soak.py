@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from azure.iot.hub import IoTHubRegistryManager
 from azure.iot.hub.models import Twin, TwinProperties
+
 from edge_expose_contract.addressing import AddressSet, parse_address
 from edge_expose_local.control_client import ControlError
 from edge_expose_module.adapters.kubernetes_api import KubernetesApi
@@ -313,7 +314,9 @@ def run(local: Local, seed: int, steps: int) -> int:
     print(f"seed {seed}: {steps} steps, {checks} quiet checks, {time.monotonic() - started:.0f} s: all held")
     for what, count in sorted(soak.counts.items()):
         print(f"  {count:5}  {what}")
-    print(f"  {soak.moved_with_cause:5}  addresses moved with a cause (out of range, or given away while deleted by hand)")
+    print(
+        f"  {soak.moved_with_cause:5}  addresses moved with a cause (out of range, or given away while deleted by hand)"
+    )
     print(f"  module at the end: {footprint['threads']} threads, {footprint['files']} files, {footprint['MiB']} MiB")
     limits = {"threads": 60, "files": 60, "MiB": 200}
     over = [f"{name} {footprint[name]} > {limit}" for name, limit in limits.items() if footprint[name] > limit]
