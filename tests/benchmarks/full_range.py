@@ -1,4 +1,4 @@
-"""`make full-range`: a /24 as the pool, 254 minimal exposures in one twin, all Ready and all reported; the 255th Blocked."""
+"""`make full-range`: a /24 as the pool, 254 minimal exposures in one twin, all Ready; the 255th Blocked."""
 
 from __future__ import annotations
 

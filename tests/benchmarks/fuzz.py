@@ -1,7 +1,7 @@
 """`make fuzz`: generated desired documents through the pure core and a fake cluster.
 
-Nine in ten are seeded mutations of real documents, one in ten comes from hypothesis as arbitrary JSON. After each, a pass:
-none may crash the module, none may remove a Service it should not, every refusal carries a path and a reason. Restarts,
+Nine in ten are seeded mutations of real documents, one in ten comes from hypothesis as arbitrary JSON. After each, a
+pass: none may crash the module, none may remove a Service it should not, every refusal carries a path and a reason. Restarts,
 clock jumps, range changes, hand deletions and a hub that is away are mixed in.
 """
 
@@ -195,9 +195,8 @@ class Fuzzer:
         self.counts["accepted"] += 1
         for name, violations in result.invalid.items():
             self.counts["exposures refused"] += 1
-            assert violations and all(
-                v.path.startswith(f"exposures.{name}") and v.rule and v.message for v in violations
-            )
+            assert violations
+            assert all(v.path.startswith(f"exposures.{name}") and v.rule and v.message for v in violations)
             kept = [service for service, exposure in before.items() if exposure == name]
             lost = (set(kept) & deleted) - set(self.services()) - self.outgrown(name)
             assert not lost, f"{name} is broken in the document, and {lost} was removed"
@@ -266,7 +265,8 @@ def main() -> int:
             print(f"seed {arguments.seed}, document {fuzzer.counts['documents']}: {document!r}")
             raise
     print(
-        f"seed {arguments.seed}: {time.monotonic() - started:.0f} s, nothing crashed, nothing was removed without a cause"
+        f"seed {arguments.seed}: {time.monotonic() - started:.0f} s, "
+        "nothing crashed, nothing was removed without a cause"
     )
     for what, count in sorted(fuzzer.counts.items()):
         print(f"  {count:7}  {what}")

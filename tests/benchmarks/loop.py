@@ -1,7 +1,7 @@
 """`make bench-loop N=30`: from a twin edit to an address that is reported, in four spans, on the embedded default.
 
-Each round adds one LoadBalancer exposure by the service SDK and notes when its Service is seen by a watch, when it has an
-external IP, and when the report can be read back by the service SDK. All times are of one clock, in one process.
+Each round adds one LoadBalancer exposure by the service SDK and notes when its Service is seen by a watch, when it has
+an external IP, and when the report can be read back by the service SDK. All times are of one clock, in one process.
 """
 
 from __future__ import annotations

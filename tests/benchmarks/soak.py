@@ -1,9 +1,9 @@
-"""`make soak SEED=n STEPS=500`: a randomised run on the local stand-in with real processes, and what must hold in the end.
+"""`make soak SEED=n STEPS=500`: a randomised run on the local stand-in with real processes, and what must hold.
 
-Twin edits, hub drops, `kill -9` of every part, hand edits and deletions of Services, foreign Services, range changes. At
-every pause (and at the end) faults stop, and then: desired = observed, no held address moved without a cause, nothing
-foreign was touched, and the module's process leaked neither threads, files nor memory. Clock jumps, which real processes
-of one machine cannot have, are part of `make fuzz`.
+Twin edits, hub drops, `kill -9` of every part, hand edits and deletions of Services, foreign Services, range changes.
+At every pause (and at the end) faults stop, and then: desired = observed, no held address moved without a cause,
+nothing foreign was touched, and the module's process leaked neither threads, files nor memory. Clock jumps, which real
+processes of one machine cannot have, are part of `make fuzz`.
 """
 
 from __future__ import annotations
@@ -99,9 +99,8 @@ class Soak:
         elif roll < 0.4:
             wish = {"module": "idle", "ports": ["not a port"]}
         old = self.wishes.get(name, {})
-        if {**wish, "ports": None} != {**old, "ports": None} or "not a port" in wish["ports"]:
-            if (wish.get("address"), wish.get("type")) != (old.get("address"), old.get("type")):
-                self.held.pop(name, None)  # the wish itself moves it
+        if (wish.get("address"), wish.get("type")) != (old.get("address"), old.get("type")):
+            self.held.pop(name, None)  # the wish itself moves it
         removed = {key: None for key in old if key not in wish}
         self.patch({name: {**wish, **removed}})
         self.wishes[name] = wish
