@@ -1,8 +1,8 @@
 """`make fuzz`: generated desired documents through the pure core and a fake cluster.
 
 Nine in ten are seeded mutations of real documents, one in ten comes from hypothesis as arbitrary JSON. After each, a
-pass: none may crash the module, none may remove a Service it should not, every refusal carries a path and a reason. Restarts,
-clock jumps, range changes, hand deletions and a hub that is away are mixed in.
+pass: none may crash the module, none may remove a Service it should not, every refusal carries a path and a reason.
+Restarts, clock jumps, range changes, hand deletions and failing writes are mixed in.
 """
 
 from __future__ import annotations

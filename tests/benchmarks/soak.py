@@ -50,6 +50,8 @@ class Soak:
         self.hub.protocol.config.connection.verify = local.environment["EDGE_EXPOSE_HUB_CA"]
         self.api = KubernetesApi(Path(local.environment["KUBECONFIG"]))
         self.numbers = iter(range(1, 100000))
+        self.given_away: set[str] = set()
+        """Addresses that foreign Services got since the last quiet check."""
         self.history: list[str] = []
         """What was done, with times, to be shown when something does not hold."""
 
@@ -141,6 +143,11 @@ class Soak:
         self.api.create(SERVICES, NAMESPACE, {"metadata": {"name": name, "labels": {"team": "them"}}, "spec": spec})
         self.foreign[name] = spec
         self.counts["foreign Services made"] += 1
+        time.sleep(0.1)
+        ingress = self.api.get(SERVICES, NAMESPACE, name).get("status", {}).get("loadBalancer", {}).get("ingress")
+        if ingress:
+            self.given_away.add(ingress[0]["ip"])
+            self.note(f"{name} got {ingress[0]['ip']}")
 
     def remove_foreign(self) -> None:
         for name in self.random.sample(sorted(self.foreign), k=1) if self.foreign else []:
@@ -250,14 +257,14 @@ class Soak:
 
     def taken_by_foreign(self, address: str, services: dict[str, dict[str, Any]]) -> bool:
         """Deleted by hand, and the load balancer gave the address to a foreign Service before we were back."""
-        holders = [
-            name
+        holders = {
+            ingress["ip"]
             for name in self.foreign
             for ingress in (services.get(name, {}).get("status", {}).get("loadBalancer", {}) or {}).get("ingress") or []
-            if ingress["ip"] == address
-        ]
-        self.moved_with_cause += bool(holders)
-        return bool(holders)
+        }
+        taken = address in holders | self.given_away
+        self.moved_with_cause += taken
+        return taken
 
     # --- leaks ---
 
@@ -296,6 +303,7 @@ def run(local: Local, seed: int, steps: int) -> int:
         soak.step()
         if number % PAUSE_EVERY == 0 or number == steps:
             problems = soak.check()
+            soak.given_away.clear()
             checks += 1
             if problems:
                 print(f"seed {seed}, after step {number}: {len(problems)} problems")
