@@ -38,8 +38,11 @@ def lint(spec: Spec, data: Mapping[str, Any]) -> list[Finding]:
     found = list(_target(spec))
     found += _modules(spec)
     found += _registries(spec, data)
-    found += _routes(spec)
-    found += lint_addresses(spec)
+    modules = data.get("modules")
+    # A module that is wrong elsewhere is still a module of this spec.
+    declared = set(spec.modules) | set(modules if isinstance(modules, Mapping) else ())
+    found += _routes(spec, declared)
+    found += lint_addresses(spec, declared)
     if spec.driver == "manifest":
         found += check_manifest_driver(spec)
     return found
@@ -191,8 +194,8 @@ def _registries(spec: Spec, data: Mapping[str, Any]) -> Iterator[Finding]:
             )
 
 
-def _routes(spec: Spec) -> Iterator[Finding]:
-    known = set(spec.modules) | {MODULE_ID}
+def _routes(spec: Spec, declared: set[str]) -> Iterator[Finding]:
+    known = declared | {MODULE_ID}
     for name, entry in spec.routes.items():
         path = f"routes.{name}"
         if not _LABEL_NAME.fullmatch(name):

@@ -19,10 +19,12 @@ ASE_ADDRESSES = {parse_address("172.28.0.1"), parse_address("172.28.0.10")}
 SIDECAR_PORTS = (35000, 35001)
 
 
-def lint_addresses(spec: Spec) -> list[Finding]:
+def lint_addresses(spec: Spec, declared: set[str] | None = None) -> list[Finding]:
+    """All findings; `declared` are the modules the document names, when more than the spec's valid ones."""
+    modules = set(spec.modules) if declared is None else declared
     found = list(_ranges(spec.network)) if spec.network else []
     active = {name: exposure for name, exposure in spec.exposures.items() if exposure.enabled}
-    found += _targets(spec, active)
+    found += _targets(spec, active, modules)
     found += _service_names(spec, active)
     found += _addresses(spec, active)
     found += _ports(active)
@@ -64,12 +66,12 @@ def _ranges(network: Network) -> Iterator[Finding]:
             )
 
 
-def _targets(spec: Spec, active: dict[str, Exposure]) -> Iterator[Finding]:
+def _targets(spec: Spec, active: dict[str, Exposure], modules: set[str]) -> Iterator[Finding]:
     for name, exposure in active.items():
         if exposure.module is None or spec.target.layered:
             continue
-        if exposure.module not in spec.modules:
-            known = ", ".join(spec.modules) or "none"
+        if exposure.module not in modules:
+            known = ", ".join(sorted(modules)) or "none"
             yield finding(
                 "ExposureModuleUnknown",
                 f"exposures.{name}.module",

@@ -5,6 +5,7 @@ Stages: YAML with lines ▸ variables of the device ▸ models (spec and contrac
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -114,8 +115,34 @@ def _build(data: dict[str, Any]) -> tuple[Spec | None, list[Finding]]:
     try:
         spec = Spec.model_validate(rest)
     except ValidationError as error:
-        return None, found + findings_of(from_pydantic(error))
+        found += findings_of(from_pydantic(error))
+        partial = _without_errors(rest, error)
+        if partial is None:
+            return None, found
+        spec = partial
     return spec.model_copy(update={"exposures": exposures}), found
+
+
+def _without_errors(data: dict[str, Any], error: ValidationError) -> Spec | None:
+    """The spec without the pieces that are wrong, so that the rest is still checked; None when none is left."""
+    pruned = copy.deepcopy(data)
+    for item in error.errors(include_url=False):
+        location = item["loc"][:-1] if item["type"] == "missing" else item["loc"]
+        node: Any = pruned
+        trail: list[tuple[Any, Any]] = []
+        for part in location:
+            inside = isinstance(node, dict) and part in node
+            inside = inside or (isinstance(node, list) and isinstance(part, int) and part < len(node))
+            if not inside:
+                break  # what follows are pydantic's tags of a union, not keys of the document
+            trail.append((node, part))
+            node = node[part]
+        if trail and isinstance(trail[-1][0], dict):
+            trail[-1][0].pop(trail[-1][1], None)
+    try:
+        return Spec.model_validate(pruned)
+    except ValidationError:
+        return None
 
 
 def _present(value: Any) -> Any:

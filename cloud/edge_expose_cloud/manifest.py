@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from edge_expose_cloud.create_options import write_create_options
 from edge_expose_cloud.manifest_driver import with_exposures
-from edge_expose_cloud.spec import EnvValue, ModuleSpec, Route, Spec, SystemModule, site_of
+from edge_expose_cloud.spec import EnvValue, ModuleSpec, Network, Route, Spec, SystemModule, site_of
 from edge_expose_contract.addressing import Address
 from edge_expose_contract.identity import MODULE_ID, SCHEMA_VERSION
 from edge_expose_contract.models import Exposure
@@ -68,10 +68,15 @@ def module_desired(spec: Spec) -> dict[str, Any]:
 
 def site_json(spec: Spec) -> dict[str, Any]:
     """The `site` section as written into a twin ({} without a network)."""
-    site = site_of(spec)
-    return (
-        site.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True) if site is not None else {}
-    )
+    return network_json(spec.network)
+
+
+def network_json(network: Network | None) -> dict[str, Any]:
+    """The part of a network that travels to the module as `site`."""
+    site = site_of(network)
+    if site is None:
+        return {}
+    return site.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)
 
 
 def exposures_json(exposures: Mapping[str, Exposure]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from edge_expose_cloud.hub import Deployment, Json
@@ -84,7 +84,7 @@ class Danger:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`etags` are those of everything that was read to make the plan."""
+    """`etags` are those of everything that was read to make the plan; `patches` follow the step."""
 
     target: str
     changes: tuple[Change, ...]
@@ -92,6 +92,7 @@ class Plan:
     etags: Mapping[str, str] = field(default_factory=dict)
     dangers: tuple[Danger, ...] = ()
     notes: tuple[str, ...] = ()
+    patches: tuple[PatchTwin, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -104,6 +105,16 @@ class Plan:
 
     def to_json(self) -> Json:
         return {"digest": self.digest, "changes": [change.to_json() for change in self.changes]}
+
+
+def with_patches(plan: Plan, patches: Iterable[PatchTwin]) -> Plan:
+    """The plan with twin PATCHes to be done after its step, each shown as a change and its etag counted."""
+    chosen = tuple(patches)
+    shown = [
+        Change("update", "ModuleTwin", None, f"{item.device_id}/{item.module_id}", None, item.patch) for item in chosen
+    ]
+    etags = {**plan.etags, **{f"{item.device_id}/{item.module_id}": item.etag for item in chosen}}
+    return replace(plan, changes=in_plan_order([*plan.changes, *shown]), etags=etags, patches=chosen)
 
 
 def canonical(value: Any) -> str:

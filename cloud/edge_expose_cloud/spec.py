@@ -147,14 +147,12 @@ class Spec(SpecModel):
         return f"device {self.target.device}" if self.target.device else f"condition {self.target.condition!r}"
 
 
-def site_of(spec: Spec) -> Site | None:
-    """The part of `network` that travels to the module."""
-    if spec.network is None:
+def site_of(network: Network | None) -> Site | None:
+    """The part of a network that travels to the module."""
+    if network is None:
         return None
     fields = {
-        key: value
-        for key, value in spec.network.model_dump(by_alias=True, exclude_none=True).items()
-        if key in SITE_FIELDS
+        key: value for key, value in network.model_dump(by_alias=True, exclude_none=True).items() if key in SITE_FIELDS
     }
     return Site.model_validate(fields) if fields else None
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from edge_expose_cloud.findings import RULES, Finding, Severity
 from edge_expose_contract.violations import Violation
+
+# Values at these places are never repeated in a message.
+_MAY_HOLD_SECRETS = re.compile(r"(^|\.)(registries|env|registryCredentials)(\.|$)")
 
 
 def findings_of(violations: Iterable[Violation], *, severity: Severity = "error") -> list[Finding]:
@@ -16,4 +20,7 @@ def findings_of(violations: Iterable[Violation], *, severity: Severity = "error"
 def finding_of(violation: Violation, severity: Severity = "error") -> Finding:
     row = RULES.get(violation.rule)
     hint = violation.hint or (row.hint if row else "")
-    return Finding(rule=violation.rule, severity=severity, path=violation.path, message=violation.message, hint=hint)
+    message = violation.message
+    if violation.rule == "InvalidValue" and _MAY_HOLD_SECRETS.search(violation.path):
+        message = message.partition(" (got ")[0]
+    return Finding(rule=violation.rule, severity=severity, path=violation.path, message=message, hint=hint)

@@ -19,6 +19,7 @@ from edge_expose_local.instance import Instance
 from edge_expose_local.settings import LocalSettings
 
 ROOT = Path(__file__).resolve().parents[2]
+ALLOW = ("--allow", "removals=9", "--allow", "modules=9", "--allow", "moves=9")
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -105,7 +106,7 @@ class Local:
         }
         if network:
             spec["network"] = network
-        self.run("apply", "-", "--yes", "--allow", "removals=9", stdin=json.dumps(spec))
+        self.run("apply", "-", "--yes", *ALLOW, stdin=json.dumps(spec))
 
     def status(self, device: str = "edge1") -> dict[str, Any]:
         found = json.loads(self.run("status", device, "-o", "json").stdout)

@@ -201,18 +201,18 @@ class IotHub:
         self, write: Callable[[], Twin], read: Callable[[], Twin | None], done: Callable[[Twin], bool], what: str
     ) -> Twin:
         """A write that failed with a server error may have been done: then the repeated one meets its own new etag."""
-        repeated = False
+        perhaps_done = False
 
         def attempt() -> Twin:
-            nonlocal repeated
+            nonlocal perhaps_done
             try:
                 return write()
-            except Exception:
-                if repeated:
+            except Exception as error:
+                if perhaps_done and _status(error) == 412:
                     twin = read()
                     if twin is not None and done(twin):
                         return twin
-                repeated = True
+                perhaps_done = perhaps_done or _status(error) >= 500
                 raise
 
         return self._call(attempt, what)
@@ -227,15 +227,16 @@ class IotHub:
             except Exception as raised:
                 error = translate(raised, what)
                 attempt += 1
-                again = error.problem is HubProblem.THROTTLED or (retry_5xx and _answered_5xx(raised))
+                again = error.problem is HubProblem.THROTTLED or (retry_5xx and _status(raised) >= 500)
                 if not again or attempt >= self._patience.attempts:
                     raise error from raised
                 self._patience.sleep(self._patience.pause(attempt - 1, error.problem))
 
 
-def _answered_5xx(error: Exception) -> bool:
+def _status(error: Exception) -> int:
+    """The HTTP status of an SDK error, 0 when there was no answer."""
     status = getattr(getattr(error, "response", None), "status_code", 0)
-    return isinstance(status, int) and status >= 500
+    return status if isinstance(status, int) else 0
 
 
 def _managers(credentials: Credentials) -> tuple[Any, Any, str]:

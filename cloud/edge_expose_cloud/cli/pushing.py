@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from edge_expose_cloud.adapters.files import state_folder, write_private
-from edge_expose_cloud.cli.files import read_spec
+from edge_expose_cloud.cli.files import read_inventory, read_spec
 from edge_expose_cloud.cli.guarding import guarded
 from edge_expose_cloud.cli.options import (
     Auth,
@@ -35,6 +35,7 @@ from edge_expose_cloud.plans import Plan
 from edge_expose_cloud.spec import Spec
 from edge_expose_cloud.usecases.applying import Operator, apply_plan, check_dangers, check_expected
 from edge_expose_cloud.usecases.planning import make_plan, require_spec
+from edge_expose_cloud.usecases.siting import write_sites
 from edge_expose_cloud.usecases.waiting import Clock, WaitResult, wait_until_ready
 
 app = typer.Typer(add_completion=False)
@@ -69,7 +70,8 @@ def plan(
     """
     loaded = read_spec(file, fleet)
     spec = require_spec(loaded)
-    made = make_plan(connect(connection_string_file, hub, auth), spec, os.environ)
+    inventory = read_inventory(fleet) if fleet else None
+    made = make_plan(connect(connection_string_file, hub, auth), spec, os.environ, inventory)
     if output is Format.TABLE:
         show_findings(loaded.findings, err())
     show_plan(made, output)
@@ -119,7 +121,8 @@ def apply(
     loaded = read_spec(file, fleet)
     spec = require_spec(loaded)
     target = connect(connection_string_file, hub, auth)
-    made = make_plan(target, spec, os.environ)
+    inventory = read_inventory(fleet) if fleet else None
+    made = make_plan(target, spec, os.environ, inventory)
     if output is Format.TABLE:
         show_findings(loaded.findings, err())
     result: WaitResult | None = None
@@ -129,10 +132,14 @@ def apply(
     if dry_run:
         return
     check_dangers(made, allowed)
-    if made.step is not None:
+    if made.changes:
         confirm(f"Apply this to {made.target}?", yes)
     done = apply_plan(target, made, operator(backup))
     say(done)
+    if spec.target.device is None:
+        # Devices that the deployment reached just now have our module's identity now, and not before.
+        for device in write_sites(target, spec, inventory):
+            say(f"site written on {device}")
     if wait:
         result = wait_with_progress(target, spec, timeout)
     _report(made, done, result, output)
@@ -170,7 +177,7 @@ def wait_with_progress(hub: Hub, spec: Spec, timeout: float) -> WaitResult:
 
 def _report(made: Plan, done: str, result: WaitResult | None, output: Format) -> None:
     if output is not Format.TABLE:
-        body = {**made.to_json(), "applied": made.step is not None, "result": done}
+        body = {**made.to_json(), "applied": bool(made.changes), "result": done}
         if result is not None:
             body |= {
                 "converged": result.done,

@@ -8,15 +8,17 @@ from typing import Any
 from edge_expose_cloud.deployment_planning import plan_deployment
 from edge_expose_cloud.findings import finding, has_errors
 from edge_expose_cloud.hub import Hub
+from edge_expose_cloud.inventory import Inventory
 from edge_expose_cloud.loading import LoadedSpec
 from edge_expose_cloud.manifest import render
 from edge_expose_cloud.manifest_checking import check_manifest
 from edge_expose_cloud.manifest_reading import ManifestDocument
 from edge_expose_cloud.planning import plan_device
-from edge_expose_cloud.plans import Plan
+from edge_expose_cloud.plans import Plan, with_patches
 from edge_expose_cloud.spec import Spec
 from edge_expose_cloud.usecases.observing import observe_device
 from edge_expose_cloud.usecases.problems import InputError
+from edge_expose_cloud.usecases.siting import plan_sites
 from edge_expose_cloud.variables import resolve_secrets, secret_names
 
 
@@ -53,11 +55,13 @@ def resolve_spec(spec: Spec, environment: Mapping[str, str]) -> tuple[Spec, dict
     return Spec.model_validate(resolved), {environment[name]: name for name in names if environment.get(name)}
 
 
-def make_plan(hub: Hub, spec: Spec, environment: Mapping[str, str]) -> Plan:
-    """Reads what the hub holds and plans one device or one deployment."""
+def make_plan(hub: Hub, spec: Spec, environment: Mapping[str, str], inventory: Inventory | None = None) -> Plan:
+    """Reads what the hub holds and plans one device or one deployment (and the `site` of the devices it targets)."""
     resolved, secrets = resolve_spec(spec, environment)
     if spec.target.device is None:
-        return plan_deployment(spec, resolved, hub.deployments(), secrets)
+        deployments = hub.deployments()
+        made = plan_deployment(spec, resolved, deployments, secrets)
+        return with_patches(made, plan_sites(hub, spec, inventory, deployments))
     twins = [name for name, module in spec.modules.items() if module.desired is not None]
     state = observe_device(hub, spec.target.device, twins)
     return plan_device(spec, resolved, state, secrets)

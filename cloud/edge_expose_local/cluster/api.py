@@ -233,14 +233,9 @@ class Api:
         labels, fields = self._predicates(request, found, resource)
         initial = request.flag("sendInitialEvents")
         if request.arg("resourceVersionMatch") and (not initial or not self._profile.modern_service_fields):
-            kind = resource.plural
-            message = f'{kind}Options.meta.k8s.io "" is invalid: resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch'
-            raise ApiError(
-                422,
-                "Invalid",
-                message.replace(f"{kind}Options", "ListOptions"),
-                {"group": "meta.k8s.io", "kind": "ListOptions"},
-            )
+            why = "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch"
+            details = {"group": "meta.k8s.io", "kind": "ListOptions"}
+            raise ApiError(422, "Invalid", f'ListOptions.meta.k8s.io "" is invalid: {why}', details)
         version = request.arg("resourceVersion")
         if version and not version.isdigit():
             raise bad_request(f'Invalid value: "{version}": strconv.ParseUint: parsing "{version}": invalid syntax')
@@ -343,7 +338,8 @@ class Api:
         accepted += [] if resource.custom else ["application/strategic-merge-patch+json"]
         if kind not in accepted:
             why = "server-side apply is not implemented by this stand-in; " if "apply-patch" in kind else ""
-            message = f"{why}the body of the request was in an unknown format - accepted media types include: {', '.join(accepted)}"
+            message = f"{why}the body of the request was in an unknown format - accepted media types include: "
+            message += ", ".join(accepted)
             raise ApiError(415, "UnsupportedMediaType", message, {})
         current = self._served(resource, self._registry.get(resource, found.namespace, found.name))
         try:

@@ -49,11 +49,8 @@ class EndpointsController:
     def _changed(self, change: Change) -> None:
         match change.resource:
             case "services" | "endpoints":
-                if change.resource == "services" and change.before is not None and change.type == "MODIFIED":
-                    if change.before["spec"] == change.obj["spec"] and change.before["metadata"].get(
-                        "labels"
-                    ) == change.obj["metadata"].get("labels"):
-                        return
+                if change.resource == "services" and not _matters(change):
+                    return
                 self._dirty[_key(change.obj)] = None
             case "pods":
                 namespace = change.obj["metadata"]["namespace"]
@@ -218,6 +215,14 @@ class EndpointsController:
 
 def _key(obj: Document) -> tuple[str, str]:
     return obj["metadata"]["namespace"], obj["metadata"]["name"]
+
+
+def _matters(change: Change) -> bool:
+    """Tell whether a change of a Service can change its endpoints (a new status cannot)."""
+    if change.before is None or change.type != "MODIFIED":
+        return True
+    old, new = change.before, change.obj
+    return bool(old["spec"] != new["spec"] or old["metadata"].get("labels") != new["metadata"].get("labels"))
 
 
 def _selects(selector: dict[str, Any], obj: Document) -> bool:

@@ -16,12 +16,13 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edge_expose_local.processes import Process, free_port
+
 from .errors import ApiError, Document, bad_request
 from .faults import Faults
 from .http1 import Request, Response
 from .images import command_of
 from .prepare import now
-from .processes import Process, free_port
 from .recorder import Recorder
 from .registry import Registry
 
@@ -223,6 +224,8 @@ class Kubelet:
         taken = {port for other in self._pods.values() for port in other.ports.values()}
         for i, declared in enumerate(container.get("ports") or []):
             number = int(declared["containerPort"])
+            if f"EDGE_EXPOSE_LISTEN_{number}" in environment:
+                continue  # declared for TCP and for UDP: one number serves both
             running.ports[number] = free_port(self._address, taken)
             taken.add(running.ports[number])
             where = f"{self._address}:{running.ports[number]}"

@@ -64,7 +64,8 @@ class Allocator:
             for key, held in self._held.items():
                 if self._pool_for(held.ips, pools) is None:
                     raise Refused(
-                        f'new config not compatible with assigned IPs: service "{key}" cannot own "{held.ips[0]}" under new config'
+                        f'new config not compatible with assigned IPs: service "{key}" '
+                        f'cannot own "{held.ips[0]}" under new config'
                     )
         self.pools = pools
         for key, held in list(self._held.items()):

@@ -246,7 +246,8 @@ class LoadBalancer:
             if pool and self._allocator.pool(key) != pool and not self._legacy:
                 self._allocator.unassign(key)
                 raise Refused(
-                    f"requested loadBalancer IP(s) {go_list(desired)} is not compatible with requested address pool {pool}"
+                    f"requested loadBalancer IP(s) {go_list(desired)} "
+                    f"is not compatible with requested address pool {pool}"
                 )
             return tuple(desired)
         return self._allocator.allocate_from(claim, pool) if pool else self._allocator.allocate(claim)

@@ -41,8 +41,12 @@ _MESSAGES = {
         "1:kind:string 2:namespace:string 3:name:string 4:uid:string 5:apiVersion:string "
         "6:resourceVersion:string 7:fieldPath:string"
     ),
-    "OwnerReference": "1:kind:string 3:name:string 4:uid:string 5:apiVersion:string 6:controller:bool 7:blockOwnerDeletion:bool",
-    "PolicyRule": "1:verbs:*string 2:apiGroups:*string 3:resources:*string 4:resourceNames:*string 5:nonResourceURLs:*string",
+    "OwnerReference": (
+        "1:kind:string 3:name:string 4:uid:string 5:apiVersion:string 6:controller:bool 7:blockOwnerDeletion:bool"
+    ),
+    "PolicyRule": (
+        "1:verbs:*string 2:apiGroups:*string 3:resources:*string 4:resourceNames:*string 5:nonResourceURLs:*string"
+    ),
     "Preconditions": "1:uid:string 2:resourceVersion:string",
     "ResourceAttributes": (
         "1:namespace:string 2:verb:string 3:group:string 4:version:string 5:resource:string "
@@ -53,7 +57,9 @@ _MESSAGES = {
     "RoleRef": "1:apiGroup:string 2:kind:string 3:name:string",
     "Secret": "1:metadata:ObjectMeta 2:data:map:bytes 3:type:string 4:stringData:map:string 5:immutable:bool",
     "SelfSubjectAccessReview": "1:metadata:ObjectMeta 2:spec:SelfSubjectAccessReviewSpec",
-    "SelfSubjectAccessReviewSpec": "1:resourceAttributes:ResourceAttributes 2:nonResourceAttributes:NonResourceAttributes",
+    "SelfSubjectAccessReviewSpec": (
+        "1:resourceAttributes:ResourceAttributes 2:nonResourceAttributes:NonResourceAttributes"
+    ),
     "SelfSubjectReview": "1:metadata:ObjectMeta",
     "SelfSubjectRulesReview": "1:metadata:ObjectMeta 2:spec:SelfSubjectRulesReviewSpec",
     "SelfSubjectRulesReviewSpec": "1:namespace:string",
@@ -62,7 +68,9 @@ _MESSAGES = {
         "1:metadata:ObjectMeta 2:secrets:*ObjectReference 3:imagePullSecrets:*LocalObjectReference "
         "4:automountServiceAccountToken:bool"
     ),
-    "ServicePort": "1:name:string 2:protocol:string 3:port:int32 4:targetPort:IntOrString 5:nodePort:int32 6:appProtocol:string",
+    "ServicePort": (
+        "1:name:string 2:protocol:string 3:port:int32 4:targetPort:IntOrString 5:nodePort:int32 6:appProtocol:string"
+    ),
     "ServiceSpec": (
         "1:ports:*ServicePort 2:selector:map:string 3:clusterIP:string 4:type:string 5:externalIPs:*string "
         "7:sessionAffinity:string 8:loadBalancerIP:string 9:loadBalancerSourceRanges:*string 10:externalName:string "

@@ -272,10 +272,13 @@ class Registry:
         meta, name = old["metadata"], old["metadata"]["name"]
         uid, version = wanted.get("uid"), wanted.get("resourceVersion")
         if uid and uid != meta["uid"]:
-            why = f"the UID in the precondition ({uid}) does not match the UID in record ({meta['uid']}). The object might have been deleted and then recreated"
+            why = f"the UID in the precondition ({uid}) does not match the UID in record ({meta['uid']}). "
+            why += "The object might have been deleted and then recreated"
             raise conflict(resource.group, resource.plural, name, why)
         if version and version != meta["resourceVersion"]:
-            why = f"the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record ({meta['resourceVersion']}). The object might have been modified"
+            current = meta["resourceVersion"]
+            why = f"the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record "
+            why += f"({current}). The object might have been modified"
             raise conflict(resource.group, resource.plural, name, why)
 
 

@@ -42,7 +42,7 @@ def _verb(request: Request, *, named: bool, watching: bool) -> str:
 
 
 def route(request: Request, resources: Mapping[tuple[str, str], Resource]) -> Route | None:
-    """Return the route of a resource path, None for discovery and other plain paths; raises 404 for unknown versions."""
+    """Return the route of a resource path, None for other paths; raises 404 for unknown versions."""
     steps = [step for step in request.path.split("/") if step]
     if len(steps) >= 3 and steps[0] == "api":
         group, version, rest = "", steps[1], steps[2:]

@@ -217,7 +217,7 @@ def _decode(schema: Schema, value: Any, path: str, unknown: list[str]) -> Any:
     }[schema]
     if not good:
         raise _Mismatch(
-            path, _json_type(value), {"int": "int32", "time": "Time", "intstr": "IntOrString"}.get(schema, schema)
+            path, _json_type(value), {"int": "int32", "time": "Time", "intstr": "IntOrString"}.get(schema, str(schema))
         )
     return value
 
@@ -248,7 +248,7 @@ def decode(kind: str, api_version: str, document: Any, profile: Profile, validat
     return decoded, found if validation == "Warn" else []
 
 
-def openapi(schema: Schema) -> Document:
+def openapi(schema: Schema) -> Any:
     """Return an OpenAPI v3 schema object."""
     if isinstance(schema, dict):
         return {"type": "object", "properties": {name: openapi(inner) for name, inner in schema.items()}}

@@ -58,9 +58,8 @@ def normalize_cluster_ips(new: Document, old: Document | None) -> None:
             new.pop("clusterIPs", None)
         elif one and many == old_many:
             new["clusterIPs"] = [one]
-    elif many != old_many and not many:
-        if old_many and one == old_one:
-            new.pop("clusterIP", None)
+    elif many != old_many and not many and old_many and one == old_one:
+        new.pop("clusterIP", None)
 
 
 def has_cluster_ip(spec: Document) -> bool:
@@ -94,9 +93,13 @@ def carry_over(new: Document, old: Document) -> None:
             if not port.get("nodePort") and known and known not in used:
                 port["nodePort"] = known
                 used.add(known)
-    if needs_health_check(old) and needs_health_check(new) and not new.get("healthCheckNodePort"):
-        if old.get("healthCheckNodePort"):
-            new["healthCheckNodePort"] = old["healthCheckNodePort"]
+    if (
+        needs_health_check(old)
+        and needs_health_check(new)
+        and not new.get("healthCheckNodePort")
+        and old.get("healthCheckNodePort")
+    ):
+        new["healthCheckNodePort"] = old["healthCheckNodePort"]
 
 
 def drop_dependents(new: Document, old: Document) -> None:
@@ -121,6 +124,10 @@ def drop_dependents(new: Document, old: Document) -> None:
     for field in ("allocateLoadBalancerNodePorts", "loadBalancerClass"):
         if old.get("type") == "LoadBalancer" and new.get("type") != "LoadBalancer" and same(field):
             new.pop(field, None)
-    if old.get("type") in EXPOSED and new.get("type") not in EXPOSED and same("externalTrafficPolicy"):
-        if not new.get("externalIPs"):
-            new.pop("externalTrafficPolicy", None)
+    if (
+        old.get("type") in EXPOSED
+        and new.get("type") not in EXPOSED
+        and same("externalTrafficPolicy")
+        and not new.get("externalIPs")
+    ):
+        new.pop("externalTrafficPolicy", None)

@@ -101,13 +101,17 @@ def _change_errors(spec: Document, old: Document, profile: Profile) -> list[Caus
     new_families, old_families = spec.get("ipFamilies") or [], old.get("ipFamilies") or []
     if not external and new_families and old_families and new_families[0] != old_families[0] and not is_headless(spec):
         errors.append(wrong("spec.ipFamilies[0]", new_families[0], "may not change once set"))
-    if spec.get("type") == old.get("type") == "LoadBalancer":
-        if spec.get("loadBalancerClass") != old.get("loadBalancerClass"):
-            errors.append(wrong("spec.loadBalancerClass", spec.get("loadBalancerClass"), "may not change once set"))
-    if needs_health_check(spec) and needs_health_check(old):
-        if spec.get("healthCheckNodePort") != old.get("healthCheckNodePort"):
-            value = spec.get("healthCheckNodePort", 0)
-            errors.append(wrong("spec.healthCheckNodePort", value, "field is immutable"))
+    if spec.get("type") == old.get("type") == "LoadBalancer" and spec.get("loadBalancerClass") != old.get(
+        "loadBalancerClass"
+    ):
+        errors.append(wrong("spec.loadBalancerClass", spec.get("loadBalancerClass"), "may not change once set"))
+    if (
+        needs_health_check(spec)
+        and needs_health_check(old)
+        and spec.get("healthCheckNodePort") != old.get("healthCheckNodePort")
+    ):
+        value = spec.get("healthCheckNodePort", 0)
+        errors.append(wrong("spec.healthCheckNodePort", value, "field is immutable"))
     return errors
 
 

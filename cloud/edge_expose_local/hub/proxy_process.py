@@ -4,8 +4,9 @@ A device SDK takes a proxy that refuses the connection for a final error and nev
 there it sees a lost link and tries again. The mapper ends with the hub's orderly end, or when no hub has held the
 lock of the state folder for a while.
 
-Run as `python -m edge_expose_local.hub.proxy_process FOLDER ADDRESS FD`: FD is the listening socket. The ports to lead
-to stand in FOLDER/proxy.json, which the hub writes at each start. FOLDER/proxy.lock is held while the mapper lives.
+Run as `python -m edge_expose_local.hub.proxy_process FOLDER ADDRESS FD`: FD is the listening socket, and
+the lock on FOLDER/proxy.lock is inherited too and held while the mapper lives. The ports to lead
+to stand in FOLDER/proxy.json, which the hub writes at each start.
 """
 
 from __future__ import annotations
@@ -62,25 +63,28 @@ def end_mapper(folder: Path) -> None:
 
 
 def start_mapper(folder: Path, address: str, listening: socket.socket) -> subprocess.Popen[bytes]:
-    """Hands the listening socket to a new mapper process, in a session of its own."""
-    listening.set_inheritable(True)
-    command = [
-        sys.executable,
-        "-m",
-        "edge_expose_local.hub.proxy_process",
-        str(folder),
-        address,
-        str(listening.fileno()),
-    ]
-    process = subprocess.Popen(
-        command,
-        pass_fds=[listening.fileno()],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    listening.close()
+    """Hands the listening socket and the lock to a new mapper process. Raises OSError while another one lives.
+
+    The lock is taken here and inherited, so that there is no moment in which a living mapper does not hold it.
+    """
+    lock = try_lock(folder / "proxy.lock")
+    if lock is None:
+        raise OSError("another port mapper lives for this state folder")
+    place, descriptors = f"{address}:{listening.getsockname()[1]}", (listening.fileno(), lock)
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", __name__, str(folder), address, str(listening.fileno())],
+            pass_fds=descriptors,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{process.pid} {place}".encode(), 0)
+    finally:
+        listening.close()
+        os.close(lock)
     return process
 
 
@@ -99,12 +103,7 @@ async def _until_orphaned(folder: Path) -> None:
 
 
 async def run(folder: Path, address: str, descriptor: int) -> None:
-    lock = try_lock(folder / "proxy.lock")
-    if lock is None:
-        return
     listening = socket.socket(fileno=descriptor)
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()} {address}:{listening.getsockname()[1]}".encode(), 0)
 
     def target(port: int) -> tuple[str, int] | None:
         ports = json.loads((folder / "proxy.json").read_text())
@@ -121,7 +120,6 @@ async def run(folder: Path, address: str, descriptor: int) -> None:
         task.cancel()
     server.close()
     proxy.close()
-    os.close(lock)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from listen import listen_address
+from listen import listen_address  # type: ignore[import-not-found]  # a script, run by its path
 
 POD = os.environ.get("HOSTNAME") or socket.gethostname()
 

@@ -11,8 +11,8 @@ import socket
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from listen import listen_address
-from resolve import resolve
+from listen import listen_address  # type: ignore[import-not-found]  # a script, run by its path
+from resolve import resolve  # type: ignore[import-not-found]  # a script, run by its path
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>

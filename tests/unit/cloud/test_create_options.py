@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from edge_expose_cloud.create_options import CreateOptionsError, read_create_options, write_create_options
 
 
@@ -40,9 +41,19 @@ def test_nothing_to_say_is_no_options(text: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        pytest.param({"createOptions": "{", "createOptions02": "}"}, "expected createOptions01 found createOptions02", id="a gap"),
-        pytest.param({"createOptions01": "{", "createOptions02": "}"}, 'expected an empty field number but found "01"', id="no first field"),
-        pytest.param({"createOptions00": "{", "createOptions01": "}"}, 'expected an empty field number but found "00"', id="numbered from 00"),
+        pytest.param(
+            {"createOptions": "{", "createOptions02": "}"}, "expected createOptions01 found createOptions02", id="a gap"
+        ),
+        pytest.param(
+            {"createOptions01": "{", "createOptions02": "}"},
+            'expected an empty field number but found "01"',
+            id="no first field",
+        ),
+        pytest.param(
+            {"createOptions00": "{", "createOptions01": "}"},
+            'expected an empty field number but found "00"',
+            id="numbered from 00",
+        ),
         pytest.param({"createOptions": "{oops"}, "not JSON", id="not JSON"),
         pytest.param({"createOptions": "[]"}, "must be a JSON object", id="not an object"),
     ],
@@ -53,4 +64,4 @@ def test_fields_that_edge_agent_refuses(fields: dict[str, str], problem: str) ->
 
 
 def test_field_names_are_found_in_any_case_and_order() -> None:
-    assert read_create_options(settings(CREATEOPTIONS01=':1}', CREATEOPTIONS='{"a"')) == {"a": 1}
+    assert read_create_options(settings(CREATEOPTIONS01=":1}", CREATEOPTIONS='{"a"')) == {"a": 1}

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from edge_expose_cloud.findings import RULES
 from edge_expose_cloud.goldens import rendered
 from edge_expose_cloud.reference import pages
@@ -18,7 +19,9 @@ ROOT = Path(__file__).resolve().parents[3]
 @pytest.mark.parametrize("name", sorted(cloud_schemas()))
 def test_schema_is_current(name: str) -> None:
     path = ROOT / "deployment-manifests" / "schemas" / name
-    assert path.read_text(encoding="utf-8") == schema_text(cloud_schemas()[name]), "run: python -m edge_expose_cloud.schemas --write"
+    assert path.read_text(encoding="utf-8") == schema_text(cloud_schemas()[name]), (
+        "run: python -m edge_expose_cloud.schemas --write"
+    )
 
 
 @pytest.mark.parametrize("name", sorted(pages()))

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+
 from edge_expose_cloud.create_options import read_create_options
 from edge_expose_cloud.edge_agent import predict_services
 from edge_expose_cloud.loading import load_spec
@@ -32,7 +33,9 @@ exposures: {w: {module: web, ports: ["80"]}}
 """
 LAYER = DEVICE.replace("{device: d1}", "{condition: '*', priority: 5, layered: true}")
 BASE = DEVICE.replace("{device: d1}", "{condition: '*'}")
-AGENT = DEVICE + "driver: manifest\nnetwork: {externalServiceIPs: 10.0.0.10-10.0.0.12, reserved: {edgehub: 10.0.0.10}}\n"
+AGENT = (
+    DEVICE + "driver: manifest\nnetwork: {externalServiceIPs: 10.0.0.10-10.0.0.12, reserved: {edgehub: 10.0.0.10}}\n"
+)
 
 
 def rules(content: Any) -> list[str]:
@@ -48,7 +51,9 @@ def test_the_same_spec_gives_the_same_bytes_whatever_its_order() -> None:
 
 def test_a_device_manifest_writes_the_whole_desired_section() -> None:
     content = render(spec(DEVICE))["modulesContent"]
-    assert content["edge-expose"] == {"properties.desired": {"schemaVersion": "1.0", "exposures": {"w": {"module": "web", "ports": ["80"]}}}}
+    assert content["edge-expose"] == {
+        "properties.desired": {"schemaVersion": "1.0", "exposures": {"w": {"module": "web", "ports": ["80"]}}}
+    }
     assert content["web"] == {"properties.desired": {"x": 1}}
     assert "edge-expose" in content["$edgeAgent"]["properties.desired"]["modules"]
 
@@ -78,8 +83,15 @@ def test_our_module_is_not_added_when_the_spec_lists_it_or_says_so() -> None:
     ("change", "agent", "hub"),
     [
         pytest.param(("", ""), "1.0", "1.0", id="nothing needs 1.1"),
-        pytest.param(('image: "a/web:1"', 'image: "a/web:1", startupOrder: 1'), "1.1", "1.0", id="a start order needs 1.1"),
-        pytest.param(("name: s", "name: s\nroutes: {u: {route: 'FROM /* INTO $upstream', priority: 1}}"), "1.0", "1.1", id="a route priority needs 1.1"),
+        pytest.param(
+            ('image: "a/web:1"', 'image: "a/web:1", startupOrder: 1'), "1.1", "1.0", id="a start order needs 1.1"
+        ),
+        pytest.param(
+            ("name: s", "name: s\nroutes: {u: {route: 'FROM /* INTO $upstream', priority: 1}}"),
+            "1.0",
+            "1.1",
+            id="a route priority needs 1.1",
+        ),
     ],
 )
 def test_schema_versions_are_the_lowest_that_hold_the_spec(change: tuple[str, str], agent: str, hub: str) -> None:
@@ -123,8 +135,12 @@ def test_the_manifest_driver_refuses_what_edge_agent_cannot_express(exposure: st
 
 
 def test_sharing_pools_and_annotations_travel_as_docker_labels() -> None:
-    text = AGENT.replace('ports: ["80"]}', 'ports: ["80"], share: k, pool: p, hostname: a.example.com, annotations: ["x/y=z"]}')
-    (service,) = [item for item in predict_services(render(spec(text))["modulesContent"]).services if item.module == "web"]
+    text = AGENT.replace(
+        'ports: ["80"]}', 'ports: ["80"], share: k, pool: p, hostname: a.example.com, annotations: ["x/y=z"]}'
+    )
+    (service,) = [
+        item for item in predict_services(render(spec(text))["modulesContent"]).services if item.module == "web"
+    ]
     assert dict(service.annotations) == {
         "metallb.universe.tf/allow-shared-ip": "k",
         "metallb.universe.tf/address-pool": "p",
@@ -133,7 +149,9 @@ def test_sharing_pools_and_annotations_travel_as_docker_labels() -> None:
     }
 
 
-GOOD = render(spec(DEVICE.replace('image: "a/web:1"', 'image: "a/web:1", startupOrder: 1, env: {A: 1}')))["modulesContent"]
+GOOD = render(spec(DEVICE.replace('image: "a/web:1"', 'image: "a/web:1", startupOrder: 1, env: {A: 1}')))[
+    "modulesContent"
+]
 
 
 def changed(path: str, value: Any, document: Any = GOOD) -> dict[str, Any]:
@@ -158,37 +176,107 @@ MANIFESTS: list[Any] = [
     pytest.param({"modulesContent": GOOD}, [], id="modulesContent"),
     pytest.param({"id": "x", "content": {"modulesContent": GOOD}}, [], id="content.modulesContent"),
     pytest.param({"moduleContent": GOOD}, ["ManifestLegacy"], id="the old moduleContent"),
-    pytest.param({"$schema-template": "4.0.0", "modulesContent": changed(f"{A}.modules.web.settings.createOptions", {"HostConfig": {}})}, [], id="a template with object createOptions"),
-    pytest.param({"$schema-template": "4.0.0", "modulesContent": changed(f"{A}.modules.web.status", "${STATUS}")}, [], id="a template with a placeholder for a choice"),
-    pytest.param(changed(f"{A}.modules.web.color", "red"), ["ManifestSchema"], id="1.1 refuses an extra key in a module"),
-    pytest.param(changed(f"{A}.schemaVersion", "1.0", changed(f"{A}.modules.web.color", "red")), [], id="1.0 lets it pass"),
+    pytest.param(
+        {
+            "$schema-template": "4.0.0",
+            "modulesContent": changed(f"{A}.modules.web.settings.createOptions", {"HostConfig": {}}),
+        },
+        [],
+        id="a template with object createOptions",
+    ),
+    pytest.param(
+        {"$schema-template": "4.0.0", "modulesContent": changed(f"{A}.modules.web.status", "${STATUS}")},
+        [],
+        id="a template with a placeholder for a choice",
+    ),
+    pytest.param(
+        changed(f"{A}.modules.web.color", "red"), ["ManifestSchema"], id="1.1 refuses an extra key in a module"
+    ),
+    pytest.param(
+        changed(f"{A}.schemaVersion", "1.0", changed(f"{A}.modules.web.color", "red")), [], id="1.0 lets it pass"
+    ),
     pytest.param(changed(f"{A}.modules.web.status", "paused"), ["ManifestSchema"], id="an unknown status"),
     pytest.param(changed(f"{A}.modules.web.restartPolicy", ...), ["ManifestSchema"], id="no restart policy"),
     pytest.param(changed(f"{A}.modules.web.settings.image", 5), ["ManifestSchema"], id="an image that is no text"),
-    pytest.param(changed(f"{A}.modules.web.settings.createOptions", {"a": 1}), ["ManifestSchema"], id="createOptions as an object"),
-    pytest.param(changed(f"{A}.modules.web.settings.createOptions", "{oops"), ["CreateOptionsForm"], id="createOptions that are not JSON"),
-    pytest.param(changed(f"{A}.modules.web.settings.createOptions02", "x"), ["CreateOptionsForm"], id="a gap in the createOptions fields"),
+    pytest.param(
+        changed(f"{A}.modules.web.settings.createOptions", {"a": 1}),
+        ["ManifestSchema"],
+        id="createOptions as an object",
+    ),
+    pytest.param(
+        changed(f"{A}.modules.web.settings.createOptions", "{oops"),
+        ["CreateOptionsForm"],
+        id="createOptions that are not JSON",
+    ),
+    pytest.param(
+        changed(f"{A}.modules.web.settings.createOptions02", "x"),
+        ["CreateOptionsForm"],
+        id="a gap in the createOptions fields",
+    ),
     pytest.param(changed(f"{A}.modules.web.settings.note", "x"), ["ManifestSchema"], id="an extra key in settings"),
-    pytest.param(changed(f"{A}.modules.web.env", {"A.B": {"value": 1}}), ["IllegalTwinKey", "ManifestSchema"], id="a bad environment name"),
+    pytest.param(
+        changed(f"{A}.modules.web.env", {"A.B": {"value": 1}}),
+        ["IllegalTwinKey", "ManifestSchema"],
+        id="a bad environment name",
+    ),
     pytest.param(changed(f"{A}.modules.web.startupOrder", -1), ["ManifestSchema"], id="a negative start order"),
     pytest.param(changed(f"{A}.systemModules.edgeHub", ...), ["ManifestSchema"], id="no edgeHub"),
     pytest.param(changed(f"{A}.schemaVersion", "2.0"), ["ManifestAgentVersion"], id="a major version nobody reads"),
     pytest.param(changed(f"{A}.schemaVersion", ...), ["ManifestAgentVersion"], id="no schemaVersion"),
     pytest.param(changed(f"{A}.schemaVersion", "1.1.0"), ["ManifestUnchecked"], id="1.1.0 has no schema"),
     pytest.param(changed(f"{H}.routes", ...), ["ManifestSchema"], id="no routes"),
-    pytest.param(changed(f"{H}.routes", {"u": "FROM nowhere INTO $upstream"}), ["RouteSyntax"], id="a route that edgeHub cannot parse"),
-    pytest.param(changed(f"{H}.schemaVersion", "1.1", changed(f"{H}.routes", {"u": {"route": "FROM /* INTO $upstream", "priority": 10}})), ["ManifestSchema"], id="a route priority above 9"),
-    pytest.param(changed(f"{H}.schemaVersion", "1.1", changed(f"{H}.storeAndForwardConfiguration.storeLimits", {})), ["ManifestSchema"], id="1.1 refuses storeLimits"),
+    pytest.param(
+        changed(f"{H}.routes", {"u": "FROM nowhere INTO $upstream"}),
+        ["RouteSyntax"],
+        id="a route that edgeHub cannot parse",
+    ),
+    pytest.param(
+        changed(
+            f"{H}.schemaVersion",
+            "1.1",
+            changed(f"{H}.routes", {"u": {"route": "FROM /* INTO $upstream", "priority": 10}}),
+        ),
+        ["ManifestSchema"],
+        id="a route priority above 9",
+    ),
+    pytest.param(
+        changed(f"{H}.schemaVersion", "1.1", changed(f"{H}.storeAndForwardConfiguration.storeLimits", {})),
+        ["ManifestSchema"],
+        id="1.1 refuses storeLimits",
+    ),
     pytest.param(changed("$edgeAgent", ...), ["ManifestForm"], id="no $edgeAgent"),
     pytest.param(changed("web.other", {}), ["ManifestContentKey"], id="a key that is not properties.desired"),
     pytest.param({"$edgeAgent": {}, "web": {"properties.desired.x": 1}}, [], id="a layer with an empty $edgeAgent"),
-    pytest.param({"$edgeAgent": {"properties.desired.systemModules.edgeHub": {}}}, ["ManifestLayerKey"], id="a layer with a system module"),
+    pytest.param(
+        {"$edgeAgent": {"properties.desired.systemModules.edgeHub": {}}},
+        ["ManifestLayerKey"],
+        id="a layer with a system module",
+    ),
     pytest.param(changed("web.properties/desired", {"k": "x" * 5000}), ["StringTooLong"], id="a text above 4 KB"),
-    pytest.param(changed("web.properties/desired", {f"k{i}": "x" * 4000 for i in range(9)}), ["TwinTooLarge"], id="more than 32 KB"),
-    pytest.param(changed("web.properties/desired", {f"k{i}": "x" * 4000 for i in range(7)}), ["TwinBudget"], id="more than 80 % of 32 KB"),
+    pytest.param(
+        changed("web.properties/desired", {f"k{i}": "x" * 4000 for i in range(9)}),
+        ["TwinTooLarge"],
+        id="more than 32 KB",
+    ),
+    pytest.param(
+        changed("web.properties/desired", {f"k{i}": "x" * 4000 for i in range(7)}),
+        ["TwinBudget"],
+        id="more than 80 % of 32 KB",
+    ),
     pytest.param(changed("web.properties/desired", {"a": [1, None]}), ["NullInArray"], id="null in an array"),
-    pytest.param(changed("edge-expose.properties/desired", {"schemaVersion": "1.0", "exposures": {"w": {"module": "web", "ports": ["x"]}}}), ["InvalidPort"], id="an exposure that is wrong"),
-    pytest.param(changed("edge-expose.properties/desired", {"exposures": {}}), ["ManifestForm"], id="a document our module would refuse"),
+    pytest.param(
+        changed(
+            "edge-expose.properties/desired",
+            {"schemaVersion": "1.0", "exposures": {"w": {"module": "web", "ports": ["x"]}}},
+        ),
+        ["InvalidPort"],
+        id="an exposure that is wrong",
+    ),
+    pytest.param(
+        changed("edge-expose.properties/desired", {"exposures": {}}),
+        ["ManifestForm"],
+        id="a document our module would refuse",
+    ),
 ]
 
 
@@ -211,7 +299,9 @@ def test_the_meter_counts_the_fullest_twin_first() -> None:
 
 
 def test_nothing_of_a_registry_password_is_shown() -> None:
-    content = changed(f"{A}.runtime.settings.registryCredentials", {"r": {"username": "u", "password": ["hunter2"], "address": "a"}})
+    content = changed(
+        f"{A}.runtime.settings.registryCredentials", {"r": {"username": "u", "password": ["hunter2"], "address": "a"}}
+    )
     document = read_manifest(content)
     assert isinstance(document, ManifestDocument)
     found = check_manifest(document)

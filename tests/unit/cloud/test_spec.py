@@ -6,6 +6,7 @@ import textwrap
 from typing import Any
 
 import pytest
+
 from edge_expose_cloud.inventory import load_inventory
 from edge_expose_cloud.loading import load_spec
 from edge_expose_cloud.yaml_text import YamlDocument, read_yaml
@@ -34,12 +35,22 @@ MANGLED = ("ModuleNameMangled", 7)
 
 EXPOSURES: list[Any] = [
     pytest.param("w: {module: web, ports: ['80']}", set(), id="nothing wrong"),
-    pytest.param("w: {module: web, ports: ['80'], address: 10.0.0.99}", {("AddressOutsideRange", 9)}, id="an address outside the range"),
-    pytest.param("w: {module: web, ports: ['80'], address: 10.0.0.10}", {("AddressReserved", 9)}, id="a reserved address"),
+    pytest.param(
+        "w: {module: web, ports: ['80'], address: 10.0.0.99}",
+        {("AddressOutsideRange", 9)},
+        id="an address outside the range",
+    ),
+    pytest.param(
+        "w: {module: web, ports: ['80'], address: 10.0.0.10}", {("AddressReserved", 9)}, id="a reserved address"
+    ),
     pytest.param("w: {module: web, ports: ['80'], address: 10.0.0.1}", {("AddressIsNodeIp", 9)}, id="a node IP"),
     pytest.param("w: {module: nope, ports: ['80']}", {("ExposureModuleUnknown", 9)}, id="a module that is not there"),
     pytest.param("web: {module: web, ports: ['80']}", {("ExposureNamedLikeModule", 9)}, id="named like a module"),
-    pytest.param("database: {module: web, ports: ['80']}", {("ExposureNamedLikeModule", 9)}, id="named like a module once it is mangled"),
+    pytest.param(
+        "database: {module: web, ports: ['80']}",
+        {("ExposureNamedLikeModule", 9)},
+        id="named like a module once it is mangled",
+    ),
     pytest.param("w: {module: web, ports: ['31000:80']}", {("PortReserved", 9)}, id="a port of Azure Stack Edge"),
     pytest.param("w: {module: web, ports: ['80:35001']}", {("ModulePortReserved", 9)}, id="a port of the sidecar"),
     pytest.param("w: {module: web, ports: ['80'], colour: red}", {("UnknownField", 9)}, id="an unknown field"),
@@ -127,7 +138,9 @@ SPECS: list[Any] = [
     pytest.param(base(target=""), {"MissingField"}, id="no target"),
     pytest.param(base(target="{}"), {"TargetChoice"}, id="an empty target"),
     pytest.param(base(target="{device: a, condition: 'x'}"), {"TargetChoice"}, id="two targets"),
-    pytest.param(base(target="{device: a, layered: true}"), {"TargetLayeredDevice", "LayerPriority"}, id="a layer for a device"),
+    pytest.param(
+        base(target="{device: a, layered: true}"), {"TargetLayeredDevice", "LayerPriority"}, id="a layer for a device"
+    ),
     pytest.param(base(target="{condition: ' '}"), {"TargetConditionEmpty"}, id="a blank condition"),
     pytest.param(base(colour="red"), {"UnknownField"}, id="an unknown field"),
     pytest.param(base(modules="{web: {}}"), {"MissingField"}, id="a module without image"),
@@ -136,25 +149,53 @@ SPECS: list[Any] = [
     pytest.param(base(modules="{web: {image: 'Bad Image:1'}}"), {"ImageForm"}, id="no image reference"),
     pytest.param(base(modules="{edgeHub: {image: 'a:1'}}"), {"ModuleNameReserved"}, id="a system module's name"),
     pytest.param(base(modules="{a.b: {image: 'a:1'}}"), {"ModuleName"}, id="a name IoT Edge refuses"),
-    pytest.param(base(modules="{a_b: {image: 'a:1'}, ab: {image: 'a:1'}}"), {"ModuleNameMangled", "ModuleNameCollision"}, id="two names become one"),
+    pytest.param(
+        base(modules="{a_b: {image: 'a:1'}, ab: {image: 'a:1'}}"),
+        {"ModuleNameMangled", "ModuleNameCollision"},
+        id="two names become one",
+    ),
     pytest.param(
         base(modules="{web: {image: 'a:1', createOptions: {HostConfig: {Privileged: true, NetworkMode: host}}}}"),
         {"ModulePrivileged", "ModuleHostNetwork"},
         id="privileged and on the host network",
     ),
-    pytest.param(base(modules="{web: {image: 'a:1', env: {'A.B': 1}}}"), {"EnvName"}, id="an environment name IoT Edge refuses"),
-    pytest.param(base(modules="{web: {image: 'a:1', restartPolicy: sometimes}}"), {"InvalidValue"}, id="an unknown restart policy"),
+    pytest.param(
+        base(modules="{web: {image: 'a:1', env: {'A.B': 1}}}"), {"EnvName"}, id="an environment name IoT Edge refuses"
+    ),
+    pytest.param(
+        base(modules="{web: {image: 'a:1', restartPolicy: sometimes}}"),
+        {"InvalidValue"},
+        id="an unknown restart policy",
+    ),
     pytest.param(base(routes="{up: 'FROM here INTO $upstream'}"), {"RouteSyntax"}, id="a source that is none"),
     pytest.param(base(routes="{'a b': 'FROM /* INTO $upstream'}"), {"RouteName"}, id="a route name IoT Edge refuses"),
-    pytest.param(base(routes="{up: 'FROM /messages/modules/ghost/* INTO $upstream'}"), {"RouteModuleUnknown"}, id="a route of a module that is not there"),
-    pytest.param(base(registries="{r: {address: a.example.com, username: u, password: hunter2}}"), {"SecretInClear"}, id="a password in the file"),
-    pytest.param(base(registries="{r: {address: a.example.com, username: u, password: '${env:P}'}}"), set(), id="a password by reference"),
-    pytest.param(base(network="{externalServiceIPs: 10.0.0.1-10.0.0.9, nodeIPs: 10.0.0.5-10.0.0.6, reserved: {x: 10.0.0.1}}"), {"RangesOverlap"}, id="ranges overlap"),
-    pytest.param(base(network="{externalServiceIPs: 10.0.0.9-10.0.0.1}"), {"ReversedRange"}, id="a reversed range"),
-    pytest.param(base(network="{nodeIPs: 10.0.0.5-10.0.0.5, nodeCount: 1}"), {"NodeIpsTooFew"}, id="one node IP for one node"),
     pytest.param(
-        base(network="{externalServiceIPs: 172.28.0.5-172.28.0.20, serviceNetwork: 172.28.0.0/16, reserved: {x: 172.28.0.5}}"),
-        {"RangeOverlapsNetwork", "RangeIsClusterAddress"},
+        base(routes="{up: 'FROM /messages/modules/ghost/* INTO $upstream'}"),
+        {"RouteModuleUnknown"},
+        id="a route of a module that is not there",
+    ),
+    pytest.param(
+        base(registries="{r: {address: a.example.com, username: u, password: hunter2}}"),
+        {"SecretInClear"},
+        id="a password in the file",
+    ),
+    pytest.param(
+        base(registries="{r: {address: a.example.com, username: u, password: '${env:P}'}}"),
+        set(),
+        id="a password by reference",
+    ),
+    pytest.param(
+        base(network="{externalServiceIPs: 10.0.0.1-10.0.0.9, nodeIPs: 10.0.0.5-10.0.0.6, reserved: {x: 10.0.0.1}}"),
+        {"RangesOverlap"},
+        id="ranges overlap",
+    ),
+    pytest.param(base(network="{externalServiceIPs: 10.0.0.9-10.0.0.1}"), {"ReversedRange"}, id="a reversed range"),
+    pytest.param(
+        base(network="{nodeIPs: 10.0.0.5-10.0.0.5, nodeCount: 1}"), {"NodeIpsTooFew"}, id="one node IP for one node"
+    ),
+    pytest.param(
+        base(network="{externalServiceIPs: 172.28.0.5/32, serviceNetwork: 172.28.0.0/16, reserved: {x: 172.28.0.5}}"),
+        {"RangeOverlapsNetwork"},
         id="a range inside the Service network",
     ),
     pytest.param(base(name="'${who}'"), {"VariableUnknown", "WrongType"}, id="a variable nobody defined"),
@@ -162,7 +203,12 @@ SPECS: list[Any] = [
     pytest.param("a: [1\n", {"YamlSyntax"}, id="not YAML"),
     pytest.param("- 1\n", {"WrongType"}, id="a list"),
     pytest.param("", {"WrongType"}, id="an empty file"),
-    pytest.param("a: &a [1]\nb: &b [*a, *a]\n" + "".join(f"{chr(99 + i)}: &{chr(99 + i)} [{', '.join(['*' + chr(98 + i)] * 9)}]\n" for i in range(9)), {"YamlSyntax"}, id="aliases that explode"),
+    pytest.param(
+        "a: &a [1]\nb: &b [*a, *a]\n"
+        + "".join(f"{chr(99 + i)}: &{chr(99 + i)} [{', '.join(['*' + chr(98 + i)] * 9)}]\n" for i in range(9)),
+        {"YamlSyntax"},
+        id="aliases that explode",
+    ),
 ]
 
 
@@ -172,10 +218,16 @@ def test_specs(text: str, expected: set[str]) -> None:
 
 
 def test_all_violations_of_all_kinds_are_shown_at_once_with_their_lines() -> None:
-    text = body("w: {module: web, ports: ['80'], address: 10.0.0.99}").replace('"r.example.com/web:1"', '"r.example.com/web:1", colour: red')
+    text = body("w: {module: web, ports: ['80'], address: 10.0.0.99}").replace(
+        '"r.example.com/web:1"', '"r.example.com/web:1", colour: red'
+    )
     found = load_spec(text, "s.yaml")
     assert found.spec is None
-    assert {(item.rule, item.line) for item in found.findings} >= {("UnknownField", 6), ("AddressOutsideRange", 9), MANGLED}
+    assert {(item.rule, item.line) for item in found.findings} >= {
+        ("UnknownField", 6),
+        ("AddressOutsideRange", 9),
+        MANGLED,
+    }
 
 
 def test_an_unquoted_time_is_a_time() -> None:
@@ -184,8 +236,18 @@ def test_an_unquoted_time_is_a_time() -> None:
     assert loaded.spec.exposures["w"].expires == "2030-01-01T10:00:00Z"
 
 
-def test_a_password_never_appears_in_a_finding() -> None:
-    text = base(registries="{r: {address: 'a b', username: 3, password: hunter2}}")
+@pytest.mark.parametrize(
+    "registries",
+    [
+        "{r: {address: 'a b', username: 3, password: hunter2}}",
+        "{r: {address: a.example.com, username: u, password: [hunter2]}}",
+        "{r: hunter2}",
+        "[hunter2]",
+    ],
+)
+def test_a_password_never_appears_in_a_finding(registries: str) -> None:
+    text = base(registries=registries)
+    assert load_spec(text, "s.yaml").findings
     assert "hunter2" not in " ".join(f"{item.message} {item.hint}" for item in load_spec(text, "s.yaml").findings)
 
 
@@ -199,7 +261,10 @@ devices:
 def test_variables_and_ranges_come_from_the_inventory() -> None:
     inventory, findings = load_inventory(FLEET, "fleet.yaml")
     assert findings == []
-    text = base(modules="{web: {image: 'r.example.com/web:${tag}', startupOrder: '${order}', env: {L: '${log}', D: '${deviceId}', X: '$${x}'}}}")
+    text = base(
+        modules="{web: {image: 'r.example.com/web:${tag}', startupOrder: '${order}', "
+        "env: {L: '${log}', D: '${deviceId}', X: '$${x}'}}}"
+    )
     spec = load_spec(text, "s.yaml", inventory).spec
     assert spec is not None
     assert spec.modules["web"].image == "r.example.com/web:3"
@@ -218,4 +283,32 @@ def test_a_device_that_the_inventory_lacks_is_an_error() -> None:
 def test_lines_of_block_lists_and_of_missing_fields() -> None:
     document = read_yaml("a:\n  b:\n    - 1\n    - c: 2\n", "x")
     assert isinstance(document, YamlDocument)
-    assert [document.lines.of(path) for path in ("a", "a.b", "a.b[1]", "a.b[1].c", "a.b[1].missing", "other")] == [1, 2, 4, 4, 4, 1]
+    assert [document.lines.of(path) for path in ("a", "a.b", "a.b[1]", "a.b[1].c", "a.b[1].missing", "other")] == [
+        1,
+        2,
+        4,
+        4,
+        4,
+        1,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        pytest.param('{\n\t"a": {\n\t\t"b": 1\n\t}\n}', 3, id="JSON indented with tabs"),
+        pytest.param("{a: {\n  b: 1}}", 2, id="a flow mapping that is not JSON"),
+        pytest.param('{"a": {"b": "x\\u00e9\\/"}}', 1, id="JSON escapes"),
+    ],
+)
+def test_json_is_read_with_its_lines(text: str, line: int) -> None:
+    document = read_yaml(text, "x")
+    assert isinstance(document, YamlDocument)
+    assert list(document.data["a"]) == ["b"]
+    assert document.lines.of("a.b") == line
+
+
+def test_a_key_twice_in_json_is_an_error_and_nan_has_no_place() -> None:
+    for text, rule in (('{"a": 1, "a": 2}', "DuplicateKey"), ('{"a": NaN}', None)):
+        found = read_yaml(text, "x")
+        assert (None if isinstance(found, YamlDocument) else found.rule) == rule

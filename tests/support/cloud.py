@@ -1,0 +1,51 @@
+"""A small spec, and a hub where it has been applied, for tests of the cloud side."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from edge_expose_cloud.loading import load_spec
+from edge_expose_cloud.spec import Spec
+from edge_expose_cloud.usecases.applying import Operator, apply_plan
+from edge_expose_cloud.usecases.planning import make_plan
+from support.fake_hub import FakeHub
+
+NOW = dt.datetime(2026, 11, 25, 12, 0, tzinfo=dt.UTC)
+
+SPEC = """\
+schemaVersion: "1.0"
+name: s
+target: {device: d1}
+network: {externalServiceIPs: 10.0.0.10-10.0.0.20, nodeIPs: 10.0.0.1-10.0.0.2, reserved: {edgehub: 10.0.0.10}}
+modules:
+  web: {image: "a/web:1"}
+  database: {image: "a/db:1"}
+exposures:
+  web-out: {module: web, ports: ["8080:80"], address: 10.0.0.11}
+  db: {module: database, type: ClusterIP, ports: [5432]}
+"""
+
+READY = {
+    "lastDesiredVersion": 1,
+    "lastDesiredStatus": {"code": 200, "description": ""},
+    "summary": {"ready": 2, "pending": 0, "blocked": 0, "failed": 0, "expired": 0, "disabled": 0, "notReady": 0},
+    "pool": {"ranges": "10.0.0.10-10.0.0.20", "size": 11, "used": 1, "reserved": 1, "free": 9},
+    "exposures": {
+        "web-out": {"state": "Ready", "address": "10.0.0.11", "service": "d1/web-out", "endpoints": 1},
+        "db": {"state": "Ready", "service": "d1/db", "endpoints": 1},
+    },
+}
+
+
+def spec_of_text(text: str = SPEC) -> Spec:
+    loaded = load_spec(text, "s.yaml")
+    assert loaded.spec is not None, loaded.findings
+    return loaded.spec
+
+
+def applied_hub(text: str = SPEC) -> FakeHub:
+    """Device d1 with the spec applied, nothing reported yet."""
+    hub = FakeHub()
+    hub.add_device("d1")
+    apply_plan(hub, make_plan(hub, spec_of_text(text), {}), Operator("me@here", lambda: NOW))
+    return hub

@@ -1,0 +1,309 @@
+"""The command line: shapes, exit codes, and what goes to stdout and stderr."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+from typer.testing import CliRunner, Result
+
+from edge_expose_cloud.cli import COMMANDS, app
+from edge_expose_cloud.cli.options import use_hub
+from edge_expose_cloud.manifest import render
+from support.cloud import READY, SPEC, applied_hub, spec_of_text
+from support.fake_hub import FakeHub
+
+
+@pytest.fixture
+def hub() -> Iterator[FakeHub]:
+    made = FakeHub()
+    made.add_device("d1")
+    use_hub(made)
+    yield made
+    use_hub(None)
+
+
+@pytest.fixture
+def applied() -> Iterator[FakeHub]:
+    made = applied_hub()
+    made.report("d1", "edge-expose", READY)
+    use_hub(made)
+    yield made
+    use_hub(None)
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> str:
+    path = tmp_path / "s.yaml"
+    path.write_text(SPEC)
+    return str(path)
+
+
+def run(*arguments: str, stdin: str | None = None, **environment: str) -> Result:
+    clean = {"IOTHUB_CONNECTION_STRING": "", "EDGE_EXPOSE_HUB_CA": "", "XDG_STATE_HOME": "/nonexistent", **environment}
+    return CliRunner().invoke(app, list(arguments), input=stdin, env=clean)
+
+
+def json_of(result: Result) -> Any:
+    return json.loads(result.stdout)
+
+
+def test_validate_of_a_good_spec(spec: str) -> None:
+    result = run("validate", spec, "-o", "json")
+    assert (result.exit_code, json_of(result)) == (0, {"violations": []})
+
+
+def test_validate_shows_every_violation_with_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(SPEC.replace("10.0.0.11", "10.9.9.9").replace("module: database", "module: ghost"))
+    result = run("validate", str(path), "-o", "json")
+    assert result.exit_code == 2
+    violations = json_of(result)["violations"]
+    assert [(item["rule"], item["line"]) for item in violations] == [
+        ("AddressOutsideRange", 9),
+        ("ExposureModuleUnknown", 10),
+    ]
+    assert set(violations[0]) == {"rule", "severity", "file", "line", "path", "message", "hint"}
+    text = run("validate", str(path)).stdout
+    assert f"{path}:9: exposures.web-out.address" in text
+    assert "try:" in text
+
+
+def test_validate_takes_a_manifest_and_points_into_it(tmp_path: Path) -> None:
+    document = render(spec_of_text())
+    document["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"]["web"]["status"] = "paused"
+    path = tmp_path / "m.json"
+    path.write_text(json.dumps(document, indent=1))
+    result = run("validate", str(path), "-o", "json")
+    assert result.exit_code == 2
+    (violation,) = json_of(result)["violations"]
+    assert violation["path"] == "modulesContent.$edgeAgent.properties.desired.modules.web.status"
+    assert path.read_text().splitlines()[violation["line"] - 1].strip().startswith('"status": "paused"')
+
+
+@pytest.mark.parametrize("command", ["validate", "render", "plan", "apply", "services"])
+def test_a_file_that_is_not_there_is_wrong_input(command: str, hub: FakeHub) -> None:
+    result = run(command, "/nonexistent.yaml")
+    assert result.exit_code == 2
+    assert "/nonexistent.yaml" in result.stdout + result.stderr
+    assert hub.calls == []
+
+
+def test_render_prints_the_manifest_and_nothing_else(spec: str) -> None:
+    result = run("render", spec)
+    assert (result.exit_code, json_of(result)) == (0, render(spec_of_text()))
+
+
+def test_render_keeps_secrets_as_references_unless_told(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(SPEC + 'registries: {a: {address: r.example.com, username: u, password: "${env:PW_X}"}}\n')
+    assert "${env:PW_X}" in run("render", str(path), PW_X="hunter2").stdout
+    assert "hunter2" in run("render", str(path), "--with-secrets", PW_X="hunter2").stdout
+    assert run("render", str(path), "--with-secrets").exit_code == 2
+
+
+def test_services_prints_kubernetes_objects(tmp_path: Path) -> None:
+    path = tmp_path / "m.json"
+    path.write_text(json.dumps(render(spec_of_text(SPEC + "driver: manifest\n"))))
+    result = run("services", str(path), "-o", "json")
+    assert result.exit_code == 0
+    items = {item["metadata"]["name"]: item for item in json_of(result)["items"]}
+    assert set(items) == {"database", "edgehub", "web"}
+    assert items["web"]["spec"]["loadBalancerIP"] == "10.0.0.11"
+    assert {
+        item["spec"]["type"]
+        for item in json_of(run("services", str(path), "--default-type", "clusterip", "-o", "json"))["items"]
+        if item["metadata"]["name"] == "edgehub"
+    } == {"ClusterIP"}
+    assert run("services", str(path), "--default-type", "Nonsense").exit_code == 2
+
+
+def test_plan_says_3_when_there_are_changes_and_0_when_not(spec: str, hub: FakeHub) -> None:
+    result = run("plan", spec, "-o", "json")
+    assert result.exit_code == 3
+    body = json_of(result)
+    assert re.fullmatch(r"[0-9a-f]{64}", body["digest"])
+    assert {(change["action"], change["kind"]) for change in body["changes"]} == {
+        ("update", "Manifest"),
+        ("create", "ModuleTwin"),
+        ("create", "Service"),
+    }
+    assert all(set(change) == {"action", "kind", "namespace", "name", "before", "after"} for change in body["changes"])
+    assert "apply_content" not in hub.calls
+
+
+def test_apply_does_the_plan_once(spec: str, hub: FakeHub, tmp_path: Path) -> None:
+    result = run("apply", spec, "--yes", "--backup", str(tmp_path / "b"))
+    assert (result.exit_code, "set" in result.stderr) == (0, True)
+    assert len(list((tmp_path / "b").glob("d1-*.json"))) == 1
+    assert run("plan", spec).exit_code == 0
+    again = run("apply", spec)
+    assert (again.exit_code, "nothing to change" in again.stderr) == (0, True)
+
+
+def test_a_dry_run_sends_nothing(spec: str, hub: FakeHub) -> None:
+    assert run("apply", spec, "--dry-run").exit_code == 0
+    assert not {"apply_content", "patch_module_twin", "patch_device_tags"} & set(hub.calls)
+
+
+def test_apply_expects_the_digest_it_is_given(spec: str, hub: FakeHub, tmp_path: Path) -> None:
+    digest = json_of(run("plan", spec, "-o", "json"))["digest"]
+    assert run("apply", spec, "--expect", "0" * 64).exit_code == 1
+    assert "apply_content" not in hub.calls
+    assert run("apply", spec, "--expect", digest, "--backup", str(tmp_path)).exit_code == 0
+
+
+def test_apply_with_wait_ends_with_the_table_or_with_3(spec: str, applied: FakeHub, tmp_path: Path) -> None:
+    result = run("apply", spec, "--wait", "--timeout", "5")
+    assert result.exit_code == 0
+    assert "10.0.0.11" in result.stdout
+    assert "Ready" in result.stdout
+    applied.report("d1", "edge-expose", {})
+    late = run("apply", spec, "--wait", "--timeout", "0", "-o", "json")
+    assert late.exit_code == 3
+    assert json_of(late)["converged"] is False
+    assert "has not reported" in late.stderr
+
+
+def test_wrong_input_sends_nothing(tmp_path: Path, hub: FakeHub) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(SPEC.replace("10.0.0.11", "10.9.9.9"))
+    result = run("apply", str(path))
+    assert (result.exit_code, hub.calls) == (2, [])
+    assert "bad.yaml:9" in result.stderr
+    assert "nothing was sent" in result.stderr
+
+
+def test_status_has_the_shape_others_build_on(applied: FakeHub) -> None:
+    body = json_of(run("status", "d1", "-o", "json"))
+    (device,) = body["devices"]
+    assert device["deviceId"] == "d1"
+    assert device["summary"]["ready"] == 2
+    assert device["exposures"]["web-out"]["address"] == "10.0.0.11"
+    assert json_of(run("status", "-o", "json"))["devices"] == body["devices"]
+    assert YAML(typ="safe").load(run("status", "-o", "yaml").stdout) == body
+
+
+def test_the_status_table_names_state_address_ports_service_and_reason(applied: FakeHub) -> None:
+    applied.report(
+        "d1",
+        "edge-expose",
+        {**READY, "exposures": {"web-out": {"state": "Blocked", "reason": "PoolExhausted", "message": "none left"}}},
+    )
+    text = run("status", "d1").stdout
+    for word in ("EXTERNAL ADDRESS", "web-out", "Blocked", "8080:80/tcp", "PoolExhausted: none left"):
+        assert word in text
+    assert "\x1b" not in text
+
+
+def test_a_device_that_is_not_there(hub: FakeHub) -> None:
+    result = run("status", "ghost")
+    assert result.exit_code == 1
+    assert "not registered" in result.stderr
+
+
+def test_watch_prints_each_change_once(applied: FakeHub) -> None:
+    result = run("watch", "d1", "--count", "2", "--interval", "0.5", "-o", "json")
+    assert [json.loads(line)["exposure"] for line in result.stdout.splitlines()] == ["db", "web-out"]
+
+
+def test_expose_and_unexpose(applied: FakeHub, tmp_path: Path) -> None:
+    result = run("expose", "d1", "api", "--module", "web", "--port", "9000:80", "--backup", str(tmp_path))
+    assert result.exit_code == 0
+    assert applied.twins["d1", "edge-expose"].desired["exposures"]["api"] == {"module": "web", "ports": ["9000:80"]}
+    bad = run("expose", "d1", "api2", "--module", "web", "--port", "9000:80", "--address", "10.9.9.9")
+    assert (bad.exit_code, "AddressOutsideRange" in bad.stderr) == (2, True)
+    assert run("unexpose", "d1", "api", "--backup", str(tmp_path)).exit_code == 0
+    assert run("unexpose", "d1", "api").exit_code == 1
+
+
+def test_explain(applied: FakeHub) -> None:
+    result = run("explain", "d1/web-out", "-o", "json")
+    assert (result.exit_code, json_of(result)["state"]) == (0, "Ready")
+    assert run("explain", "nonsense").exit_code == 2
+
+
+def test_export_gives_a_spec_that_plans_to_nothing(applied: FakeHub, tmp_path: Path) -> None:
+    path = tmp_path / "out.yaml"
+    path.write_text(run("export", "d1").stdout)
+    result = run("plan", str(path))
+    assert (result.exit_code, "no changes" in result.stdout) == (0, True), result.output
+
+
+def test_import_gives_a_spec_that_renders_to_the_same_manifest(tmp_path: Path) -> None:
+    manifest = tmp_path / "m.json"
+    manifest.write_text(json.dumps(render(spec_of_text())))
+    path = tmp_path / "s.yaml"
+    path.write_text(run("import", str(manifest), "--device", "d1").stdout)
+    result = run("render", str(path))
+    assert json_of(result) == render(spec_of_text())
+
+
+def test_import_takes_no_password_into_the_spec(tmp_path: Path) -> None:
+    document = render(
+        spec_of_text(SPEC + 'registries: {my-reg: {address: r.example.com, username: u, password: "${env:X}"}}\n')
+    )
+    credentials = document["modulesContent"]["$edgeAgent"]["properties.desired"]["runtime"]["settings"][
+        "registryCredentials"
+    ]
+    credentials["my-reg"]["password"] = "hunter2"
+    path = tmp_path / "m.json"
+    path.write_text(json.dumps(document))
+    result = run("import", str(path))
+    assert "hunter2" not in result.output
+    assert "${env:MY_REG_PASSWORD}" in result.stdout
+
+
+def test_ranges(spec: str, applied: FakeHub) -> None:
+    body = json_of(run("ranges", spec, "-o", "json"))
+    assert (body["size"], body["needed"], body["reserved"], body["free"]) == (11, 1, 1, 9)
+    moved = json_of(run("ranges", "--device", "d1", "--rehearse", "10.0.0.15-10.0.0.20", "-o", "json"))
+    assert [move["exposure"] for move in moved["moves"]] == ["web-out"]
+    assert run("ranges", spec, "--rehearse", "nonsense").exit_code == 2
+    assert run("ranges").exit_code == 2
+
+
+def test_schema_lists_and_prints(hub: FakeHub) -> None:
+    assert "spec" in run("schema").stdout.split()
+    assert json_of(run("schema", "spec"))["title"] == "edge-expose spec"
+    assert run("schema", "ghost").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(("ghost",), id="no such command"),
+        pytest.param(("validate",), id="no file"),
+        pytest.param(("status", "--output", "xml"), id="no such format"),
+        pytest.param(("expose", "d1", "x"), id="no port"),
+        pytest.param(("status",), id="no hub"),
+        pytest.param(("status", "--auth", "entra"), id="entra without a host"),
+        pytest.param(("status", "--auth", "magic"), id="no such sign-in"),
+        pytest.param(("status", "--connection-string-file", "/nonexistent"), id="no such connection string file"),
+    ],
+)
+def test_usage_errors_are_2(arguments: tuple[str, ...]) -> None:
+    assert run(*arguments).exit_code == 2
+
+
+def test_allow_must_be_a_kind_and_a_count(spec: str, hub: FakeHub) -> None:
+    assert run("apply", spec, "--allow", "everything").exit_code == 2
+    assert hub.calls == []
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "local"])
+def test_every_help_text_has_an_example_to_copy(command: str) -> None:
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert f"Example: edge-expose {command}" in " ".join(result.stdout.split())
+
+
+def test_a_connection_string_that_cannot_be_read_is_not_repeated() -> None:
+    result = run("status", IOTHUB_CONNECTION_STRING="HostName=a;SharedAccessKey=hunter2hunter2")
+    assert result.exit_code in (1, 2)
+    assert "hunter2" not in result.output

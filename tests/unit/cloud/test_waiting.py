@@ -1,0 +1,234 @@
+"""Status, waiting and explaining, from what the module reported."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_expose_cloud.fleet_status import not_converged, status_of
+from edge_expose_cloud.hub import HubError, HubProblem
+from edge_expose_cloud.usecases.explaining import REASON_HINTS, explain_exposure
+from edge_expose_cloud.usecases.problems import Refused
+from edge_expose_cloud.usecases.status import device_status, fleet_status
+from edge_expose_cloud.usecases.waiting import Clock, WaitResult, wait_until_ready
+from support.cloud import READY, SPEC, applied_hub, spec_of_text
+from support.fake_hub import FakeHub
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@dataclass
+class FakeClock:
+    """Time that passes only by sleeping; `events` happen when their second comes."""
+
+    now: float = 0.0
+    events: list[tuple[float, Any]] = field(default_factory=list)
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        while self.events and self.events[0][0] <= self.now:
+            self.events.pop(0)[1]()
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(lambda: self.now, self.sleep)
+
+
+def reported(**changes: Any) -> dict[str, Any]:
+    return {**copy.deepcopy(READY), **changes}
+
+
+def exposure(**changes: Any) -> dict[str, Any]:
+    report = reported()
+    report["exposures"]["web-out"] |= changes
+    return report
+
+
+def wait(hub: FakeHub, clock: FakeClock, text: str = SPEC, timeout: float = 60) -> tuple[WaitResult, list[str]]:
+    said: list[str] = []
+    return wait_until_ready(hub, spec_of_text(text), timeout, clock.clock, said.append), said
+
+
+def test_waiting_ends_when_everything_is_ready() -> None:
+    hub, clock = applied_hub(), FakeClock()
+    clock.events = [
+        (5, lambda: hub.report("d1", "edge-expose", exposure(state="Pending", reason="NoReadyEndpoints"))),
+        (10, lambda: hub.report("d1", "edge-expose", reported())),
+    ]
+    result, said = wait(hub, clock)
+    assert result.done
+    assert 10 <= clock.now < 20
+    assert said == [
+        "d1: the module has not reported yet; edgeAgent says nothing yet (is the device connected?)",
+        "d1: exposure web-out is Pending (NoReadyEndpoints)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("report", "reason"),
+    [
+        pytest.param({}, "has not reported yet", id="nothing reported"),
+        pytest.param(reported(lastDesiredVersion=0), "has seen version 0 of 1", id="an older version"),
+        pytest.param(
+            reported(lastDesiredStatus={"code": 406, "description": "brake"}),
+            "answered 406: brake",
+            id="the document is refused",
+        ),
+        pytest.param(
+            exposure(state="Blocked", reason="PoolExhausted", message="none left"),
+            "web-out is Blocked (PoolExhausted: none left)",
+            id="an exposure is blocked",
+        ),
+        pytest.param(exposure(state="Disabled"), "web-out is Disabled", id="disabled though it is wanted"),
+        pytest.param(reported(exposures={}), "exposure db is not reported yet", id="an exposure is missing"),
+        pytest.param(reported(), None, id="all Ready"),
+        pytest.param(exposure(state="Expired"), None, id="expired is settled"),
+    ],
+)
+def test_why_a_device_has_not_converged(report: dict[str, Any], reason: str | None) -> None:
+    hub = applied_hub()
+    hub.report("d1", "edge-expose", report)
+    twin = hub.module_twin("d1", "edge-expose")
+    assert twin is not None
+    found = not_converged(twin)
+    assert found is None if reason is None else (found is not None and reason in found)
+
+
+def test_waiting_gives_up_in_time_with_the_reason() -> None:
+    hub, clock = applied_hub(), FakeClock()
+    hub.report("d1", "edge-expose", exposure(state="Blocked", reason="PoolExhausted", message="none left"))
+    result, _ = wait(hub, clock, timeout=30)
+    assert not result.done
+    assert result.reason == "d1: exposure web-out is Blocked (PoolExhausted: none left)"
+    assert clock.now == pytest.approx(30)
+
+
+def test_a_hub_that_is_away_for_a_while_does_not_end_the_wait() -> None:
+    hub, clock = applied_hub(), FakeClock()
+    hub.report("d1", "edge-expose", reported())
+
+    def away(call: str) -> None:
+        if clock.now < 8:
+            raise HubError(HubProblem.UNREACHABLE, "the hub could not be reached")
+
+    hub.before = away
+    result, said = wait(hub, clock)
+    assert result.done
+    assert said == ["the hub could not be reached"]
+
+
+def test_a_wrong_key_ends_the_wait_at_once() -> None:
+    hub, clock = applied_hub(), FakeClock()
+
+    def refuse(call: str) -> None:
+        raise HubError(HubProblem.UNAUTHORIZED, "no")
+
+    hub.before = refuse
+    with pytest.raises(HubError):
+        wait(hub, clock)
+    assert clock.now == 0
+
+
+def test_what_edge_agent_says_about_a_module_that_does_not_start() -> None:
+    hub, clock = applied_hub(), FakeClock()
+    hub.report(
+        "d1",
+        "$edgeAgent",
+        {"modules": {"edge-expose": {"runtimeStatus": "backoff", "statusDescription": "image not found"}}},
+    )
+    result, _ = wait(hub, clock, timeout=1)
+    assert result.reason.endswith("edgeAgent says edge-expose is backoff (image not found)")
+
+
+def test_with_the_manifest_driver_edge_agents_own_answer_counts() -> None:
+    text = SPEC + "driver: manifest\n"
+    hub, clock = applied_hub(text), FakeClock()
+    assert not wait(hub, clock, text, timeout=1)[0].done
+    version = hub.twins["d1", "$edgeAgent"].desired_version
+    hub.report("d1", "$edgeAgent", {"lastDesiredVersion": version, "lastDesiredStatus": {"code": 200}})
+    assert wait(hub, clock, text, timeout=1)[0].done
+
+
+def test_a_condition_that_matches_nobody_is_said() -> None:
+    text = SPEC.replace("{device: d1}", "{condition: \"tags.x='y'\"}")
+    result, _ = wait(FakeHub(), FakeClock(), text, timeout=1)
+    assert "matches no device" in result.reason
+
+
+def test_status_joins_what_is_declared_and_what_is_reported() -> None:
+    hub = applied_hub()
+    hub.report("d1", "edge-expose", reported(exposures={"web-out": READY["exposures"]["web-out"]}))  # type: ignore[index]
+    status = device_status(hub, "d1").to_json()
+    assert status["exposures"]["web-out"] == {
+        "state": "Ready",
+        "address": "10.0.0.11",
+        "service": "d1/web-out",
+        "endpoints": 1,
+        "type": "LoadBalancer",
+        "ports": ["8080:80/tcp"],
+    }
+    assert (status["exposures"]["db"]["state"], status["exposures"]["db"]["reason"]) == ("Pending", "NotReported")
+    assert status["summary"]["ready"] == 2
+
+
+def test_status_of_garbage_reports_does_not_fail() -> None:
+    hub = applied_hub()
+    hub.report("d1", "edge-expose", {"exposures": {"x": 5, "y": {"state": "Glowing"}, "web-out": {"state": "Ready"}}})
+    twin = hub.module_twin("d1", "edge-expose")
+    assert twin is not None
+    assert set(status_of(twin).exposures) == {"db", "web-out"}
+
+
+def test_a_device_without_our_module_shows_what_edge_agent_makes_as_predicted() -> None:
+    hub = applied_hub(SPEC + "driver: manifest\n")
+    found = device_status(hub, "d1").exposures
+    assert {name: entry["state"] for name, entry in found.items()} == {"database": "Predicted", "web": "Predicted"}
+    assert found["web"]["address"] == "10.0.0.11"
+
+
+def test_status_of_a_bare_device_says_what_to_do() -> None:
+    hub = FakeHub()
+    hub.add_device("d1")
+    with pytest.raises(Refused, match="has no module"):
+        device_status(hub, "d1")
+
+
+def test_the_fleet_is_every_device_with_our_module() -> None:
+    hub = applied_hub()
+    hub.add_device("d0")
+    hub.add_module("d0", "edge-expose", {"schemaVersion": "1.0", "exposures": {}})
+    assert [item.device_id for item in fleet_status(hub)] == ["d0", "d1"]
+
+
+def first_wrong(hub: FakeHub, name: str = "web-out") -> tuple[str, str]:
+    step = next(step for step in explain_exposure(hub, "d1", name).steps if step.verdict == "wrong")
+    return step.answer, step.hint
+
+
+def test_explain_gives_the_reason_and_what_to_try() -> None:
+    hub = applied_hub()
+    hub.report("d1", "edge-expose", exposure(state="Pending", reason="NoReadyEndpoints", message="no pod", endpoints=0))
+    answer, hint = first_wrong(hub)
+    assert answer == "0"
+    assert "selector" in hint
+
+
+def test_explain_starts_with_the_declaration() -> None:
+    hub = applied_hub()
+    hub.patch_module_twin("d1", "edge-expose", {"exposures": {"web-out": {"ports": ["0"]}}}, "*")
+    assert "between 1 and 65535" in first_wrong(hub)[0]
+
+
+def test_explain_of_nothing_is_refused() -> None:
+    with pytest.raises(Refused, match="neither declares nor reports"):
+        explain_exposure(applied_hub(), "d1", "ghost")
+
+
+def test_every_hint_is_used_for_a_reason_that_the_module_gives() -> None:
+    source = "".join(path.read_text() for path in (ROOT / "module" / "edge_expose_module").rglob("*.py"))
+    unknown = {reason for reason in REASON_HINTS if f'"{reason}"' not in source} - {"NotReported", "InvalidExposure"}
+    assert unknown == set()
