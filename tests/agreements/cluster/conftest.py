@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import ssl
+import time
 import urllib.error
 import urllib.request
 import uuid
@@ -159,6 +160,8 @@ class Handle:
         text = yaml.safe_dump({"address-pools": [pool]})
         answer = self.merge("/api/v1/namespaces/metallb-system/configmaps/config", {"data": {"config": text}})
         assert answer.status == 200, answer
+        if self._process is None:
+            time.sleep(1.0)  # nothing tells when MetalLB 0.10 has taken over its ConfigMap
 
     @property
     def can_restart(self) -> bool:
@@ -173,6 +176,7 @@ class Handle:
 
     def run_pod(self, namespace: str, name: str, labels: dict[str, str], ip: str = "10.244.7.7") -> None:
         """Make a pod that is Ready and has an address, by writing its status (no kubelet is needed)."""
+        self.call("POST", "/api/v1/nodes", {"metadata": {"name": "node1"}})  # endpoints need the node to exist
         container = {"name": "c", "image": "none/none:1", "ports": [{"name": "http", "containerPort": 8080}]}
         spec = {"containers": [container], "nodeName": "node1", "terminationGracePeriodSeconds": 0}
         pods = f"/api/v1/namespaces/{namespace}/pods"

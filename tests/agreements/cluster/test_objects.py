@@ -203,7 +203,10 @@ def test_lists_are_selected_and_paged(cluster) -> None:
 def test_an_unsupported_field_selector_is_refused(cluster) -> None:
     answer = cluster.call("GET", "/api/v1/services?fieldSelector=spec.colour%3Dred")
     assert answer.status == 400
-    assert "field label not supported: spec.colour" in answer.body["message"]
+    text = "field label not supported: spec.colour"
+    if cluster.profile == "1.20":
+        text = '"spec.colour" is not a known field selector: only "metadata.name", "metadata.namespace"'
+    assert answer.body["message"] == text
 
 
 def test_a_watch_tells_what_happened_since_a_version(cluster) -> None:
@@ -249,11 +252,13 @@ def test_a_watch_from_long_ago_is_answered_with_gone(cluster) -> None:
 
 
 def test_a_bookmark_carries_a_version_when_asked_for(cluster) -> None:
+    if not cluster.can_restart:
+        pytest.skip("a real server sends bookmarks about once a minute, and none in a watch of a few seconds")
     ns = cluster.namespace()
     path = cluster.services(ns)
     start = cluster.call("GET", path).body["metadata"]["resourceVersion"]
     cluster.call("POST", path, _service("one"))
-    events = cluster.watch(f"{path}?watch=1&resourceVersion={start}&timeoutSeconds=4&allowWatchBookmarks=true")
+    events = cluster.watch(f"{path}?watch=1&resourceVersion={start}&timeoutSeconds=6&allowWatchBookmarks=true")
     marks = [e["object"] for e in events if e["type"] == "BOOKMARK"]
     assert marks
     assert marks[-1]["kind"] == "Service"
