@@ -1,4 +1,4 @@
-"""Makes and removes network namespaces. What was made is recorded first, so that a later run can clear up after a crash.
+"""Makes and removes network namespaces. They are recorded first, so that a later run can clear up after a crash.
 
 Records lie in /run/edge-expose-testbed, one file for each run; only namespaces named there are ever removed.
 """

@@ -1,4 +1,4 @@
-"""A whole real cluster in network namespaces: nodes with kube-proxy and MetalLB speakers, pods, CoreDNS and the world."""
+"""A whole real cluster in network namespaces: nodes with kube-proxy and a speaker, pods, CoreDNS and the world."""
 
 from __future__ import annotations
 
@@ -279,12 +279,12 @@ class NetworkCluster:
         }
         if self.profile == "1.36":
             environment = {**common, "KUBECONFIG": str(self.plane.kubeconfig)}
-            command = [path, "--port", "9121", "--health-probe-port", "17473"]
+            command: list[str | Path] = [path, "--port", "9121", "--health-probe-port", "17473"]
             speaker = self._start(name, launcher, command, **environment)
             speaker.wait_ready(lambda: bool(http_get(node.namespace, 17473, "/readyz")))
             return
-        command = [path, "-kubeconfig", self.plane.kubeconfig, "-namespace", METALLB, "-port", "9121"]
-        speaker = self._start(name, launcher, [str(word) for word in command], **common, METALLB_HOST=node.ip)
+        command = [path, "-kubeconfig", str(self.plane.kubeconfig), "-namespace", METALLB, "-port", "9121"]
+        speaker = self._start(name, launcher, command, **common, METALLB_HOST=node.ip)
         speaker.wait_ready(lambda: bool(http_get(node.namespace, 9121, "/metrics", address=node.ip)))
 
     def _start_dns(self) -> None:
