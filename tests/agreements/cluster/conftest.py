@@ -178,7 +178,7 @@ class Handle:
 
     # -- capabilities -------------------------------------------------------------------------------
 
-    def set_pool(self, *ranges: str) -> None:
+    def set_pool(self, *ranges: str, must_load: bool = True) -> None:
         """Make the pool named `p` consist of these ranges, and wait until nothing else is configured."""
         self._must_be_ours()
         if self.profile == "1.36":
@@ -198,7 +198,8 @@ class Handle:
         text = yaml.safe_dump({"address-pools": [pool]})
         answer = self.merge("/api/v1/namespaces/metallb-system/configmaps/config", {"data": {"config": text}})
         assert answer.status == 200, answer
-        self._balancer.wait_pool_taken()
+        if must_load:
+            self._balancer.wait_pool_taken()
 
     def restart(self) -> None:
         """Kill everything without warning and start it again."""
