@@ -7,8 +7,6 @@ import json
 import threading
 from typing import Any
 
-import pytest
-
 PORTS = [{"name": "a", "port": 80}]
 
 
