@@ -62,7 +62,7 @@ def spread(namespace: str, ip: str, port: int, count: int, *, source: str = "") 
     return found
 
 
-def refused_or_silent(namespace: str, ip: str, port: int, *, source: str = "", timeout: float = 1.5) -> str:
+def why_not_reached(namespace: str, ip: str, port: int, *, source: str = "", timeout: float = 1.5) -> str:
     """Why a connection did not come about: `silent`, `refused` or `unreachable`; '' when it did."""
     try:
         http_get(namespace, ip, port, source=source, timeout=timeout)
