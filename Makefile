@@ -39,6 +39,12 @@ lint: $(STAMP)   ## linters, types and import rules
 	$(BIN)/mypy module/edge_expose_contract module/edge_expose_module cloud/edge_expose_cloud cloud/edge_expose_local
 	$(BIN)/lint-imports
 
+testbed:         ## build real Kubernetes, MetalLB and CoreDNS for the tests, once (about 16 minutes when nothing is cached)
+	@$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) tests/cluster/build.py
+
+testbed-clean:   ## remove those builds
+	@$(PYTHON) tests/cluster/build.py --clean
+
 bench-loop: $(STAMP) ## twin edit to reported address, four spans, median of N
 	@$(CLEAN) $(BIN)/python tests/benchmarks/loop.py -n $(N)
 
