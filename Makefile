@@ -13,7 +13,7 @@ DOCUMENTS ?= 100000
 # Child processes must not inherit a proxy or a CA bundle of the machine: everything here talks to loopback.
 CLEAN  := env -u REQUESTS_CA_BUNDLE -u CURL_CA_BUNDLE -u SSL_CERT_FILE -u HTTP_PROXY -u HTTPS_PROXY -u http_proxy -u https_proxy -u KUBECONFIG
 
-.PHONY: help install demo test lint testbed testbed-clean bench-loop soak fuzz renewals drops full-range clean
+.PHONY: help install demo test lint testbed testbed-clean bench-loop soak fuzz renewals drops full-range mutation coverage clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -62,6 +62,12 @@ drops: $(STAMP)  ## forced drops with edits in between: memory slope, missed cha
 
 full-range: $(STAMP) ## 254 exposures in one twin, all Ready; the 255th Blocked
 	@$(CLEAN) $(BIN)/python tests/benchmarks/full_range.py
+
+mutation: $(STAMP) ## change allocation and planning, and show the changes no test notices
+	@$(CLEAN) $(BIN)/python tests/benchmarks/mutation.py
+
+coverage: $(STAMP) ## branch coverage of contract and module by the tests that need no processes
+	@$(CLEAN) $(BIN)/python -m pytest -q --cov --cov-report=term tests/unit tests/scenarios tests/properties
 
 clean:           ## remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
