@@ -65,12 +65,30 @@ class CreateDeployment:
 
 @dataclass(frozen=True, slots=True)
 class UpdateDeployment:
-    """Same content, other condition, priority, labels or metrics."""
+    """Same content, other condition, priority, labels or metrics; `replaces` is retired after it."""
 
     deployment: Deployment
+    replaces: tuple[Deployment, ...] = ()
 
 
-Step = PatchTwin | SetModules | CreateDeployment | UpdateDeployment
+@dataclass(frozen=True, slots=True)
+class TidyDeployments:
+    """What an apply that was cut short left behind: older deployments to retire, and retired ones too many."""
+
+    name: str
+    retire: tuple[Deployment, ...] = ()
+    delete: tuple[Deployment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PromoteDeployment:
+    """A retired deployment gets its condition back, then `replaces` is retired: some deployment targets at any time."""
+
+    deployment: Deployment
+    replaces: tuple[Deployment, ...] = ()
+
+
+Step = PromoteDeployment | PatchTwin | SetModules | CreateDeployment | UpdateDeployment | TidyDeployments
 
 
 @dataclass(frozen=True, slots=True)

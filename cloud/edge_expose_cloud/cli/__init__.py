@@ -20,6 +20,7 @@ COMMANDS = {
     "schema": "checking",
     "plan": "pushing",
     "apply": "pushing",
+    "rollback": "rolling",
     "status": "watching",
     "watch": "watching",
     "explain": "watching",
@@ -52,7 +53,7 @@ class LazyGroup(TyperGroup):
             found.name = "local"
             return found
         commands: dict[str, Any] = getattr(found, "commands", {})
-        return commands[cmd_name]
+        return commands.get(cmd_name, found)  # a file with one command is that command, not a group
 
 
 def _unavailable(missing: str) -> Any:

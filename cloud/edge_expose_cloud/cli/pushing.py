@@ -29,7 +29,17 @@ from edge_expose_cloud.cli.options import (
     connect,
     parse_allow,
 )
-from edge_expose_cloud.cli.output import Format, data, err, exposures_table, out, plan_table, say, show_findings
+from edge_expose_cloud.cli.output import (
+    Format,
+    data,
+    err,
+    exposures_table,
+    out,
+    plan_table,
+    say,
+    show_findings,
+    url_lines,
+)
 from edge_expose_cloud.hub import Hub
 from edge_expose_cloud.plans import Plan
 from edge_expose_cloud.spec import Spec
@@ -161,7 +171,18 @@ def operator(backup: Path | None) -> Operator:
         user = getpass.getuser()
     except (KeyError, OSError):
         user = "somebody"
-    return Operator(f"{user}@{socket.gethostname()}", lambda: dt.datetime.now(dt.UTC), save)
+    return Operator(f"{user}@{socket.gethostname()}", lambda: dt.datetime.now(dt.UTC), save, os.getpid(), is_alive)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine runs under this number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def wait_with_progress(hub: Hub, spec: Spec, timeout: float) -> WaitResult:
@@ -188,3 +209,5 @@ def _report(made: Plan, done: str, result: WaitResult | None, output: Format) ->
         return
     for status in result.devices if result is not None else ():
         out().print(exposures_table(status.exposures, device=status.device_id))
+        for line in url_lines(status.exposures):
+            out().print(line, markup=False, soft_wrap=True)
