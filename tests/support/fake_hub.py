@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -68,6 +68,36 @@ class FakeHub:
     def module_twins(self, module_id: str) -> list[Twin]:
         self._enter("module_twins")
         return [twin for (_, module), twin in sorted(self.twins.items(), key=str) if module == module_id]
+
+    def each_module_twin(self, module_id: str) -> Iterator[Twin]:
+        return iter(self.module_twins(module_id))
+
+    def unconverged(self, module_id: str, limit: int) -> list[Twin]:
+        self._enter("unconverged")
+        return self._unconverged(module_id)[:limit]
+
+    def count_unconverged(self, module_id: str) -> int:
+        self._enter("count_unconverged")
+        return len(self._unconverged(module_id))
+
+    def _unconverged(self, module_id: str) -> list[Twin]:
+        found = []
+        for (_, module), twin in sorted(self.twins.items(), key=str):
+            report = twin.reported
+            behind = report.get("lastDesiredVersion") != twin.desired_version
+            refused = report.get("lastDesiredStatus", {}).get("code", 200) != 200
+            if module == module_id and (behind or refused or report.get("summary", {}).get("notReady", 0) > 0):
+                found.append(twin)
+        return found
+
+    def targeted_devices(self, deployment_ids: Iterable[str]) -> list[str]:
+        self._enter("targeted_devices")
+        ids = set(deployment_ids)
+        return sorted(
+            device
+            for (device, module), twin in self.twins.items()
+            if module == "$edgeAgent" and ids & twin.configurations.keys()
+        )
 
     def module_ids(self, device_id: str) -> list[str]:
         self._enter("module_ids")
