@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_expose_cloud.cli.output import Format
+from edge_expose_cloud.cli.output import Format, say
 from edge_expose_cloud.usecases.problems import Refused
 
 if TYPE_CHECKING:
@@ -59,9 +59,19 @@ def connect(connection_file: str | None, host: str | None, auth: str) -> Hub:
     if auth == "entra" and not host:
         raise UsageProblem("--auth entra needs the hub's host name", "add --hub NAME.azure-devices.net")
     text = None if auth == "entra" else _connection_string(connection_file)
-    from edge_expose_cloud.adapters.iothub import Credentials, IotHub
+    from edge_expose_cloud.adapters.iothub import Credentials, IotHub, Pace
 
-    return IotHub(Credentials(connection_string=text, host=host, ca_file=os.environ.get("EDGE_EXPOSE_HUB_CA") or None))
+    credentials = Credentials(connection_string=text, host=host, ca_file=os.environ.get("EDGE_EXPOSE_HUB_CA") or None)
+    pace = Pace(_units(), told=lambda what, seconds: say(f"waiting {seconds:.0f} s: quota of {what} calls of this hub"))
+    return IotHub(credentials, pace=pace)
+
+
+def _units() -> int:
+    """How many S1 units the hub has, for the pace of calls."""
+    text = os.environ.get("EDGE_EXPOSE_HUB_UNITS", "1")
+    if not text.isdigit() or not 1 <= int(text) <= 200:
+        raise UsageProblem(f"EDGE_EXPOSE_HUB_UNITS={text!r} is no number of units", "leave it out, or write 1 to 200")
+    return int(text)
 
 
 def _connection_string(connection_file: str | None) -> str:

@@ -41,6 +41,7 @@ from edge_expose_cloud.cli.output import (
     url_lines,
 )
 from edge_expose_cloud.hub import Hub
+from edge_expose_cloud.inventory import Inventory
 from edge_expose_cloud.plans import Plan
 from edge_expose_cloud.spec import Spec
 from edge_expose_cloud.usecases.applying import Operator, apply_plan, check_dangers, check_expected
@@ -146,16 +147,26 @@ def apply(
         confirm(f"Apply this to {made.target}?", yes)
     done = apply_plan(target, made, operator(backup))
     say(done)
-    if spec.target.device is None:
-        # Devices that the deployment reached just now have our module's identity now, and not before.
-        for device in write_sites(target, spec, inventory):
-            say(f"site written on {device}")
+    condition = spec.target.device is None
+    if condition and not wait:
+        _write_sites(target, spec, inventory)
     if wait:
-        result = wait_with_progress(target, spec, timeout)
+        reached = (lambda devices: _write_sites(target, spec, inventory)) if condition else None
+        result = wait_with_progress(target, spec, timeout, reached)
     _report(made, done, result, output)
     if result is not None and not result.done:
         say(f"not converged after {timeout:g} s: {result.reason}")
         raise typer.Exit(3)
+
+
+def _write_sites(hub: Hub, spec: Spec, inventory: Inventory | None) -> None:
+    """Devices that the deployment reached just now have our module's identity now, and not before."""
+    written = write_sites(hub, spec, inventory)
+    if len(written) > 5:
+        say(f"site written on {len(written)} devices")
+    else:
+        for device in written:
+            say(f"site written on {device}")
 
 
 def operator(backup: Path | None) -> Operator:
@@ -185,15 +196,18 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-def wait_with_progress(hub: Hub, spec: Spec, timeout: float) -> WaitResult:
+def wait_with_progress(
+    hub: Hub, spec: Spec, timeout: float, reached: Callable[[list[str]], None] | None = None
+) -> WaitResult:
     """Waits with a spinner at a terminal, with lines elsewhere."""
     clock = Clock(time.monotonic, time.sleep)
+    reached = reached or (lambda devices: None)
     if not sys.stderr.isatty():
-        return wait_until_ready(hub, spec, timeout, clock, lambda text: say(f"waiting: {text}"))
+        return wait_until_ready(hub, spec, timeout, clock, lambda text: say(f"waiting: {text}"), reached)
     console = err()
     with console.status("waiting") as status:
         update: Callable[[str], None] = lambda text: status.update(f"waiting: {text}")  # noqa: E731
-        return wait_until_ready(hub, spec, timeout, clock, update)
+        return wait_until_ready(hub, spec, timeout, clock, update, reached)
 
 
 def _report(made: Plan, done: str, result: WaitResult | None, output: Format) -> None:
@@ -207,7 +221,11 @@ def _report(made: Plan, done: str, result: WaitResult | None, output: Format) ->
             }
         data(body, output)
         return
-    for status in result.devices if result is not None else ():
+    devices = result.devices if result is not None else ()
+    if len(devices) > 10:
+        say(f"{len(devices)} devices; edge-expose status shows each")
+        return
+    for status in devices:
         out().print(exposures_table(status.exposures, device=status.device_id))
         for line in url_lines(status.exposures):
             out().print(line, markup=False, soft_wrap=True)

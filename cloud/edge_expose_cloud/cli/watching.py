@@ -47,6 +47,8 @@ def show(statuses: list[DeviceStatus], output: Format) -> None:
         say("no device has the edge-expose module")
     for item in statuses:
         out().print(exposures_table(item.exposures, device=item.device_id))
+        if item.note:
+            out().print(item.note, markup=False, soft_wrap=True)
         if item.pool:
             pool = item.pool
             out().print(

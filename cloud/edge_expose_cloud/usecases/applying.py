@@ -33,6 +33,7 @@ from edge_expose_cloud.plans import (
 )
 from edge_expose_cloud.usecases.observing import observe_device, targeting_deployments
 from edge_expose_cloud.usecases.problems import Refused
+from edge_expose_cloud.usecases.siting import write_site
 
 LEASE_TAG = "edgeExposeLease"
 LEASE_SECONDS = 60
@@ -71,12 +72,7 @@ def apply_plan(hub: Hub, plan: Plan, operator: Operator) -> str:
     """Does the plan's step, then its patches, and says in one sentence what was done."""
     done = _do_step(hub, plan, operator)
     for patch in plan.patches:
-        try:
-            hub.patch_module_twin(patch.device_id, patch.module_id, patch.patch, patch.etag)
-        except HubError as error:
-            if error.problem is HubProblem.PRECONDITION and plan.step is not None:
-                continue  # the deployment just written moved this twin: the next look writes its site
-            raise
+        write_site(hub, patch)
     if plan.patches and plan.step is None:
         return f"site written on {len(plan.patches)} device(s)"
     return done
