@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from edge_expose_cloud.adapters.files import state_folder, write_private
+from edge_expose_cloud.cli.each import check_expected_each, do_each, each_json, exit_code, plans_of, show_each
 from edge_expose_cloud.cli.files import read_inventory, read_spec
 from edge_expose_cloud.cli.guarding import guarded
 from edge_expose_cloud.cli.options import (
@@ -45,6 +46,7 @@ from edge_expose_cloud.inventory import Inventory
 from edge_expose_cloud.plans import Plan
 from edge_expose_cloud.spec import Spec
 from edge_expose_cloud.usecases.applying import Operator, apply_plan, check_dangers, check_expected
+from edge_expose_cloud.usecases.each import DevicePlan
 from edge_expose_cloud.usecases.planning import make_plan, require_spec
 from edge_expose_cloud.usecases.siting import write_sites
 from edge_expose_cloud.usecases.waiting import Clock, WaitResult, wait_until_ready
@@ -65,11 +67,20 @@ Backup = Annotated[
 ]
 
 
+Devices = Annotated[
+    list[str] | None,
+    typer.Option("--device", metavar="ID", help="For a spec with target: {device: ${deviceId}}; may be repeated."),
+]
+Every = Annotated[bool, typer.Option("--every-device", help="Each device of the inventory, as with --device.")]
+
+
 @app.command()
 @guarded
 def plan(
     file: SpecFile,
     fleet: Fleet = None,
+    device: Devices = None,
+    every_device: Every = False,
     connection_string_file: ConnectionFile = None,
     hub: HubHost = None,
     auth: Auth = "key",
@@ -79,9 +90,15 @@ def plan(
 
     Example: edge-expose plan two-tier.yaml
     """
+    inventory = read_inventory(fleet) if fleet else None
+    if device or every_device:
+        plans = plans_of(connect(connection_string_file, hub, auth), file, inventory, device or [], every_device)
+        show_each(plans, output)
+        if any(item.plan.changes for item in plans):
+            raise typer.Exit(3)
+        return
     loaded = read_spec(file, fleet)
     spec = require_spec(loaded)
-    inventory = read_inventory(fleet) if fleet else None
     made = make_plan(connect(connection_string_file, hub, auth), spec, os.environ, inventory)
     if output is Format.TABLE:
         show_findings(loaded.findings, err())
@@ -110,6 +127,8 @@ def show_plan(made: Plan, output: Format) -> None:
 def apply(
     file: SpecFile,
     fleet: Fleet = None,
+    device: Devices = None,
+    every_device: Every = False,
     wait: Wait = False,
     timeout: Timeout = 300.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, send nothing.")] = False,
@@ -129,10 +148,19 @@ def apply(
     Example: edge-expose apply two-tier.yaml --wait --timeout 120
     """
     allowed = parse_allow(allow or [])
+    inventory = read_inventory(fleet) if fleet else None
+    if device or every_device:
+        target = connect(connection_string_file, hub, auth)
+        plans = plans_of(target, file, inventory, device or [], every_device)
+        if output is Format.TABLE or dry_run:
+            show_each(plans, output)
+        check_expected_each(plans, expect)
+        if not dry_run:
+            _apply_each(target, plans, operator(backup), allowed, yes, timeout if wait else None, output)
+        return
     loaded = read_spec(file, fleet)
     spec = require_spec(loaded)
     target = connect(connection_string_file, hub, auth)
-    inventory = read_inventory(fleet) if fleet else None
     made = make_plan(target, spec, os.environ, inventory)
     if output is Format.TABLE:
         show_findings(loaded.findings, err())
@@ -157,6 +185,26 @@ def apply(
     if result is not None and not result.done:
         say(f"not converged after {timeout:g} s: {result.reason}")
         raise typer.Exit(3)
+
+
+def _apply_each(
+    hub: Hub,
+    plans: list[DevicePlan],
+    who: Operator,
+    allowed: dict[str, int],
+    yes: bool,
+    timeout: float | None,
+    output: Format,
+) -> None:
+    outcomes = do_each(hub, plans, who, allowed, yes)
+    waited = [wait_with_progress(hub, item.spec, timeout) for item in plans] if timeout is not None else []
+    if output is not Format.TABLE:
+        results = [
+            {"deviceId": item.device_id, "result": item.done, "error": item.problem.message if item.problem else None}
+            for item in outcomes
+        ]
+        data({**each_json(plans), "results": results}, output)
+    exit_code(outcomes, waited)
 
 
 def _write_sites(hub: Hub, spec: Spec, inventory: Inventory | None) -> None:

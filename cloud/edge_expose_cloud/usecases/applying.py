@@ -122,7 +122,9 @@ def _patch(hub: Hub, plan: Plan, step: PatchTwin, operator: Operator) -> str:
 
 def _set_modules(hub: Hub, plan: Plan, step: SetModules, operator: Operator) -> str:
     state = observe_device(hub, step.device_id)
-    owners = targeting_deployments(state, hub.deployments())
+    agent = state.twins.get("$edgeAgent")
+    # Deployments are only listed when the device knows of one: IoT Hub answers few such calls a minute.
+    owners = targeting_deployments(state, hub.deployments()) if agent and agent.configurations else []
     if owners:
         names = ", ".join(sorted(item.id for item in owners))
         raise Refused(
