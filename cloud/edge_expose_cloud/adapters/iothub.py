@@ -71,6 +71,14 @@ class IotHub:
     def module_twins(self, module_id: str) -> list[Twin]:
         return list(self.each_module_twin(module_id))
 
+    def module_twins_page(self, module_id: str, token: str | None) -> tuple[list[Twin], str | None]:
+        rows, following = self._page(f"SELECT * FROM devices.modules WHERE {_module_is(module_id)}", token, _PAGE)  # noqa: S608
+        return [twin_of(row) for row in rows], following
+
+    def edge_devices_page(self, token: str | None) -> tuple[list[Twin], str | None]:
+        rows, following = self._page("SELECT * FROM devices WHERE capabilities.iotEdge = true", token, _PAGE)
+        return [twin_of(row) for row in rows], following
+
     def each_module_twin(self, module_id: str) -> Iterator[Twin]:
         return map(twin_of, self._query(f"SELECT * FROM devices.modules WHERE {_module_is(module_id)}"))  # noqa: S608
 

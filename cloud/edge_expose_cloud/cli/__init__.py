@@ -24,6 +24,8 @@ COMMANDS = {
     "status": "watching",
     "watch": "watching",
     "explain": "watching",
+    "doctor": "doctoring",
+    "support-bundle": "doctoring",
     "expose": "exposing",
     "unexpose": "exposing",
     "export": "porting",
