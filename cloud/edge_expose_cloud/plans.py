@@ -11,6 +11,9 @@ from typing import Any, Literal
 from edge_expose_cloud.hub import Deployment, Json
 from edge_expose_cloud.variables import map_texts
 
+# The tag on a device twin while set modules is done on it.
+LEASE_TAG = "edgeExposeLease"
+
 Action = Literal["create", "update", "delete"]
 Kind = Literal["Service", "ModuleTwin", "Manifest", "Deployment"]
 
@@ -102,7 +105,10 @@ class Danger:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`etags` are those of everything that was read to make the plan; `patches` follow the step."""
+    """`etags` are those of everything that was read to make the plan; `patches` follow the step.
+
+    `lease` is what the device twin holds of a run of set modules: one that is going on, or one that died.
+    """
 
     target: str
     changes: tuple[Change, ...]
@@ -111,6 +117,7 @@ class Plan:
     dangers: tuple[Danger, ...] = ()
     notes: tuple[str, ...] = ()
     patches: tuple[PatchTwin, ...] = ()
+    lease: Json | None = None
 
     @property
     def digest(self) -> str:

@@ -98,8 +98,8 @@ def do_each(
     hub: Hub, plans: list[DevicePlan], operator: Operator, allowed: Mapping[str, int], yes: bool
 ) -> list[DeviceOutcome]:
     """Applies all; says what each device got. Exit 1 at the end when one refused or failed."""
-    changed = [item for item in plans if item.plan.changes]
-    if changed:
+    changed = [item for item in plans if item.plan.changes or item.plan.lease]
+    if any(item.plan.changes for item in changed):
         confirm(f"Apply this to {len(changed)} devices?", yes)
     outcomes = []
     for outcome in with_progress(apply_each(hub, changed, operator, allowed), len(changed), "applying"):

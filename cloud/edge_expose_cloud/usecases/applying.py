@@ -23,6 +23,7 @@ from edge_expose_cloud.deployment_planning import (
 )
 from edge_expose_cloud.hub import Deployment, Hub, HubError, HubProblem, Twin
 from edge_expose_cloud.plans import (
+    LEASE_TAG,
     CreateDeployment,
     PatchTwin,
     Plan,
@@ -35,7 +36,6 @@ from edge_expose_cloud.usecases.observing import observe_device, targeting_deplo
 from edge_expose_cloud.usecases.problems import Refused
 from edge_expose_cloud.usecases.siting import write_site
 
-LEASE_TAG = "edgeExposeLease"
 LEASE_SECONDS = 60
 
 
@@ -71,6 +71,8 @@ def check_expected(plan: Plan, expected: str | None) -> None:
 def apply_plan(hub: Hub, plan: Plan, operator: Operator) -> str:
     """Does the plan's step, then its patches, and says in one sentence what was done."""
     done = _do_step(hub, plan, operator)
+    if plan.step is None and plan.lease is not None and plan.target.startswith("device "):
+        _tidy_lease(hub, plan.target.removeprefix("device "), plan.lease, operator)
     for patch in plan.patches:
         write_site(hub, patch)
     if plan.patches and plan.step is None:
@@ -191,6 +193,12 @@ def _take_lease(hub: Hub, twin: Twin, operator: Operator) -> None:
 
 def _give_lease_back(hub: Hub, device_id: str) -> None:
     hub.patch_device_tags(device_id, {LEASE_TAG: None}, "*")
+
+
+def _tidy_lease(hub: Hub, device_id: str, lease: Mapping[str, object], operator: Operator) -> None:
+    """A run that died between its work and giving the lease back leaves nothing else to do."""
+    if _expired(lease, operator.now()) or _left_behind(lease, operator):
+        _give_lease_back(hub, device_id)
 
 
 def _left_behind(lease: Mapping[str, object], operator: Operator) -> bool:

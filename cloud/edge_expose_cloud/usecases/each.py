@@ -1,7 +1,7 @@
 """One spec for many single devices: `target: {device: "${deviceId}"}` and an inventory. Device by device, resumable.
 
-Every device gets a plan of its own, with its own variables and ranges. Nothing is remembered between runs: a run that was
-cut short is repeated, and devices that are done have nothing to change.
+Every device gets a plan of its own, with its own variables and ranges. Nothing is remembered between runs: a run that
+was cut short is repeated, and devices that are done have nothing to change.
 """
 
 from __future__ import annotations

@@ -184,6 +184,17 @@ def test_the_lease_of_a_run_that_was_killed(by: str, alive: bool, taken: bool) -
             apply_plan(hub, made, next_run)
 
 
+def test_a_lease_that_outlived_its_work_is_given_back_by_the_next_apply() -> None:
+    hub = applied_hub()
+    lease = {"by": "me@here", "until": (NOW + dt.timedelta(seconds=50)).isoformat(), "pid": 7}
+    hub.patch_device_tags("d1", {LEASE_TAG: lease}, "*")
+    for alive, left in ((True, True), (False, False)):
+        made = make_plan(hub, spec_of_text(SPEC), {})
+        assert made.step is None
+        apply_plan(hub, made, Operator("me@here", lambda: NOW, pid=8, is_alive=lambda pid, alive=alive: alive))  # type: ignore[misc]
+        assert (LEASE_TAG in hub.twins["d1", None].tags) is left
+
+
 def test_a_hub_that_goes_away_under_set_modules_is_the_error_that_is_told() -> None:
     hub = applied_hub()
     made = make_plan(hub, spec_of_text(SPEC.replace("a/web:1", "a/web:2")), {})
