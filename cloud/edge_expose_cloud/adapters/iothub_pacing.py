@@ -41,11 +41,14 @@ class Patience:
         return float(full * (0.75 + 0.5 * self.jitter()))
 
 
+_WORTH_TELLING = 5.0
+
+
 @dataclass(slots=True)
 class Pace:
     """Holds a call back until its quota has room, so that a long job never meets a 429 of its own making.
 
-    `told(operation, seconds)` hears of pauses of a second and more. Per process: other clients of the hub are not seen.
+    `told(operation, seconds)` hears of pauses of five seconds and more. Per process: other clients of the hub are not seen.
     """
 
     units: int = 1
@@ -68,7 +71,7 @@ class Pace:
             if len(recent) < allowed:
                 break
             pause = recent[0] + seconds - now
-            if pause >= 1:
+            if pause >= _WORTH_TELLING:
                 self.told(operation, pause)
             self.sleep(max(pause, 0.001))
         recent.append(now)

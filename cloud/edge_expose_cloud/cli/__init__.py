@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 # Command -> the file that holds it; the function carries the command's name.
 COMMANDS = {
+    "init": "starting",
     "validate": "checking",
     "render": "checking",
     "services": "checking",
