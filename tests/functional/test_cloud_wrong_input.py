@@ -1,4 +1,4 @@
-"""Wrong input and a hub that fails: a message of one screen, what to try, the right exit code, and nothing half done."""
+"""Wrong input and a hub that fails: a message of one screen, what to try, the right exit code, nothing half done."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ _WORTH_TELLING = 5.0
 class Pace:
     """Holds a call back until its quota has room, so that a long job never meets a 429 of its own making.
 
-    `told(operation, seconds)` hears of pauses of five seconds and more. Per process: other clients of the hub are not seen.
+    `told(operation, seconds)` hears of pauses of five seconds and more. Other clients of the hub are not seen.
     """
 
     units: int = 1
