@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from edge_expose_cloud.adapters.pace_file import SharedWindow
 from edge_expose_cloud.hub import HubProblem
 
 Operation = Literal["IdentityRegistry", "TwinRead", "TwinUpdate", "Query", "Configuration", "Method"]
@@ -48,13 +49,15 @@ _WORTH_TELLING = 5.0
 class Pace:
     """Holds a call back until its quota has room, so that a long job never meets a 429 of its own making.
 
-    `told(operation, seconds)` hears of pauses of five seconds and more. Other clients of the hub are not seen.
+    `told(operation, seconds)` hears of pauses of five seconds and more. With `shared`, quotas of a minute are kept by
+    all commands of this user together; other clients of the hub are not seen.
     """
 
     units: int = 1
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     told: Callable[[str, float], None] = lambda operation, seconds: None
+    shared: SharedWindow | None = None
     counts: dict[str, int] = field(default_factory=dict)
     _recent: dict[str, deque[float]] = field(default_factory=dict)
 
@@ -63,16 +66,21 @@ class Pace:
         calls, seconds = S1_CALLS[operation]
         # A minute's quota grows with the units; the quotas per second of S1 and S2 do so only from many units on.
         allowed = calls * self.units if seconds >= 60 else calls
-        recent = self._recent.setdefault(operation, deque())
-        while True:
-            now = self.clock()
-            while recent and recent[0] <= now - seconds:
-                recent.popleft()
-            if len(recent) < allowed:
-                break
-            pause = recent[0] + seconds - now
+        while pause := self._pause(operation, allowed, seconds):
             if pause >= _WORTH_TELLING:
                 self.told(operation, pause)
             self.sleep(max(pause, 0.001))
-        recent.append(now)
         self.counts[operation] = self.counts.get(operation, 0) + 1
+
+    def _pause(self, operation: Operation, allowed: int, seconds: float) -> float:
+        """0 when a call may be made now, which is noted."""
+        if self.shared is not None and seconds >= 60:
+            return self.shared.take(operation, allowed, seconds)
+        recent = self._recent.setdefault(operation, deque())
+        now = self.clock()
+        while recent and recent[0] <= now - seconds:
+            recent.popleft()
+        if len(recent) >= allowed:
+            return recent[0] + seconds - now
+        recent.append(now)
+        return 0.0

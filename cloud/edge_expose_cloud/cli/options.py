@@ -60,10 +60,16 @@ def connect(connection_file: str | None, host: str | None, auth: str) -> Hub:
     if auth == "entra" and not host:
         raise UsageProblem("--auth entra needs the hub's host name", "add --hub NAME.azure-devices.net")
     text = None if auth == "entra" else _connection_string(connection_file)
+    from edge_expose_cloud.adapters.files import state_folder
     from edge_expose_cloud.adapters.iothub import Credentials, IotHub, Pace, Patience
+    from edge_expose_cloud.adapters.pace_file import SharedWindow
 
     credentials = Credentials(connection_string=text, host=host, ca_file=os.environ.get("EDGE_EXPOSE_HUB_CA") or None)
-    pace = Pace(_units(), told=lambda what, seconds: say(f"waiting {seconds:.0f} s: quota of {what} calls of this hub"))
+    pace = Pace(
+        _units(),
+        told=lambda what, seconds: say(f"waiting {seconds:.0f} s: quota of {what} calls of this hub"),
+        shared=SharedWindow(state_folder(dict(os.environ)), host or (text or "").partition(";")[0]),
+    )
     first_pause = _setting("EDGE_EXPOSE_RETRY_SECONDS", 10.0, 0.01, 60.0)
     patience = Patience(first_pause=first_pause, server_error_pause=min(1.0, first_pause))
     try:
