@@ -81,6 +81,6 @@ class Pace:
         while recent and recent[0] <= now - seconds:
             recent.popleft()
         if len(recent) >= allowed:
-            return recent[0] + seconds - now
+            return max(recent[0] + seconds - now, 0.001)  # never 0, which would be a grant
         recent.append(now)
         return 0.0

@@ -32,7 +32,7 @@ class SharedWindow:
             # A clock that was set back must not hold anybody for long.
             recent = sorted(moment for moment in calls.get(operation, []) if now - seconds < moment <= now)
             if len(recent) >= allowed:
-                return recent[len(recent) - allowed] + seconds - now
+                return max(recent[len(recent) - allowed] + seconds - now, 0.001)  # never 0, which would be a grant
             calls[operation] = [*recent, now]
             stream.seek(0)
             stream.truncate()
