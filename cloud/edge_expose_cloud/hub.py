@@ -114,6 +114,14 @@ class Hub(Protocol):
         """By query: may lag a few seconds behind."""
         ...
 
+    def module_twins_page(self, module_id: str, token: str | None) -> tuple[list[Twin], str | None]:
+        """One page of `module_twins` (one query of the hub's quota) and the token of the next, None after the last."""
+        ...
+
+    def edge_devices_page(self, token: str | None) -> tuple[list[Twin], str | None]:
+        """One page of the device twins of all IoT Edge devices, in the same way."""
+        ...
+
     def module_ids(self, device_id: str) -> list[str]: ...
 
     def patch_module_twin(self, device_id: str, module_id: str, desired: Mapping[str, Any], etag: str) -> Twin:

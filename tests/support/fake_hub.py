@@ -69,6 +69,21 @@ class FakeHub:
         self._enter("module_twins")
         return [twin for (_, module), twin in sorted(self.twins.items(), key=str) if module == module_id]
 
+    def module_twins_page(self, module_id: str, token: str | None) -> tuple[list[Twin], str | None]:
+        self._enter("module_twins_page")
+        return self._page(
+            [twin for (_, module), twin in sorted(self.twins.items(), key=str) if module == module_id], token
+        )
+
+    def edge_devices_page(self, token: str | None) -> tuple[list[Twin], str | None]:
+        self._enter("edge_devices_page")
+        return self._page([twin for (_, module), twin in sorted(self.twins.items(), key=str) if module is None], token)
+
+    @staticmethod
+    def _page(twins: list[Twin], token: str | None) -> tuple[list[Twin], str | None]:
+        start = int(token or 0)
+        return twins[start : start + 100], str(start + 100) if len(twins) > start + 100 else None
+
     def module_ids(self, device_id: str) -> list[str]:
         self._enter("module_ids")
         return sorted(module for device, module in self.twins if device == device_id and module)

@@ -95,6 +95,16 @@ class IotHub:
         query = f"SELECT * FROM devices.modules WHERE moduleId = '{literal}'"  # noqa: S608 (quotes are doubled above)
         return [_twin(row) for row in self._query(query)]
 
+    def module_twins_page(self, module_id: str, token: str | None) -> tuple[list[Twin], str | None]:
+        literal = module_id.replace("'", "''")
+        query = f"SELECT * FROM devices.modules WHERE moduleId = '{literal}'"  # noqa: S608 (quotes are doubled above)
+        rows, following = self._query_page(query, token)
+        return [_twin(row) for row in rows], following
+
+    def edge_devices_page(self, token: str | None) -> tuple[list[Twin], str | None]:
+        rows, following = self._query_page("SELECT * FROM devices WHERE capabilities.iotEdge = true", token)
+        return [_twin(row) for row in rows], following
+
     def module_ids(self, device_id: str) -> list[str]:
         found = self._find(lambda: self._registry.get_modules(device_id), f"listing the modules of {device_id}")
         return sorted(module.module_id for module in found or [])
@@ -178,16 +188,16 @@ class IotHub:
         rows: list[Any] = []
         token: str | None = None
         while True:
-            page_token = token
-
-            def page(continuation: str | None = page_token) -> Any:
-                return self._registry.query_iot_hub(QuerySpecification(query=text), continuation, 100)
-
-            result = self._call(page, "querying the hub")
-            rows.extend(result.items or [])
-            token = result.continuation_token
+            found, token = self._query_page(text, token)
+            rows.extend(found)
             if not token:
                 return rows
+
+    def _query_page(self, text: str, token: str | None) -> tuple[list[Any], str | None]:
+        result = self._call(
+            lambda: self._registry.query_iot_hub(QuerySpecification(query=text), token, 100), "querying the hub"
+        )
+        return list(result.items or []), result.continuation_token or None
 
     def _find(self, call: Callable[[], T], what: str) -> T | None:
         try:

@@ -27,8 +27,11 @@ COMMANDS = {
     "unexpose": "exposing",
     "export": "porting",
     "import": "porting",
+    "portal": "portal",
     "local": "local",
 }
+# Commands with commands of their own.
+GROUPS = frozenset({"portal", "local"})
 
 
 class LazyGroup(TyperGroup):
@@ -48,8 +51,8 @@ class LazyGroup(TyperGroup):
                 raise
             return _unavailable(str(error.name))
         found = typer.main.get_command(module.app)
-        if cmd_name == "local":
-            found.name = "local"
+        if cmd_name in GROUPS:
+            found.name = cmd_name
             return found
         commands: dict[str, Any] = getattr(found, "commands", {})
         return commands[cmd_name]
