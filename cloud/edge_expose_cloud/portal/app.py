@@ -23,7 +23,7 @@ from edge_expose_cloud.portal.events import Events
 from edge_expose_cloud.portal.guards import Guard, Hosts
 from edge_expose_cloud.portal.reading import ReadingHub
 from edge_expose_cloud.portal.rendering import STATIC, environment
-from edge_expose_cloud.portal.sessions import LoginBrake, Sessions
+from edge_expose_cloud.portal.sessions import FREE_TRIES_OF_A_NAME, LoginBrake, Sessions
 from edge_expose_cloud.portal.shell import Forbidden, NotSignedIn, Portal, Settings, page
 from edge_expose_cloud.portal.watching import Watching
 from edge_expose_cloud.usecases.problems import InputError, Refused
@@ -39,7 +39,8 @@ def make_portal(hub: Hub, settings: Settings) -> Portal:
         events=events,
         accounts=Accounts(settings.users),
         sessions=Sessions(time.monotonic),
-        brake=LoginBrake(time.monotonic),
+        address_brake=LoginBrake(time.monotonic),
+        name_brake=LoginBrake(time.monotonic, FREE_TRIES_OF_A_NAME),
         audit=Audit(settings.audit),
         templates=environment(),
     )

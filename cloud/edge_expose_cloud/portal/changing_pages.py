@@ -64,6 +64,8 @@ def check(portal: PortalDep, session: OperatorDep, fields: CheckedDep, device: s
     """Validation as you type: the same rules, on what was read a moment ago."""
     wish, _ = _exposure_wish(portal, device, fields)
     try:
+        if not fields.get("editing") and wish.name in device_view(portal.reading, device).declared_raw:
+            raise InputError([_taken(wish.name)])
         planned = plan_wish(portal.reading, wish, portal.backups)
         return _checked(portal, session, wish, planned.findings, planned)
     except InputError as error:

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from edge_expose_cloud.hub import HubError, Twin
 from edge_expose_cloud.portal import fleet
-from edge_expose_cloud.portal.device_view import DeviceView, device_view
+from edge_expose_cloud.portal.device_view import device_view
 from edge_expose_cloud.portal.shell import Portal, PortalDep, SessionDep, page
 from edge_expose_cloud.usecases.explaining import explain_exposure
 from edge_expose_cloud.usecases.exporting import export_spec
@@ -61,10 +61,8 @@ def device_page(portal: PortalDep, session: SessionDep, device: str) -> Response
     return _device(portal, session, device, "device.html")
 
 
-@router.get("/devices/{device}/fragments/{part}")
-def device_fragment(portal: PortalDep, session: SessionDep, device: str, part: str) -> Response:
-    if part not in ("state", "exposure"):
-        return HTMLResponse("", 404)
+@router.get("/devices/{device}/fragments/state")
+def device_fragment(portal: PortalDep, session: SessionDep, device: str) -> Response:
     return _device(portal, session, device, "device_state.html")
 
 
@@ -158,6 +156,3 @@ def spec_file(portal: PortalDep, session: SessionDep, device: str) -> Response:
 
 def _json(value: Any) -> str:
     return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
-
-
-__all__ = ["DeviceView", "router"]

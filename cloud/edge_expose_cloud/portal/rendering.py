@@ -22,6 +22,7 @@ _MARKS: Final = {
     "Failed": "✕",
     "Expired": "○",
     "Disabled": "○",
+    "Online": "●",
     "Offline": "◇",
     "No module": "–",
     "Predicted": "?",

@@ -21,6 +21,7 @@ LONGEST_SECONDS: Final = 12 * 3600.0
 LINK_SECONDS: Final = 15 * 60.0
 MOST_SESSIONS: Final = 1000
 FREE_TRIES: Final = 5
+FREE_TRIES_OF_A_NAME: Final = 50
 FORGET_SECONDS: Final = 15 * 60.0
 MOST_TRACKED: Final = 10_000
 
@@ -95,10 +96,15 @@ class Sessions:
 
 
 class LoginBrake:
-    """After five wrong tries a name, and an address, waits: 5 s, then twice as long each time, at most 5 minutes."""
+    """After `free` wrong tries a key waits: 5 s, then twice as long each time, at most 5 minutes.
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    Keys are client addresses with few free tries, and names with many: whoever knows a name must not be able to lock
+    its owner out, and guessing from many addresses must not be free.
+    """
+
+    def __init__(self, now: Callable[[], float], free: int = FREE_TRIES) -> None:
         self._now = now
+        self._free = free
         self._tries: dict[str, tuple[int, float]] = {}
         self._lock = threading.Lock()
 
@@ -123,9 +129,9 @@ class LoginBrake:
 
     def _wait(self, key: str) -> float:
         count, last = self._tries.get(key, (0, 0.0))
-        if count < FREE_TRIES:
+        if count < self._free:
             return 0.0
-        pause = min(300.0, 5.0 * 2.0 ** (count - FREE_TRIES))
+        pause = min(300.0, 5.0 * 2.0 ** min(10, count - self._free))
         return max(0.0, last + pause - self._now())
 
 

@@ -50,7 +50,8 @@ class Portal:
     events: Events
     accounts: Accounts
     sessions: Sessions
-    brake: LoginBrake
+    address_brake: LoginBrake
+    name_brake: LoginBrake
     audit: Audit
     templates: Environment
 

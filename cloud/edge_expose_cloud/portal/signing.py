@@ -23,8 +23,8 @@ def sign_in(portal: PortalDep, fields: FieldsDep, request: Request) -> Response:
     """The same answer for a wrong name and a wrong password; after five tries it waits."""
     name, password = fields.get("name", "")[:64], fields.get("password", "")
     target = _inside(fields.get("next", ""))
-    keys = (f"name {name.lower()}", f"from {_client(request)}")
-    wait = portal.brake.wait_for(*keys)
+    who, client = name.lower(), _client(request)
+    wait = max(portal.name_brake.wait_for(who), portal.address_brake.wait_for(client))
     if wait > 0:
         portal.audit.write(name, "sign-in-held-back", client=_client(request))
         text = f"Too many wrong tries. Wait {math.ceil(wait)} seconds and try again."
@@ -32,7 +32,8 @@ def sign_in(portal: PortalDep, fields: FieldsDep, request: Request) -> Response:
         answer.headers["Retry-After"] = str(math.ceil(wait))
         return answer
     # Counted before the slow check, so that tries sent at once are held back as well.
-    portal.brake.failed(*keys)
+    portal.name_brake.failed(who)
+    portal.address_brake.failed(client)
     try:
         account = portal.accounts.verify(name, password)
     except AccountError:
@@ -41,7 +42,8 @@ def sign_in(portal: PortalDep, fields: FieldsDep, request: Request) -> Response:
         portal.audit.write(name, "sign-in-refused", client=_client(request))
         text = "Name or password is wrong."
         return page(portal, None, "sign_in.html", status=403, error=text, name=name, next=target)
-    portal.brake.succeeded(*keys)
+    portal.name_brake.succeeded(who)
+    portal.address_brake.succeeded(client)
     return _enter(portal, request, account.name, account.role, target)
 
 
