@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import threading
@@ -32,13 +33,18 @@ class Account:
     hash: str
 
 
+@functools.cache
+def _nobody() -> str:
+    """A hash to spend the same time on when there is no such account."""
+    return PasswordHasher().hash("nobody has this password")
+
+
 class Accounts:
     """`verify` costs the same for a name that does not exist, and runs at most two hashes (64 MiB each) at once."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._hasher = PasswordHasher()
-        self._nobody = self._hasher.hash("nobody has this password")
         self._hashing = threading.BoundedSemaphore(2)
         self._lock = threading.Lock()
         self._seen: tuple[int, int] | None = None
@@ -78,7 +84,7 @@ class Accounts:
         account = self.all().get(name)
         with self._hashing:
             try:
-                self._hasher.verify(account.hash if account is not None else self._nobody, password[:LONGEST])
+                self._hasher.verify(account.hash if account is not None else _nobody(), password[:LONGEST])
             except (VerificationError, InvalidHashError):
                 return None
         return account

@@ -17,6 +17,7 @@ from edge_expose_cloud.portal.forms import (
     fields_of,
     form_of_exposure,
     form_of_preset,
+    in_words,
     place_of,
     read_form,
     site_fields,
@@ -78,7 +79,8 @@ def _checked(
     portal: Portal, session: Session, wish: Wish, findings: list[Finding], planned: Planned | None
 ) -> Response:
     lines = [line for line in lines_of(planned.plan) if line.what.startswith("Service")] if planned is not None else []
-    places = {id(item): place_of(item, wish.name) for item in findings}
+    findings = [in_words(item) for item in findings]
+    places = {item: place_of(item, wish.name) for item in findings}
     return page(portal, session, "check.html", findings=findings, places=places, lines=lines, refused=None)
 
 
@@ -123,6 +125,7 @@ def _form(
     editing: str,
 ) -> Response:
     name = editing or form.get("name")
+    findings = [in_words(item) for item in findings]
     return page(
         portal,
         session,
@@ -132,7 +135,7 @@ def _form(
         device=view.device_id,
         form=form,
         findings=findings,
-        places={id(item): place_of(item, name) for item in findings},
+        places={item: place_of(item, name) for item in findings},
         wrong={place_of(item, name): item for item in reversed(findings)},
         presets=PRESETS,
         preset=preset,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from edge_expose_cloud.findings import Finding
@@ -205,6 +205,16 @@ def place_of(finding: Finding, name: str) -> str:
     if path.startswith("ports"):
         return "out0"
     return _PLACES.get(re.split(r"[.\[]", path)[0], "")
+
+
+def in_words(finding: Finding) -> Finding:
+    """A finding about the document, said about the form where the document's words mean nothing to its user."""
+    path = finding.path.rpartition(".")[2]
+    if finding.rule == "InvalidValue" and path == "ports":
+        return replace(finding, message="no port is given", hint="fill in at least one row of ports")
+    if finding.rule == "OneTarget":
+        return replace(finding, message="nothing to expose is chosen", hint="choose a module, labels or addresses")
+    return finding
 
 
 def site_fields(data: Mapping[str, str]) -> Json:

@@ -27,7 +27,10 @@ class Hosts:
     names: frozenset[str]
 
     def knows(self, header: str) -> bool:
-        host = urlsplit(f"//{header}").hostname if header else None
+        try:
+            host = urlsplit(f"//{header}").hostname if header else None
+        except ValueError:
+            return False
         return host is not None and host.lower() in self.names
 
 

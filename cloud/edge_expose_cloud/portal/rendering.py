@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import hashlib
 import time
 from pathlib import Path
@@ -29,7 +30,9 @@ _MARKS: Final = {
 }
 
 
+@functools.cache
 def environment() -> Environment:
+    """Compiled once a process."""
     made = Environment(
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,

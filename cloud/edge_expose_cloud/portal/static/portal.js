@@ -118,7 +118,12 @@ function check(form) {
     const mine = ++latest;
     const body = new URLSearchParams(new FormData(form));
     const html = await fetchFragment(form.dataset.check, { method: "POST", body, headers: { "X-CSRF-Token": csrf() } }).catch(() => null);
-    if (mine === latest && html !== null) target.innerHTML = html;
+    if (mine !== latest || html === null) return;
+    target.innerHTML = html;
+    const wrong = new Set([...target.querySelectorAll(".error[data-place]")].map((item) => item.dataset.place));
+    for (const input of form.querySelectorAll("input[name], select[name]"))
+      if (wrong.has(input.name)) input.setAttribute("aria-invalid", "true");
+      else input.removeAttribute("aria-invalid");
   };
   const later = () => {
     clearTimeout(timer);
