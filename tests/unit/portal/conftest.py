@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,8 @@ class Browser:
         assert answer.status_code == 200, (answer.status_code, answer.text[:2000])
         action = re.search(r'action="(/devices/[^"]+/apply)"', answer.text)
         hidden = dict(re.findall(r'<input type="hidden" name="(wish|digest)" value="([^"]*)"', answer.text))
-        assert action and hidden, answer.text
+        assert action, answer.text
+        assert hidden, answer.text
         unescaped = {key: value.replace("&#34;", '"').replace("&amp;", "&") for key, value in hidden.items()}
         return self.change(action[1], **unescaped, **more)
 
@@ -81,7 +82,7 @@ def accounts_file(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def world(tmp_path: Path, accounts_file: str) -> Iterator[World]:
+def world(tmp_path: Path, accounts_file: str) -> World:
     """Device d1 with web-out (Ready at 10.0.0.11) and db; users ada (operator) and vic (viewer)."""
     hub = applied_hub()
     hub.report("d1", MODULE_ID, READY)
@@ -96,7 +97,7 @@ def world(tmp_path: Path, accounts_file: str) -> Iterator[World]:
             client.cookies.set(portal.cookie, portal.sessions.start(name, "viewer" if role == "viewer" else "operator"))
         return Browser(client)
 
-    yield World(hub, portal, tmp_path, browser)
+    return World(hub, portal, tmp_path, browser)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What must not work: foreign sites, planted cookies, the wrong role, guessed passwords, markup from devices, odd paths."""
+"""What must not work: foreign sites, planted cookies, the wrong role, guesses, markup from devices, odd paths."""
 
 from __future__ import annotations
 
