@@ -46,16 +46,15 @@ def go(page: Any, name: str) -> None:
 def blocked(served: Any) -> Any:
     """An exposure that lost its address, and other devices, so that the pages show what people come for."""
     local = served.local
-    state = ["--state", str(local.instance.state)]
     wish = ["--module", "broker", "--port", "4840", "--port", "8080:80", "--address", local.address(13)]
     local.run("expose", "edge1", "closed", *wish, "--allow-from", "10.0.0.0/8", "--yes")
     local.wait_for("closed", "Ready")
     narrow = f"{local.address(10)}-{local.address(12)},{local.address(14)}-{local.address(20)}"
-    local.run("local", "pool", "set", narrow, *state)
+    local.instance.set_pool(narrow)
     local.wait_for("closed", "Blocked")
-    local.run("local", "devices", "add", "edge2", "edge3", *state)
+    local.instance.add_devices(["edge2", "edge3"])
     yield
-    local.run("local", "pool", "set", f"{local.address(10)}-{local.address(20)}", *state)
+    local.instance.set_pool(f"{local.address(10)}-{local.address(20)}")
     local.run("unexpose", "edge1", "closed", "--yes")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from support.local import Local, eventually, garbage, http_get
 
 pytestmark = [pytest.mark.local, pytest.mark.timeout(180)]

@@ -66,7 +66,9 @@ def service_text(service: Json) -> str:
 
 
 def _details(change: Change) -> tuple[tuple[str, str, str], ...]:
-    return tuple(_differences(change.before, change.after, ""))[:40] if change.before is not None else ()
+    if change.before is None or change.after is None:
+        return ()
+    return tuple(_differences(change.before, change.after, ""))[:40]
 
 
 def _differences(before: Any, after: Any, path: str) -> list[tuple[str, str, str]]:

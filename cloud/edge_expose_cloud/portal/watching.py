@@ -22,8 +22,10 @@ from edge_expose_contract.identity import MODULE_ID
 log = logging.getLogger(__name__)
 OPEN_SECONDS: Final = 1.0
 VISIBLE_SECONDS: Final = 5.0
+EAGER_SECONDS: Final = 0.3
+EAGER_FOR: Final = 10.0
 LEASE_SECONDS: Final = 30.0
-TICK_SECONDS: Final = 0.2
+TICK_SECONDS: Final = 0.1
 READS_PER_TICK: Final = 6
 SWEEP_PAUSE: Final = 20.0
 FLEET_TOPIC: Final = "fleet"
@@ -64,6 +66,7 @@ class Watching:
         self._budget = Budget(queries_per_minute)
         self._visible: dict[str, float] = {}
         self._read: dict[str, float] = {}
+        self._eager: dict[str, float] = {}
         self.rows: dict[str, Row] = {}
         self.problem = ""
         self.sweeps = 0
@@ -80,8 +83,9 @@ class Watching:
             self._visible[device] = until
 
     def poke(self, device: str) -> None:
-        """It was just changed: look at once."""
+        """It was just changed: look at once, and often until the device has had time to answer."""
         self._read.pop(device, None)
+        self._eager[device] = time.monotonic() + EAGER_FOR
 
     # -- the loops --
 
@@ -161,6 +165,8 @@ class Watching:
         opened = {topic.removeprefix("device:") for topic in topics if topic.startswith("device:")}
         wanted = dict.fromkeys(self._visible, VISIBLE_SECONDS) if FLEET_TOPIC in topics else {}
         wanted |= dict.fromkeys(opened, OPEN_SECONDS)
+        self._eager = {device: until for device, until in self._eager.items() if until > now}
+        wanted |= {device: EAGER_SECONDS for device in self._eager if device in opened}
         if self.problem:
             wanted = {device: 5 * seconds for device, seconds in wanted.items()}
         late = [(self._read.get(device, 0.0), device) for device, every in wanted.items()]

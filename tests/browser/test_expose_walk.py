@@ -124,7 +124,7 @@ def test_a_device_that_goes_offline_is_shown_so_and_comes_back(open_page, served
     fleet = open_page("vic")
     page.goto("/devices/edge1")
     page.locator(".status .pill", has_text="Online").wait_for()
-    served.local.run("local", "fault", "cloud-offline", "device=edge1", "--state", str(served.local.instance.state))
+    served.local.instance.fault("cloud-offline", {"device": "edge1"})
     try:
         page.locator(".status .pill", has_text="Offline").wait_for()
         page.get_by_text("what is below may be old").wait_for()
@@ -150,7 +150,8 @@ def test_a_blocked_exposure_says_why_and_a_wider_pool_cures_it(open_page, served
         *state,
     )
     try:
-        eventually(lambda: local.run("status", "edge1").stdout.count("0 free"), 20, "the pool is full")
+        page.goto("/devices/edge1")
+        page.locator(".facts", has_text="0 of 4").wait_for()
         expose(page, "late", "broker", "7010", "80")
         page.get_by_role("button", name="Apply").click()
         expect_state(page, "Blocked")
