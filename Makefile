@@ -6,11 +6,14 @@ STAMP  := $(VENV)/.installed
 ONCE   ?= 0
 N      ?= 30
 SEED   ?= 1
+STEPS  ?= 500
+CYCLES ?= 300
+DOCUMENTS ?= 100000
 
 # Child processes must not inherit a proxy or a CA bundle of the machine: everything here talks to loopback.
 CLEAN  := env -u REQUESTS_CA_BUNDLE -u CURL_CA_BUNDLE -u SSL_CERT_FILE -u HTTP_PROXY -u HTTPS_PROXY -u http_proxy -u https_proxy -u KUBECONFIG
 
-.PHONY: help install demo test lint schemas rendered testbed testbed-clean bench-loop clean
+.PHONY: help install demo test lint testbed testbed-clean bench-loop soak fuzz renewals drops full-range mutation coverage clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -35,6 +38,36 @@ lint: $(STAMP)   ## linters, types and import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy module/edge_expose_contract module/edge_expose_module cloud/edge_expose_cloud cloud/edge_expose_local
 	$(BIN)/lint-imports
+
+testbed:         ## build real Kubernetes, MetalLB and CoreDNS for the tests, once (about 16 minutes when nothing is cached)
+	@$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) tests/cluster/build.py
+
+testbed-clean:   ## remove those builds
+	@$(PYTHON) tests/cluster/build.py --clean
+
+bench-loop: $(STAMP) ## twin edit to reported address, four spans, median of N
+	@$(CLEAN) $(BIN)/python tests/benchmarks/loop.py -n $(N)
+
+soak: $(STAMP)   ## a randomised run of STEPS steps with SEED on the local stand-in
+	@$(CLEAN) $(BIN)/python tests/benchmarks/soak.py --seed $(SEED) --steps $(STEPS)
+
+fuzz: $(STAMP)   ## N generated desired documents through the pure core and a fake cluster
+	@$(CLEAN) $(BIN)/python tests/benchmarks/fuzz.py --seed $(SEED) --documents $(DOCUMENTS)
+
+renewals: $(STAMP) ## SAS renewals with edits in between: memory slope, missed changes
+	@$(CLEAN) $(BIN)/python tests/benchmarks/endurance.py renewals --cycles $(CYCLES)
+
+drops: $(STAMP)  ## forced drops with edits in between: memory slope, missed changes
+	@$(CLEAN) $(BIN)/python tests/benchmarks/endurance.py drops --cycles $(CYCLES)
+
+full-range: $(STAMP) ## 254 exposures in one twin, all Ready; the 255th Blocked
+	@$(CLEAN) $(BIN)/python tests/benchmarks/full_range.py
+
+mutation: $(STAMP) ## change allocation and planning, and show the changes no test notices
+	@$(CLEAN) $(BIN)/python tests/benchmarks/mutation.py
+
+coverage: $(STAMP) ## branch coverage of contract and module by the tests that need no processes
+	@$(CLEAN) $(BIN)/python -m pytest -q --cov --cov-report=term tests/unit tests/scenarios tests/properties
 
 clean:           ## remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -178,24 +178,24 @@ class Instance:
         return control_client.call(self.state / "runtime", "POST", "/devices", {"ids": ids})
 
     def faults(self) -> dict[str, dict[str, str]]:
-        """Help of every fault, by part."""
+        """Help of every fault, by part. Raises ControlError when a part is away."""
         found: dict[str, dict[str, str]] = {}
-        for part in ("hub", "cluster"):
-            try:
-                answer = control_client.call(self.state / part, "GET", "/faults")
-            except ControlError:
-                continue
-            known = answer.get("known", answer)
-            found[part] = {str(name): str(text) for name, text in known.items()}
+        for part in self._fault_parts():
+            answer = control_client.call(self.state / part, "GET", "/faults")
+            found[part] = {str(name): str(text) for name, text in answer.get("known", answer).items()}
         return found
 
+    def _fault_parts(self) -> tuple[str, ...]:
+        return ("hub",) if self._settings().kubeconfig else ("hub", "cluster")
+
     def fault(self, name: str, options: JsonObject) -> Any:
-        part = next((part for part, known in self.faults().items() if name in known), None)
+        faults = self.faults()
+        part = next((part for part, known in faults.items() if name in known), None)
         if part is None:
-            known = ", ".join(sorted(name for names in self.faults().values() for name in names))
+            known = ", ".join(sorted(name for names in faults.values() for name in names))
             raise InstanceError(f"there is no fault {name!r}; known: {known}")
         return control_client.call(self.state / part, "POST", "/fault", {"name": name, **options})
 
     def clear_faults(self) -> None:
-        for part in self.faults():
+        for part in self._fault_parts():
             control_client.call(self.state / part, "DELETE", "/fault")

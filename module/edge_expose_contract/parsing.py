@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from edge_expose_contract.identity import SCHEMA_VERSION, SUPPORTED_MAJOR, Code
 from edge_expose_contract.models import Exposure, Site
 from edge_expose_contract.names import check_exposure_name
-from edge_expose_contract.violations import RuleError, Violation, from_pydantic, shown
+from edge_expose_contract.violations import RuleError, Violation, from_pydantic, shown, unknown_locations
 
 M = TypeVar("M", bound=BaseModel)
 _TOP_LEVEL = frozenset({"schemaVersion", "site", "exposures", "confirmRemoval"})
@@ -143,12 +143,13 @@ def _parse_part(
         return model.model_validate(present), ()
     except ValidationError as error:
         found = from_pydantic(error, path)
+        unknown_fields = unknown_locations(error)
     if unknown_is_error:
         return None, tuple(found)
     unknown = [violation for violation in found if violation.rule == "UnknownField"]
     if not unknown:
         return None, tuple(found)
-    known = _without(present, [violation.path.removeprefix(f"{path}.") for violation in unknown])
+    known = _without(present, unknown_fields)
     warnings.extend(unknown)
     try:
         return model.model_validate(known), ()
@@ -156,15 +157,14 @@ def _parse_part(
         return None, tuple(from_pydantic(error, path))
 
 
-def _without(value: dict[str, Any], paths: list[str]) -> dict[str, Any]:
-    """A copy without the fields at these dotted paths (`a`, `ports[0].b`)."""
+def _without(value: dict[str, Any], locations: list[tuple[str | int, ...]]) -> dict[str, Any]:
+    """A copy without the fields at these places."""
     copy: dict[str, Any] = _deep(value)
-    for path in paths:
-        parts = [int(part) if part.isdigit() else part for part in re.findall(r"[^.\[\]]+", path)]
+    for location in locations:
         node: Any = copy
-        for part in parts[:-1]:
+        for part in location[:-1]:
             node = node[part]
-        node.pop(parts[-1], None)
+        node.pop(location[-1], None)
     return copy
 
 

@@ -75,11 +75,19 @@ def from_pydantic(error: ValidationError, prefix: str = "") -> list[Violation]:
             rule, message = kind, item["msg"]
         else:
             rule, message = "InvalidValue", f"{item['msg']} (got {shown(item.get('input'))})"
-        # The tags of a union start with # (models.py); they are ours, not the user's, and are left out.
-        location = [part for part in item["loc"] if isinstance(part, int) or not part.startswith("#")]
-        violation = Violation(dotted(location), rule, message, hint)
+        violation = Violation(dotted(_location(item["loc"])), rule, message, hint)
         found.append(violation.under(prefix) if prefix else violation)
     return found
+
+
+def unknown_locations(error: ValidationError) -> list[tuple[str | int, ...]]:
+    """Where the fields stand that the model does not know."""
+    return [_location(item["loc"]) for item in error.errors(include_url=False) if item["type"] == "extra_forbidden"]
+
+
+def _location(parts: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    # The tags of a union start with # (models.py); they are ours, not the user's, and are left out.
+    return tuple(part for part in parts if isinstance(part, int) or not part.startswith("#"))
 
 
 def shown(value: object, limit: int = 80) -> str:

@@ -65,7 +65,7 @@ def decide(inputs: Inputs) -> Decided:
     if site is None:
         # An automatic deployment never writes `site`, and a broken one is refused: the last good one stands.
         site = inputs.memory.good_site()
-    namespace = (site.namespace if site is not None else None) or inputs.own_namespace
+    namespace = _default_namespace(site, inputs)
     last_good = inputs.memory.good_exposures()
     wishes = gather(inputs.document, last_good, inputs.memory.expired, inputs.guards, namespace, inputs.now)
     pending = _brake(inputs, wishes)
@@ -110,6 +110,14 @@ def decide(inputs: Inputs) -> Decided:
     return Decided(
         wishes, blocks, decisions, tuple(declared), planned, space, site, namespace, pending, code, description
     )
+
+
+def _default_namespace(site: Site | None, inputs: Inputs) -> str:
+    """What the site says; with no site known at all (a new disk, and a twin without one) our Services stay put."""
+    if site is not None:
+        return site.namespace or inputs.own_namespace
+    homes = {service.namespace for service in inputs.observed.owned(inputs.owner)}
+    return homes.pop() if len(homes) == 1 else inputs.own_namespace
 
 
 def _brake(inputs: Inputs, wishes: Wishes) -> PendingRemoval | None:

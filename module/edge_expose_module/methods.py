@@ -41,7 +41,7 @@ class Methods:
             return 400, {"error": f"the payload of {name} is a JSON object, not {type(payload).__name__}"}
         match name:
             case "status":
-                return 200, self._controller.view.report
+                return 200, self._status()
             case "explain":
                 return self._explain(payload)
             case "reconcile":
@@ -56,6 +56,11 @@ class Methods:
             case _:
                 known = "status, explain, reconcile, probe, confirm, supportBundle"
                 return 404, {"error": f"there is no method {name[:80]!r}; known: {known}"}
+
+    def _status(self) -> dict[str, Any]:
+        """The report, with what the probes found: latency and when each last answered."""
+        probes = {name: probed.to_json() for name, probed in sorted(self._controller.prober.results.items())}
+        return {**self._controller.view.report, **({"probes": probes} if probes else {})}
 
     def _chosen(self, payload: dict[str, Any]) -> list[str] | Answer:
         """Names of exposures the payload means: all, or the one it names."""

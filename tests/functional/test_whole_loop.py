@@ -120,7 +120,9 @@ def test_an_exhausted_range_blocks_one_and_a_wider_one_makes_it_ready(local: Loc
 def test_a_service_of_kubectl_is_left_alone_and_taken_over_on_request(local: Local) -> None:
     local.kubectl("-n", "edge1", "create", "service", "loadbalancer", "theirs", "--tcp=80:8080")
     held = eventually(
-        lambda: local.kubectl("-n", "edge1", "get", "svc", "theirs", "-o", "jsonpath={.status.loadBalancer.ingress[0].ip}")
+        lambda: local.kubectl(
+            "-n", "edge1", "get", "svc", "theirs", "-o", "jsonpath={.status.loadBalancer.ingress[0].ip}"
+        )
     )
     wish = {"module": "idle", "ports": ["80:8080"]}
     local.deploy({"theirs": wish}, {"idle": ECHO})
@@ -143,7 +145,9 @@ def test_kubectl_works_against_the_local_cluster(deployed: Local) -> None:
         *("-n", "edge1", "expose", "pod", "extra", "--type=LoadBalancer", "--port=80", "--target-port=8080"),
     )
     found = eventually(
-        lambda: json.loads(deployed.kubectl("-n", "edge1", "get", "svc", "extra", "-o", "json"))["status"]["loadBalancer"]
+        lambda: json.loads(deployed.kubectl("-n", "edge1", "get", "svc", "extra", "-o", "json"))["status"][
+            "loadBalancer"
+        ]
     )
     assert "extra" in eventually(lambda: http_get(f"http://{found['ingress'][0]['ip']}/"))
     patch = '{"spec":{"sessionAffinity":"ClientIP"}}'

@@ -66,7 +66,9 @@ class Local:
 
     # --- the command line ---
 
-    def run(self, *arguments: str, expect: int | None = 0, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str, expect: int | None = 0, stdin: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [sys.executable, "-m", "edge_expose_cloud", *arguments],
             env=self.environment,

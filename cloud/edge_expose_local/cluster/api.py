@@ -171,9 +171,7 @@ class Api:
         return json_response(self._served(resource, obj), status)
 
     def _predicates(self, request: Request, found: Route, resource: Resource) -> tuple[Any, Any]:
-        fields = field_predicate(
-            request.arg("fieldSelector"), resource.fields, f"/{resource.version}, Kind={resource.kind}"
-        )
+        fields = field_predicate(request.arg("fieldSelector"), resource.fields, resource.kind)
         if found.verb in ("list", "watch") and found.name:
             by_name = field_predicate(f"metadata.name={found.name}", resource.fields, resource.kind)
             fields = by_name

@@ -114,7 +114,7 @@ def on_create(obj: Document, resource: Resource, profile: Profile) -> None:
                 del obj["status"]
 
 
-def on_update(obj: Document, old: Document, resource: Resource) -> None:
+def on_update(obj: Document, old: Document, resource: Resource, profile: Profile) -> None:
     """Carry over from the stored object what an update of the main resource cannot change, in place."""
     match resource.kind:
         case "Service":
@@ -122,7 +122,8 @@ def on_update(obj: Document, old: Document, resource: Resource) -> None:
             carry_over(obj["spec"], old["spec"])
             drop_dependents(obj["spec"], old["spec"])
             obj["status"] = {**old.get("status", {})}
-            if obj["spec"].get("type") != "LoadBalancer":
+            # 1.20.15 leaves the address in the status until the load balancer takes it away
+            if profile.modern_service_fields and obj["spec"].get("type") != "LoadBalancer":
                 obj["status"]["loadBalancer"] = {}
         case "Namespace":
             obj["spec"] = old.get("spec", {})

@@ -121,6 +121,9 @@ class Registry:
                     raise conflict(resource.group, resource.plural, name, why)
                 raise not_found(resource.group, resource.plural, name)
             return self.create(resource, namespace, obj, dry_run=dry_run), True
+        if resource.plural == "services" and not self.profile.put_creates and not meta.get("resourceVersion"):
+            cause = wrong("metadata.resourceVersion", "", "must be specified for an update")
+            raise invalid(resource.group, resource.kind, name, [cause])
         self._preconditions(resource, meta, old)
         obj = self._merged(resource, obj, old, subresource)
         if obj == old:
@@ -178,7 +181,7 @@ class Registry:
         if subresource == "status":
             return prepare.status_update(obj, old, resource, self.profile)
         prepare.defaults(obj, resource, self.profile)
-        prepare.on_update(obj, old, resource)
+        prepare.on_update(obj, old, resource, self.profile)
         if "generation" in before and obj.get("spec") != old.get("spec"):
             meta["generation"] = before["generation"] + 1
         return obj

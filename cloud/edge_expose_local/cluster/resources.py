@@ -109,7 +109,7 @@ def served_resources(profile: Profile) -> list[Resource]:
         "status.podIP",
         "spec.serviceAccountName",
     }
-    service_fields = _META_FIELDS | {"spec.clusterIP", "spec.type"}
+    service_fields = _META_FIELDS | ({"spec.clusterIP", "spec.type"} if profile.modern_service_fields else set())
     found = [
         core("configmaps", "ConfigMap", ("cm",)),
         core("endpoints", "Endpoints", ("ep",)),

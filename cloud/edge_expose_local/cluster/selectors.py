@@ -11,6 +11,8 @@ from .errors import Document, bad_request
 
 Predicate = Callable[[Document], bool]
 
+_ALWAYS = ("metadata.name", "metadata.namespace")
+
 _SET = re.compile(r"^\s*(?P<key>[^\s!=,()]+)\s+(?P<op>in|notin)\s*\((?P<values>[^()]*)\)\s*$")
 _COMPARE = re.compile(r"^\s*(?P<key>[^\s!=,()]+)\s*(?P<op>==|=|!=|>|<)\s*(?P<value>[^\s!=,()]*)\s*$")
 _EXISTS = re.compile(r"^\s*(?P<no>!?)\s*(?P<key>[^\s!=,()]+)\s*$")
@@ -113,14 +115,11 @@ def field_predicate(text: str, allowed: frozenset[str], kind: str) -> Predicate 
         if found is None:
             raise bad_request(f"invalid selector: '{part}'; can't understand '{part}'")
         path, op, value = found.groups()
-        if path not in allowed:
-            if path in ("metadata.name", "metadata.namespace"):
-                pass
-            else:
-                raise bad_request(
-                    f'Unable to find "{kind}" that match label selector "", field selector "{text}": '
-                    f"field label not supported: {path}"
-                )
+        if path not in allowed and path not in _ALWAYS:
+            if kind == "Service" and "spec.type" not in allowed:
+                message = f'"{path}" is not a known field selector: only "metadata.name", "metadata.namespace"'
+                raise bad_request(message)
+            raise bad_request(f"field label not supported: {path}")
         conditions.append((path, op != "!=", value))
     if not conditions:
         return None

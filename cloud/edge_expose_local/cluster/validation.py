@@ -49,7 +49,8 @@ def unsupported(field: str, value: Any, supported: list[str]) -> Cause:
 def name_check(resource: Resource, profile: Profile) -> Callable[[str], list[str]]:
     """Return the rule for names of a resource."""
     if resource.plural == "services":
-        return names.dns1035_label
+        # since RelaxedServiceNameValidation is on by default (seen on 1.36.3) a name may begin with a digit
+        return names.dns1123_label if profile.modern_service_fields else names.dns1035_label
     if resource.plural == "namespaces":
         return names.dns1123_label
     if resource.group == "rbac.authorization.k8s.io":

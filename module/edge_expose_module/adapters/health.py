@@ -33,6 +33,12 @@ class Metrics:
         )
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    # The default of 5 makes a scraper wait whole seconds as soon as somebody knocks a few times at once.
+    request_queue_size = 128
+
+
 class HealthServer:
     """`alive` and `ready` answer with True and a word why."""
 
@@ -72,8 +78,7 @@ class HealthServer:
             def log_message(self, format: str, *args: Any) -> None:
                 log.debug(format, *args)
 
-        self._server = ThreadingHTTPServer(address, Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(address, Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
         self._thread.start()
 

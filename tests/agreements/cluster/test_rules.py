@@ -85,8 +85,14 @@ def test_a_cluster_ip_does_not_change(cluster) -> None:
 
 def test_a_put_without_allocated_values_keeps_them(cluster) -> None:
     ns = cluster.namespace()
-    made = cluster.balancer(ns, "one").body
-    body = {"metadata": {"name": "one"}, "spec": {"type": "LoadBalancer", "ports": [{"name": "http", "port": 8081}]}}
+    cluster.balancer(ns, "one")
+    cluster.wait_address(ns, "one")
+    made = cluster.call("GET", f"{cluster.services(ns)}/one").body
+    version = made["metadata"]["resourceVersion"]
+    body = {
+        "metadata": {"name": "one", "resourceVersion": version},
+        "spec": {"type": "LoadBalancer", "ports": [{"name": "http", "port": 8081}]},
+    }
     answer = cluster.call("PUT", f"{cluster.services(ns)}/one", body)
     assert answer.status == 200, answer
     assert answer.body["spec"]["clusterIP"] == made["spec"]["clusterIP"]

@@ -1,0 +1,277 @@
+"""`make fuzz`: generated desired documents through the pure core and a fake cluster.
+
+Nine in ten are seeded mutations of real documents, one in ten comes from hypothesis as arbitrary JSON. After each, a
+pass: none may crash the module, none may remove a Service it should not, every refusal carries a path and a reason.
+Restarts, clock jumps, range changes, hand deletions and failing writes are mixed in.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import collections
+import copy
+import logging
+import random
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from edge_expose_contract.identity import LABEL_EXPOSURE
+from edge_expose_contract.parsing import DesiredDocument, Refusal, parse_desired
+from edge_expose_contract.services import service_shapes
+from support.bench import OWNER, Bench
+from support.fake_cluster import FakeCluster
+
+REAL: list[dict[str, Any]] = [
+    {
+        "schemaVersion": "1.0",
+        "site": {"externalServiceIPs": "10.0.0.10-10.0.0.20", "nodeIPs": "10.0.0.1-10.0.0.2"},
+        "exposures": {
+            "web": {
+                "selector": ["app=ws"],
+                "ports": ["8080:80/tcp"],
+                "address": "10.0.0.15",
+                "hostname": "w.example.com",
+            },
+            "db": {"module": "database", "type": "ClusterIP", "ports": ["5432"]},
+        },
+    },
+    {
+        "schemaVersion": "1.0",
+        "exposures": {
+            "dns": {"module": "dns", "ports": ["53", "53/udp"], "allowFrom": ["10.0.0.0/8"]},
+            "a": {"selector": ["app=ws"], "ports": [80], "share": "k"},
+            "b": {"selector": ["app=ws"], "ports": [443], "share": "k"},
+            "vm": {"endpoints": ["192.168.1.5"], "ports": ["80"], "expires": "2026-11-22T05:00:00Z"},
+        },
+    },
+    {
+        "schemaVersion": "1.0",
+        "site": {"reserved": {"edgehub": "10.0.0.10"}, "pools": {"p": ["10.0.0.10/31"]}, "namespace": "edge1"},
+        "exposures": {
+            "rtsp": {"module": "cam", "ports": ["8554", "5000-5004:6000-6004/udp"], "sessionAffinity": "ClientIP"},
+            "local": {"module": "cam", "ports": [{"port": 80, "targetPort": "http"}], "externalTrafficPolicy": "Local"},
+            "off": {"module": "x", "ports": [1], "enabled": False},
+        },
+    },
+]
+ODD: list[Any] = [
+    None,
+    True,
+    0,
+    -1,
+    2**53,
+    1.5,
+    "",
+    "x",
+    "10.0.0.15",
+    "a=b",
+    "9" * 400,
+    [],
+    {},
+    [None],
+    {"a": 1},
+    "💥",
+    "..",
+    "-",
+]
+NAMES = ["web", "db", "dns", "a", "b", "vm", "rtsp", "local", "off", "new", "X", "web-udp", "1a", "x.y"]
+
+
+class Fuzzer:
+    def __init__(self, number: int) -> None:
+        self.random = random.Random(number)
+        self.counts: collections.Counter[str] = collections.Counter()
+        self.renew()
+
+    def renew(self) -> None:
+        self.bench = Bench(FakeCluster(dialect=self.random.choice(["crd", "crd", "configmap"])))
+        for name, labels in (("w", {"app": "ws"}), ("c", {"net.azure-devices.edge.module": "cam"})):
+            self.bench.cluster.add_pod(name, labels)
+        self.bench.cluster.add_service("foreign", {"type": "LoadBalancer", "ports": [{"port": 9}]})
+        self.base: dict[str, Any] = copy.deepcopy(self.random.choice(REAL))
+        self.feed(self.base)
+
+    # --- documents ---
+
+    def mutated(self) -> Any:
+        if self.random.random() < 0.02:
+            return self.random.choice(ODD)
+        document = copy.deepcopy(self.base)
+        for _ in range(self.random.randrange(1, 4)):
+            part = self.random.choices(["exposures", "site", ""], [80, 12, 8])[0]
+            self.mutate(document.get(part, document))
+        if self.random.random() < 0.2 and isinstance(parse_desired(document), DesiredDocument):
+            self.base = document
+        return document
+
+    def mutate(self, node: Any) -> None:
+        while isinstance(node, (dict, list)) and node:
+            key: Any = self.random.choice(list(node)) if isinstance(node, dict) else self.random.randrange(len(node))
+            roll = self.random.random()
+            if roll < 0.45 and isinstance(node[key], (dict, list)) and node[key]:
+                node = node[key]
+                continue
+            if roll < 0.6:
+                node[key] = copy.deepcopy(self.random.choice(ODD))
+            elif roll < 0.7:
+                del node[key]
+            elif roll < 0.8 and isinstance(node, dict):
+                node[self.random.choice(NAMES)] = node[key]
+            elif roll < 0.9 and isinstance(node[key], str) and node[key]:
+                place = self.random.randrange(len(node[key]))
+                node[key] = node[key][:place] + self.random.choice("-/:,.0 9a") + node[key][place + 1 :]
+            else:
+                node[key] = copy.deepcopy(self.random.choice(list(self.random.choice(REAL)["exposures"].values())))
+            return
+
+    def shake(self) -> None:
+        """Something beside the document."""
+        bench, roll = self.bench, self.random.random()
+        if roll < 0.05:
+            bench.restart(keep_disk=self.random.random() < 0.7)
+        elif roll < 0.08:
+            bench.later(hours=self.random.choice([-3, -1, 1, 3]))
+        elif roll < 0.12:
+            bench.cluster.set_pool(self.random.choice(["10.0.0.10-10.0.0.20", "10.0.0.10-10.0.0.12", "10.0.0.8/29"]))
+        elif roll < 0.15 and self.services():
+            name = self.random.choice(sorted(self.services()))
+            bench.cluster.services = {key: v for key, v in bench.cluster.services.items() if key[1] != name}
+            bench.cluster.settle()
+        elif roll < 0.17:
+            bench.cluster.fail_writes = 2
+
+    # --- one document, and what must hold ---
+
+    def services(self) -> dict[str, str]:
+        """Our Services and the exposure each belongs to."""
+        found = {}
+        for (_, name), body in self.bench.cluster.services.items():
+            labels = body["metadata"].get("labels") or {}
+            if labels.get("edge-expose.io/owner") == OWNER:
+                found[name] = labels[LABEL_EXPOSURE]
+        return found
+
+    def outgrown(self, name: str) -> set[str]:
+        """Services that the last good form of an exposure has no more, and that a failed write had left behind."""
+        good = self.bench.controller._memory.good_exposures().get(name)
+        if good is None:
+            return set()
+        return {name, f"{name}-udp"} - {shape.name for shape in service_shapes(name, good, "edge1")}
+
+    def feed(self, document: Any) -> None:
+        bench = self.bench
+        before = self.services()
+        writes = len(bench.cluster.writes)
+        bench.twin.desired = copy.deepcopy(document)
+        bench.twin.version += 1
+        bench.controller.wake_for_twin()
+        asyncio.run(bench.controller.reconcile())
+        self.counts["documents"] += 1
+        deleted = {
+            n.split("/")[1] for verb, kind, n in bench.cluster.writes[writes:] if verb == "delete" and kind == "Service"
+        }
+        self.judge(document, before, deleted)
+
+    def judge(self, document: Any, before: dict[str, str], deleted: set[str]) -> None:
+        result = parse_desired(document)
+        assert ("edge1", "foreign") in self.bench.cluster.services, "a foreign Service was removed"
+        report = self.bench.twin.reported
+        status = report["lastDesiredStatus"]
+        if isinstance(result, Refusal):
+            self.counts[f"refused with {result.code}"] += 1
+            assert result.description
+            assert status["code"] == result.code.number, status
+            # The last good document goes on; only what had expired or moved by it may change.
+            return
+        assert isinstance(result, DesiredDocument)
+        self.counts["accepted"] += 1
+        for name, violations in result.invalid.items():
+            self.counts["exposures refused"] += 1
+            assert violations
+            assert all(v.path.startswith(f"exposures.{name}") and v.rule and v.message for v in violations)
+            kept = [service for service, exposure in before.items() if exposure == name]
+            lost = (set(kept) & deleted) - set(self.services()) - self.outgrown(name)
+            assert not lost, f"{name} is broken in the document, and {lost} was removed"
+        for name, entry in report["exposures"].items():
+            if entry["state"] in ("Blocked", "Failed", "Pending"):
+                assert entry.get("reason"), (name, entry)
+        for service in deleted:
+            exposure = before[service]
+            if exposure in result.invalid:
+                continue  # judged above
+            wish = result.exposures.get(exposure)
+            explained = wish is None or not wish.enabled or wish.expires is not None
+            reshaped = wish is not None and (service != exposure or wish.load_balancer_class or wish.ip_families)
+            moved = wish is not None and (wish.namespace or (result.site is not None and result.site.namespace))
+            assert explained or reshaped or moved or service in self.services(), (
+                f"{service} was removed without a cause"
+            )
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=12),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*NAMES, "ports", "module"]), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+DOCUMENTS = (
+    st.fixed_dictionaries(
+        {"schemaVersion": st.just("1.0"), "exposures": st.dictionaries(st.sampled_from(NAMES), JSON, max_size=4)},
+        optional={"site": JSON},
+    )
+    | JSON
+)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--documents", type=int, default=100000)
+    arguments = parser.parse_args()
+    logging.disable(logging.CRITICAL)
+    started = time.monotonic()
+    fuzzer = Fuzzer(arguments.seed)
+
+    @seed(arguments.seed)
+    @settings(
+        max_examples=max(1, arguments.documents // 10),
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(DOCUMENTS)
+    def arbitrary(document: Any) -> None:
+        fuzzer.feed(document)
+
+    arbitrary()
+    while fuzzer.counts["documents"] < arguments.documents:
+        if fuzzer.counts["documents"] % 300 == 0:
+            fuzzer.renew()
+        fuzzer.shake()
+        document = fuzzer.mutated()
+        try:
+            fuzzer.feed(document)
+        except Exception:
+            print(f"seed {arguments.seed}, document {fuzzer.counts['documents']}: {document!r}")
+            raise
+    print(
+        f"seed {arguments.seed}: {time.monotonic() - started:.0f} s, "
+        "nothing crashed, nothing was removed without a cause"
+    )
+    for what, count in sorted(fuzzer.counts.items()):
+        print(f"  {count:7}  {what}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
