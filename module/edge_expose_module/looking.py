@@ -35,6 +35,7 @@ from edge_expose_module.observing import (
     ServiceEvent,
     count_ready,
     count_ready_endpoints,
+    endpoint_addresses,
 )
 from edge_expose_module.observing import Denied as DeniedRead
 from edge_expose_module.pools import pools_from_config_map, pools_from_objects
@@ -67,7 +68,7 @@ class Looker:
         capabilities = Capabilities.of(version)
         services = self._services(sorted(set(namespaces)))
         wanted = sorted({*namespaces, *(s.namespace for s in services.values() if s.owned_by(self._owner))})
-        ready, companions = self._endpoints(wanted, capabilities)
+        ready, addresses, companions = self._endpoints(wanted, capabilities)
         pods = {namespace: found for namespace in wanted if (found := self._pod_labels(namespace)) is not None}
         kind, prefix, pools, error, advertised = self._load_balancer(services.values())
         pending = [s for s in services.values() if s.owned_by(self._owner) and s.is_load_balancer and not s.assigned]
@@ -75,6 +76,7 @@ class Looker:
         return Observed(
             services=services,
             ready=ready,
+            endpoints=addresses,
             pod_labels=pods,
             pools=pools,
             pool_error=error,
@@ -96,8 +98,9 @@ class Looker:
 
     def _endpoints(
         self, namespaces: list[str], capabilities: Capabilities
-    ) -> tuple[dict[Key, int], dict[tuple[str, str, str], Mapping[str, Any]]]:
+    ) -> tuple[dict[Key, int], dict[Key, tuple[str, ...]], dict[tuple[str, str, str], Mapping[str, Any]]]:
         ready: dict[Key, int] = {}
+        addresses: dict[Key, tuple[str, ...]] = {}
         companions: dict[tuple[str, str, str], Mapping[str, Any]] = {}
         for namespace in namespaces:
             resource = ENDPOINT_SLICES if capabilities.endpoint_slices else ENDPOINTS
@@ -108,11 +111,12 @@ class Looker:
                 continue
             counted = count_ready(items) if resource is ENDPOINT_SLICES else count_ready_endpoints(items)
             ready.update(counted)
+            addresses.update(endpoint_addresses(items))
             for item in items:
                 labels = item["metadata"].get("labels") or {}
                 if labels.get(LABEL_OWNER) == self._owner and not _is_mirror(labels):
                     companions[(resource.kind, namespace, item["metadata"]["name"])] = item
-        return ready, companions
+        return ready, addresses, companions
 
     def _pod_labels(self, namespace: str) -> tuple[Mapping[str, str], ...] | None:
         items = self._optional("list", PODS, namespace)

@@ -6,14 +6,17 @@ from dataclasses import dataclass, field
 
 from edge_expose_cloud.deployment_planning import owned_exposures
 from edge_expose_cloud.fleet_status import DeviceStatus, status_of
-from edge_expose_cloud.hub import Hub, Json
+from edge_expose_cloud.hub import Json
 from edge_expose_cloud.planning import current_exposures, report_of
 from edge_expose_cloud.portal.ip_map import IpMap, ip_map
 from edge_expose_cloud.portal.pieces import ExposureView, ModuleView, exposures_view, modules_view
+from edge_expose_cloud.portal.reading import ReadingHub
+from edge_expose_cloud.portal.topology import Topology, topology_of
 from edge_expose_cloud.usecases.observing import observe_device, targeting_deployments
 from edge_expose_cloud.usecases.problems import Refused
 from edge_expose_cloud.usecases.ranging import network_of
 from edge_expose_cloud.usecases.status import device_status
+from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.reported import Reported
 
@@ -34,6 +37,7 @@ class DeviceView:
     exposures: list[ExposureView]
     modules: list[ModuleView]
     map: IpMap
+    topology: Topology
     owners: dict[str, str] = field(default_factory=dict)
     deployments: tuple[str, ...] = ()
 
@@ -51,8 +55,10 @@ class DeviceView:
         return sorted({item.share for item in self.declared.values() if item.share})
 
 
-def device_view(hub: Hub, device_id: str) -> DeviceView:
-    """Raises Refused for a device that is not registered, HubError when the hub does not answer."""
+def device_view(hub: ReadingHub, device_id: str) -> DeviceView:
+    """A connected module is asked what is in its cluster; the page goes without when it does not answer.
+
+    Raises Refused for a device that is not registered, HubError when the hub does not answer."""
     state = observe_device(hub, device_id)
     deployments = targeting_deployments(state, hub.deployments())
     owners = owned_exposures(deployments, [item.id for item in deployments])
@@ -68,6 +74,9 @@ def device_view(hub: Hub, device_id: str) -> DeviceView:
         except Refused:
             status = None
     network, held = network_of(twin)
+    topology = Topology()
+    if twin is not None and twin.connection_state == "Connected":
+        topology = topology_of(hub.topology(device_id, MODULE_ID))
     site = twin.desired.get("site") if twin is not None else None
     raw = twin.desired.get("exposures") if twin is not None else None
     return DeviceView(
@@ -82,7 +91,8 @@ def device_view(hub: Hub, device_id: str) -> DeviceView:
         declared_raw=raw if isinstance(raw, dict) else {},
         exposures=exposures_view(status.exposures if status is not None else {}, declared, owners),
         modules=modules_view(state.twins.get("$edgeAgent")),
-        map=ip_map(network, declared, held, report),
+        map=ip_map(network, declared, held, report, topology.foreign()),
+        topology=topology,
         owners=owners,
         deployments=tuple(sorted(item.id for item in deployments)),
     )

@@ -70,8 +70,12 @@ def ip_map(
     exposures: Mapping[str, Exposure],
     held: Mapping[str, tuple[Address, ...]],
     report: Reported,
+    named: Mapping[Address, str] | None = None,
 ) -> IpMap:
-    """Of the reported pool, or of the declared range when the module has not reported one."""
+    """Of the reported pool, or of the declared range when the module has not reported one.
+
+    `named` are addresses of foreign Services, where the module was asked for them.
+    """
     pool = network.external if network else AddressSet()
     nodes = network.nodes if network else AddressSet()
     reserved = network.reserved_addresses if network else {}
@@ -80,12 +84,12 @@ def ip_map(
         for address in addresses:
             holders.setdefault(address, []).append(name)
     foreign = {
-        address
+        address: "somebody else"
         for name, entry in report.exposures.items()
         if entry.reason == "AddressTaken" and name in exposures
         for address in exposures[name].addresses
         if address not in holders
-    }
+    } | dict(named or {})
     cells = []
     for address in islice(pool, MOST_CELLS):
         names = tuple(holders.get(address, ()))
@@ -101,7 +105,8 @@ def ip_map(
             kind = "reserved"
         elif address in nodes:
             kind = "node"
-        cells.append(Cell(str(address), kind, names, reserved.get(address, "")))
+        owner = foreign.get(address, "") if kind == "foreign" else reserved.get(address, "")
+        cells.append(Cell(str(address), kind, names, owner))
     ours = sum(1 for address in holders if address in pool)
     used = report.pool.used if report.pool is not None else ours
     counts: dict[str, int] = {}

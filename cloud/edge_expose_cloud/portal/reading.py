@@ -16,6 +16,9 @@ T = TypeVar("T")
 TWIN_SECONDS: Final = 2.0
 LIST_SECONDS: Final = 30.0
 MOST_KEPT: Final = 2000
+METHOD_SECONDS: Final = 3
+UNANSWERED_SECONDS: Final = 60.0
+LOOKING: Final = frozenset({"status", "explain", "topology"})
 
 
 class ReadingHub:
@@ -55,9 +58,25 @@ class ReadingHub:
 
     def invoke(self, device_id: str, module_id: str, method: str, payload: Any, timeout: int = 30) -> MethodResult:
         """Direct methods that only look."""
-        if method not in ("status", "explain"):
+        if method not in LOOKING:
             raise HubError(HubProblem.FORBIDDEN, f"{method} is not for pages")
         return self._hub.invoke(device_id, module_id, method, payload, timeout)
+
+    def topology(self, device_id: str, module_id: str) -> Any:
+        """What the module says is in its cluster, None when it does not answer; a silent one is left alone a while."""
+
+        def ask() -> Any:
+            try:
+                result = self.invoke(device_id, module_id, "topology", {}, METHOD_SECONDS)
+            except HubError:
+                return None
+            return result.payload if result.status == 200 else None
+
+        key = ("topology", device_id)
+        with self._lock:
+            kept = self._kept.get(key)
+        silent = kept is not None and kept[0] is None
+        return self._get(key, UNANSWERED_SECONDS if silent else TWIN_SECONDS / 2, ask)
 
     # -- writes do not belong here --
 
