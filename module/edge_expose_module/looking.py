@@ -36,6 +36,7 @@ from edge_expose_module.observing import (
     ServiceEvent,
     count_ready,
     count_ready_endpoints,
+    endpoint_addresses,
 )
 from edge_expose_module.observing import Denied as DeniedRead
 from edge_expose_module.pools import pools_from_config_map, pools_from_objects
@@ -70,7 +71,7 @@ class Looker:
         capabilities = Capabilities.of(version)
         services = self._services(sorted(set(namespaces)))
         wanted = sorted({*namespaces, *(s.namespace for s in services.values() if s.owned_by(self._owner))})
-        ready, companions = self._endpoints(wanted, capabilities, services)
+        ready, addresses, companions = self._endpoints(wanted, capabilities, services)
         pods = {namespace: found for namespace in wanted if (found := self._pod_labels(namespace)) is not None}
         kind, prefix, pools, error, advertised = self._load_balancer(services.values())
         pending = [s for s in services.values() if s.owned_by(self._owner) and s.is_load_balancer and not s.assigned]
@@ -78,6 +79,7 @@ class Looker:
         return Observed(
             services=services,
             ready=ready,
+            endpoints=addresses,
             pod_labels=pods,
             pools=pools,
             pool_error=error,
@@ -99,8 +101,9 @@ class Looker:
 
     def _endpoints(
         self, namespaces: list[str], capabilities: Capabilities, services: Mapping[Key, ObservedService]
-    ) -> tuple[dict[Key, int], dict[tuple[str, str, str], Mapping[str, Any]]]:
+    ) -> tuple[dict[Key, int], dict[Key, tuple[str, ...]], dict[tuple[str, str, str], Mapping[str, Any]]]:
         ready: dict[Key, int] = {}
+        addresses: dict[Key, tuple[str, ...]] = {}
         companions: dict[tuple[str, str, str], Mapping[str, Any]] = {}
         for namespace in namespaces:
             resource = ENDPOINT_SLICES if capabilities.endpoint_slices else ENDPOINTS
@@ -111,12 +114,13 @@ class Looker:
                 continue
             counted = count_ready(items) if resource is ENDPOINT_SLICES else count_ready_endpoints(items)
             ready.update(counted)
+            addresses.update(endpoint_addresses(items))
             companions.update(self._companions(resource, items, services))
             if any(_is_bare(service) and service.namespace == namespace for service in services.values()):
                 # What the cluster kept for a Service that had a selector stays behind, and still gets its traffic.
                 other = ENDPOINTS if resource is ENDPOINT_SLICES else OLD_SLICES
                 companions.update(self._companions(other, self._optional("list", other, namespace) or (), services))
-        return ready, companions
+        return ready, addresses, companions
 
     def _companions(
         self, resource: Resource, items: Iterable[Mapping[str, Any]], services: Mapping[Key, ObservedService]

@@ -1,0 +1,145 @@
+"""The hub as pages see it: what was read a moment ago is not read again, so that typing and reloading cost no quota.
+
+Only reads pass; changes go to the real hub. `at` of what is shown stands on every page.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, TypeVar
+
+from edge_expose_cloud.hub import Deployment, Hub, HubError, HubProblem, MethodResult, Twin
+
+T = TypeVar("T")
+TWIN_SECONDS: Final = 2.0
+LIST_SECONDS: Final = 30.0
+MOST_KEPT: Final = 2000
+METHOD_SECONDS: Final = 3
+UNANSWERED_SECONDS: Final = 60.0
+LOOKING: Final = frozenset({"status", "explain", "topology"})
+
+
+class ReadingHub:
+    """Fulfils `Hub` for reading; every write is refused. Safe to use from several threads."""
+
+    def __init__(self, hub: Hub, now: Callable[[], float] = time.monotonic) -> None:
+        self._hub = hub
+        self._now = now
+        self._kept: dict[tuple[str, ...], tuple[Any, float, float]] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def host(self) -> str:
+        return self._hub.host
+
+    def device_twin(self, device_id: str) -> Twin | None:
+        return self._get(("device", device_id), TWIN_SECONDS, lambda: self._hub.device_twin(device_id))
+
+    def module_twin(self, device_id: str, module_id: str) -> Twin | None:
+        key = ("module", device_id, module_id)
+        return self._get(key, TWIN_SECONDS, lambda: self._hub.module_twin(device_id, module_id))
+
+    def module_twins(self, module_id: str) -> list[Twin]:
+        return self._hub.module_twins(module_id)
+
+    def module_twins_page(self, module_id: str, token: str | None) -> tuple[list[Twin], str | None]:
+        return self._hub.module_twins_page(module_id, token)
+
+    def edge_devices_page(self, token: str | None) -> tuple[list[Twin], str | None]:
+        return self._hub.edge_devices_page(token)
+
+    def each_module_twin(self, module_id: str) -> Iterator[Twin]:
+        return self._hub.each_module_twin(module_id)
+
+    def unconverged(self, module_id: str, limit: int) -> list[Twin]:
+        return self._hub.unconverged(module_id, limit)
+
+    def count_unconverged(self, module_id: str) -> int:
+        return self._hub.count_unconverged(module_id)
+
+    def targeted_devices(self, deployment_ids: Iterable[str]) -> list[str]:
+        return self._hub.targeted_devices(deployment_ids)
+
+    def module_ids(self, device_id: str) -> list[str]:
+        return self._get(("ids", device_id), LIST_SECONDS, lambda: self._hub.module_ids(device_id))
+
+    def deployments(self) -> list[Deployment]:
+        return self._get(("deployments",), LIST_SECONDS, self._hub.deployments)
+
+    def invoke(self, device_id: str, module_id: str, method: str, payload: Any, timeout: int = 30) -> MethodResult:
+        """Direct methods that only look."""
+        if method not in LOOKING:
+            raise HubError(HubProblem.FORBIDDEN, f"{method} is not for pages")
+        return self._hub.invoke(device_id, module_id, method, payload, timeout)
+
+    def topology(self, device_id: str, module_id: str) -> Any:
+        """What the module says is in its cluster, None when it does not answer; a silent one is left alone a while."""
+
+        def ask() -> Any:
+            try:
+                result = self.invoke(device_id, module_id, "topology", {}, METHOD_SECONDS)
+            except HubError:
+                return None
+            return result.payload if result.status == 200 else None
+
+        key = ("topology", device_id)
+        with self._lock:
+            kept = self._kept.get(key)
+        silent = kept is not None and kept[0] is None
+        return self._get(key, UNANSWERED_SECONDS if silent else TWIN_SECONDS / 2, ask)
+
+    # -- writes do not belong here --
+
+    def patch_module_twin(self, device_id: str, module_id: str, desired: Mapping[str, Any], etag: str) -> Twin:
+        raise HubError(HubProblem.FORBIDDEN, "pages only read")
+
+    def patch_device_tags(self, device_id: str, tags: Mapping[str, Any], etag: str) -> Twin:
+        raise HubError(HubProblem.FORBIDDEN, "pages only read")
+
+    def apply_content(self, device_id: str, modules_content: Mapping[str, Any]) -> None:
+        raise HubError(HubProblem.FORBIDDEN, "pages only read")
+
+    def create_deployment(self, deployment: Deployment) -> Deployment:
+        raise HubError(HubProblem.FORBIDDEN, "pages only read")
+
+    def update_deployment(self, deployment: Deployment) -> Deployment:
+        raise HubError(HubProblem.FORBIDDEN, "pages only read")
+
+    def delete_deployment(self, deployment_id: str) -> None:
+        raise HubError(HubProblem.FORBIDDEN, "pages only read")
+
+    # -- keeping --
+
+    def put(self, twin: Twin) -> None:
+        """A module twin that somebody has just read."""
+        self._keep(("module", twin.device_id, twin.module_id or ""), twin)
+
+    def forget(self, device_id: str) -> None:
+        """After a change: the next look is a fresh one."""
+        with self._lock:
+            for key in [key for key in self._kept if device_id in key[1:2]]:
+                del self._kept[key]
+
+    def read_at(self, device_id: str, module_id: str) -> float:
+        """Unix seconds of the reading that pages show now."""
+        kept = self._kept.get(("module", device_id, module_id))
+        return kept[2] if kept is not None else time.time()
+
+    def _get(self, key: tuple[str, ...], seconds: float, read: Callable[[], T]) -> T:
+        with self._lock:
+            kept = self._kept.get(key)
+        if kept is not None and self._now() - kept[1] <= seconds:
+            value: T = kept[0]
+            return value
+        fresh = read()
+        self._keep(key, fresh)
+        return fresh
+
+    def _keep(self, key: tuple[str, ...], value: object) -> None:
+        with self._lock:
+            self._kept[key] = (value, self._now(), time.time())
+            if len(self._kept) > MOST_KEPT:
+                for old in sorted(self._kept, key=lambda one: self._kept[one][1])[: MOST_KEPT // 4]:
+                    del self._kept[old]
