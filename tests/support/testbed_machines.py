@@ -85,10 +85,11 @@ class Machines:
         run("ip", "-n", self.outside, "link", "add", "eth0", "type", "bridge")
         set_address(self.outside, "eth0", [f"{address}/24" for address in OUTSIDE])
         self.nodes: list[Node] = []
+        self._blocks = itertools.count()
 
     def add_node(self) -> Node:
         """A machine that forwards between the LAN and its pods."""
-        block = len(self.nodes)
+        block = next(self._blocks)
         name = f"node{block + 1}"
         node = Node(name, self._namespaces.add(name), f"{LAN}.{240 - block}", block)
         # Without redirects off they use up the kernel's ICMP budget and kube-proxy's refusals time out.

@@ -201,7 +201,15 @@ class NetworkCluster:
         """Power and network of a node are gone."""
         self.machines.unplug(node)
         for name in (f"kube-proxy-{node.name}", f"speaker-{node.name}"):
-            self._agents[name].kill()
+            self._agents.pop(name).kill()
+
+    def give_up_node(self, node: Node) -> None:
+        """What the node lifecycle controller does for a node that stays away: its pods are gone."""
+        for name in [name for name, pod in self.pods.items() if pod.node is node]:
+            self.remove_pod(name)
+        self.api.delete(f"/api/v1/namespaces/{METALLB}/pods/speaker-{node.name}?gracePeriodSeconds=0")
+        self.api.delete(f"/api/v1/nodes/{node.name}")
+        self.machines.nodes.remove(node)
 
     def speaker(self, node: Node | None = None) -> Program:
         return self._agents[f"speaker-{(node or self.node).name}"]

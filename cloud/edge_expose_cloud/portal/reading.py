@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 from edge_expose_cloud.hub import Deployment, Hub, HubError, HubProblem, MethodResult, Twin
@@ -49,6 +49,18 @@ class ReadingHub:
 
     def edge_devices_page(self, token: str | None) -> tuple[list[Twin], str | None]:
         return self._hub.edge_devices_page(token)
+
+    def each_module_twin(self, module_id: str) -> Iterator[Twin]:
+        return self._hub.each_module_twin(module_id)
+
+    def unconverged(self, module_id: str, limit: int) -> list[Twin]:
+        return self._hub.unconverged(module_id, limit)
+
+    def count_unconverged(self, module_id: str) -> int:
+        return self._hub.count_unconverged(module_id)
+
+    def targeted_devices(self, deployment_ids: Iterable[str]) -> list[str]:
+        return self._hub.targeted_devices(deployment_ids)
 
     def module_ids(self, device_id: str) -> list[str]:
         return self._get(("ids", device_id), LIST_SECONDS, lambda: self._hub.module_ids(device_id))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from support.cluster import eventually
 from support.testbed_module import ModuleBench
 
 
@@ -132,6 +133,43 @@ def test_a_cluster_ip_exposure_is_one_service_with_both_protocols(cluster, modul
     found = {(port["port"], port["protocol"]) for port in module.service("dns")["spec"]["ports"]}
     assert found == {(53, "TCP"), (53, "UDP")}
     assert module.service("dns-udp") == {}
+
+
+def test_the_endpoints_that_the_cluster_keeps_are_left_to_it(cluster, module) -> None:
+    cluster.run_pod(module.namespace, "w1", {"app": "w"})
+    module.desire({"web": web()})
+    module.until("web", "Ready")
+    path = f"/api/v1/namespaces/{module.namespace}/endpoints/web"
+    uid = eventually(lambda: cluster.call("GET", path).body["metadata"].get("uid"), what="the Endpoints")
+    for _ in range(4):
+        module.run()
+        assert cluster.call("GET", path).body["metadata"].get("uid") == uid
+        assert module.exposure("web")["state"] == "Ready"
+
+
+def test_an_exposure_goes_from_pods_to_given_addresses_and_back(cluster, module) -> None:
+    cluster.run_pod(module.namespace, "w1", {"app": "w"})
+    module.desire({"web": web()})
+    module.until("web", "Ready")
+
+    def reached() -> set[str]:
+        found = cluster.call("GET", f"/api/v1/namespaces/{module.namespace}/endpoints/web").body
+        return {address["ip"] for subset in found.get("subsets") or [] for address in subset.get("addresses") or []}
+
+    def sliced() -> set[str]:
+        version = "v1" if cluster.profile == "1.36" else "v1beta1"
+        path = f"/apis/discovery.k8s.io/{version}/namespaces/{module.namespace}/endpointslices"
+        found = cluster.call("GET", f"{path}?labelSelector=kubernetes.io/service-name%3Dweb").body["items"]
+        return {address for piece in found for entry in piece.get("endpoints") or [] for address in entry["addresses"]}
+
+    module.desire({"web": {"endpoints": ["10.20.30.40"], "ports": ["8080:80"]}})
+    module.until_true(lambda: "10.20.30.40" in sliced() and "10.244.7.7" not in sliced(), "the given address")
+    if cluster.profile == "1.20":
+        assert reached() == {"10.20.30.40"}
+    module.until("web", "Ready")
+    module.desire({"web": web()})
+    module.until_true(lambda: sliced() == {"10.244.7.7"}, "the pod again")
+    module.until("web", "Ready")
 
 
 def test_addresses_outside_the_cluster_become_endpoints(cluster, module) -> None:
