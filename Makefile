@@ -13,7 +13,7 @@ DOCUMENTS ?= 100000
 # Child processes must not inherit a proxy or a CA bundle of the machine: everything here talks to loopback.
 CLEAN  := env -u REQUESTS_CA_BUNDLE -u CURL_CA_BUNDLE -u SSL_CERT_FILE -u HTTP_PROXY -u HTTPS_PROXY -u http_proxy -u https_proxy -u KUBECONFIG
 
-.PHONY: help install demo test lint testbed testbed-clean bench-loop soak fuzz renewals drops full-range mutation coverage clean
+.PHONY: help install demo test lint testbed testbed-clean bench-loop soak fuzz renewals drops full-range mutation coverage screenshots bench-portal clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -74,6 +74,12 @@ mutation: $(STAMP) ## change allocation and planning, and show the changes no te
 
 coverage: $(STAMP) ## branch coverage of contract and module by the tests that need no processes
 	@$(CLEAN) $(BIN)/python -m pytest -q --cov --cov-report=term tests/unit tests/scenarios tests/properties
+
+screenshots: $(STAMP) ## the portal's pictures for docs/portal, in a real browser
+	@$(CLEAN) EDGE_EXPOSE_SCREENSHOTS=docs/portal $(BIN)/python -m pytest -q tests/browser
+
+bench-portal: $(STAMP) ## page loads and update latency of the portal with 10,000 devices in the hub
+	@$(CLEAN) $(BIN)/python tests/benchmarks/portal.py
 
 clean:           ## remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

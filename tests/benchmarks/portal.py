@@ -2,9 +2,9 @@
 
     python tests/benchmarks/portal.py [--devices 10000] [--runs 20]
 
-The hub is the local one, in a process of its own on this machine. Page loads are measured once the whole fleet was read,
-for which the portal gets more queries a minute than any real hub gives; updates with the portal's own default. Both at
-the server's door (one HTTP request) and in a real browser when there is one.
+The hub is the local one, in a process of its own on this machine. Page loads are measured once the whole fleet was
+read, for which the portal gets more queries a minute than any real hub gives; updates with the portal's own default.
+Both at the server's door (one HTTP request) and in a real browser when there is one.
 """
 
 from __future__ import annotations

@@ -42,12 +42,21 @@ def go(page: Any, name: str) -> None:
         page.locator("#h-checks + div ol").wait_for()
 
 
+def shrink(picture: Path) -> None:
+    """A palette is enough for flat colours and keeps the repository small."""
+    image = pytest.importorskip("PIL.Image", reason="pillow is not installed: pictures would be large")
+    with image.open(picture) as opened:
+        small = opened.convert("RGB").quantize(96, dither=image.Dither.NONE)
+    small.save(picture, optimize=True)
+
+
 @pytest.fixture(scope="module")
 def blocked(served: Any) -> Any:
     """An exposure that lost its address, and other devices, so that the pages show what people come for."""
     local = served.local
     wish = ["--module", "broker", "--port", "4840", "--port", "8080:80", "--address", local.address(13)]
-    local.run("expose", "edge1", "closed", *wish, "--allow-from", "10.0.0.0/8", "--yes")
+    backups = served.state / "edge-expose" / "backups"
+    local.run("expose", "edge1", "closed", *wish, "--allow-from", "10.0.0.0/8", "--yes", "--backup", str(backups))
     local.wait_for("closed", "Ready")
     narrow = f"{local.address(10)}-{local.address(12)},{local.address(14)}-{local.address(20)}"
     local.instance.set_pool(narrow)
@@ -87,4 +96,6 @@ def test_every_page_is_accessible_and_fits(
         clip = {"x": 0, "y": 0, "width": width, "height": min(max(tall, height), TALLEST)}
         picture = folder / f"{name}-{scheme}-{'desktop' if width > 600 else 'phone'}.png"
         page.screenshot(path=picture, full_page=True, clip=clip)
+        if screenshots_folder() is not None:
+            shrink(picture)
     assert not serious, serious

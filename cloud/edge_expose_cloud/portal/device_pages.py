@@ -43,14 +43,14 @@ def fleet_fragment(
 
 
 def _fleet(portal: Portal, question: fleet.Question) -> dict[str, Any]:
-    rows = list(portal.watching.rows.values())
-    found = fleet.answer(rows, question)
-    portal.watching.show(row.device_id for row in found.rows)
     watching = portal.watching
+    rows, sums = watching.listing()
+    found = fleet.answer(rows, question)
+    watching.show(row.device_id for row in found.rows)
     return {
         "question": question,
         "answer": found,
-        "totals": fleet.totals(rows),
+        "totals": sums,
         "sweeps": watching.sweeps,
         "swept_at": watching.swept_at,
     }

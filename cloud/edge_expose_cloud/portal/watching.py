@@ -15,7 +15,7 @@ from typing import Final
 
 from edge_expose_cloud.hub import Hub, HubError, HubProblem, Twin
 from edge_expose_cloud.portal.events import Event, Events
-from edge_expose_cloud.portal.fleet import Row, with_device, with_module
+from edge_expose_cloud.portal.fleet import Row, totals, with_device, with_module
 from edge_expose_cloud.portal.reading import ReadingHub
 from edge_expose_contract.identity import MODULE_ID
 
@@ -28,6 +28,7 @@ LEASE_SECONDS: Final = 30.0
 TICK_SECONDS: Final = 0.1
 READS_PER_TICK: Final = 6
 SWEEP_PAUSE: Final = 20.0
+LISTING_SECONDS: Final = 0.5
 FLEET_TOPIC: Final = "fleet"
 
 
@@ -73,6 +74,17 @@ class Watching:
         self.swept_at = 0.0
         self.queries = 0
         self._last_fleet_event = 0.0
+        self._listed_at = 0.0
+        self._listing: tuple[list[Row], dict[str, int]] = ([], totals([]))
+
+    def listing(self) -> tuple[list[Row], dict[str, int]]:
+        """All rows in order of device id, and their sums; made anew twice a second at most, since every page asks."""
+        now = time.monotonic()
+        if now - self._listed_at > LISTING_SECONDS or not self.rows:
+            self._listed_at = now
+            rows = sorted(self.rows.copy().values(), key=lambda row: row.device_id)
+            self._listing = (rows, totals(rows))
+        return self._listing
 
     # -- what pages tell --
 

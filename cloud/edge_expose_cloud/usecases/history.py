@@ -1,6 +1,6 @@
 """History of one device: the backups that every change of ours writes first, and the way back to one of them.
 
-Only our own module's twin is brought back here: exposures and ranges. Modules are changed by a spec.
+Only our own module's twin is brought back here: exposures and ranges. `rollback` brings back whole devices.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_expose_cloud.hub import Hub, Json, merge_patch, same_json
-from edge_expose_cloud.planning import current_exposures, surroundings
-from edge_expose_cloud.plans import Change, Danger, PatchTwin, Plan, diff_services, in_plan_order
-from edge_expose_cloud.service_prediction import predicted_services
+from edge_expose_cloud.plans import Plan
 from edge_expose_cloud.usecases.observing import observe_device, targeting_deployments
 from edge_expose_cloud.usecases.owning import owned_keys
 from edge_expose_cloud.usecases.problems import Refused
+from edge_expose_cloud.usecases.rolling_back import plan_restore
 from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.parsing import Refusal, parse_desired
 
@@ -97,20 +96,12 @@ def plan_revert(hub: Hub, device_id: str, backup: Backup) -> Plan:
             f"{taken[0].path} is set by the deployment {taken[0].owner}, which would set it again",
             "change the spec of that deployment",
         )
-    around = surroundings(state)
-    now = current_exposures(twin)
-    changes: list[Change] = []
-    if patch:
-        changes.append(
-            Change("update", "ModuleTwin", None, f"{device_id}/{MODULE_ID}", twin.desired, dict(backup.desired))
-        )
-    changes += diff_services(predicted_services(now, around), predicted_services(parsed.exposures, around))
-    gone = sorted(change.name for change in changes if change.kind == "Service" and change.action == "delete")
-    dangers: tuple[Danger, ...] = ()
-    if gone:
-        dangers = (Danger("removals", len(gone), f"{len(gone)} Services would be removed: {', '.join(gone[:5])}"),)
-    step = PatchTwin(device_id, MODULE_ID, patch, twin.etag) if patch else None
-    return Plan(f"device {device_id}", in_plan_order(changes), step, state.etags(), dangers)
+    return plan_restore(hub, device_id, json.dumps({"modulesContent": {MODULE_ID: section(backup.desired)}}))
+
+
+def section(desired: Json) -> Json:
+    """Our module's part of a manifest."""
+    return {"properties.desired": desired}
 
 
 def _touches(patch: Mapping[str, Any], path: str) -> bool:
