@@ -99,6 +99,13 @@ class IotHub:
         query = f"SELECT deviceId FROM devices.modules WHERE {_module_is('$edgeAgent')} AND ({wanted})"  # noqa: S608
         return sorted({str(row.device_id) for row in self._query(query)})
 
+    def devices_matching(self, condition: str) -> list[str]:
+        if not condition.strip():
+            return []
+        where = "" if condition.strip() == "*" else f" AND ({condition})"
+        query = f"SELECT deviceId FROM devices WHERE capabilities.iotEdge = true{where}"  # noqa: S608
+        return sorted({str(row.device_id) for row in self._query(query)})
+
     def module_ids(self, device_id: str) -> list[str]:
         what = f"listing the modules of {device_id}"
         found = self._find(lambda: self._registry.get_modules(device_id), "IdentityRegistry", what)
