@@ -60,6 +60,12 @@ renewals: $(STAMP) ## SAS renewals with edits in between: memory slope, missed c
 drops: $(STAMP)  ## forced drops with edits in between: memory slope, missed changes
 	@$(CLEAN) $(BIN)/python tests/benchmarks/endurance.py drops --cycles $(CYCLES)
 
+fleet: $(STAMP)  ## one deployment for N devices (20 real), followed to Ready, hub calls counted
+	@$(CLEAN) $(BIN)/python tests/benchmarks/fleet.py -n $(N)
+
+crash: $(STAMP)  ## kill -9 at 50 seeded points of an apply to 20 devices, run again: same end, no gap
+	@$(CLEAN) $(BIN)/python tests/benchmarks/crash.py --seed $(SEED)
+
 full-range: $(STAMP) ## 254 exposures in one twin, all Ready; the 255th Blocked
 	@$(CLEAN) $(BIN)/python tests/benchmarks/full_range.py
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from edge_expose_cloud.hub import Deployment, Json, same_json
 from edge_expose_cloud.manifest import render_content
@@ -17,6 +18,7 @@ from edge_expose_cloud.plans import (
     Danger,
     Plan,
     Step,
+    TidyDeployments,
     UpdateDeployment,
     canonical,
     in_plan_order,
@@ -28,6 +30,9 @@ from edge_expose_contract.identity import MODULE_ID
 SPEC_LABEL = "edgeExposeSpec"
 RETIRED_LABEL = "edgeExposeRetired"
 CONDITION_LABEL = "edgeExposeCondition"
+BY_LABEL = "edgeExposeBy"
+AT_LABEL = "edgeExposeAt"
+_STAMPS = frozenset({BY_LABEL, AT_LABEL})
 RETIRED_CONDITION = "deviceId='edge-expose-retired'"
 KEEP_RETIRED = 3
 
@@ -58,15 +63,15 @@ def plan_deployment(shown: Spec, resolved: Spec, deployments: Sequence[Deploymen
     changes: list[Change] = []
     dangers: list[Danger] = []
     if current is None or not same_json(current.content, content):
-        before = _visible(current, redacted(current.content, secrets)) if current else None
-        changes.append(Change("create", "Deployment", None, wanted.id, None, _visible(wanted, visible)))
+        before = shown_deployment(current, redacted(current.content, secrets)) if current else None
+        changes.append(Change("create", "Deployment", None, wanted.id, None, shown_deployment(wanted, visible)))
         changes += [
             Change("update", "Deployment", None, old.id, before if old is current else None, {"retired": True})
             for old in live
         ]
         step = CreateDeployment(wanted, tuple(live))
-        dangers += _removals(current, wanted)
-    elif (current.target_condition, current.priority, current.labels) != (condition, wanted.priority, wanted.labels):
+        dangers += removal_dangers(current, wanted)
+    elif (current.target_condition, current.priority, _plain(current)) != (condition, wanted.priority, wanted.labels):
         changed = Deployment(
             current.id,
             current.content,
@@ -77,9 +82,23 @@ def plan_deployment(shown: Spec, resolved: Spec, deployments: Sequence[Deploymen
             etag=current.etag,
         )
         changes.append(
-            Change("update", "Deployment", None, current.id, _visible(current, None), _visible(changed, None))
+            Change(
+                "update",
+                "Deployment",
+                None,
+                current.id,
+                shown_deployment(current, None),
+                shown_deployment(changed, None),
+            )
         )
-        step = UpdateDeployment(changed)
+        changes += _retiring(live[1:])
+        step = UpdateDeployment(changed, tuple(live[1:]))
+    else:
+        surplus = retired_deployments(shown.name, deployments)[max(0, KEEP_RETIRED - len(live[1:])) :]
+        if live[1:] or surplus:
+            changes += _retiring(live[1:])
+            changes += [Change("delete", "Deployment", None, old.id, {"retired": True}, None) for old in surplus]
+            step = TidyDeployments(shown.name, tuple(live[1:]), tuple(surplus))
     if current is not None and current.target_condition != condition:
         dangers.append(
             Danger("retarget", 1, f"the target condition changes from {current.target_condition!r} to {condition!r}")
@@ -88,21 +107,33 @@ def plan_deployment(shown: Spec, resolved: Spec, deployments: Sequence[Deploymen
         target=shown.target_text,
         changes=in_plan_order(changes),
         step=step,
-        etags={item.id: item.etag for item in live},
+        etags={item.id: item.etag for item in (*live, *(step.delete if isinstance(step, TidyDeployments) else ()))},
         dangers=tuple(dangers),
     )
 
 
+def _plain(deployment: Deployment) -> dict[str, str]:
+    """Its labels without the stamps of who applied it when: those are no change."""
+    return {key: value for key, value in deployment.labels.items() if key not in _STAMPS}
+
+
+def _retiring(deployments: Sequence[Deployment]) -> list[Change]:
+    return [Change("update", "Deployment", None, old.id, None, {"retired": True}) for old in deployments]
+
+
 def live_deployments(name: str, deployments: Sequence[Deployment]) -> list[Deployment]:
-    """Deployments of this spec that are not retired, newest first."""
-    mine = [item for item in deployments if item.labels.get(SPEC_LABEL) == name and RETIRED_LABEL not in item.labels]
-    return sorted(mine, key=lambda item: (item.created, item.id), reverse=True)
+    """Deployments of this spec that are not retired; the one applied last comes first."""
+    return _of_spec(name, [item for item in deployments if RETIRED_LABEL not in item.labels])
 
 
 def retired_deployments(name: str, deployments: Sequence[Deployment]) -> list[Deployment]:
-    """Kept for rollback, newest first."""
-    mine = [item for item in deployments if item.labels.get(SPEC_LABEL) == name and RETIRED_LABEL in item.labels]
-    return sorted(mine, key=lambda item: (item.created, item.id), reverse=True)
+    """Kept for rollback; the one applied last comes first."""
+    return _of_spec(name, [item for item in deployments if RETIRED_LABEL in item.labels])
+
+
+def _of_spec(name: str, deployments: Sequence[Deployment]) -> list[Deployment]:
+    mine = [item for item in deployments if item.labels.get(SPEC_LABEL) == name]
+    return sorted(mine, key=lambda item: (item.labels.get(AT_LABEL, item.created), item.created, item.id), reverse=True)
 
 
 def retired(deployment: Deployment) -> Deployment:
@@ -117,6 +148,12 @@ def retired(deployment: Deployment) -> Deployment:
         deployment.metric_queries,
         etag=deployment.etag,
     )
+
+
+def promoted(deployment: Deployment) -> Deployment:
+    """A retired deployment with the target condition that it had."""
+    labels = {key: value for key, value in deployment.labels.items() if key not in (RETIRED_LABEL, CONDITION_LABEL)}
+    return replace(deployment, target_condition=deployment.labels.get(CONDITION_LABEL, ""), labels=labels)
 
 
 def deployment_id(name: str, content: Json, existing: Sequence[Deployment]) -> str:
@@ -145,7 +182,8 @@ def owned_exposures(deployments: Sequence[Deployment], configuration_ids: Sequen
     return owners
 
 
-def _removals(current: Deployment | None, wanted: Deployment) -> list[Danger]:
+def removal_dangers(current: Deployment | None, wanted: Deployment) -> list[Danger]:
+    """Exposures that the new content leaves out."""
     if current is None:
         return []
     before = owned_exposures([current], [current.id])
@@ -162,7 +200,8 @@ def _removals(current: Deployment | None, wanted: Deployment) -> list[Danger]:
     ]
 
 
-def _visible(deployment: Deployment, content: Json | None) -> Json:
+def shown_deployment(deployment: Deployment, content: Json | None) -> Json:
+    """What a plan shows of it; the content as handed in, with secrets hidden."""
     body: Json = {
         "targetCondition": deployment.target_condition,
         "priority": deployment.priority,

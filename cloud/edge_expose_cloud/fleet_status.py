@@ -7,7 +7,7 @@ from typing import Any
 
 from edge_expose_cloud.hub import Twin
 from edge_expose_cloud.planning import current_exposures, report_of
-from edge_expose_contract.identity import State
+from edge_expose_contract.identity import MODULE_ID, State
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.parsing import Refusal, parse_desired
 
@@ -17,7 +17,10 @@ _SETTLED = frozenset({State.READY, State.DISABLED, State.EXPIRED})
 
 @dataclass(frozen=True, slots=True)
 class DeviceStatus:
-    """`exposures` are as reported, with `type` and `ports` from the desired document added."""
+    """`exposures` are as reported, with `type` and `ports` from the desired document added.
+
+    `note` says why there is nothing to see, when there is nothing to see.
+    """
 
     device_id: str
     summary: Json
@@ -29,6 +32,7 @@ class DeviceStatus:
     connection_state: str
     pool: Json
     pending_removal: Json | None
+    note: str = ""
 
     def to_json(self) -> Json:
         return {
@@ -41,6 +45,7 @@ class DeviceStatus:
             "connectionState": self.connection_state,
             "pool": self.pool,
             "pendingRemoval": self.pending_removal,
+            "note": self.note,
         }
 
 
@@ -108,6 +113,19 @@ def not_converged(twin: Twin, ready_only: frozenset[str] | None = None) -> str |
             )
             return f"exposure {name} is {entry.state}{why}"
     return None
+
+
+def agent_says(agent: Twin | None) -> str:
+    """What edgeAgent's twin says about our module: for devices where the module itself has not reported."""
+    if agent is None or not agent.reported:
+        return "nothing yet (is the device connected?)"
+    modules = agent.reported.get("modules")
+    ours = modules.get(MODULE_ID) if isinstance(modules, dict) else None
+    if isinstance(ours, dict):
+        detail = f" ({ours['statusDescription']})" if ours.get("statusDescription") else ""
+        return f"{MODULE_ID} is {ours.get('runtimeStatus', 'unknown')}{detail}"
+    status = agent.reported.get("lastDesiredStatus")
+    return f"{status.get('code')} {status.get('description', '')}".strip() if isinstance(status, dict) else ""
 
 
 def _invalid(twin: Twin) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -112,6 +112,28 @@ class Hub(Protocol):
 
     def module_twins(self, module_id: str) -> list[Twin]:
         """By query: may lag a few seconds behind."""
+        ...
+
+    def module_twins_page(self, module_id: str, token: str | None) -> tuple[list[Twin], str | None]:
+        """One page of `module_twins` (one query of the hub's quota) and the token of the next, None after the last."""
+        ...
+
+    def edge_devices_page(self, token: str | None) -> tuple[list[Twin], str | None]:
+        """One page of the device twins of all IoT Edge devices, in the same way."""
+        ...
+
+    def each_module_twin(self, module_id: str) -> Iterator[Twin]:
+        """The same, page by page."""
+        ...
+
+    def unconverged(self, module_id: str, limit: int) -> list[Twin]:
+        """By query: twins whose module has not taken the document, refused it, or has exposures that are not ready."""
+        ...
+
+    def count_unconverged(self, module_id: str) -> int: ...
+
+    def targeted_devices(self, deployment_ids: Iterable[str]) -> list[str]:
+        """By query: the devices that one of these automatic deployments targets."""
         ...
 
     def module_ids(self, device_id: str) -> list[str]: ...

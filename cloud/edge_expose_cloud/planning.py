@@ -15,6 +15,7 @@ from edge_expose_cloud.hub import Json, Twin, merge_patch, same_json
 from edge_expose_cloud.manifest import render_content
 from edge_expose_cloud.manifest_checking import desired_sections
 from edge_expose_cloud.plans import (
+    LEASE_TAG,
     Change,
     Danger,
     PatchTwin,
@@ -108,6 +109,7 @@ def plan_device(shown: Spec, resolved: Spec, state: DeviceState, secrets: Mappin
         etags=state.etags(),
         dangers=tuple(_dangers(resolved, state, changes)),
         notes=tuple(_notes(state, wanted)),
+        lease=lease if isinstance(lease := state.device_twin.tags.get(LEASE_TAG), dict) else None,
     )
 
 
@@ -222,8 +224,8 @@ def _losing_their_address(spec: Spec, state: DeviceState) -> list[str]:
 
 def _notes(state: DeviceState, wanted: Mapping[str, Json]) -> list[str]:
     notes = []
-    if state.device_twin.tags.get("edgeExposeLease"):
-        notes.append("another edge-expose holds a lease on this device")
+    if state.device_twin.tags.get(LEASE_TAG):
+        notes.append("another run of edge-expose holds a lease on this device, or died with it")
     missing = sorted(module for module in wanted if module not in state.twins)
     if missing:
         notes.append(f"new on this device: {', '.join(missing)}")

@@ -11,6 +11,9 @@ from typing import Any, Literal
 from edge_expose_cloud.hub import Deployment, Json
 from edge_expose_cloud.variables import map_texts
 
+# The tag on a device twin while set modules is done on it.
+LEASE_TAG = "edgeExposeLease"
+
 Action = Literal["create", "update", "delete"]
 Kind = Literal["Service", "ModuleTwin", "Manifest", "Deployment"]
 
@@ -65,12 +68,30 @@ class CreateDeployment:
 
 @dataclass(frozen=True, slots=True)
 class UpdateDeployment:
-    """Same content, other condition, priority, labels or metrics."""
+    """Same content, other condition, priority, labels or metrics; `replaces` is retired after it."""
 
     deployment: Deployment
+    replaces: tuple[Deployment, ...] = ()
 
 
-Step = PatchTwin | SetModules | CreateDeployment | UpdateDeployment
+@dataclass(frozen=True, slots=True)
+class TidyDeployments:
+    """What an apply that was cut short left behind: older deployments to retire, and retired ones too many."""
+
+    name: str
+    retire: tuple[Deployment, ...] = ()
+    delete: tuple[Deployment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PromoteDeployment:
+    """A retired deployment gets its condition back, then `replaces` is retired: some deployment targets at any time."""
+
+    deployment: Deployment
+    replaces: tuple[Deployment, ...] = ()
+
+
+Step = PromoteDeployment | PatchTwin | SetModules | CreateDeployment | UpdateDeployment | TidyDeployments
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +105,10 @@ class Danger:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`etags` are those of everything that was read to make the plan; `patches` follow the step."""
+    """`etags` are those of everything that was read to make the plan; `patches` follow the step.
+
+    `lease` is what the device twin holds of a run of set modules: one that is going on, or one that died.
+    """
 
     target: str
     changes: tuple[Change, ...]
@@ -93,6 +117,7 @@ class Plan:
     dangers: tuple[Danger, ...] = ()
     notes: tuple[str, ...] = ()
     patches: tuple[PatchTwin, ...] = ()
+    lease: Json | None = None
 
     @property
     def digest(self) -> str:

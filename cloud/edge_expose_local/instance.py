@@ -16,6 +16,7 @@ from typing import Any, Final
 from edge_expose_local import control_client, settings, supervisor
 from edge_expose_local.control_client import ControlError
 from edge_expose_local.settings import LocalSettings
+from edge_expose_local.simulated.listing import write_devices
 
 UP_SECONDS: Final = 90.0
 JsonObject = dict[str, Any]
@@ -176,6 +177,12 @@ class Instance:
     def add_devices(self, ids: list[str]) -> Any:
         self.hub("POST", "/devices", {"ids": ids})
         return control_client.call(self.state / "runtime", "POST", "/devices", {"ids": ids})
+
+    def add_simulated(self, ids: list[str]) -> None:
+        """Light devices: they connect and report, nothing runs on them. They come up in the background."""
+        for start in range(0, len(ids), 500):
+            self.hub("POST", "/devices", {"ids": ids[start : start + 500]})
+        write_devices(self.state / "simulated", ids)
 
     def faults(self) -> dict[str, dict[str, str]]:
         """Help of every fault, by part. Raises ControlError when a part is away."""

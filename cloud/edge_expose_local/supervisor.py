@@ -61,6 +61,16 @@ class Supervisor:
                 await part.ready.wait()
             if part.name == "hub":
                 await asyncio.to_thread(control_client.call, self._state / "hub", "POST", "/devices", {"ids": [DEVICE]})
+        self._tasks.append(asyncio.create_task(self._keep_simulated(), name="simulated"))
+
+    async def _keep_simulated(self) -> None:
+        """Light devices are a part of their own from the moment that there are any."""
+        folder = self._state / "simulated"
+        while not (folder / "devices.json").is_file():  # noqa: ASYNC110 (a file has no event)
+            await asyncio.sleep(1.0)
+        part = Part("simulated", ["--state", str(folder), "--hub-state", str(self._state / "hub")])
+        self.parts.append(part)
+        await self._keep(part)
 
     async def stop(self) -> None:
         for task in self._tasks:

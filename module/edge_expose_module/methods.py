@@ -6,6 +6,7 @@ Bad payloads get 400 and why.
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import platform
 from collections.abc import Callable
 from dataclasses import asdict
@@ -118,6 +119,7 @@ class Methods:
         return {
             "report": view.report,
             "python": platform.python_version(),
+            "time": dt.datetime.now(dt.UTC).isoformat(),
             "owner": self._controller.identity.owner,
             "namespace": self._controller.identity.namespace,
             "passes": view.passes,

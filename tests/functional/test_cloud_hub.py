@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,7 @@ def test_deployments_are_created_once_updated_and_keep_their_content(world: Worl
     made = hub.create_deployment(wanted)
     assert made.etag
     with pytest.raises(HubError) as again:
-        hub.create_deployment(wanted)
+        hub.create_deployment(replace(wanted, priority=5))
     assert again.value.problem is HubProblem.CONFLICT
     (found,) = [item for item in hub.deployments() if item.id == "dep-a"]
     changed = Deployment("dep-a", found.content, "deviceId='other'", 4, {"k": "w"}, etag=found.etag)
@@ -146,10 +147,21 @@ def test_deployments_are_created_once_updated_and_keep_their_content(world: Worl
         wanted.content,
     )
     with pytest.raises(HubError) as stale:
-        hub.update_deployment(changed)
+        hub.update_deployment(replace(changed, priority=6))
     assert stale.value.problem in (HubProblem.PRECONDITION, HubProblem.CONFLICT)
     hub.delete_deployment("dep-a")
     assert [item for item in hub.deployments() if item.id == "dep-a"] == []
+
+
+def test_a_module_that_has_not_reported_is_unconverged(world: World) -> None:
+    device = world.add_device("behind-1")
+    spec = spec_of_text(SPEC.replace("device: d1", f"device: {device}"))
+    apply_plan(world.hub, make_plan(world.hub, spec, {}), OPERATOR)
+    found = {twin.device_id for twin in world.hub.unconverged("edge-expose", 100)}
+    assert device in found
+    assert world.hub.count_unconverged("edge-expose") == len(found)
+    assert device in {twin.device_id for twin in world.hub.each_module_twin("edge-expose")}
+    assert len(world.hub.unconverged("edge-expose", 1)) == 1
 
 
 def test_plan_apply_and_a_second_plan_without_changes(world: World) -> None:
@@ -174,6 +186,17 @@ def test_the_query_finds_every_device_with_our_module(running: RunningHub) -> No
     assert "fleet-1" in {status.device_id for status in fleet_status(hub)}
 
 
+def test_a_write_that_was_done_before_the_hub_failed_is_not_an_error(running: RunningHub) -> None:
+    """The SDK repeats a PUT after a 5xx, and the repeated one meets what the first has made."""
+    hub = connected(running)
+    wanted = Deployment("dep-5xx", {"modulesContent": {"$edgeAgent": {}}}, "deviceId='nobody'", 3, {"k": "v"})
+    running.fault("http-status", status=500, after_apply=True, path="/configurations/dep-5xx", method="PUT")
+    made = hub.create_deployment(wanted)
+    running.fault("http-status", status=503, after_apply=True, path="/configurations/dep-5xx", method="PUT")
+    assert hub.update_deployment(replace(made, priority=4)).priority == 4
+    hub.delete_deployment("dep-5xx")
+
+
 FLEET = """
 schemaVersion: "1.0"
 name: north
@@ -191,6 +214,9 @@ def test_a_deployment_reaches_its_devices_and_owns_its_keys(running: RunningHub)
     twin = hub.module_twin("north-1", "edge-expose")
     assert twin is not None
     assert twin.desired["exposures"]["shop"]["ports"] == ["81"]
+    ids = {item.id for item in hub.deployments() if item.labels.get("edgeExposeSpec") == "north"}
+    assert hub.targeted_devices(ids) == ["north-1"]
+    assert hub.targeted_devices([]) == []
     with pytest.raises(Refused, match="set by the deployment"):
         plan_expose(hub, "north-1", "shop", {"module": "web", "ports": ["82"]})
     with pytest.raises(Refused, match="targets device"):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,6 +25,7 @@ class FakeHub:
     targets: dict[str, set[str]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     before: Callable[[str], None] | None = None
+    methods: dict[tuple[str, str, str], Callable[[Any], MethodResult]] = field(default_factory=dict)
     _numbers: Any = field(default_factory=lambda: itertools.count(1))
 
     # -- making the world --
@@ -68,6 +69,51 @@ class FakeHub:
     def module_twins(self, module_id: str) -> list[Twin]:
         self._enter("module_twins")
         return [twin for (_, module), twin in sorted(self.twins.items(), key=str) if module == module_id]
+
+    def module_twins_page(self, module_id: str, token: str | None) -> tuple[list[Twin], str | None]:
+        self._enter("module_twins_page")
+        return self._page(
+            [twin for (_, module), twin in sorted(self.twins.items(), key=str) if module == module_id], token
+        )
+
+    def edge_devices_page(self, token: str | None) -> tuple[list[Twin], str | None]:
+        self._enter("edge_devices_page")
+        return self._page([twin for (_, module), twin in sorted(self.twins.items(), key=str) if module is None], token)
+
+    @staticmethod
+    def _page(twins: list[Twin], token: str | None) -> tuple[list[Twin], str | None]:
+        start = int(token or 0)
+        return twins[start : start + 100], str(start + 100) if len(twins) > start + 100 else None
+
+    def each_module_twin(self, module_id: str) -> Iterator[Twin]:
+        return iter(self.module_twins(module_id))
+
+    def unconverged(self, module_id: str, limit: int) -> list[Twin]:
+        self._enter("unconverged")
+        return self._unconverged(module_id)[:limit]
+
+    def count_unconverged(self, module_id: str) -> int:
+        self._enter("count_unconverged")
+        return len(self._unconverged(module_id))
+
+    def _unconverged(self, module_id: str) -> list[Twin]:
+        found = []
+        for (_, module), twin in sorted(self.twins.items(), key=str):
+            report = twin.reported
+            behind = report.get("lastDesiredVersion") != twin.desired_version
+            refused = report.get("lastDesiredStatus", {}).get("code", 200) != 200
+            if module == module_id and (behind or refused or report.get("summary", {}).get("notReady", 0) > 0):
+                found.append(twin)
+        return found
+
+    def targeted_devices(self, deployment_ids: Iterable[str]) -> list[str]:
+        self._enter("targeted_devices")
+        ids = set(deployment_ids)
+        return sorted(
+            device
+            for (device, module), twin in self.twins.items()
+            if module == "$edgeAgent" and ids & twin.configurations.keys()
+        )
 
     def module_ids(self, device_id: str) -> list[str]:
         self._enter("module_ids")
@@ -124,7 +170,10 @@ class FakeHub:
 
     def invoke(self, device_id: str, module_id: str, method: str, payload: Any, timeout: int = 30) -> MethodResult:
         self._enter("invoke")
-        raise HubError(HubProblem.OFFLINE, "nobody listens")
+        answer = self.methods.get((device_id, module_id, method))
+        if answer is None:
+            raise HubError(HubProblem.OFFLINE, "nobody listens")
+        return answer(payload)
 
     # -- inside --
 

@@ -67,7 +67,7 @@ class Local:
     # --- the command line ---
 
     def run(
-        self, *arguments: str, expect: int | None = 0, stdin: str | None = None
+        self, *arguments: str, expect: int | None = 0, stdin: str | None = None, timeout: float = 120
     ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [sys.executable, "-m", "edge_expose_cloud", *arguments],
@@ -75,7 +75,7 @@ class Local:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=timeout,
             check=False,
         )
         if expect is not None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
 
 from edge_expose_cloud.findings import Finding, finding
+from edge_expose_cloud.usecases.applying import backup_stem
 
 
 def read_text(path: str) -> str | Finding:
@@ -37,6 +39,13 @@ def write_private(folder: Path, name: str, text: str) -> Path:
         Path(temporary).unlink(missing_ok=True)
         raise
     return target
+
+
+def backups_of(folder: Path, device_id: str) -> list[Path]:
+    """The backups of a device, newest first."""
+    pattern = re.compile(re.escape(backup_stem(device_id)) + r"-\d{8}T\d{12}Z\.json")
+    found = [path for path in folder.glob("*.json") if pattern.fullmatch(path.name)] if folder.is_dir() else []
+    return sorted(found, key=lambda path: path.name, reverse=True)
 
 
 def state_folder(environment: dict[str, str]) -> Path:

@@ -6,57 +6,32 @@ retried by the SDK; a private CA is set on both managers; rows of a query arrive
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import random
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from azure.iot.hub import IoTHubConfigurationManager, IoTHubRegistryManager
-from azure.iot.hub.models import (
-    CloudToDeviceMethod,
-    Configuration,
-    ConfigurationContent,
-    ConfigurationMetrics,
-    QuerySpecification,
-)
+from azure.iot.hub.models import CloudToDeviceMethod, ConfigurationContent, QuerySpecification
 
 from edge_expose_cloud.adapters.iothub_errors import scrub, translate
+from edge_expose_cloud.adapters.iothub_models import configuration_of, deployment_of, twin_of
+from edge_expose_cloud.adapters.iothub_pacing import Operation, Pace, Patience
 from edge_expose_cloud.hub import (
     Deployment,
     HubError,
     HubProblem,
-    Json,
     MethodResult,
     Twin,
     merge_patch,
     merged,
-    without_hub_keys,
+    same_json,
 )
 
 T = TypeVar("T")
 # The pool's own lines about its retries would only repeat what our errors say.
 logging.getLogger("urllib3").setLevel(logging.ERROR)
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How a throttled or failing call is repeated. The hub sends no Retry-After; it asks for 10 seconds in words."""
-
-    attempts: int = 5
-    first_pause: float = 10.0
-    longest_pause: float = 60.0
-    server_error_pause: float = 1.0
-    sleep: Callable[[float], None] = time.sleep
-    jitter: Callable[[], float] = random.random
-
-    def pause(self, attempt: int, problem: HubProblem) -> float:
-        base = self.first_pause if problem is HubProblem.THROTTLED else self.server_error_pause
-        full = min(self.longest_pause, base * 2**attempt)
-        return float(full * (0.75 + 0.5 * self.jitter()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +46,9 @@ class Credentials:
 class IotHub:
     """Fulfils `edge_expose_cloud.hub.Hub` over the service SDK."""
 
-    def __init__(self, credentials: Credentials, patience: Patience | None = None) -> None:
+    def __init__(self, credentials: Credentials, patience: Patience | None = None, pace: Pace | None = None) -> None:
         self._patience = patience or Patience()
+        self._pace = pace or Pace()
         self._registry, self._configurations, self._host = _managers(credentials)
 
     @property
@@ -82,28 +58,57 @@ class IotHub:
     # -- twins --
 
     def device_twin(self, device_id: str) -> Twin | None:
-        return self._find(lambda: _twin(self._registry.get_twin(device_id)), f"reading the twin of {device_id}")
+        what = f"reading the twin of {device_id}"
+        return self._find(lambda: twin_of(self._registry.get_twin(device_id)), "TwinRead", what)
 
     def module_twin(self, device_id: str, module_id: str) -> Twin | None:
         return self._find(
-            lambda: _twin(self._registry.get_module_twin(device_id, module_id)),
+            lambda: twin_of(self._registry.get_module_twin(device_id, module_id)),
+            "TwinRead",
             f"reading the twin of {device_id}/{module_id}",
         )
 
     def module_twins(self, module_id: str) -> list[Twin]:
-        literal = module_id.replace("'", "''")
-        query = f"SELECT * FROM devices.modules WHERE moduleId = '{literal}'"  # noqa: S608 (quotes are doubled above)
-        return [_twin(row) for row in self._query(query)]
+        return list(self.each_module_twin(module_id))
+
+    def module_twins_page(self, module_id: str, token: str | None) -> tuple[list[Twin], str | None]:
+        rows, following = self._page(f"SELECT * FROM devices.modules WHERE {_module_is(module_id)}", token, _PAGE)  # noqa: S608
+        return [twin_of(row) for row in rows], following
+
+    def edge_devices_page(self, token: str | None) -> tuple[list[Twin], str | None]:
+        rows, following = self._page("SELECT * FROM devices WHERE capabilities.iotEdge = true", token, _PAGE)
+        return [twin_of(row) for row in rows], following
+
+    def each_module_twin(self, module_id: str) -> Iterator[Twin]:
+        return map(twin_of, self._query(f"SELECT * FROM devices.modules WHERE {_module_is(module_id)}"))  # noqa: S608
+
+    def unconverged(self, module_id: str, limit: int) -> list[Twin]:
+        query = f"SELECT * FROM devices.modules WHERE {_module_is(module_id)} AND {_UNCONVERGED}"  # noqa: S608
+        return [twin_of(row) for row in self._page(query, None, limit)[0]]
+
+    def count_unconverged(self, module_id: str) -> int:
+        query = f"SELECT COUNT() AS n FROM devices.modules WHERE {_module_is(module_id)} AND {_UNCONVERGED}"  # noqa: S608
+        rows, _ = self._page(query, None, 1)
+        return int((rows[0].additional_properties or {}).get("n", 0)) if rows else 0
+
+    def targeted_devices(self, deployment_ids: Iterable[str]) -> list[str]:
+        paths = [f"configurations.[[{name}]].status" for name in sorted(deployment_ids)]
+        if not paths:
+            return []
+        wanted = " OR ".join(f"{path} = '{status}'" for path in paths for status in ("Targeted", "Applied"))
+        query = f"SELECT deviceId FROM devices.modules WHERE {_module_is('$edgeAgent')} AND ({wanted})"  # noqa: S608
+        return sorted({str(row.device_id) for row in self._query(query)})
 
     def module_ids(self, device_id: str) -> list[str]:
-        found = self._find(lambda: self._registry.get_modules(device_id), f"listing the modules of {device_id}")
+        what = f"listing the modules of {device_id}"
+        found = self._find(lambda: self._registry.get_modules(device_id), "IdentityRegistry", what)
         return sorted(module.module_id for module in found or [])
 
     def patch_module_twin(self, device_id: str, module_id: str, desired: Mapping[str, Any], etag: str) -> Twin:
         what = f"patching the twin of {device_id}/{module_id}"
         body = {"properties": {"desired": dict(desired)}}
         return self._write_twin(
-            lambda: _twin(self._registry.update_module_twin(device_id, module_id, body, etag)),
+            lambda: twin_of(self._registry.update_module_twin(device_id, module_id, body, etag)),
             lambda: self.module_twin(device_id, module_id),
             lambda twin: not merge_patch(twin.desired, merged(twin.desired, desired)),
             what,
@@ -112,7 +117,7 @@ class IotHub:
     def patch_device_tags(self, device_id: str, tags: Mapping[str, Any], etag: str) -> Twin:
         body = {"tags": dict(tags)}
         return self._write_twin(
-            lambda: _twin(self._registry.update_twin(device_id, body, etag)),
+            lambda: twin_of(self._registry.update_twin(device_id, body, etag)),
             lambda: self.device_twin(device_id),
             lambda twin: not merge_patch(twin.tags, merged(twin.tags, tags)),
             f"patching the tags of {device_id}",
@@ -124,36 +129,51 @@ class IotHub:
         content = ConfigurationContent(modules_content=dict(modules_content))
         self._call(
             lambda: self._configurations.apply_configuration_on_edge_device(device_id, content),
+            "Configuration",
             f"setting the modules of {device_id}",
         )
 
     def deployments(self) -> list[Deployment]:
-        found = self._call(lambda: self._configurations.get_configurations(100), "listing the deployments")
-        return [_deployment(item) for item in found or [] if item.content is not None]
+        found = self._call(
+            lambda: self._configurations.get_configurations(100), "Configuration", "listing the deployments"
+        )
+        return [deployment_of(item) for item in found or [] if item.content is not None]
 
     def create_deployment(self, deployment: Deployment) -> Deployment:
-        return _deployment(
-            self._call(
-                lambda: self._configurations.create_configuration(_configuration(deployment)),
-                f"creating the deployment {deployment.id}",
-                retry_5xx=False,
-            )
+        return self._write_deployment(
+            lambda: self._configurations.create_configuration(configuration_of(deployment)),
+            deployment,
+            f"creating the deployment {deployment.id}",
         )
 
     def update_deployment(self, deployment: Deployment) -> Deployment:
         # The SDK sends the etag as given, and the hub misreads a bare one: it must be quoted here.
         quoted = f'"{deployment.etag}"' if deployment.etag else "*"
-        return _deployment(
-            self._call(
-                lambda: self._configurations.update_configuration(_configuration(deployment), quoted),
-                f"updating the deployment {deployment.id}",
-                retry_5xx=False,
-            )
+        return self._write_deployment(
+            lambda: self._configurations.update_configuration(configuration_of(deployment), quoted),
+            deployment,
+            f"updating the deployment {deployment.id}",
         )
+
+    def _write_deployment(self, write: Callable[[], Any], wanted: Deployment, what: str) -> Deployment:
+        """The SDK repeats a PUT after a 5xx: one that had been done then answers 409 or 412. So look what is there."""
+        try:
+            return deployment_of(self._call(write, "Configuration", what, retry_5xx=False))
+        except HubError as error:
+            if error.problem not in (HubProblem.CONFLICT, HubProblem.PRECONDITION):
+                raise
+            found = self._find(
+                lambda: deployment_of(self._configurations.get_configuration(wanted.id)), "Configuration", what
+            )
+            if found is None or not _same_deployment(found, wanted):
+                raise
+            return found
 
     def delete_deployment(self, deployment_id: str) -> None:
         self._find(
-            lambda: self._configurations.delete_configuration(deployment_id), f"deleting the deployment {deployment_id}"
+            lambda: self._configurations.delete_configuration(deployment_id),
+            "Configuration",
+            f"deleting the deployment {deployment_id}",
         )
 
     def invoke(self, device_id: str, module_id: str, method: str, payload: Any, timeout: int = 30) -> MethodResult:
@@ -167,6 +187,7 @@ class IotHub:
         connection.timeout = max(connection.timeout, timeout + 30)
         result = self._call(
             lambda: self._registry.invoke_device_module_method(device_id, module_id, request),
+            "Method",
             f"calling {method} on {device_id}/{module_id}",
             retry_5xx=False,
         )
@@ -174,24 +195,25 @@ class IotHub:
 
     # -- calling --
 
-    def _query(self, text: str) -> list[Any]:
-        rows: list[Any] = []
+    def _query(self, text: str) -> Iterator[Any]:
+        """Row by row, page by page: a fleet is never in memory at once."""
         token: str | None = None
         while True:
-            page_token = token
-
-            def page(continuation: str | None = page_token) -> Any:
-                return self._registry.query_iot_hub(QuerySpecification(query=text), continuation, 100)
-
-            result = self._call(page, "querying the hub")
-            rows.extend(result.items or [])
-            token = result.continuation_token
+            rows, token = self._page(text, token, _PAGE)
+            yield from rows
             if not token:
-                return rows
+                return
 
-    def _find(self, call: Callable[[], T], what: str) -> T | None:
+    def _page(self, text: str, token: str | None, size: int) -> tuple[list[Any], str | None]:
+        def page() -> Any:
+            return self._registry.query_iot_hub(QuerySpecification(query=text), token, size)
+
+        result = self._call(page, "Query", "querying the hub")
+        return list(result.items or []), result.continuation_token or None
+
+    def _find(self, call: Callable[[], T], operation: Operation, what: str) -> T | None:
         try:
-            return self._call(call, what)
+            return self._call(call, operation, what)
         except HubError as error:
             if error.problem is HubProblem.NOT_FOUND:
                 return None
@@ -215,11 +237,12 @@ class IotHub:
                 perhaps_done = perhaps_done or _status(error) >= 500
                 raise
 
-        return self._call(attempt, what)
+        return self._call(attempt, "TwinUpdate", what)
 
-    def _call(self, call: Callable[[], T], what: str, *, retry_5xx: bool = True) -> T:
+    def _call(self, call: Callable[[], T], operation: Operation, what: str, *, retry_5xx: bool = True) -> T:
         attempt = 0
         while True:
+            self._pace.wait(operation)
             try:
                 return call()
             except HubError:
@@ -231,6 +254,28 @@ class IotHub:
                 if not again or attempt >= self._patience.attempts:
                     raise error from raised
                 self._patience.sleep(self._patience.pause(attempt - 1, error.problem))
+
+
+_PAGE = 100
+_REPORT = "properties.reported"
+_UNCONVERGED = (
+    f"(NOT is_defined({_REPORT}.lastDesiredVersion) OR {_REPORT}.lastDesiredVersion != properties.desired.$version"
+    f" OR {_REPORT}.lastDesiredStatus.code != 200 OR {_REPORT}.summary.notReady > 0)"
+)
+
+
+def _module_is(module_id: str) -> str:
+    literal = module_id.replace("'", "''")
+    return f"moduleId = '{literal}'"
+
+
+def _same_deployment(found: Deployment, wanted: Deployment) -> bool:
+    same = (found.target_condition, found.priority, found.labels) == (
+        wanted.target_condition,
+        wanted.priority,
+        wanted.labels,
+    )
+    return same and same_json(found.content, wanted.content)
 
 
 def _status(error: Exception) -> int:
@@ -271,67 +316,4 @@ def _managers(credentials: Credentials) -> tuple[Any, Any, str]:
     return registry, configurations, host
 
 
-def _twin(model: Any) -> Twin:
-    if model is None:
-        raise HubError(HubProblem.UNEXPECTED, "the hub answered with an empty twin")
-    properties = model.properties
-    desired = dict(properties.desired or {}) if properties is not None else {}
-    reported = dict(properties.reported or {}) if properties is not None else {}
-    extra = model.additional_properties or {}
-    return Twin(
-        device_id=str(model.device_id or ""),
-        module_id=model.module_id,
-        etag=str(model.etag or ""),
-        desired=without_hub_keys(desired),
-        reported=without_hub_keys(reported),
-        tags=dict(model.tags or {}),
-        desired_version=_number(desired.get("$version")),
-        reported_version=_number(reported.get("$version")),
-        connection_state=str(model.connection_state or ""),
-        configurations=dict(extra.get("configurations") or {}),
-        desired_metadata=dict(desired.get("$metadata") or {}),
-    )
-
-
-def _number(value: object) -> int:
-    return value if isinstance(value, int) else 0
-
-
-def _deployment(model: Any) -> Deployment:
-    content: Json = {}
-    source = model.content
-    if source is not None:
-        for attribute, key in (("modules_content", "modulesContent"), ("device_content", "deviceContent")):
-            value = getattr(source, attribute, None)
-            if value:
-                content[key] = json.loads(json.dumps(value))
-    metrics = model.metrics
-    system = model.system_metrics
-    return Deployment(
-        id=str(model.id),
-        content=content,
-        target_condition=str(model.target_condition or ""),
-        priority=int(model.priority or 0),
-        labels=dict(model.labels or {}),
-        metric_queries=dict((metrics.queries if metrics else None) or {}),
-        metric_results={key: int(value) for key, value in ((metrics.results if metrics else None) or {}).items()},
-        system_results={key: int(value) for key, value in ((system.results if system else None) or {}).items()},
-        etag=str(model.etag or "").strip('"'),
-        created=str(model.created_time_utc or ""),
-    )
-
-
-def _configuration(deployment: Deployment) -> Any:
-    return Configuration(
-        id=deployment.id,
-        schema_version="2.0",
-        labels=deployment.labels,
-        content=ConfigurationContent(modules_content=deployment.modules_content),
-        target_condition=deployment.target_condition,
-        priority=deployment.priority,
-        metrics=ConfigurationMetrics(results={}, queries=deployment.metric_queries),
-        etag=deployment.etag or None,
-    )
-
-
-__all__ = ["Credentials", "IotHub", "Patience", "scrub"]
+__all__ = ["Credentials", "IotHub", "Pace", "Patience", "scrub"]

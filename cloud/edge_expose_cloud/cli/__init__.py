@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 # Command -> the file that holds it; the function carries the command's name.
 COMMANDS = {
+    "init": "starting",
     "validate": "checking",
     "render": "checking",
     "services": "checking",
@@ -20,9 +21,12 @@ COMMANDS = {
     "schema": "checking",
     "plan": "pushing",
     "apply": "pushing",
+    "rollback": "rolling",
     "status": "watching",
     "watch": "watching",
     "explain": "watching",
+    "doctor": "doctoring",
+    "support-bundle": "doctoring",
     "expose": "exposing",
     "unexpose": "exposing",
     "export": "porting",
@@ -52,7 +56,7 @@ class LazyGroup(TyperGroup):
             found.name = "local"
             return found
         commands: dict[str, Any] = getattr(found, "commands", {})
-        return commands[cmd_name]
+        return commands.get(cmd_name, found)  # a file with one command is that command, not a group
 
 
 def _unavailable(missing: str) -> Any:

@@ -72,7 +72,7 @@ def expose(
 ) -> None:
     """Declare one exposure on one device by patching its module twin.
 
-    Example: edge-expose expose edge1 web --module webserver --port 8080:80 --address 10.128.44.245
+    Example: edge-expose expose edge1 api --module webserver --port 8081:80
     """
     fields: dict[str, Any] = {
         "module": module,

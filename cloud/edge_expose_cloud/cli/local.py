@@ -268,13 +268,28 @@ def pod_delete(
 
 @devices_app.command("add")
 @told
-def devices_add(ids: Annotated[list[str], typer.Argument(metavar="ID...")], state: State = None) -> None:
+def devices_add(
+    ids: Annotated[list[str], typer.Argument(metavar="ID...")],
+    simulated: Annotated[
+        bool, typer.Option("--simulated", help="Light ones: they take and report documents, nothing runs on them.")
+    ] = False,
+    count: Annotated[
+        int, typer.Option("--count", metavar="N", min=1, max=10000, help="With --simulated: ID-0001 to ID-N.")
+    ] = 1,
+    state: State = None,
+) -> None:
     """Add edge devices, each with a namespace of its own.
 
     Example: edge-expose local devices add edge2 edge3
     """
-    instance(state).add_devices(ids)
-    say(f"devices: {', '.join(ids)}")
+    if count > 1 and not simulated:
+        raise BadSettings("--count is for --simulated devices")
+    names = [f"{name}-{number:04d}" for name in ids for number in range(1, count + 1)] if count > 1 else ids
+    if simulated:
+        instance(state).add_simulated(names)
+    else:
+        instance(state).add_devices(names)
+    say(f"devices: {', '.join(names[:5])}" + (f" and {len(names) - 5} more" if len(names) > 5 else ""))
 
 
 @app.command()

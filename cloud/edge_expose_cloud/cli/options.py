@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_expose_cloud.cli.output import Format
+from edge_expose_cloud.cli.output import Format, say
+from edge_expose_cloud.hub import HubError
 from edge_expose_cloud.usecases.problems import Refused
 
 if TYPE_CHECKING:
@@ -59,9 +60,39 @@ def connect(connection_file: str | None, host: str | None, auth: str) -> Hub:
     if auth == "entra" and not host:
         raise UsageProblem("--auth entra needs the hub's host name", "add --hub NAME.azure-devices.net")
     text = None if auth == "entra" else _connection_string(connection_file)
-    from edge_expose_cloud.adapters.iothub import Credentials, IotHub
+    from edge_expose_cloud.adapters.files import state_folder
+    from edge_expose_cloud.adapters.iothub import Credentials, IotHub, Pace, Patience
+    from edge_expose_cloud.adapters.pace_file import SharedWindow
 
-    return IotHub(Credentials(connection_string=text, host=host, ca_file=os.environ.get("EDGE_EXPOSE_HUB_CA") or None))
+    credentials = Credentials(connection_string=text, host=host, ca_file=os.environ.get("EDGE_EXPOSE_HUB_CA") or None)
+    pace = Pace(
+        _units(),
+        told=lambda what, seconds: say(f"waiting {seconds:.0f} s: quota of {what} calls of this hub"),
+        shared=SharedWindow(state_folder(dict(os.environ)), host or (text or "").partition(";")[0]),
+    )
+    first_pause = _setting("EDGE_EXPOSE_RETRY_SECONDS", 10.0, 0.01, 60.0)
+    patience = Patience(first_pause=first_pause, server_error_pause=min(1.0, first_pause))
+    try:
+        return IotHub(credentials, patience, pace)
+    except HubError as error:
+        # No call was made yet: what is wrong is what it was given.
+        raise UsageProblem(error.message, error.hint) from error
+
+
+def _units() -> int:
+    """How many S1 units the hub has, for the pace of calls."""
+    return int(_setting("EDGE_EXPOSE_HUB_UNITS", 1, 1, 200))
+
+
+def _setting(name: str, default: float, least: float, most: float) -> float:
+    text = os.environ.get(name, "").strip()
+    try:
+        value = float(text) if text else default
+    except ValueError:
+        value = -1.0
+    if not least <= value <= most:
+        raise UsageProblem(f"{name}={text!r} cannot be", f"leave it out, or write {least:g} to {most:g}")
+    return value
 
 
 def _connection_string(connection_file: str | None) -> str:

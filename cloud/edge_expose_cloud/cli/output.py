@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import IO, Any, cast
 
 from rich.console import Console
 from rich.markup import escape
@@ -44,10 +45,24 @@ def err() -> Console:
     return _console(sys.stderr)
 
 
+class _Trimmed:
+    """A stream that drops the blanks with which tables fill their lines: a pipe has no use for them."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(re.sub(r"[ \t]+(?=\n|\Z)", "", text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 def _console(stream: Any) -> Console:
     narrow = not getattr(stream, "isatty", lambda: False)()
     return Console(
-        file=stream,
+        file=cast("IO[str]", _Trimmed(stream)) if narrow else stream,
         highlight=False,
         soft_wrap=False,
         width=_PIPE_WIDTH if narrow and "COLUMNS" not in os.environ else None,
@@ -142,6 +157,22 @@ def exposures_table(exposures: Mapping[str, Mapping[str, Any]], *, device: str |
         rows,
         title=f"Device {escape(device)}" if device else None,
     )
+
+
+def url_lines(exposures: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """`web: http://ADDRESS:PORT` for each TCP port of an exposure that has its external address."""
+    lines = []
+    for name, entry in sorted(exposures.items()):
+        if entry.get("state") != "Ready" or entry.get("type") == "ClusterIP" or not entry.get("address"):
+            continue
+        for address in str(entry["address"]).split(","):
+            host = f"[{address.strip()}]" if ":" in address else address.strip()
+            for port in entry.get("ports") or []:
+                published, _, protocol = str(port).partition("/")
+                number = published.partition(":")[0]
+                if protocol in ("", "tcp") and number.isdigit():
+                    lines.append(f"{name}: http://{host}:{number}")
+    return lines
 
 
 def plan_table(changes: Sequence[Mapping[str, Any]]) -> Table:

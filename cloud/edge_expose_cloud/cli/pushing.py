@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from edge_expose_cloud.adapters.files import state_folder, write_private
+from edge_expose_cloud.cli.each import check_expected_each, do_each, each_json, exit_code, plans_of, show_each
 from edge_expose_cloud.cli.files import read_inventory, read_spec
 from edge_expose_cloud.cli.guarding import guarded
 from edge_expose_cloud.cli.options import (
@@ -29,11 +30,23 @@ from edge_expose_cloud.cli.options import (
     connect,
     parse_allow,
 )
-from edge_expose_cloud.cli.output import Format, data, err, exposures_table, out, plan_table, say, show_findings
+from edge_expose_cloud.cli.output import (
+    Format,
+    data,
+    err,
+    exposures_table,
+    out,
+    plan_table,
+    say,
+    show_findings,
+    url_lines,
+)
 from edge_expose_cloud.hub import Hub
+from edge_expose_cloud.inventory import Inventory
 from edge_expose_cloud.plans import Plan
 from edge_expose_cloud.spec import Spec
 from edge_expose_cloud.usecases.applying import Operator, apply_plan, check_dangers, check_expected
+from edge_expose_cloud.usecases.each import DevicePlan
 from edge_expose_cloud.usecases.planning import make_plan, require_spec
 from edge_expose_cloud.usecases.siting import write_sites
 from edge_expose_cloud.usecases.waiting import Clock, WaitResult, wait_until_ready
@@ -54,11 +67,20 @@ Backup = Annotated[
 ]
 
 
+Devices = Annotated[
+    list[str] | None,
+    typer.Option("--device", metavar="ID", help="For a spec with target: {device: ${deviceId}}; may be repeated."),
+]
+Every = Annotated[bool, typer.Option("--every-device", help="Each device of the inventory, as with --device.")]
+
+
 @app.command()
 @guarded
 def plan(
     file: SpecFile,
     fleet: Fleet = None,
+    device: Devices = None,
+    every_device: Every = False,
     connection_string_file: ConnectionFile = None,
     hub: HubHost = None,
     auth: Auth = "key",
@@ -68,9 +90,15 @@ def plan(
 
     Example: edge-expose plan two-tier.yaml
     """
+    inventory = read_inventory(fleet) if fleet else None
+    if device or every_device:
+        plans = plans_of(connect(connection_string_file, hub, auth), file, inventory, device or [], every_device)
+        show_each(plans, output)
+        if any(item.plan.changes for item in plans):
+            raise typer.Exit(3)
+        return
     loaded = read_spec(file, fleet)
     spec = require_spec(loaded)
-    inventory = read_inventory(fleet) if fleet else None
     made = make_plan(connect(connection_string_file, hub, auth), spec, os.environ, inventory)
     if output is Format.TABLE:
         show_findings(loaded.findings, err())
@@ -99,6 +127,8 @@ def show_plan(made: Plan, output: Format) -> None:
 def apply(
     file: SpecFile,
     fleet: Fleet = None,
+    device: Devices = None,
+    every_device: Every = False,
     wait: Wait = False,
     timeout: Timeout = 300.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, send nothing.")] = False,
@@ -118,10 +148,19 @@ def apply(
     Example: edge-expose apply two-tier.yaml --wait --timeout 120
     """
     allowed = parse_allow(allow or [])
+    inventory = read_inventory(fleet) if fleet else None
+    if device or every_device:
+        target = connect(connection_string_file, hub, auth)
+        plans = plans_of(target, file, inventory, device or [], every_device)
+        if output is Format.TABLE or dry_run:
+            show_each(plans, output)
+        check_expected_each(plans, expect)
+        if not dry_run:
+            _apply_each(target, plans, operator(backup), allowed, yes, timeout if wait else None, output)
+        return
     loaded = read_spec(file, fleet)
     spec = require_spec(loaded)
     target = connect(connection_string_file, hub, auth)
-    inventory = read_inventory(fleet) if fleet else None
     made = make_plan(target, spec, os.environ, inventory)
     if output is Format.TABLE:
         show_findings(loaded.findings, err())
@@ -136,16 +175,46 @@ def apply(
         confirm(f"Apply this to {made.target}?", yes)
     done = apply_plan(target, made, operator(backup))
     say(done)
-    if spec.target.device is None:
-        # Devices that the deployment reached just now have our module's identity now, and not before.
-        for device in write_sites(target, spec, inventory):
-            say(f"site written on {device}")
+    condition = spec.target.device is None
+    if condition and not wait:
+        _write_sites(target, spec, inventory)
     if wait:
-        result = wait_with_progress(target, spec, timeout)
+        reached = (lambda devices: _write_sites(target, spec, inventory)) if condition else None
+        result = wait_with_progress(target, spec, timeout, reached)
     _report(made, done, result, output)
     if result is not None and not result.done:
         say(f"not converged after {timeout:g} s: {result.reason}")
         raise typer.Exit(3)
+
+
+def _apply_each(
+    hub: Hub,
+    plans: list[DevicePlan],
+    who: Operator,
+    allowed: dict[str, int],
+    yes: bool,
+    timeout: float | None,
+    output: Format,
+) -> None:
+    outcomes = do_each(hub, plans, who, allowed, yes)
+    waited = [wait_with_progress(hub, item.spec, timeout) for item in plans] if timeout is not None else []
+    if output is not Format.TABLE:
+        results = [
+            {"deviceId": item.device_id, "result": item.done, "error": item.problem.message if item.problem else None}
+            for item in outcomes
+        ]
+        data({**each_json(plans), "results": results}, output)
+    exit_code(outcomes, waited)
+
+
+def _write_sites(hub: Hub, spec: Spec, inventory: Inventory | None) -> None:
+    """Devices that the deployment reached just now have our module's identity now, and not before."""
+    written = write_sites(hub, spec, inventory)
+    if len(written) > 5:
+        say(f"site written on {len(written)} devices")
+    else:
+        for device in written:
+            say(f"site written on {device}")
 
 
 def operator(backup: Path | None) -> Operator:
@@ -161,18 +230,32 @@ def operator(backup: Path | None) -> Operator:
         user = getpass.getuser()
     except (KeyError, OSError):
         user = "somebody"
-    return Operator(f"{user}@{socket.gethostname()}", lambda: dt.datetime.now(dt.UTC), save)
+    return Operator(f"{user}@{socket.gethostname()}", lambda: dt.datetime.now(dt.UTC), save, os.getpid(), is_alive)
 
 
-def wait_with_progress(hub: Hub, spec: Spec, timeout: float) -> WaitResult:
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine runs under this number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def wait_with_progress(
+    hub: Hub, spec: Spec, timeout: float, reached: Callable[[list[str]], None] | None = None
+) -> WaitResult:
     """Waits with a spinner at a terminal, with lines elsewhere."""
     clock = Clock(time.monotonic, time.sleep)
+    reached = reached or (lambda devices: None)
     if not sys.stderr.isatty():
-        return wait_until_ready(hub, spec, timeout, clock, lambda text: say(f"waiting: {text}"))
+        return wait_until_ready(hub, spec, timeout, clock, lambda text: say(f"waiting: {text}"), reached)
     console = err()
     with console.status("waiting") as status:
         update: Callable[[str], None] = lambda text: status.update(f"waiting: {text}")  # noqa: E731
-        return wait_until_ready(hub, spec, timeout, clock, update)
+        return wait_until_ready(hub, spec, timeout, clock, update, reached)
 
 
 def _report(made: Plan, done: str, result: WaitResult | None, output: Format) -> None:
@@ -186,5 +269,11 @@ def _report(made: Plan, done: str, result: WaitResult | None, output: Format) ->
             }
         data(body, output)
         return
-    for status in result.devices if result is not None else ():
+    devices = result.devices if result is not None else ()
+    if len(devices) > 10:
+        say(f"{len(devices)} devices; edge-expose status shows each")
+        return
+    for status in devices:
         out().print(exposures_table(status.exposures, device=status.device_id))
+        for line in url_lines(status.exposures):
+            out().print(line, markup=False, soft_wrap=True)

@@ -47,6 +47,8 @@ def show(statuses: list[DeviceStatus], output: Format) -> None:
         say("no device has the edge-expose module")
     for item in statuses:
         out().print(exposures_table(item.exposures, device=item.device_id))
+        if item.note:
+            out().print(item.note, markup=False, soft_wrap=True)
         if item.pool:
             pool = item.pool
             out().print(
@@ -118,6 +120,9 @@ def watch(
 @guarded
 def explain(
     exposure: Annotated[str, typer.Argument(metavar="DEVICE/EXPOSURE", help="Which exposure.")],
+    ask: Annotated[
+        bool, typer.Option("--ask/--no-ask", help="Also ask the module itself, when it is connected.")
+    ] = True,
     connection_string_file: ConnectionFile = None,
     hub: HubHost = None,
     auth: Auth = "key",
@@ -132,7 +137,7 @@ def explain(
     device, slash, name = exposure.partition("/")
     if not slash or not device or not name:
         raise UsageProblem(f"{exposure!r} is not DEVICE/EXPOSURE", "edge-expose explain edge1/web")
-    found = explain_exposure(connect(connection_string_file, hub, auth), device, name)
+    found = explain_exposure(connect(connection_string_file, hub, auth), device, name, ask=ask)
     if output is not Format.TABLE:
         data(found.to_json(), output)
         return

@@ -7,28 +7,50 @@ The lease fences off other edge-expose operators only: the portal and other tool
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 
-from edge_expose_cloud.deployment_planning import KEEP_RETIRED, SPEC_LABEL, retired, retired_deployments
-from edge_expose_cloud.hub import Hub, HubError, HubProblem, Twin
-from edge_expose_cloud.plans import CreateDeployment, PatchTwin, Plan, SetModules, UpdateDeployment
+from edge_expose_cloud.deployment_planning import (
+    AT_LABEL,
+    BY_LABEL,
+    KEEP_RETIRED,
+    SPEC_LABEL,
+    retired,
+    retired_deployments,
+)
+from edge_expose_cloud.hub import Deployment, Hub, HubError, HubProblem, Twin
+from edge_expose_cloud.plans import (
+    LEASE_TAG,
+    CreateDeployment,
+    PatchTwin,
+    Plan,
+    PromoteDeployment,
+    SetModules,
+    TidyDeployments,
+    UpdateDeployment,
+)
 from edge_expose_cloud.usecases.observing import observe_device, targeting_deployments
 from edge_expose_cloud.usecases.problems import Refused
+from edge_expose_cloud.usecases.siting import write_site
 
-LEASE_TAG = "edgeExposeLease"
 LEASE_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """Who applies, and the clock; `save_backup(name, text)` keeps a file and gives its place."""
+    """Who applies, and the clock; `save_backup(name, text)` keeps a file and gives its place.
+
+    `pid` and `is_alive` let the next run take over the lease of a run of the same operator that died.
+    """
 
     name: str
     now: Callable[[], dt.datetime]
     save_backup: Callable[[str, str], str] | None = None
+    pid: int = 0
+    is_alive: Callable[[int], bool] = lambda pid: True
 
 
 def check_dangers(plan: Plan, allowed: Mapping[str, int]) -> None:
@@ -49,13 +71,10 @@ def check_expected(plan: Plan, expected: str | None) -> None:
 def apply_plan(hub: Hub, plan: Plan, operator: Operator) -> str:
     """Does the plan's step, then its patches, and says in one sentence what was done."""
     done = _do_step(hub, plan, operator)
+    if plan.step is None and plan.lease is not None and plan.target.startswith("device "):
+        _tidy_lease(hub, plan.target.removeprefix("device "), plan.lease, operator)
     for patch in plan.patches:
-        try:
-            hub.patch_module_twin(patch.device_id, patch.module_id, patch.patch, patch.etag)
-        except HubError as error:
-            if error.problem is HubProblem.PRECONDITION and plan.step is not None:
-                continue  # the deployment just written moved this twin: the next look writes its site
-            raise
+        write_site(hub, patch)
     if plan.patches and plan.step is None:
         return f"site written on {len(plan.patches)} device(s)"
     return done
@@ -70,11 +89,23 @@ def _do_step(hub: Hub, plan: Plan, operator: Operator) -> str:
         case SetModules():
             return _set_modules(hub, plan, plan.step, operator)
         case CreateDeployment():
-            return _create(hub, plan, plan.step)
+            return _create(hub, plan, plan.step, operator)
         case UpdateDeployment():
             _compare_deployments(hub, plan)
-            hub.update_deployment(plan.step.deployment)
+            hub.update_deployment(signed(plan.step.deployment, operator))
+            _retire(hub, plan.step.replaces)
             return f"deployment {plan.step.deployment.id} updated"
+        case PromoteDeployment():
+            _compare_deployments(hub, plan)
+            hub.update_deployment(signed(plan.step.deployment, operator))
+            _retire(hub, plan.step.replaces)
+            return f"deployment {plan.step.deployment.id} promoted again"
+        case TidyDeployments():
+            _compare_deployments(hub, plan)
+            _retire(hub, plan.step.retire)
+            for surplus in plan.step.delete:
+                hub.delete_deployment(surplus.id)
+            return f"deployments of {plan.step.name} tidied up after an apply that was cut short"
 
 
 def _patch(hub: Hub, plan: Plan, step: PatchTwin, operator: Operator) -> str:
@@ -93,7 +124,9 @@ def _patch(hub: Hub, plan: Plan, step: PatchTwin, operator: Operator) -> str:
 
 def _set_modules(hub: Hub, plan: Plan, step: SetModules, operator: Operator) -> str:
     state = observe_device(hub, step.device_id)
-    owners = targeting_deployments(state, hub.deployments())
+    agent = state.twins.get("$edgeAgent")
+    # Deployments are only listed when the device knows of one: IoT Hub answers few such calls a minute.
+    owners = targeting_deployments(state, hub.deployments()) if agent and agent.configurations else []
     if owners:
         names = ", ".join(sorted(item.id for item in owners))
         raise Refused(
@@ -107,7 +140,9 @@ def _set_modules(hub: Hub, plan: Plan, step: SetModules, operator: Operator) -> 
         _backup(step.device_id, twins, operator)
         hub.apply_content(step.device_id, step.content)
     finally:
-        _give_lease_back(hub, step.device_id)
+        # Without a hub it cannot be given back: it ends by itself, and what went wrong before counts more.
+        with contextlib.suppress(HubError):
+            _give_lease_back(hub, step.device_id)
     return f"modules of {step.device_id} set"
 
 
@@ -128,22 +163,28 @@ def _backup(device_id: str, twins: Mapping[str, Twin], operator: Operator) -> No
         return
     content = {module: {"properties.desired": twin.desired} for module, twin in sorted(twins.items())}
     stamp = operator.now().strftime("%Y%m%dT%H%M%S%fZ")
-    safe = "".join(char if char.isalnum() or char in "-_." else "_" for char in device_id)
     operator.save_backup(
-        f"{safe}-{stamp}.json", json.dumps({"modulesContent": content}, indent=2, sort_keys=True) + "\n"
+        f"{backup_stem(device_id)}-{stamp}.json",
+        json.dumps({"modulesContent": content}, indent=2, sort_keys=True) + "\n",
     )
+
+
+def backup_stem(device_id: str) -> str:
+    """How the names of a device's backup files begin."""
+    return "".join(char if char.isalnum() or char in "-_." else "_" for char in device_id)
 
 
 def _take_lease(hub: Hub, twin: Twin, operator: Operator) -> None:
     lease = twin.tags.get(LEASE_TAG)
-    if isinstance(lease, dict) and not _expired(lease, operator.now()):
+    if isinstance(lease, dict) and not _expired(lease, operator.now()) and not _left_behind(lease, operator):
         raise Refused(
             f"{lease.get('by', 'somebody')} is applying to {twin.device_id} since a moment ago",
             f"wait {LEASE_SECONDS} seconds and plan again",
         )
     until = (operator.now() + dt.timedelta(seconds=LEASE_SECONDS)).isoformat()
+    body = {"by": operator.name, "until": until, "pid": operator.pid}
     try:
-        hub.patch_device_tags(twin.device_id, {LEASE_TAG: {"by": operator.name, "until": until}}, twin.etag)
+        hub.patch_device_tags(twin.device_id, {LEASE_TAG: body}, twin.etag)
     except HubError as error:
         if error.problem is HubProblem.PRECONDITION:
             raise Refused(f"the twin of {twin.device_id} changed while the lease was taken", "plan again") from error
@@ -154,6 +195,18 @@ def _give_lease_back(hub: Hub, device_id: str) -> None:
     hub.patch_device_tags(device_id, {LEASE_TAG: None}, "*")
 
 
+def _tidy_lease(hub: Hub, device_id: str, lease: Mapping[str, object], operator: Operator) -> None:
+    """A run that died between its work and giving the lease back leaves nothing else to do."""
+    if _expired(lease, operator.now()) or _left_behind(lease, operator):
+        _give_lease_back(hub, device_id)
+
+
+def _left_behind(lease: Mapping[str, object], operator: Operator) -> bool:
+    """The lease of a run on this machine that is dead: it was killed before it could give it back."""
+    pid = lease.get("pid")
+    return lease.get("by") == operator.name and isinstance(pid, int) and pid > 0 and not operator.is_alive(pid)
+
+
 def _expired(lease: Mapping[str, object], now: dt.datetime) -> bool:
     try:
         return dt.datetime.fromisoformat(str(lease.get("until"))) <= now
@@ -161,15 +214,25 @@ def _expired(lease: Mapping[str, object], now: dt.datetime) -> bool:
         return True
 
 
-def _create(hub: Hub, plan: Plan, step: CreateDeployment) -> str:
+def signed(deployment: Deployment, operator: Operator) -> Deployment:
+    """The deployment with who applied it and when in its labels: the only history there is."""
+    who = {BY_LABEL: operator.name, AT_LABEL: operator.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")}
+    return replace(deployment, labels={**deployment.labels, **who})
+
+
+def _create(hub: Hub, plan: Plan, step: CreateDeployment, operator: Operator) -> str:
     _compare_deployments(hub, plan)
-    created = hub.create_deployment(step.deployment)
-    for old in step.replaces:
-        hub.update_deployment(retired(old))
+    created = hub.create_deployment(signed(step.deployment, operator))
+    _retire(hub, step.replaces)
     name = step.deployment.labels.get(SPEC_LABEL, "")
     for surplus in retired_deployments(name, hub.deployments())[KEEP_RETIRED:]:
         hub.delete_deployment(surplus.id)
     return f"deployment {created.id or step.deployment.id} created"
+
+
+def _retire(hub: Hub, deployments: Iterable[Deployment]) -> None:
+    for old in deployments:
+        hub.update_deployment(retired(old))
 
 
 def _compare_deployments(hub: Hub, plan: Plan) -> None:

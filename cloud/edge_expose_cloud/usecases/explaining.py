@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from edge_expose_cloud.hub import Hub, Twin
+from edge_expose_cloud.hub import Hub, HubError, Twin
 from edge_expose_cloud.planning import report_of
 from edge_expose_cloud.usecases.observing import observe_device, targeting_deployments
 from edge_expose_cloud.usecases.problems import Refused
 from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.parsing import Refusal, parse_desired
 
+_METHOD_SECONDS = 10
 Verdict = Literal["ok", "wrong", "unknown"]
 
 # What to try for each reason that the module may report; others are shown with the module's own message.
@@ -79,8 +80,8 @@ class Explanation:
         return {"deviceId": self.device_id, "exposure": self.exposure, "state": self.state, "steps": steps}
 
 
-def explain_exposure(hub: Hub, device_id: str, name: str) -> Explanation:
-    """Reads the twins once and walks the questions."""
+def explain_exposure(hub: Hub, device_id: str, name: str, *, ask: bool = False) -> Explanation:
+    """Reads the twins once and walks the questions; with `ask` a module that is connected is asked what it sees now."""
     state = observe_device(hub, device_id)
     twin = state.ours
     if twin is None:
@@ -98,7 +99,33 @@ def explain_exposure(hub: Hub, device_id: str, name: str) -> Explanation:
     steps = [_declared(twin, name), _read(twin), _connected(twin), *_reported(twin, name)]
     if owners:
         steps.insert(1, Step("Who writes the declaration?", "ok", f"automatic deployment {', '.join(owners)}"))
-    return Explanation(device_id, name, str(entry.state) if entry is not None else "Pending", tuple(steps))
+    state_now = str(entry.state) if entry is not None else "Pending"
+    if ask and twin.connection_state != "Disconnected":
+        state_now, asked = _ask(hub, device_id, name, state_now)
+        steps += asked
+    return Explanation(device_id, name, state_now, tuple(steps))
+
+
+def _ask(hub: Hub, device_id: str, name: str, state: str) -> tuple[str, list[Step]]:
+    """(the state the module gives now, a step for each check it made). A module that does not answer is no error."""
+    question = "What does the module see right now?"
+    try:
+        answer = hub.invoke(device_id, MODULE_ID, "explain", {"exposure": name}, _METHOD_SECONDS)
+    except HubError as error:
+        return state, [Step(question, "unknown", f"it could not be asked: {error.message}")]
+    body = answer.payload if isinstance(answer.payload, dict) else {}
+    exposures = body.get("exposures")
+    found = exposures.get(name) if isinstance(exposures, dict) else None
+    if answer.status != 200 or not isinstance(found, dict):
+        why = body.get("error") or body.get("cluster") or "nothing about this exposure"
+        return state, [Step(question, "unknown", f"it answered {answer.status}: {why}")]
+    steps = []
+    for check in found.get("checks") or []:
+        if isinstance(check, dict):
+            ok = check.get("ok")
+            verdict: Verdict = "unknown" if ok is None else "ok" if ok else "wrong"
+            steps.append(Step(f"Asked now: {check.get('check', '')}?", verdict, str(check.get("found", ""))))
+    return str(found.get("state") or state), steps
 
 
 def _declared(twin: Twin, name: str) -> Step:

@@ -6,13 +6,18 @@ the spec's own network, and are written once the device has our module's identit
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 from edge_expose_cloud.deployment_planning import live_deployments
-from edge_expose_cloud.hub import Deployment, Hub, merge_patch
+from edge_expose_cloud.hub import Deployment, Hub, HubError, HubProblem, Json, Twin, merge_patch
 from edge_expose_cloud.inventory import Inventory
 from edge_expose_cloud.manifest import network_json
 from edge_expose_cloud.plans import PatchTwin
 from edge_expose_cloud.spec import Spec
 from edge_expose_contract.identity import MODULE_ID
+
+# From this many devices on, their twins are read by query (100 a call) instead of one by one.
+MANY_DEVICES = 25
 
 
 def plan_sites(hub: Hub, spec: Spec, inventory: Inventory | None, deployments: list[Deployment]) -> list[PatchTwin]:
@@ -22,24 +27,56 @@ def plan_sites(hub: Hub, spec: Spec, inventory: Inventory | None, deployments: l
     ids = {item.id for item in live_deployments(spec.name, deployments)}
     if not ids:
         return []
-    targeted = sorted(twin.device_id for twin in hub.module_twins("$edgeAgent") if ids & twin.configurations.keys())
+    wanted = {device: site for device in hub.targeted_devices(ids) if (site := _site(spec, inventory, device))}
     patches = []
-    for device in targeted:
-        entry = inventory.devices.get(device) if inventory is not None else None
-        site = network_json(entry.network if entry is not None and entry.network is not None else spec.network)
-        twin = hub.module_twin(device, MODULE_ID) if site else None
-        if twin is None:
-            continue
-        current = twin.desired.get("site")
+    for twin in _twins(hub, list(wanted)):
+        current, site = twin.desired.get("site"), wanted[twin.device_id]
         difference = merge_patch(current, site) if isinstance(current, dict) else site
         if difference:
-            patches.append(PatchTwin(device, MODULE_ID, {"site": difference}, twin.etag))
+            patches.append(PatchTwin(twin.device_id, MODULE_ID, {"site": difference}, twin.etag))
     return patches
 
 
-def write_sites(hub: Hub, spec: Spec, inventory: Inventory | None) -> list[str]:
+def _site(spec: Spec, inventory: Inventory | None, device: str) -> Json:
+    entry = inventory.devices.get(device) if inventory is not None else None
+    return network_json(entry.network if entry is not None and entry.network is not None else spec.network)
+
+
+def _twins(hub: Hub, devices: list[str]) -> Iterator[Twin]:
+    """Our module's twins of these devices, as far as they exist."""
+    missing = devices
+    if len(devices) >= MANY_DEVICES:
+        found = {twin.device_id: twin for twin in hub.each_module_twin(MODULE_ID)}
+        yield from (found[device] for device in devices if device in found)
+        missing = [device for device in devices if device not in found]  # the query lags behind
+    for device in missing:
+        twin = hub.module_twin(device, MODULE_ID)
+        if twin is not None:
+            yield twin
+
+
+def write_sites(
+    hub: Hub, spec: Spec, inventory: Inventory | None, written: Callable[[str], None] = lambda device: None
+) -> list[str]:
     """Writes what `plan_sites` finds now and gives the devices written."""
     patches = plan_sites(hub, spec, inventory, hub.deployments())
     for patch in patches:
-        hub.patch_module_twin(patch.device_id, patch.module_id, patch.patch, patch.etag)
+        write_site(hub, patch)
+        written(patch.device_id)
     return [patch.device_id for patch in patches]
+
+
+def write_site(hub: Hub, patch: PatchTwin) -> None:
+    """One PATCH. A twin that moved since it was read is read again: only `site` is written, and that is ours."""
+    etag = patch.etag
+    for last in (False, True):
+        try:
+            hub.patch_module_twin(patch.device_id, patch.module_id, patch.patch, etag)
+            return
+        except HubError as error:
+            if last or error.problem is not HubProblem.PRECONDITION:
+                raise
+            twin = hub.module_twin(patch.device_id, patch.module_id)
+            if twin is None:
+                return
+            etag = twin.etag

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from edge_expose_cloud.edge_agent import predict_services
-from edge_expose_cloud.fleet_status import DeviceStatus, status_of
+from edge_expose_cloud.fleet_status import DeviceStatus, agent_says, status_of
 from edge_expose_cloud.hub import Hub
 from edge_expose_cloud.usecases.observing import observe_device
 from edge_expose_cloud.usecases.problems import Refused
@@ -14,7 +16,11 @@ def device_status(hub: Hub, device_id: str) -> DeviceStatus:
     """Reads the twin itself, never the lagging query index. Without our module: what edgeAgent's manifest predicts."""
     twin = hub.module_twin(device_id, MODULE_ID)
     if twin is not None:
-        return status_of(twin)
+        status = status_of(twin)
+        if twin.reported:
+            return status
+        says = agent_says(hub.module_twin(device_id, "$edgeAgent"))
+        return replace(status, note=f"the module has never reported; edgeAgent says {says or 'nothing about it'}")
     state = observe_device(hub, device_id)
     agent = state.twins.get("$edgeAgent")
     content = {"$edgeAgent": {"properties.desired": agent.desired}} if agent is not None else {}

@@ -6,12 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edge_expose_cloud.deployment_planning import live_deployments
-from edge_expose_cloud.fleet_status import DeviceStatus, not_converged, status_of
-from edge_expose_cloud.hub import Hub, HubError, Twin
+from edge_expose_cloud.fleet_status import DeviceStatus, agent_says, not_converged, status_of
+from edge_expose_cloud.hub import Hub, HubError
 from edge_expose_cloud.spec import Spec
+from edge_expose_cloud.usecases.siting import MANY_DEVICES
 from edge_expose_contract.identity import MODULE_ID
 
 _SLOWEST = 5.0
+_SLOWEST_LARGE = 8.0  # two queries a look: 15 of the 20 a minute
+_TARGETS_SECONDS = 30.0
+_SAMPLE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +35,25 @@ class WaitResult:
     devices: tuple[DeviceStatus, ...] = ()
 
 
-def wait_until_ready(hub: Hub, spec: Spec, timeout: float, clock: Clock, progress: Callable[[str], None]) -> WaitResult:
-    """Polls the twins, quickly at first; a hub that is away for a while does not end the wait."""
+def wait_until_ready(
+    hub: Hub,
+    spec: Spec,
+    timeout: float,
+    clock: Clock,
+    progress: Callable[[str], None],
+    reached: Callable[[list[str]], None] = lambda devices: None,
+) -> WaitResult:
+    """Polls the twins, quickly at first; a hub that is away for a while does not end the wait.
+
+    `reached` hears of the devices of a condition whenever they became more or other ones.
+    """
     deadline = clock.monotonic() + timeout
+    watch = FleetWatch(hub, spec, clock, reached) if spec.target.device is None else None
     pause = 0.5
     said = ""
     while True:
         try:
-            result = check_once(hub, spec)
+            result = watch.look() if watch is not None else check_once(hub, spec)
         except HubError as error:
             if not error.is_transient:
                 raise
@@ -53,11 +68,17 @@ def wait_until_ready(hub: Hub, spec: Spec, timeout: float, clock: Clock, progres
             return result
         clock.sleep(min(pause, left))
         pause = min(_SLOWEST, pause * 1.3)
+        if watch is not None and watch.is_large:
+            pause = _SLOWEST_LARGE
 
 
 def check_once(hub: Hub, spec: Spec) -> WaitResult:
     """One look at all devices of the spec's target."""
     devices = [spec.target.device] if spec.target.device is not None else _targeted(hub, spec)
+    return _look_at(hub, spec, devices)
+
+
+def _look_at(hub: Hub, spec: Spec, devices: list[str]) -> WaitResult:
     if not devices:
         return WaitResult(False, f"the condition {spec.target.condition!r} matches no device yet")
     statuses: list[DeviceStatus] = []
@@ -72,9 +93,69 @@ def check_once(hub: Hub, spec: Spec) -> WaitResult:
     return WaitResult(True, "", tuple(statuses))
 
 
+class FleetWatch:
+    """Follows the devices of a condition with few calls: IoT Hub answers 20 queries a minute.
+
+    A small fleet is read twin by twin. Of a large one a look asks only for those that are not done; when none is left,
+    all twins are read once more, since the query may lag behind.
+    """
+
+    def __init__(self, hub: Hub, spec: Spec, clock: Clock, reached: Callable[[list[str]], None]) -> None:
+        self._hub = hub
+        self._spec = spec
+        self._clock = clock
+        self._reached = reached
+        self._devices: list[str] = []
+        self._looked: float | None = None
+
+    @property
+    def is_large(self) -> bool:
+        return len(self._devices) >= MANY_DEVICES
+
+    def look(self) -> WaitResult:
+        """One look. A refreshed list of devices counts from the next look on when devices came or went."""
+        now = self._clock.monotonic()
+        if self._looked is None or not self._devices or now - self._looked >= _TARGETS_SECONDS:
+            devices = _targeted(self._hub, self._spec)
+            self._looked = self._clock.monotonic()
+            if devices != self._devices:
+                self._devices = devices
+                self._reached(devices)
+        if not self.is_large or self._spec.driver == "manifest":
+            return _look_at(self._hub, self._spec, self._devices)
+        return self._look_at_many()
+
+    def _look_at_many(self) -> WaitResult:
+        devices = set(self._devices)
+        total = len(devices)
+        behind = [twin for twin in self._hub.unconverged(MODULE_ID, _SAMPLE) if twin.device_id in devices]
+        if behind:
+            # A page that is not full holds them all; otherwise a count says how many there are.
+            left = len(behind) if len(behind) < _SAMPLE else min(total, self._hub.count_unconverged(MODULE_ID))
+            first = behind[0]
+            reason = not_converged(first) or "the query lags behind"
+            return WaitResult(False, f"{total - left} of {total} devices are ready; {first.device_id}: {reason}")
+        statuses = []
+        reasons = dict.fromkeys(self._devices, f"module {MODULE_ID} does not exist yet")
+        for twin in self._hub.each_module_twin(MODULE_ID):
+            if twin.device_id not in devices:
+                continue
+            statuses.append(status_of(twin))
+            missing = not_converged(twin)
+            if missing is None:
+                reasons.pop(twin.device_id, None)
+            else:
+                reasons[twin.device_id] = missing
+        if not reasons:
+            return WaitResult(True, "", tuple(statuses))
+        device, why = min(reasons.items())
+        return WaitResult(
+            False, f"{total - len(reasons)} of {total} devices are ready; {device}: {why}", tuple(statuses)
+        )
+
+
 def _targeted(hub: Hub, spec: Spec) -> list[str]:
-    ids = {item.id for item in live_deployments(spec.name, hub.deployments())}
-    return sorted(twin.device_id for twin in hub.module_twins("$edgeAgent") if ids & twin.configurations.keys())
+    return hub.targeted_devices(item.id for item in live_deployments(spec.name, hub.deployments()))
 
 
 def _module_reason(hub: Hub, device: str, statuses: list[DeviceStatus]) -> str | None:
@@ -84,22 +165,10 @@ def _module_reason(hub: Hub, device: str, statuses: list[DeviceStatus]) -> str |
     statuses.append(status_of(twin))
     reason = not_converged(twin)
     if reason is not None and not twin.reported:
-        state = _runtime_status(hub.module_twin(device, "$edgeAgent"))
+        state = agent_says(hub.module_twin(device, "$edgeAgent"))
         if state:
             return f"{reason}; edgeAgent says {state}"
     return reason
-
-
-def _runtime_status(agent: Twin | None) -> str:
-    if agent is None or not agent.reported:
-        return "nothing yet (is the device connected?)"
-    modules = agent.reported.get("modules")
-    ours = modules.get(MODULE_ID) if isinstance(modules, dict) else None
-    if isinstance(ours, dict):
-        detail = f" ({ours['statusDescription']})" if ours.get("statusDescription") else ""
-        return f"{MODULE_ID} is {ours.get('runtimeStatus', 'unknown')}{detail}"
-    status = agent.reported.get("lastDesiredStatus")
-    return f"{status.get('code')} {status.get('description', '')}".strip() if isinstance(status, dict) else ""
 
 
 def _agent_reason(hub: Hub, device: str) -> str | None:

@@ -36,13 +36,19 @@ class HubLink:
     """`environment` holds the IOTEDGE_* variables of the identity; `address` and `port` are where MQTT listens."""
 
     def __init__(
-        self, environment: Mapping[str, str], address: str, port: int, ca: str, changed: Callable[[], None]
+        self,
+        environment: Mapping[str, str],
+        address: str,
+        port: int,
+        ca: str,
+        changed: Callable[[], None],
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._environment = environment
         self._address = address
         self._port = port
         self._changed = changed
-        self._tls = ssl.create_default_context(cadata=ca)
+        self._tls = tls or ssl.create_default_context(cadata=ca)  # thousands of links share one
         self._client: MqttClient | None = None
         self._answers: dict[str, asyncio.Future[tuple[int, bytes]]] = {}
         self._numbers = itertools.count(1)

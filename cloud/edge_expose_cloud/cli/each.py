@@ -1,0 +1,130 @@
+"""plan and apply for many single devices (`--device`, `--every-device`): shown and done one after the other."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeVar
+
+import typer
+from rich.progress import Progress
+
+from edge_expose_cloud.cli.files import read_source, spec_from_source
+from edge_expose_cloud.cli.options import confirm
+from edge_expose_cloud.cli.output import Format, data, err, out, plan_table, say
+from edge_expose_cloud.hub import Hub, Json
+from edge_expose_cloud.inventory import Inventory
+from edge_expose_cloud.usecases.applying import Operator
+from edge_expose_cloud.usecases.each import (
+    DeviceOutcome,
+    DevicePlan,
+    apply_each,
+    chosen_devices,
+    digest_of,
+    load_each,
+    plan_each,
+)
+from edge_expose_cloud.usecases.problems import Refused
+from edge_expose_cloud.usecases.waiting import WaitResult
+
+T = TypeVar("T")
+
+
+def with_progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+    """The items, with a progress bar on a terminal and a line every few seconds elsewhere."""
+    if not sys.stderr.isatty():
+        told = time.monotonic()
+        for number, item in enumerate(items, 1):
+            yield item
+            if time.monotonic() - told > 5:
+                told = time.monotonic()
+                say(f"{what}: {number} of {total}")
+        return
+    with Progress(console=err(), transient=True) as progress:
+        task = progress.add_task(what, total=total)
+        for item in items:
+            yield item
+            progress.advance(task)
+
+
+def plans_of(hub: Hub, file: str, inventory: Inventory | None, named: Iterable[str], every: bool) -> list[DevicePlan]:
+    """The plan of each device chosen. Every spec is read before the hub is asked anything."""
+    devices = chosen_devices(inventory, named, every)
+    if not devices:
+        raise Refused("no device is chosen", "name one with --device, or fill the inventory")
+    source = read_source(file)
+    specs = list(load_each(lambda device: spec_from_source(source, inventory, device), devices))
+    return list(with_progress(plan_each(hub, specs, os.environ, inventory), len(devices), "planning"))
+
+
+def show_each(plans: list[DevicePlan], output: Format) -> None:
+    """All plans, and one digest over them."""
+    if output is not Format.TABLE:
+        data(each_json(plans), output)
+        return
+    for item in plans:
+        if not item.plan.changes:
+            continue
+        out().print(f"Device {item.device_id}", markup=False)
+        out().print(plan_table(item.plan.to_json()["changes"]))
+        for danger in item.plan.dangers:
+            say(f"! {item.device_id}: {danger.what} (needs --allow {danger.kind}={danger.count})")
+    changed = sum(1 for item in plans if item.plan.changes)
+    out().print(f"{changed} of {len(plans)} devices change", markup=False)
+    if changed:
+        out().print(f"digest {digest_of(plans)}", soft_wrap=True)
+
+
+def each_json(plans: list[DevicePlan]) -> Json:
+    return {
+        "digest": digest_of(plans),
+        "changes": [change.to_json() for item in plans for change in item.plan.changes],
+        "devices": [{"deviceId": item.device_id, **item.plan.to_json()} for item in plans],
+    }
+
+
+def check_expected_each(plans: list[DevicePlan], expected: str | None) -> None:
+    """Refuses when these are not the plans that were shown."""
+    now = digest_of(plans)
+    if expected is not None and not (len(expected) >= 8 and now.startswith(expected.lower())):
+        raise Refused(
+            f"the hub moved since the plan: its digest is now {now}", "look at the new plan and apply that one"
+        )
+
+
+def do_each(
+    hub: Hub, plans: list[DevicePlan], operator: Operator, allowed: Mapping[str, int], yes: bool
+) -> list[DeviceOutcome]:
+    """Applies all; says what each device got. Exit 1 at the end when one refused or failed."""
+    changed = [item for item in plans if item.plan.changes or item.plan.lease]
+    if any(item.plan.changes for item in changed):
+        confirm(f"Apply this to {len(changed)} devices?", yes)
+    outcomes = []
+    for outcome in with_progress(apply_each(hub, changed, operator, allowed), len(changed), "applying"):
+        outcomes.append(outcome)
+        if outcome.problem is None:
+            say(f"{outcome.device_id}: {outcome.done}")
+        else:
+            say(f"✗ {outcome.device_id}: {outcome.problem.message}")
+    failed = [item for item in outcomes if item.problem is not None]
+    left = len(changed) - len(outcomes)
+    if failed:
+        say(
+            f"{len(outcomes) - len(failed)} of {len(changed)} devices done, {len(failed)} failed"
+            + (f", {left} not tried" if left else "")
+        )
+        if failed[-1].problem is not None and failed[-1].problem.hint:
+            say(f"    try: {failed[-1].problem.hint}; then run it again: devices that are done are left alone")
+    return outcomes
+
+
+def exit_code(outcomes: list[DeviceOutcome], waited: list[WaitResult]) -> None:
+    """1 when a device failed, 3 when one is not converged."""
+    if any(item.problem is not None for item in outcomes):
+        raise typer.Exit(1)
+    late = [item for item in waited if not item.done]
+    if late:
+        say(f"{len(late)} devices are not converged: {late[0].reason}")
+        raise typer.Exit(3)

@@ -1,0 +1,133 @@
+"""The command that goes back: rollback."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from edge_expose_cloud.adapters.files import backups_of, read_text, state_folder
+from edge_expose_cloud.cli.guarding import guarded
+from edge_expose_cloud.cli.options import (
+    Auth,
+    ConnectionFile,
+    HubHost,
+    Output,
+    UsageProblem,
+    Yes,
+    confirm,
+    connect,
+    parse_allow,
+)
+from edge_expose_cloud.cli.output import Format, data, out, say, table
+from edge_expose_cloud.cli.pushing import Allow, Backup, operator, show_plan
+from edge_expose_cloud.findings import Finding
+from edge_expose_cloud.hub import Hub
+from edge_expose_cloud.plans import Plan
+from edge_expose_cloud.usecases.applying import apply_plan, check_dangers
+from edge_expose_cloud.usecases.problems import InputError, Refused
+from edge_expose_cloud.usecases.rolling_back import history, plan_promotion, plan_restore
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+@guarded
+def rollback(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Name of the spec whose automatic deployment goes back.")
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="ID", help="Which kept deployment; the last without.")
+    ] = None,
+    device: Annotated[str | None, typer.Option("--device", help="Give this device its last backup back.")] = None,
+    backup_file: Annotated[
+        str | None, typer.Option("--from", metavar="FILE", help="With --device: this backup instead of the newest.")
+    ] = None,
+    list_: Annotated[bool, typer.Option("--list", help="Show what there is to go back to, change nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, send nothing.")] = False,
+    allow: Allow = None,
+    backup: Backup = None,
+    yes: Yes = False,
+    connection_string_file: ConnectionFile = None,
+    hub: HubHost = None,
+    auth: Auth = "key",
+    output: Output = Format.TABLE,
+) -> None:
+    """Go back: promote the deployment that was live before, or restore the backup of one device.
+
+    Example: edge-expose rollback north-dashboard --list
+    """
+    if (name is None) == (device is None):
+        raise UsageProblem("give the NAME of a spec, or --device, one of them", "edge-expose rollback north-dashboard")
+    allowed = parse_allow(allow or [])
+    folder = backup or state_folder(dict(os.environ)) / "backups"
+    if list_:
+        _list(None if name is None else connect(connection_string_file, hub, auth), name, device, folder, output)
+        return
+    target = connect(connection_string_file, hub, auth)
+    made = (
+        plan_promotion(target, name, to)
+        if name is not None
+        else plan_restore(target, str(device), _backup_text(folder, str(device), backup_file))
+    )
+    _do(target, made, dry_run, allowed, backup, yes, output)
+
+
+def _do(
+    hub: Hub, made: Plan, dry_run: bool, allowed: dict[str, int], backup: Path | None, yes: bool, output: Format
+) -> None:
+    if output is Format.TABLE or dry_run:
+        show_plan(made, output)
+    if dry_run:
+        return
+    check_dangers(made, allowed)
+    if made.step is not None:
+        confirm(f"Go back on {made.target}?", yes)
+    done = apply_plan(hub, made, operator(backup))
+    say(done)
+    if output is not Format.TABLE:
+        data({**made.to_json(), "applied": made.step is not None, "result": done}, output)
+
+
+def _backup_text(folder: Path, device: str, chosen: str | None) -> str:
+    if chosen is None:
+        found = backups_of(folder, device)
+        if not found:
+            raise Refused(
+                f"there is no backup of device {device} in {folder}",
+                "name a file with --from, or a folder with --backup",
+            )
+        chosen = str(found[0])
+        say(f"from {chosen}")
+    text = read_text(chosen)
+    if isinstance(text, Finding):
+        raise InputError([text])
+    return text
+
+
+def _list(hub: Hub | None, name: str | None, device: str | None, folder: Path, output: Format) -> None:
+    if hub is None or name is None:
+        paths = [str(path) for path in backups_of(folder, str(device))]
+        if output is not Format.TABLE:
+            data({"backups": paths}, output)
+            return
+        for path in paths:
+            typer.echo(path)
+        if not paths:
+            say(f"no backup of device {device} in {folder}")
+        return
+    found = history(hub, name)
+    if output is not Format.TABLE:
+        data({"deployments": [item.to_json() for item in found]}, output)
+        return
+    rows = [
+        (escape(item.id), "live" if item.live else "kept", escape(item.condition), escape(item.by), escape(item.at))
+        for item in found
+    ]
+    out().print(table(("DEPLOYMENT", "STATE", "CONDITION", "APPLIED BY", "AT"), rows))
+    if not found:
+        say(f"the hub has no deployment of a spec named {name}")

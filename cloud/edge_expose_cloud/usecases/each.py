@@ -1,0 +1,89 @@
+"""One spec for many single devices: `target: {device: "${deviceId}"}` and an inventory. Device by device, resumable.
+
+Every device gets a plan of its own, with its own variables and ranges. Nothing is remembered between runs: a run that
+was cut short is repeated, and devices that are done have nothing to change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from edge_expose_cloud.hub import Hub, HubError, HubProblem
+from edge_expose_cloud.inventory import Inventory
+from edge_expose_cloud.loading import LoadedSpec
+from edge_expose_cloud.plans import Plan
+from edge_expose_cloud.spec import Spec
+from edge_expose_cloud.usecases.applying import Operator, apply_plan, check_dangers
+from edge_expose_cloud.usecases.planning import make_plan, require_spec
+from edge_expose_cloud.usecases.problems import Refused
+
+
+@dataclass(frozen=True, slots=True)
+class DevicePlan:
+    """What apply would do to one device."""
+
+    device_id: str
+    spec: Spec
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceOutcome:
+    """`problem` is None when it was done; `done` then says what."""
+
+    device_id: str
+    done: str
+    problem: Refused | HubError | None = None
+
+
+def chosen_devices(inventory: Inventory | None, named: Iterable[str], every: bool) -> list[str]:
+    """The devices of `--device` and `--every-device`, in the order of the inventory's names."""
+    if every and inventory is None:
+        raise Refused("--every-device needs an inventory", "add --fleet FILE")
+    known = sorted(inventory.devices) if inventory is not None and every else []
+    return list(dict.fromkeys([*named, *known]))
+
+
+def load_each(load: Callable[[str], LoadedSpec], devices: Iterable[str]) -> Iterator[tuple[str, Spec]]:
+    """The spec as each device sees it. InputError with what is wrong for the first device that it is wrong for."""
+    for device in devices:
+        loaded = load(device)
+        spec = require_spec(loaded)
+        if spec.target.device != device:
+            raise Refused(
+                f"the spec targets {spec.target_text}, not device {device}",
+                'write target: {device: "${deviceId}"} to use it for each device named',
+            )
+        yield device, spec
+
+
+def plan_each(
+    hub: Hub,
+    specs: Iterable[tuple[str, Spec]],
+    environment: Mapping[str, str],
+    inventory: Inventory | None = None,
+) -> Iterator[DevicePlan]:
+    """Plans one after the other."""
+    for device, spec in specs:
+        yield DevicePlan(device, spec, make_plan(hub, spec, environment, inventory))
+
+
+def digest_of(plans: Iterable[DevicePlan]) -> str:
+    """One digest over all devices, for `--expect`."""
+    return hashlib.sha256("\n".join(f"{item.device_id} {item.plan.digest}" for item in plans).encode()).hexdigest()
+
+
+def apply_each(
+    hub: Hub, plans: Iterable[DevicePlan], operator: Operator, allowed: Mapping[str, int]
+) -> Iterator[DeviceOutcome]:
+    """Applies one after the other. A device that refuses does not stop the others; a hub that is gone does."""
+    for item in plans:
+        try:
+            check_dangers(item.plan, allowed)
+            yield DeviceOutcome(item.device_id, apply_plan(hub, item.plan, operator))
+        except (Refused, HubError) as error:
+            yield DeviceOutcome(item.device_id, "", error)
+            if isinstance(error, HubError) and (error.is_transient or error.problem is HubProblem.UNAUTHORIZED):
+                return
