@@ -261,6 +261,12 @@ ROWS: tuple[Row, ...] = (
         "IoT Hub allows 50 per device, system modules included.",
     ),
     (
+        "ImportKept",
+        "info",
+        "Something that a spec has no field for.",
+        "It stands under keep: and is rendered as it was; move it to a field where there is one.",
+    ),
+    (
         "ImportLost",
         "warning",
         "Something that a spec cannot say.",
