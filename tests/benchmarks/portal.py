@@ -48,7 +48,7 @@ def main() -> None:
         local = Local(Path(folder), block=150)
         try:
             fill(local, given.devices)
-            with portal(local, Path(folder), "--queries-per-minute", "6000") as session:
+            with portal(local, Path(folder), "--queries-per-minute", "3000") as session:
                 loads(session, given.devices, given.runs)
             with portal(local, Path(folder)) as session:
                 time.sleep(5)
@@ -112,7 +112,8 @@ class Session:
 
 @contextlib.contextmanager
 def portal(local: Local, folder: Path, *arguments: str) -> Iterator[Session]:
-    environment = {**local.environment, "XDG_STATE_HOME": str(folder / "state")}
+    units = "200" if arguments else "1"
+    environment = {**local.environment, "XDG_STATE_HOME": str(folder / "state"), "EDGE_EXPOSE_HUB_UNITS": units}
     command = [sys.executable, "-m", "edge_expose_cloud", "portal"]
     adduser = [*command, "adduser", "ada", "--role", "operator", "--password-stdin"]
     subprocess.run(adduser, env=environment, input=PASSWORD.encode(), check=True, capture_output=True)

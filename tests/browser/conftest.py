@@ -62,7 +62,7 @@ class Served:
 
 def serve(local: Local, folder: Path, *arguments: str) -> Served:
     """Starts `edge-expose portal` with users ada (operator) and vic (viewer)."""
-    environment = {**local.environment, "XDG_STATE_HOME": str(folder)}
+    environment = {**local.environment, "XDG_STATE_HOME": str(folder), "EDGE_EXPOSE_HUB_UNITS": "20"}
     for name, role in (("ada", "operator"), ("vic", "viewer")):
         subprocess.run(
             [sys.executable, "-m", "edge_expose_cloud", "portal", "adduser", name, "--role", role, "--password-stdin"],

@@ -98,9 +98,11 @@ def _portal(instance: Instance) -> Iterator[tuple[str, str]]:
         arguments[2] = "127.0.0.1:0"
     arguments += ["--users", str(folder / "portal-users.json"), "--backup", str(folder / "backups")]
     arguments += ["--audit", str(folder / "portal-audit.jsonl")]
+    # The local hub has no quota, so that a pace of several units is right here.
+    environment = {**_environment(instance), "EDGE_EXPOSE_HUB_UNITS": "4"}
     with (folder / "portal.log").open("w+") as log:
         child = subprocess.Popen(
-            [sys.executable, "-m", "edge_expose_cloud", *arguments], env=_environment(instance), stderr=log, stdout=log
+            [sys.executable, "-m", "edge_expose_cloud", *arguments], env=environment, stderr=log, stdout=log
         )
         try:
             yield _links(folder / "portal.log", child)

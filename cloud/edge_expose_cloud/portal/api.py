@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from edge_expose_cloud.portal import fleet
-from edge_expose_cloud.portal.changing_pages import apply_wish
+from edge_expose_cloud.portal.changing_pages import apply_wish, plan_fresh
 from edge_expose_cloud.portal.device_view import device_view
 from edge_expose_cloud.portal.sessions import Session
 from edge_expose_cloud.portal.shell import Forbidden, PortalDep, SessionDep
@@ -170,7 +170,7 @@ def validate(portal: PortalDep, session: ApiOperator, body: Checked) -> dict[str
 
 def _change(portal: PortalDep, session: Session, wish: Wish, digest: str | None, dry_run: bool) -> dict[str, Any]:
     if dry_run:
-        planned = plan_wish(portal.hub, wish, portal.backups)
+        planned = plan_fresh(portal, wish)
         return {**planned.plan.to_json(), **_beside(planned), "applied": False}
     done = apply_wish(portal, session, wish, digest, {})
     return {"result": done, "applied": True}

@@ -209,7 +209,7 @@ def plan_other(portal: PortalDep, session: OperatorDep, fields: CheckedDep, devi
 
 
 def _plan(portal: Portal, session: Session, wish: Wish, problem: Refused | None = None, status: int = 200) -> Response:
-    planned = plan_wish(portal.hub, wish, portal.backups)
+    planned = plan_fresh(portal, wish)
     return page(
         portal,
         session,
@@ -245,11 +245,17 @@ def apply(portal: PortalDep, session: OperatorDep, fields: CheckedDep, device: s
     )
 
 
+def plan_fresh(portal: Portal, wish: Wish) -> Planned:
+    """A plan on twins read now; deployments may be half a minute old: hubs list them a few times a minute only."""
+    portal.reading.forget(wish.device)
+    return plan_wish(portal.reading, wish, portal.backups)
+
+
 def apply_wish(portal: Portal, session: Session, wish: Wish, digest: str | None, allowed: dict[str, int]) -> str:
     """Plans again, compares, applies, and writes the audit line whatever happens."""
     what = {"device": wish.device, "exposure": wish.name, "role": session.role}
     try:
-        planned = plan_wish(portal.hub, wish, portal.backups)
+        planned = plan_fresh(portal, wish)
         check_expected(planned.plan, digest)
         check_dangers(planned.plan, allowed)
         done = apply_plan(portal.hub, planned.plan, portal.operator(session))

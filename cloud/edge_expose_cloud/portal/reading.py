@@ -5,9 +5,11 @@ Only reads pass; changes go to the real hub. `at` of what is shown stands on eve
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 from edge_expose_cloud.hub import Deployment, Hub, HubError, HubProblem, MethodResult, Twin
@@ -16,7 +18,10 @@ T = TypeVar("T")
 TWIN_SECONDS: Final = 2.0
 LIST_SECONDS: Final = 30.0
 MOST_KEPT: Final = 2000
-METHOD_SECONDS: Final = 3
+METHOD_SECONDS: Final = 5
+TOPOLOGY_SECONDS: Final = 1.0
+PATIENCE_SECONDS: Final = 0.7
+MOST_ASKED: Final = 16
 UNANSWERED_SECONDS: Final = 60.0
 LOOKING: Final = frozenset({"status", "explain", "topology"})
 
@@ -29,6 +34,9 @@ class ReadingHub:
         self._now = now
         self._kept: dict[tuple[str, ...], tuple[Any, float, float]] = {}
         self._lock = threading.Lock()
+        self._listing: Future[None] | None = None
+        self._asked: dict[str, Future[Any]] = {}
+        self._workers = ThreadPoolExecutor(6, "reading")
 
     @property
     def host(self) -> str:
@@ -69,7 +77,20 @@ class ReadingHub:
         return self._get(("ids", device_id), LIST_SECONDS, lambda: self._hub.module_ids(device_id))
 
     def deployments(self) -> list[Deployment]:
-        return self._get(("deployments",), LIST_SECONDS, self._hub.deployments)
+        """Half a minute old at most, or older while the hub has no room for another call: pages never wait for it."""
+        kept = self._kept.get(("deployments",))
+        if kept is None:
+            return self._get(("deployments",), LIST_SECONDS, self._hub.deployments)
+        if self._now() - kept[1] > LIST_SECONDS:
+            with self._lock:
+                if self._listing is None or self._listing.done():
+                    self._listing = self._workers.submit(self._list)
+        found: list[Deployment] = kept[0]
+        return found
+
+    def _list(self) -> None:
+        with contextlib.suppress(HubError):
+            self._keep(("deployments",), self._hub.deployments())
 
     def invoke(self, device_id: str, module_id: str, method: str, payload: Any, timeout: int = 30) -> MethodResult:
         """Direct methods that only look."""
@@ -78,20 +99,38 @@ class ReadingHub:
         return self._hub.invoke(device_id, module_id, method, payload, timeout)
 
     def topology(self, device_id: str, module_id: str) -> Any:
-        """What the module says is in its cluster, None when it does not answer; a silent one is left alone a while."""
+        """What the module says is in its cluster, None when it has not answered.
 
-        def ask() -> Any:
-            try:
-                result = self.invoke(device_id, module_id, "topology", {}, METHOD_SECONDS)
-            except HubError:
-                return None
-            return result.payload if result.status == 200 else None
-
+        Asked beside the page, which waits a moment at most: a link that has just died answers after many seconds.
+        """
         key = ("topology", device_id)
         with self._lock:
             kept = self._kept.get(key)
-        silent = kept is not None and kept[0] is None
-        return self._get(key, UNANSWERED_SECONDS if silent else TWIN_SECONDS / 2, ask)
+            age = self._now() - kept[1] if kept is not None else None
+            lasts = UNANSWERED_SECONDS if kept is not None and kept[0] is None else TOPOLOGY_SECONDS
+            fresh = age is not None and age <= lasts
+            asked = self._asked.get(device_id)
+            if not fresh and asked is None and len(self._asked) < MOST_ASKED:
+                asked = self._asked[device_id] = self._workers.submit(self._ask, device_id, module_id)
+        if not fresh and asked is not None:
+            try:
+                return asked.result(PATIENCE_SECONDS)
+            except TimeoutError:
+                pass
+        return kept[0] if kept is not None else None
+
+    def _ask(self, device_id: str, module_id: str) -> Any:
+        payload: Any = None
+        try:
+            result = self.invoke(device_id, module_id, "topology", {}, METHOD_SECONDS)
+            payload = result.payload if result.status == 200 else None
+        except HubError:
+            payload = None
+        finally:
+            self._keep(("topology", device_id), payload)
+            with self._lock:
+                self._asked.pop(device_id, None)
+        return payload
 
     # -- writes do not belong here --
 
@@ -120,7 +159,7 @@ class ReadingHub:
         self._keep(("module", twin.device_id, twin.module_id or ""), twin)
 
     def forget(self, device_id: str) -> None:
-        """After a change: the next look is a fresh one."""
+        """The next look at this device's twins is a fresh one."""
         with self._lock:
             for key in [key for key in self._kept if device_id in key[1:2]]:
                 del self._kept[key]
@@ -144,5 +183,5 @@ class ReadingHub:
         with self._lock:
             self._kept[key] = (value, self._now(), time.time())
             if len(self._kept) > MOST_KEPT:
-                for old in sorted(self._kept, key=lambda one: self._kept[one][1])[: MOST_KEPT // 4]:
+                for old in sorted(self._kept.keys() - {("deployments",)}, key=lambda one: self._kept[one][1])[:500]:
                     del self._kept[old]

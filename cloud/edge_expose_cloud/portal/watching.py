@@ -86,7 +86,7 @@ class Watching:
             self._listing = (rows, totals(rows))
         return self._listing
 
-    # -- what pages tell --
+    # -- what pages tell, from threads of their own --
 
     def show(self, devices: Iterable[str]) -> None:
         """These stand on a page now: they are kept fresh for a while."""
@@ -171,20 +171,23 @@ class Watching:
     def _due(self) -> list[str]:
         """Devices to read now, the longest unread first."""
         now = time.monotonic()
-        for device in [device for device, until in self._visible.items() if until < now]:
-            del self._visible[device]
+        for device, until in list(self._visible.items()):
+            if until < now:
+                self._visible.pop(device, None)
         topics = self._events.topics()
         opened = {topic.removeprefix("device:") for topic in topics if topic.startswith("device:")}
-        wanted = dict.fromkeys(self._visible, VISIBLE_SECONDS) if FLEET_TOPIC in topics else {}
+        wanted = dict.fromkeys(list(self._visible), VISIBLE_SECONDS) if FLEET_TOPIC in topics else {}
         wanted |= dict.fromkeys(opened, OPEN_SECONDS)
-        self._eager = {device: until for device, until in self._eager.items() if until > now}
-        wanted |= {device: EAGER_SECONDS for device in self._eager if device in opened}
+        eager = {device for device, until in list(self._eager.items()) if until > now}
+        wanted |= dict.fromkeys(eager & opened, EAGER_SECONDS)
         if self.problem:
             wanted = {device: 5 * seconds for device, seconds in wanted.items()}
         late = [(self._read.get(device, 0.0), device) for device, every in wanted.items()]
         due = [device for read, device in sorted(late) if now - read >= wanted[device]]
-        for device in self._read.keys() - wanted.keys():
-            del self._read[device]
+        for device in list(self._read):
+            if device not in wanted:
+                self._read.pop(device, None)
+                self._eager.pop(device, None)
         return due[:READS_PER_TICK]
 
     async def _look(self, device: str) -> None:
