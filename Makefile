@@ -13,7 +13,7 @@ DOCUMENTS ?= 100000
 # Child processes must not inherit a proxy or a CA bundle of the machine: everything here talks to loopback.
 CLEAN  := env -u REQUESTS_CA_BUNDLE -u CURL_CA_BUNDLE -u SSL_CERT_FILE -u HTTP_PROXY -u HTTPS_PROXY -u http_proxy -u https_proxy -u KUBECONFIG
 
-.PHONY: help install demo test lint testbed testbed-clean bench-loop soak fuzz renewals drops full-range clean
+.PHONY: help install demo test lint testbed testbed-clean bench-loop bench-demo soak fuzz renewals drops full-range mutation coverage screenshots bench-portal clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -39,8 +39,17 @@ lint: $(STAMP)   ## linters, types and import rules
 	$(BIN)/mypy module/edge_expose_contract module/edge_expose_module cloud/edge_expose_cloud cloud/edge_expose_local
 	$(BIN)/lint-imports
 
+testbed:         ## build real Kubernetes, MetalLB and CoreDNS for the tests, once (about 16 minutes when nothing is cached)
+	@$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) tests/cluster/build.py
+
+testbed-clean:   ## remove those builds
+	@$(PYTHON) tests/cluster/build.py --clean
+
 bench-loop: $(STAMP) ## twin edit to reported address, four spans, median of N
 	@$(CLEAN) $(BIN)/python tests/benchmarks/loop.py -n $(N)
+
+bench-demo: $(STAMP) ## wall time and peak memory of the demo
+	@$(CLEAN) $(BIN)/python tests/benchmarks/demo.py
 
 soak: $(STAMP)   ## a randomised run of STEPS steps with SEED on the local stand-in
 	@$(CLEAN) $(BIN)/python tests/benchmarks/soak.py --seed $(SEED) --steps $(STEPS)
@@ -62,6 +71,18 @@ crash: $(STAMP)  ## kill -9 at 50 seeded points of an apply to 20 devices, run a
 
 full-range: $(STAMP) ## 254 exposures in one twin, all Ready; the 255th Blocked
 	@$(CLEAN) $(BIN)/python tests/benchmarks/full_range.py
+
+mutation: $(STAMP) ## change allocation and planning, and show the changes no test notices
+	@$(CLEAN) $(BIN)/python tests/benchmarks/mutation.py
+
+coverage: $(STAMP) ## branch coverage of contract and module by the tests that need no processes
+	@$(CLEAN) $(BIN)/python -m pytest -q --cov --cov-report=term tests/unit tests/scenarios tests/properties
+
+screenshots: $(STAMP) ## the portal's pictures for docs/portal, in a real browser
+	@$(CLEAN) EDGE_EXPOSE_SCREENSHOTS=docs/portal $(BIN)/python -m pytest -q tests/browser
+
+bench-portal: $(STAMP) ## page loads and update latency of the portal with 10,000 devices in the hub
+	@$(CLEAN) $(BIN)/python tests/benchmarks/portal.py
 
 clean:           ## remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

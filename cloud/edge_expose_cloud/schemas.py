@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--folder", type=Path, default=FOLDER)
     options = parser.parse_args(arguments)
     stale = 0
-    for name, schema in cloud_schemas().items():
+    for name, schema in all_schemas().items():
         path = options.folder / name
         text = schema_text(schema)
         if path.is_file() and path.read_text(encoding="utf-8") == text:

@@ -55,6 +55,7 @@ class ExposureReport(Lenient):
     since: str | None = None
     reason: str | None = None
     message: str | None = None
+    probe: str | None = None
 
 
 class PendingRemoval(Lenient):

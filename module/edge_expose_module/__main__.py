@@ -55,6 +55,7 @@ def main() -> None:
         settings.guards,
         MetricsMeasures(metrics),
         resync_seconds=settings.resync_seconds,
+        ask=probe,
     )
     methods = Methods(controller, probe, lambda: list(recent.lines))
     health = _start_health(settings, metrics, controller)

@@ -111,8 +111,11 @@ class _Ledger:
                 return block
         return None
 
-    def taken(self) -> frozenset[Address]:
-        return frozenset(address for address, claims in self.claims.items() if claims)
+    def taken(self, exposure: str) -> frozenset[Address]:
+        """Addresses that anybody but this exposure claims."""
+        return frozenset(
+            address for address, claims in self.claims.items() if any(claim.exposure != exposure for claim in claims)
+        )
 
 
 def _why_not_together(address: Address, mine: _Claim, other: _Claim) -> Block | None:
@@ -225,7 +228,7 @@ class _Allocator:
     def _join(self, candidate: _Candidate, group: tuple[Address, ...]) -> None:
         blocks = (self.ledger.why_taken(address, candidate.claim) for address in group)
         block = next((found for found in blocks if found is not None), None)
-        if block is None and not _families_suit(candidate, group):
+        if block is None and not _families_suit(self.space, candidate, group):
             where = f"sharing key {candidate.group!r} is at {_texts(group)}"
             block = Block("FamilyMismatch", f"{where}, of another IP family; use another key")
         if block is None:
@@ -234,7 +237,9 @@ class _Allocator:
             self.decided[candidate.name] = Decision(candidate.assigned, block)
 
     def _lowest_free(self, candidate: _Candidate, pools: tuple[AddressSet, ...]) -> None:
-        taken = self.ledger.taken() | set(self.space.reserved) | self.refused.get(candidate.name, frozenset())
+        taken = (
+            self.ledger.taken(candidate.name) | set(self.space.reserved) | self.refused.get(candidate.name, frozenset())
+        )
         for pool in pools:
             found = _lowest(self.space, candidate, pool, taken)
             if found:
@@ -269,28 +274,48 @@ class _Allocator:
         if candidate.pinned:
             return addresses == candidate.pinned
         group = self.ledger.groups.get(candidate.group, addresses) if candidate.group is not None else addresses
-        return _families_suit(candidate, addresses) and group == addresses
+        return _families_suit(self.space, candidate, addresses) and group == addresses
 
 
 def _lowest(
     space: Space, candidate: _Candidate, addresses: AddressSet, taken: frozenset[Address]
 ) -> tuple[Address, ...]:
-    """The lowest free address of each family the exposure needs, all from one pool; empty when one is missing."""
+    """An address of each family the exposure needs, all from one pool: its own where it has one, else the lowest free.
+
+    Empty when one is missing.
+    """
     found: list[Address] = []
-    optional = candidate.wish.exposure.ip_family_policy == "PreferDualStack"
-    for version in candidate.wish.exposure.versions:
-        skipped = set(taken)
-        address: Address | None
-        while (address := addresses.lowest_free(skipped, version)) is not None:
-            if space.why_illegal(address) is None:
-                found.append(address)
-                break
-            skipped.add(address)
-        if address is None and not (optional and found):
-            if optional and version == 4:
-                continue
+    for version in _versions(space, candidate):
+        own = (*candidate.assigned, *candidate.requested, *candidate.remembered)
+        kept = [a for a in own if a.version == version and a in addresses and a not in taken]
+        choice = next((a for a in kept if space.why_illegal(a) is None), None)
+        if choice is None:
+            choice = _lowest_legal(space, addresses, taken, version)
+        if choice is None:
             return ()
+        found.append(choice)
     return tuple(found)
+
+
+def _lowest_legal(space: Space, addresses: AddressSet, taken: frozenset[Address], version: int) -> Address | None:
+    skipped = set(taken)
+    while (address := addresses.lowest_free(skipped, version)) is not None:
+        if space.why_illegal(address) is None:
+            return address
+        skipped.add(address)
+    return None
+
+
+def _versions(space: Space, candidate: _Candidate) -> tuple[int, ...]:
+    """The families an exposure gets: those it must have, and of those it prefers the ones that the pools hold."""
+    wanted = candidate.wish.exposure.versions
+    if candidate.wish.exposure.ip_family_policy != "PreferDualStack" or candidate.pinned:
+        return wanted
+    pools = _pools_for(space, candidate)
+    if not isinstance(pools, tuple):
+        return wanted
+    held = {part.version for pool in pools for part in pool.ranges}
+    return tuple(version for version in wanted if version in held) or wanted
 
 
 def _pools_for(space: Space, candidate: _Candidate) -> tuple[AddressSet, ...] | Block | None:
@@ -336,12 +361,11 @@ def _why_not_pinned(space: Space, ledger: _Ledger, candidate: _Candidate) -> Blo
     return None
 
 
-def _families_suit(candidate: _Candidate, addresses: tuple[Address, ...]) -> bool:
+def _families_suit(space: Space, candidate: _Candidate, addresses: tuple[Address, ...]) -> bool:
     versions = tuple(address.version for address in addresses)
-    wanted = candidate.wish.exposure.versions
-    if candidate.wish.exposure.ip_family_policy == "PreferDualStack":
-        return bool(versions) and set(versions) <= set(wanted)
-    return versions == wanted
+    if space.automatic is None and candidate.wish.exposure.ip_family_policy == "PreferDualStack":
+        return bool(versions)  # what the load balancer chose is what there is
+    return versions == _versions(space, candidate)
 
 
 def _texts(addresses: Iterable[Address]) -> str:

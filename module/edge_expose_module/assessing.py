@@ -53,6 +53,11 @@ def assess(decided: Decided, observed: Observed, owner: str, outcomes: Mapping[s
         wish = decided.wishes.wishes.get(name)
         exposure = wish.exposure if wish is not None else None
         statuses[name] = _assess_one(name, exposure, decided, observed, owner, outcomes.get(name))
+    for name, outcome in outcomes.items():
+        # No longer wished for, but what is left of it may not be removed: it still serves, so it is not passed over.
+        wished = name in decided.wishes.wishes or name in decided.blocks
+        if not wished and outcome.failure is not Failure.TRANSIENT:
+            statuses[name] = _assess_one(name, None, decided, observed, owner, outcome)
     return statuses
 
 

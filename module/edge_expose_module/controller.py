@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from edge_expose_contract.identity import Code, State
+from edge_expose_contract.models import Exposure
 from edge_expose_contract.parsing import DesiredDocument, Refusal, parse_desired
 from edge_expose_module import remembering, reporting
 from edge_expose_module.applying import apply
@@ -36,6 +37,7 @@ from edge_expose_module.looking import METALLB_NAMESPACE, Looker
 from edge_expose_module.memory import Memory
 from edge_expose_module.observing import LoadBalancer, Observed
 from edge_expose_module.planning import Verb
+from edge_expose_module.probes import Prober, ProbeResult, Target
 from edge_expose_module.refusals import Refusals
 from edge_expose_module.twinlink import TwinLink, TwinSections, TwinUnavailable
 from edge_expose_module.watching import Watched, Watches
@@ -60,7 +62,8 @@ class Measures(Protocol):
         self, seconds: float, outcome: str, decided: Decided | None, failures: Mapping[str, Outcome]
     ) -> None: ...
 
-    def record_state(self, report: Mapping[str, Any], hub: bool, cluster: bool) -> None: ...
+    def record_state(self, report: Mapping[str, Any], hub: bool, cluster: bool, latencies: Mapping[str, float]) -> None:
+        """`latencies` are milliseconds of the last good probe, by exposure."""
 
 
 class Watching(Protocol):
@@ -105,6 +108,7 @@ class Controller:
         resync_seconds: float = 300.0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         watches: Watching | None = None,
+        ask: Callable[[Exposure, str], ProbeResult] | None = None,
     ) -> None:
         self.identity = identity
         self.view = View()
@@ -126,6 +130,7 @@ class Controller:
         self._twin_changed = True
         self._passed = asyncio.Condition()
         self._watches = watches or Watches(cluster, self.wake)
+        self.prober = Prober(self._to_probe, ask or _nobody_asks, self.wake)
         self._stopping = False
         self._beat = time.monotonic()
 
@@ -170,7 +175,10 @@ class Controller:
     async def run(self, methods: Any) -> None:
         self._loop = asyncio.get_running_loop()
         await self._twin.start(self.wake_for_twin, methods)
-        heart = asyncio.create_task(self._heartbeat(), name="heartbeat")
+        beside = [
+            asyncio.create_task(self._heartbeat(), name="heartbeat"),
+            asyncio.create_task(self.prober.run(), name="probes"),
+        ]
         try:
             while not self._stopping:
                 pause = await self._guarded_pass()
@@ -182,13 +190,24 @@ class Controller:
                     self._twin_changed = True  # the timer: look at the twin too, its patch may have been lost
                 self._awake.clear()
         finally:
-            heart.cancel()
+            for task in beside:
+                task.cancel()
             self._watches.stop()
             await self._twin.stop()
 
     def stop(self) -> None:
         self._stopping = True
         self._awake.set()
+
+    def _to_probe(self) -> dict[str, Target]:
+        """Exposures that want a probe and have an address, with it."""
+        decided = self.view.decided
+        targets: dict[str, Target] = {}
+        for name, wish in (decided.wishes.wishes if decided is not None else {}).items():
+            status = self.view.statuses.get(name)
+            if wish.exposure.probe is not None and status is not None and status.address is not None:
+                targets[name] = Target(wish.exposure, status.address.split(",")[0])
+        return targets
 
     async def _heartbeat(self) -> None:
         while True:
@@ -230,7 +249,8 @@ class Controller:
         reported = await self._report(report)
         outcome = "ok" if not error and not outcomes else "partial"
         self._measures.record_pass(time.monotonic() - start, outcome, decided, outcomes)
-        self._measures.record_state(report, self._twin.connected, not error)
+        latencies = {n: p.milliseconds for n, p in self.prober.results.items() if p.milliseconds is not None}
+        self._measures.record_state(report, self._twin.connected, not error, latencies)
         return self._pause(decided, outcomes, error, reported)
 
     # --- stages ---
@@ -345,6 +365,7 @@ class Controller:
             pool=reporting.pool_section(view.decided, seen) if view.decided is not None and seen is not None else {},
             statuses=view.statuses,
             since=since,
+            probes={name: probed.ok for name, probed in self.prober.results.items() if name in view.statuses},
             pending_removal=(len(pending.names), pending.token) if pending is not None else None,
             warnings=tuple(str(warning) for warning in document.warnings) if document is not None else (),
         )
@@ -403,6 +424,10 @@ class Controller:
         if decided is not None and decided.wishes.next_expiry is not None:
             pause = min(pause, max(0.05, (decided.wishes.next_expiry - self._now()).total_seconds()))
         return pause
+
+
+def _nobody_asks(exposure: Exposure, address: str) -> ProbeResult:
+    raise NotImplementedError("this controller was given nothing to probe with")
 
 
 def _cluster_section(observed: Observed | None, error: str) -> dict[str, Any]:

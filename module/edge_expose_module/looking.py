@@ -15,6 +15,7 @@ from edge_expose_module.clusterapi import (
     ENDPOINTS,
     EVENTS,
     L2_ADVERTISEMENTS,
+    OLD_SLICES,
     PODS,
     POOLS,
     SERVICES,
@@ -35,6 +36,7 @@ from edge_expose_module.observing import (
     ServiceEvent,
     count_ready,
     count_ready_endpoints,
+    endpoint_addresses,
 )
 from edge_expose_module.observing import Denied as DeniedRead
 from edge_expose_module.pools import pools_from_config_map, pools_from_objects
@@ -46,6 +48,8 @@ CONFIG_MAP_NAMES: Final = ("config", "metallb-config", "metallb")
 METALLB_GROUP: Final = "/apis/metallb.io/v1beta1"
 # Kinds that only releases with the metallb.io annotation prefix (0.14.9 and newer) serve.
 _NEW_KINDS: Final = frozenset({"configurationstates", "servicebgpstatuses"})
+_SLICE_MANAGER: Final = "endpointslice.kubernetes.io/managed-by"
+_SLICE_SERVICE: Final = "kubernetes.io/service-name"
 _FORGET_DENIAL_SECONDS: Final = 300.0
 
 
@@ -67,7 +71,7 @@ class Looker:
         capabilities = Capabilities.of(version)
         services = self._services(sorted(set(namespaces)))
         wanted = sorted({*namespaces, *(s.namespace for s in services.values() if s.owned_by(self._owner))})
-        ready, companions = self._endpoints(wanted, capabilities)
+        ready, addresses, companions = self._endpoints(wanted, capabilities, services)
         pods = {namespace: found for namespace in wanted if (found := self._pod_labels(namespace)) is not None}
         kind, prefix, pools, error, advertised = self._load_balancer(services.values())
         pending = [s for s in services.values() if s.owned_by(self._owner) and s.is_load_balancer and not s.assigned]
@@ -75,6 +79,7 @@ class Looker:
         return Observed(
             services=services,
             ready=ready,
+            endpoints=addresses,
             pod_labels=pods,
             pools=pools,
             pool_error=error,
@@ -95,9 +100,10 @@ class Looker:
         return {service.key: service for service in found}
 
     def _endpoints(
-        self, namespaces: list[str], capabilities: Capabilities
-    ) -> tuple[dict[Key, int], dict[tuple[str, str, str], Mapping[str, Any]]]:
+        self, namespaces: list[str], capabilities: Capabilities, services: Mapping[Key, ObservedService]
+    ) -> tuple[dict[Key, int], dict[Key, tuple[str, ...]], dict[tuple[str, str, str], Mapping[str, Any]]]:
         ready: dict[Key, int] = {}
+        addresses: dict[Key, tuple[str, ...]] = {}
         companions: dict[tuple[str, str, str], Mapping[str, Any]] = {}
         for namespace in namespaces:
             resource = ENDPOINT_SLICES if capabilities.endpoint_slices else ENDPOINTS
@@ -108,11 +114,36 @@ class Looker:
                 continue
             counted = count_ready(items) if resource is ENDPOINT_SLICES else count_ready_endpoints(items)
             ready.update(counted)
-            for item in items:
-                labels = item["metadata"].get("labels") or {}
-                if labels.get(LABEL_OWNER) == self._owner and not _is_mirror(labels):
-                    companions[(resource.kind, namespace, item["metadata"]["name"])] = item
-        return ready, companions
+            addresses.update(endpoint_addresses(items))
+            companions.update(self._companions(resource, items, services))
+            if any(_is_bare(service) and service.namespace == namespace for service in services.values()):
+                # What the cluster kept for a Service that had a selector stays behind, and still gets its traffic.
+                other = ENDPOINTS if resource is ENDPOINT_SLICES else OLD_SLICES
+                companions.update(self._companions(other, self._optional("list", other, namespace) or (), services))
+        return ready, addresses, companions
+
+    def _companions(
+        self, resource: Resource, items: Iterable[Mapping[str, Any]], services: Mapping[Key, ObservedService]
+    ) -> dict[tuple[str, str, str], Mapping[str, Any]]:
+        """Those that are ours to write and remove. The cluster copies our labels from a Service to what it keeps for
+        it, and that is ours only once the Service has no selector any more."""
+        found: dict[tuple[str, str, str], Mapping[str, Any]] = {}
+        for item in items:
+            meta = item["metadata"]
+            labels = meta.get("labels") or {}
+            manager = str(labels.get(_SLICE_MANAGER, ""))
+            if labels.get(LABEL_OWNER) != self._owner or manager.startswith("endpointslicemirroring"):
+                continue
+            key = (str(meta["namespace"]), str(labels.get(_SLICE_SERVICE) or meta["name"]))
+            service = services.get(key)
+            if resource is ENDPOINTS:
+                ours = service is None or _is_bare(service)
+            else:
+                kept_by_cluster = resource is OLD_SLICES or manager.startswith("endpointslice")
+                ours = not kept_by_cluster or (service is not None and _is_bare(service))
+            if ours:
+                found[(resource.kind, key[0], str(meta["name"]))] = item
+        return found
 
     def _pod_labels(self, namespace: str) -> tuple[Mapping[str, str], ...] | None:
         items = self._optional("list", PODS, namespace)
@@ -209,6 +240,5 @@ class Looker:
         return True
 
 
-def _is_mirror(labels: Mapping[str, str]) -> bool:
-    """Slices that the cluster mirrors from our Endpoints carry our labels too, and are not ours to change."""
-    return labels.get("endpointslice.kubernetes.io/managed-by", "").startswith("endpointslice")
+def _is_bare(service: ObservedService) -> bool:
+    return not service.spec.get("selector")

@@ -28,13 +28,15 @@ class MetricsMeasures:
             metrics.changes.labels(str(change.verb), "failed" if failed else "ok").inc()
         metrics.drift.inc(decided.plan.drift)
 
-    def record_state(self, report: Mapping[str, Any], hub: bool, cluster: bool) -> None:
+    def record_state(self, report: Mapping[str, Any], hub: bool, cluster: bool, latencies: Mapping[str, float]) -> None:
         metrics = self._metrics
         metrics.hub.set(hub)
         metrics.cluster.set(cluster)
         summary = report.get("summary") or {}
         for state in State:
             metrics.exposures.labels(str(state)).set(summary.get(str(state).lower(), 0))
+        for name, milliseconds in latencies.items():
+            metrics.probe_seconds.labels(name).set(milliseconds / 1000)
         pool = report.get("pool") or {}
         for use in ("used", "reserved", "free"):
             metrics.addresses.labels(use).set(pool.get(use, 0))

@@ -1,4 +1,4 @@
-"""Direct methods: `status`, `explain`, `reconcile`, `probe`, `confirm`, `supportBundle`.
+"""Direct methods: `status`, `explain`, `topology`, `reconcile`, `probe`, `confirm`, `supportBundle`.
 
 Bad payloads get 400 and why.
 """
@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 from edge_expose_contract.models import Exposure
 from edge_expose_module.controller import Controller
 from edge_expose_module.explaining import explain
+from edge_expose_module.picturing import picture
 
 RECONCILE_SECONDS: Final = 25.0
 Answer = tuple[int, dict[str, Any]]
@@ -42,9 +43,11 @@ class Methods:
             return 400, {"error": f"the payload of {name} is a JSON object, not {type(payload).__name__}"}
         match name:
             case "status":
-                return 200, self._controller.view.report
+                return 200, self._status()
             case "explain":
                 return self._explain(payload)
+            case "topology":
+                return self._topology()
             case "reconcile":
                 done = await self._controller.reconcile_now(RECONCILE_SECONDS)
                 return (200, self._controller.view.report) if done else (504, {"error": "the pass did not end in time"})
@@ -55,8 +58,13 @@ class Methods:
             case "supportBundle":
                 return 200, self._bundle()
             case _:
-                known = "status, explain, reconcile, probe, confirm, supportBundle"
+                known = "status, explain, topology, reconcile, probe, confirm, supportBundle"
                 return 404, {"error": f"there is no method {name[:80]!r}; known: {known}"}
+
+    def _status(self) -> dict[str, Any]:
+        """The report, with what the probes found: latency and when each last answered."""
+        probes = {name: probed.to_json() for name, probed in sorted(self._controller.prober.results.items())}
+        return {**self._controller.view.report, **({"probes": probes} if probes else {})}
 
     def _chosen(self, payload: dict[str, Any]) -> list[str] | Answer:
         """Names of exposures the payload means: all, or the one it names."""
@@ -81,6 +89,12 @@ class Methods:
         return 200, {
             "exposures": {name: explain(name, view.statuses[name], decided, observed, owner) for name in chosen}
         }
+
+    def _topology(self) -> Answer:
+        view = self._controller.view
+        if view.observed is None:
+            return 200, {"services": [], "cluster": view.cluster_error or "no pass was made yet"}
+        return 200, picture(view.observed, self._controller.identity.owner)
 
     async def _probe_exposures(self, payload: dict[str, Any]) -> Answer:
         chosen = self._chosen(payload)

@@ -215,11 +215,13 @@ class Denied:
 class Observed:
     """One consistent enough look at the cluster.
 
-    `pools` is None where the real pool may not be read; `ready` counts ready endpoint addresses by Service.
+    `pools` is None where the real pool may not be read; `ready` counts ready endpoint addresses by Service, `endpoints`
+    names them.
     """
 
     services: Mapping[Key, ObservedService] = field(default_factory=dict)
     ready: Mapping[Key, int] = field(default_factory=dict)
+    endpoints: Mapping[Key, tuple[str, ...]] = field(default_factory=dict)
     pod_labels: Mapping[str, tuple[Mapping[str, str], ...]] = field(default_factory=dict)
     pools: tuple[Pool, ...] | None = None
     pool_error: str = ""
@@ -274,6 +276,20 @@ def count_ready(slices: Sequence[Mapping[str, Any]]) -> dict[Key, int]:
                 target = (endpoint.get("targetRef") or {}).get("uid")
                 addresses.update([target] if target else endpoint.get("addresses") or [])
     return {key: len(found) for key, found in seen.items()}
+
+
+def endpoint_addresses(items: Sequence[Mapping[str, Any]]) -> dict[Key, tuple[str, ...]]:
+    """Endpoint addresses by Service, from EndpointSlices or core/v1 Endpoints, in order and each once."""
+    found: dict[Key, dict[str, None]] = {}
+    for item in items:
+        meta = item["metadata"]
+        service = (meta.get("labels") or {}).get("kubernetes.io/service-name") or meta["name"]
+        addresses = found.setdefault((meta.get("namespace", ""), service), {})
+        for endpoint in item.get("endpoints") or []:
+            addresses.update(dict.fromkeys(str(address) for address in endpoint.get("addresses") or []))
+        for subset in item.get("subsets") or []:
+            addresses.update(dict.fromkeys(str(entry["ip"]) for entry in subset.get("addresses") or []))
+    return {key: tuple(sorted(addresses)) for key, addresses in found.items()}
 
 
 def count_ready_endpoints(items: Sequence[Mapping[str, Any]]) -> dict[Key, int]:

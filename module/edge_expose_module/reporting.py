@@ -17,7 +17,10 @@ _DROP_ORDER = ("message", "since", "endpoints")
 _MESSAGE_LIMIT = 400
 
 
-def exposures_section(statuses: Mapping[str, Status], since: Mapping[str, Since]) -> dict[str, dict[str, Any]]:
+def exposures_section(
+    statuses: Mapping[str, Status], since: Mapping[str, Since], probes: Mapping[str, bool]
+) -> dict[str, dict[str, Any]]:
+    """`probes` says of probed exposures whether they answer; latencies would change the twin all the time."""
     section: dict[str, dict[str, Any]] = {}
     for name, status in sorted(statuses.items()):
         entry: dict[str, Any] = {"state": str(status.state)}
@@ -31,6 +34,8 @@ def exposures_section(statuses: Mapping[str, Status], since: Mapping[str, Since]
         ):
             if value is not None:
                 entry[key] = value
+        if name in probes:
+            entry["probe"] = "ok" if probes[name] else "failing"
         section[name] = entry
     return section
 
@@ -125,6 +130,7 @@ def compose(
     pool: Mapping[str, Any],
     statuses: Mapping[str, Status],
     since: Mapping[str, Since],
+    probes: Mapping[str, bool],
     pending_removal: tuple[int, str] | None,
     warnings: tuple[str, ...],
 ) -> dict[str, Any]:
@@ -136,7 +142,7 @@ def compose(
         "cluster": dict(cluster),
         "pool": dict(pool),
         "summary": summary(statuses),
-        "exposures": exposures_section(statuses, since),
+        "exposures": exposures_section(statuses, since, probes),
     }
     if pending_removal is not None:
         report["pendingRemoval"] = {"count": pending_removal[0], "token": pending_removal[1]}

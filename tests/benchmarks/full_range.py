@@ -1,4 +1,4 @@
-"""`make full-range`: a /24 as the pool, 254 minimal exposures in one twin, all Ready and all reported; the 255th Blocked."""
+"""`make full-range`: a /24 as the pool, 254 minimal exposures in one twin, all Ready; the 255th Blocked."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from azure.iot.hub import IoTHubRegistryManager
 from azure.iot.hub.models import Twin, TwinProperties
+
 from edge_expose_contract.limits import section_size
 from support.local import Local
 

@@ -1,8 +1,8 @@
 """`make fuzz`: generated desired documents through the pure core and a fake cluster.
 
-Nine in ten are seeded mutations of real documents, one in ten comes from hypothesis as arbitrary JSON. After each, a pass:
-none may crash the module, none may remove a Service it should not, every refusal carries a path and a reason. Restarts,
-clock jumps, range changes, hand deletions and a hub that is away are mixed in.
+Nine in ten are seeded mutations of real documents, one in ten comes from hypothesis as arbitrary JSON. After each, a
+pass: none may crash the module, none may remove a Service it should not, every refusal carries a path and a reason.
+Restarts, clock jumps, range changes, hand deletions and failing writes are mixed in.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
 from edge_expose_contract.identity import LABEL_EXPOSURE
 from edge_expose_contract.parsing import DesiredDocument, Refusal, parse_desired
 from edge_expose_contract.services import service_shapes
-from hypothesis import HealthCheck, Phase, given, seed, settings
-from hypothesis import strategies as st
 from support.bench import OWNER, Bench
 from support.fake_cluster import FakeCluster
 
@@ -33,7 +34,12 @@ REAL: list[dict[str, Any]] = [
         "schemaVersion": "1.0",
         "site": {"externalServiceIPs": "10.0.0.10-10.0.0.20", "nodeIPs": "10.0.0.1-10.0.0.2"},
         "exposures": {
-            "web": {"selector": ["app=ws"], "ports": ["8080:80/tcp"], "address": "10.0.0.15", "hostname": "w.example.com"},
+            "web": {
+                "selector": ["app=ws"],
+                "ports": ["8080:80/tcp"],
+                "address": "10.0.0.15",
+                "hostname": "w.example.com",
+            },
             "db": {"module": "database", "type": "ClusterIP", "ports": ["5432"]},
         },
     },
@@ -56,7 +62,26 @@ REAL: list[dict[str, Any]] = [
         },
     },
 ]
-ODD: list[Any] = [None, True, 0, -1, 2**53, 1.5, "", "x", "10.0.0.15", "a=b", "9" * 400, [], {}, [None], {"a": 1}, "💥", "..", "-"]
+ODD: list[Any] = [
+    None,
+    True,
+    0,
+    -1,
+    2**53,
+    1.5,
+    "",
+    "x",
+    "10.0.0.15",
+    "a=b",
+    "9" * 400,
+    [],
+    {},
+    [None],
+    {"a": 1},
+    "💥",
+    "..",
+    "-",
+]
 NAMES = ["web", "db", "dns", "a", "b", "vm", "rtsp", "local", "off", "new", "X", "web-udp", "1a", "x.y"]
 
 
@@ -150,7 +175,9 @@ class Fuzzer:
         bench.controller.wake_for_twin()
         asyncio.run(bench.controller.reconcile())
         self.counts["documents"] += 1
-        deleted = {n.split("/")[1] for verb, kind, n in bench.cluster.writes[writes:] if verb == "delete" and kind == "Service"}
+        deleted = {
+            n.split("/")[1] for verb, kind, n in bench.cluster.writes[writes:] if verb == "delete" and kind == "Service"
+        }
         self.judge(document, before, deleted)
 
     def judge(self, document: Any, before: dict[str, str], deleted: set[str]) -> None:
@@ -168,7 +195,8 @@ class Fuzzer:
         self.counts["accepted"] += 1
         for name, violations in result.invalid.items():
             self.counts["exposures refused"] += 1
-            assert violations and all(v.path.startswith(f"exposures.{name}") and v.rule and v.message for v in violations)
+            assert violations
+            assert all(v.path.startswith(f"exposures.{name}") and v.rule and v.message for v in violations)
             kept = [service for service, exposure in before.items() if exposure == name]
             lost = (set(kept) & deleted) - set(self.services()) - self.outgrown(name)
             assert not lost, f"{name} is broken in the document, and {lost} was removed"
@@ -183,18 +211,25 @@ class Fuzzer:
             explained = wish is None or not wish.enabled or wish.expires is not None
             reshaped = wish is not None and (service != exposure or wish.load_balancer_class or wish.ip_families)
             moved = wish is not None and (wish.namespace or (result.site is not None and result.site.namespace))
-            assert explained or reshaped or moved or service in self.services(), f"{service} was removed without a cause"
+            assert explained or reshaped or moved or service in self.services(), (
+                f"{service} was removed without a cause"
+            )
 
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=12),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*NAMES, "ports", "module"]), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*NAMES, "ports", "module"]), inner, max_size=4)
+    ),
     max_leaves=12,
 )
-DOCUMENTS = st.fixed_dictionaries(
-    {"schemaVersion": st.just("1.0"), "exposures": st.dictionaries(st.sampled_from(NAMES), JSON, max_size=4)},
-    optional={"site": JSON},
-) | JSON
+DOCUMENTS = (
+    st.fixed_dictionaries(
+        {"schemaVersion": st.just("1.0"), "exposures": st.dictionaries(st.sampled_from(NAMES), JSON, max_size=4)},
+        optional={"site": JSON},
+    )
+    | JSON
+)
 
 
 def main() -> int:
@@ -229,7 +264,10 @@ def main() -> int:
         except Exception:
             print(f"seed {arguments.seed}, document {fuzzer.counts['documents']}: {document!r}")
             raise
-    print(f"seed {arguments.seed}: {time.monotonic() - started:.0f} s, nothing crashed, nothing was removed without a cause")
+    print(
+        f"seed {arguments.seed}: {time.monotonic() - started:.0f} s, "
+        "nothing crashed, nothing was removed without a cause"
+    )
     for what, count in sorted(fuzzer.counts.items()):
         print(f"  {count:7}  {what}")
     return 0

@@ -1,7 +1,7 @@
 """`make bench-loop N=30`: from a twin edit to an address that is reported, in four spans, on the embedded default.
 
-Each round adds one LoadBalancer exposure by the service SDK and notes when its Service is seen by a watch, when it has an
-external IP, and when the report can be read back by the service SDK. All times are of one clock, in one process.
+Each round adds one LoadBalancer exposure by the service SDK and notes when its Service is seen by a watch, when it has
+an external IP, and when the report can be read back by the service SDK. All times are of one clock, in one process.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from azure.iot.hub import IoTHubRegistryManager
 from azure.iot.hub.models import Twin, TwinProperties
+
 from edge_expose_module.adapters.kubernetes_api import KubernetesApi
 from edge_expose_module.clusterapi import SERVICES, Unavailable
 from support.local import Local

@@ -1,9 +1,9 @@
-"""`make soak SEED=n STEPS=500`: a randomised run on the local stand-in with real processes, and what must hold in the end.
+"""`make soak SEED=n STEPS=500`: a randomised run on the local stand-in with real processes, and what must hold.
 
-Twin edits, hub drops, `kill -9` of every part, hand edits and deletions of Services, foreign Services, range changes. At
-every pause (and at the end) faults stop, and then: desired = observed, no held address moved without a cause, nothing
-foreign was touched, and the module's process leaked neither threads, files nor memory. Clock jumps, which real processes
-of one machine cannot have, are part of `make fuzz`.
+Twin edits, hub drops, `kill -9` of every part, hand edits and deletions of Services, foreign Services, range changes.
+At every pause (and at the end) faults stop, and then: desired = observed, no held address moved without a cause,
+nothing foreign was touched, and the module's process leaked neither threads, files nor memory. Clock jumps, which real
+processes of one machine cannot have, are part of `make fuzz`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from azure.iot.hub import IoTHubRegistryManager
 from azure.iot.hub.models import Twin, TwinProperties
+
 from edge_expose_contract.addressing import AddressSet, parse_address
 from edge_expose_local.control_client import ControlError
 from edge_expose_module.adapters.kubernetes_api import KubernetesApi
@@ -49,6 +50,8 @@ class Soak:
         self.hub.protocol.config.connection.verify = local.environment["EDGE_EXPOSE_HUB_CA"]
         self.api = KubernetesApi(Path(local.environment["KUBECONFIG"]))
         self.numbers = iter(range(1, 100000))
+        self.given_away: set[str] = set()
+        """Addresses that foreign Services got since the last quiet check."""
         self.history: list[str] = []
         """What was done, with times, to be shown when something does not hold."""
 
@@ -98,9 +101,8 @@ class Soak:
         elif roll < 0.4:
             wish = {"module": "idle", "ports": ["not a port"]}
         old = self.wishes.get(name, {})
-        if {**wish, "ports": None} != {**old, "ports": None} or "not a port" in wish["ports"]:
-            if (wish.get("address"), wish.get("type")) != (old.get("address"), old.get("type")):
-                self.held.pop(name, None)  # the wish itself moves it
+        if (wish.get("address"), wish.get("type")) != (old.get("address"), old.get("type")):
+            self.held.pop(name, None)  # the wish itself moves it
         removed = {key: None for key in old if key not in wish}
         self.patch({name: {**wish, **removed}})
         self.wishes[name] = wish
@@ -141,6 +143,11 @@ class Soak:
         self.api.create(SERVICES, NAMESPACE, {"metadata": {"name": name, "labels": {"team": "them"}}, "spec": spec})
         self.foreign[name] = spec
         self.counts["foreign Services made"] += 1
+        time.sleep(0.1)
+        ingress = self.api.get(SERVICES, NAMESPACE, name).get("status", {}).get("loadBalancer", {}).get("ingress")
+        if ingress:
+            self.given_away.add(ingress[0]["ip"])
+            self.note(f"{name} got {ingress[0]['ip']}")
 
     def remove_foreign(self) -> None:
         for name in self.random.sample(sorted(self.foreign), k=1) if self.foreign else []:
@@ -250,14 +257,14 @@ class Soak:
 
     def taken_by_foreign(self, address: str, services: dict[str, dict[str, Any]]) -> bool:
         """Deleted by hand, and the load balancer gave the address to a foreign Service before we were back."""
-        holders = [
-            name
+        holders = {
+            ingress["ip"]
             for name in self.foreign
             for ingress in (services.get(name, {}).get("status", {}).get("loadBalancer", {}) or {}).get("ingress") or []
-            if ingress["ip"] == address
-        ]
-        self.moved_with_cause += bool(holders)
-        return bool(holders)
+        }
+        taken = address in holders | self.given_away
+        self.moved_with_cause += taken
+        return taken
 
     # --- leaks ---
 
@@ -296,6 +303,7 @@ def run(local: Local, seed: int, steps: int) -> int:
         soak.step()
         if number % PAUSE_EVERY == 0 or number == steps:
             problems = soak.check()
+            soak.given_away.clear()
             checks += 1
             if problems:
                 print(f"seed {seed}, after step {number}: {len(problems)} problems")
@@ -313,7 +321,9 @@ def run(local: Local, seed: int, steps: int) -> int:
     print(f"seed {seed}: {steps} steps, {checks} quiet checks, {time.monotonic() - started:.0f} s: all held")
     for what, count in sorted(soak.counts.items()):
         print(f"  {count:5}  {what}")
-    print(f"  {soak.moved_with_cause:5}  addresses moved with a cause (out of range, or given away while deleted by hand)")
+    print(
+        f"  {soak.moved_with_cause:5}  addresses moved with a cause (out of range, or given away while deleted by hand)"
+    )
     print(f"  module at the end: {footprint['threads']} threads, {footprint['files']} files, {footprint['MiB']} MiB")
     limits = {"threads": 60, "files": 60, "MiB": 200}
     over = [f"{name} {footprint[name]} > {limit}" for name, limit in limits.items() if footprint[name] > limit]

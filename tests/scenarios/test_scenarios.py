@@ -72,7 +72,8 @@ def _move(bench: Bench, step: dict[str, Any]) -> None:
                 del cluster.pods[("edge1", value)]
             case "service":
                 for name, spec in value.items():
-                    cluster.add_service(name, spec, labels=spec.pop("labels", {}))
+                    plain = {key: part for key, part in spec.items() if key != "labels"}
+                    cluster.add_service(name, plain, labels=spec.get("labels", {}))
             case "delete_service":
                 del cluster.services[("edge1", value)]
             case "edit_service":

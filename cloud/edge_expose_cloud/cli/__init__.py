@@ -31,8 +31,11 @@ COMMANDS = {
     "unexpose": "exposing",
     "export": "porting",
     "import": "porting",
+    "portal": "portal",
     "local": "local",
 }
+# Commands with commands of their own.
+GROUPS = frozenset({"portal", "local"})
 
 
 class LazyGroup(TyperGroup):
@@ -52,8 +55,8 @@ class LazyGroup(TyperGroup):
                 raise
             return _unavailable(str(error.name))
         found = typer.main.get_command(module.app)
-        if cmd_name == "local":
-            found.name = "local"
+        if cmd_name in GROUPS:
+            found.name = cmd_name
             return found
         commands: dict[str, Any] = getattr(found, "commands", {})
         return commands.get(cmd_name, found)  # a file with one command is that command, not a group

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -12,6 +15,8 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +27,8 @@ from edge_expose_local.settings import LocalSettings
 SPEC: Final = Path("deployment-manifests") / "specs" / "two-tier.yaml"
 URL: Final = "http://127.77.0.15:8080"
 APPLY_SECONDS: Final = 90
+PORTAL_PORT: Final = 8480
+PORTAL_SECONDS: Final = 20
 
 
 def run_demo(state: Path | None, once: bool) -> int:
@@ -43,7 +50,8 @@ def run_demo(state: Path | None, once: bool) -> int:
         say(f"up after {time.monotonic() - started:.1f} s")
         code = _apply(instance)
         if code == 0:
-            code = _show(started, once, stop)
+            with _portal(instance) as links:
+                code = _show(started, once, stop, links)
         return code
     finally:
         say("taking everything down ...")
@@ -52,10 +60,15 @@ def run_demo(state: Path | None, once: bool) -> int:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _apply(instance: Instance) -> int:
+def _environment(instance: Instance) -> dict[str, str]:
     environment = {**os.environ, **instance.environment()}
     for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
         environment.pop(variable, None)
+    return environment
+
+
+def _apply(instance: Instance) -> int:
+    environment = _environment(instance)
     backups = str(instance.state / "backups")
     steps: list[tuple[list[str], tuple[int, ...]]] = [
         (["validate", str(SPEC)], (0,)),
@@ -72,7 +85,49 @@ def _apply(instance: Instance) -> int:
     return 0
 
 
-def _show(started: float, once: bool, stop: threading.Event) -> int:
+@contextmanager
+def _portal(instance: Instance) -> Iterator[tuple[str, str]]:
+    """(address of the portal, one-time link), empty texts when it is not installed; it ends with the demo."""
+    if importlib.util.find_spec("fastapi") is None or importlib.util.find_spec("argon2") is None:
+        say("the portal is not installed: pip install 'edge-expose[portal]'")
+        yield "", ""
+        return
+    folder = instance.state
+    arguments = ["portal", "--listen", f"127.0.0.1:{PORTAL_PORT}", "--one-time-link", "--queries-per-minute", "60"]
+    if not _is_free(PORTAL_PORT):
+        arguments[2] = "127.0.0.1:0"
+    arguments += ["--users", str(folder / "portal-users.json"), "--backup", str(folder / "backups")]
+    arguments += ["--audit", str(folder / "portal-audit.jsonl")]
+    # The local hub has no quota, so that a pace of several units is right here.
+    environment = {**_environment(instance), "EDGE_EXPOSE_HUB_UNITS": "4"}
+    with (folder / "portal.log").open("w+") as log:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "edge_expose_cloud", *arguments], env=environment, stderr=log, stdout=log
+        )
+        try:
+            yield _links(folder / "portal.log", child)
+        finally:
+            child.terminate()
+            child.wait(10)
+
+
+def _links(log: Path, child: subprocess.Popen[bytes]) -> tuple[str, str]:
+    deadline = time.monotonic() + PORTAL_SECONDS
+    while time.monotonic() < deadline and child.poll() is None:
+        found = re.search(r"portal at (\S+)\nsign in once at (\S+)\n", log.read_text(encoding="utf-8"))
+        if found:
+            return found[1], found[2]
+        time.sleep(0.05)
+    say(f"! the portal did not start: {log.read_text(encoding='utf-8').strip()[-300:]}")
+    return "", ""
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def _show(started: float, once: bool, stop: threading.Event, links: tuple[str, str]) -> int:
     answer = _fetch(URL)
     if answer is None:
         say(f"✗ {URL} does not answer")
@@ -80,8 +135,14 @@ def _show(started: float, once: bool, stop: threading.Event) -> int:
     say(f"\n{URL} answers after {time.monotonic() - started:.1f} s:")
     sys.stdout.write(answer.strip() + "\n")
     sys.stdout.flush()
+    portal, link = links
+    if portal and _fetch(f"{portal}/sign-in") is None:
+        say(f"✗ the portal at {portal} does not answer")
+        return 1
+    if portal:
+        say(f"\nThe portal: {portal} (sign in once, within 15 minutes: {link})")
     if not once:
-        say(f"\nOpen {URL} in a browser. Ctrl-C takes everything down.")
+        say(f"Open {URL} in a browser. Ctrl-C takes everything down.")
         stop.wait()
     return 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_expose_cloud.hub import Hub
+from edge_expose_cloud.hub import Hub, Twin
 from edge_expose_cloud.planning import current_exposures, report_of
 from edge_expose_cloud.spec import Network
 from edge_expose_cloud.usecases.observing import observe_device
@@ -20,8 +20,15 @@ def device_ranges(
     state = observe_device(hub, device_id)
     if state.ours is None:
         raise Refused(f"device {device_id} has no module {MODULE_ID}", "apply a spec first")
-    report = report_of(state.ours)
-    site = dict(state.ours.desired.get("site") or {})
+    network, held = network_of(state.ours)
+    return network, current_exposures(state.ours), held
+
+
+def network_of(twin: Twin | None) -> tuple[Network | None, dict[str, tuple[Address, ...]]]:
+    """(network, held addresses by exposure) from our module's twin."""
+    report = report_of(twin)
+    declared = twin.desired.get("site") if twin is not None else None
+    site = dict(declared) if isinstance(declared, dict) else {}
     if report.pool is not None and report.pool.ranges:
         site["externalServiceIPs"] = [part.strip() for part in report.pool.ranges.split(",")]
     try:
@@ -35,4 +42,4 @@ def device_ranges(
                 held[name] = tuple(parse_address(text) for text in entry.address.split(","))
             except RuleError:
                 continue
-    return network, current_exposures(state.ours), held
+    return network, held

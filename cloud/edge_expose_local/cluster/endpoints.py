@@ -81,8 +81,7 @@ class EndpointsController:
             if "deletionTimestamp" not in home["metadata"]:
                 self._selected(service)
         else:
-            self._remove_slices(namespace, name, CONTROLLER)
-            self._mirror(service)
+            self._mirror(service)  # what was selected before stays behind, as it does for real
 
     def _gone(self, namespace: str, name: str) -> None:
         self._store.delete("endpoints", namespace, name)

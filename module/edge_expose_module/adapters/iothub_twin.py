@@ -12,6 +12,7 @@ import asyncio
 import json
 import logging
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar
 
@@ -28,6 +29,11 @@ CONNECT_SECONDS: Final = 30.0
 RETRY_SECONDS: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 # Two calls in a row that got no answer although the client says it is connected: it is stuck, make a new one.
 HANGS_BEFORE_RENEWAL: Final = 2
+# Two clients with one identity throw each other out without a pause, some fifty times a second. Whoever steps back
+# lets the other one be seen; a real second client then shows as a module that never stays connected.
+FLAPS: Final = 10
+FLAP_WINDOW_SECONDS: Final = 5.0
+STEP_BACK_SECONDS: Final = 30.0
 
 
 class IoTHubTwin:
@@ -42,6 +48,7 @@ class IoTHubTwin:
         self._keeper: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
         self._hangs = 0
+        self._changes: deque[float] = deque(maxlen=2 * FLAPS)
         self.last_answer = time.monotonic()
 
     @property
@@ -85,7 +92,9 @@ class IoTHubTwin:
         attempt = 0
         while True:
             try:
-                if self._client is None or self._hangs >= HANGS_BEFORE_RENEWAL:
+                if self._flapping():
+                    await self._step_back()
+                elif self._client is None or self._hangs >= HANGS_BEFORE_RENEWAL:
                     await self._renew_client()
                     attempt = 0
                 elif not self._client.connected:
@@ -107,6 +116,22 @@ class IoTHubTwin:
                     await self._drop_client()
                 await asyncio.sleep(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
                 attempt += 1
+
+    def _flapping(self) -> bool:
+        full = len(self._changes) == self._changes.maxlen
+        return full and self._changes[-1] - self._changes[0] < FLAP_WINDOW_SECONDS
+
+    async def _step_back(self) -> None:
+        log.error(
+            "hub: the connection broke %d times within %.0f s: does another client use this module's identity? "
+            "Stepping back for %.0f s",
+            FLAPS,
+            FLAP_WINDOW_SECONDS,
+            STEP_BACK_SECONDS,
+        )
+        await self._drop_client()
+        self._changes.clear()
+        await asyncio.sleep(STEP_BACK_SECONDS)
 
     async def _renew_client(self) -> None:
         await self._drop_client()
@@ -144,6 +169,7 @@ class IoTHubTwin:
     # --- handlers: they run on threads of the SDK ---
 
     def _on_connection_change(self) -> None:
+        self._changes.append(time.monotonic())
         self._wake_from_thread()
 
     def _on_patch(self, _patch: Any) -> None:

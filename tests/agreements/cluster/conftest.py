@@ -1,28 +1,46 @@
-"""The cluster every file here runs against: ours by default, a real one when the environment names its kubeconfig.
+"""The cluster every file here runs against: both profiles of ours, and both real combinations they stand for.
 
-EDGE_EXPOSE_REAL_CLUSTER_1_36 and EDGE_EXPOSE_REAL_CLUSTER_1_20 hold paths of kubeconfigs of real API servers with
-the MetalLB controller of that combination, the endpoints and namespace controllers, and nothing else in them.
+A real one (`make testbed` builds it) is started here, on loopback, and is wiped as it pleases the tests. A person's own
+cluster, named by EDGE_EXPOSE_TEST_KUBECONFIG, joins in for the tests that only touch namespaces they made.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import ssl
-import time
 import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 import yaml
 
-from support.cluster import ClusterProcess, eventually, start_cluster
+from support.cluster import eventually, start_cluster
+from support.testbed_binaries import LOOPBACK, why_not
+from support.testbed_loopback import RealCluster, start_real_cluster
 
+_PERSONS = os.environ.get("EDGE_EXPOSE_TEST_KUBECONFIG", "")
 _OURS = {"1.36": ("127.83.0.10-127.83.0.20", "127.83.128.0/17"), "1.20": ("127.84.0.10-127.84.0.20", "127.84.128.0/17")}
+_REAL = {"1.36": "127.97.36", "1.20": "127.97.20"}
+
+
+class Restartable(Protocol):
+    """A cluster that this run started."""
+
+    def restart(self) -> None: ...
+
+
+class NothingToWaitFor:
+    """Our own cluster handles a deletion before it answers the next request."""
+
+    def wait_released(self) -> None: ...
+
+    def wait_pool_taken(self) -> None: ...
 
 
 class Answer:
@@ -39,22 +57,40 @@ class Answer:
 class Handle:
     """A plain Kubernetes API and what a test may do to the cluster behind it."""
 
-    def __init__(self, kubeconfig: Path, profile: str, base: str, process: ClusterProcess | None) -> None:
+    def __init__(self, kubeconfig: Path, profile: str, base: str, process: Restartable | None, name: str) -> None:
         self.kubeconfig = kubeconfig
         self.profile = profile
-        self.base = base
-        """First three octets of addresses the pool may use, such as `127.83.0`."""
+        self.name = name
+        self._base = base
         self._process = process
-        config = yaml.safe_load(kubeconfig.read_text())
-        self._server = config["clusters"][0]["cluster"]["server"]
-        self.token = config["users"][0]["user"]["token"]
-        import base64
-
-        data = config["clusters"][0]["cluster"]["certificate-authority-data"]
+        self._balancer = process.metallb if isinstance(process, RealCluster) else NothingToWaitFor()
+        self._made: list[str] = []
+        content = yaml.safe_load(kubeconfig.read_text())
+        self._server = content["clusters"][0]["cluster"]["server"]
+        user = content["users"][0]["user"]
+        if "token" not in user:
+            pytest.skip("only kubeconfigs with a bearer token are understood here")
+        self.token = user["token"]
+        data = content["clusters"][0]["cluster"]["certificate-authority-data"]
         context = ssl.create_default_context(cadata=base64.b64decode(data).decode())
         self._opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
         )
+
+    @property
+    def base(self) -> str:
+        """First three octets of addresses the pool may use, such as `127.83.0`."""
+        self._must_be_ours()
+        return self._base
+
+    @property
+    def real(self) -> bool:
+        """Tell whether this is a real Kubernetes."""
+        return not self.name.startswith("embedded")
+
+    def _must_be_ours(self) -> None:
+        if self._process is None:
+            pytest.skip("this cluster belongs to a person: its pool is not touched and it is not restarted")
 
     # -- requests -----------------------------------------------------------------------------------
 
@@ -98,6 +134,7 @@ class Handle:
         name = f"t-{uuid.uuid4().hex[:10]}"
         answer = self.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
         assert answer.status == 201, answer
+        self._made.append(name)
         return name
 
     def services(self, namespace: str) -> str:
@@ -141,8 +178,9 @@ class Handle:
 
     # -- capabilities -------------------------------------------------------------------------------
 
-    def set_pool(self, *ranges: str) -> None:
+    def set_pool(self, *ranges: str, must_load: bool = True) -> None:
         """Make the pool named `p` consist of these ranges, and wait until nothing else is configured."""
+        self._must_be_ours()
         if self.profile == "1.36":
             path = "/apis/metallb.io/v1beta1/namespaces/metallb-system/ipaddresspools"
             found = self.call("GET", path).body["items"]
@@ -160,22 +198,28 @@ class Handle:
         text = yaml.safe_dump({"address-pools": [pool]})
         answer = self.merge("/api/v1/namespaces/metallb-system/configmaps/config", {"data": {"config": text}})
         assert answer.status == 200, answer
-        if self._process is None:
-            time.sleep(1.0)  # nothing tells when MetalLB 0.10 has taken over its ConfigMap
-
-    @property
-    def can_restart(self) -> bool:
-        """Tell whether this cluster can be killed and started again."""
-        return self._process is not None
+        if must_load:
+            self._balancer.wait_pool_taken()
 
     def restart(self) -> None:
         """Kill everything without warning and start it again."""
-        if self._process is None:
-            pytest.skip("this cluster cannot be restarted from here")
+        self._must_be_ours()
+        assert self._process is not None
         self._process.restart()
+
+    def clear(self) -> None:
+        """Remove the Services of the namespaces made here; on a person's cluster the namespaces too."""
+        for namespace in self._made:
+            for service in self.call("GET", self.services(namespace)).body["items"]:
+                self.call("DELETE", f"{self.services(namespace)}/{service['metadata']['name']}")
+            if self._process is None:
+                self.call("DELETE", f"/api/v1/namespaces/{namespace}")
+        self._made.clear()
+        self._balancer.wait_released()
 
     def run_pod(self, namespace: str, name: str, labels: dict[str, str], ip: str = "10.244.7.7") -> None:
         """Make a pod that is Ready and has an address, by writing its status (no kubelet is needed)."""
+        self._must_be_ours()
         self.call("POST", "/api/v1/nodes", {"metadata": {"name": "node1"}})  # endpoints need the node to exist
         container = {"name": "c", "image": "none/none:1", "ports": [{"name": "http", "containerPort": 8080}]}
         spec = {"containers": [container], "nodeName": "node1", "terminationGracePeriodSeconds": 0}
@@ -188,27 +232,41 @@ class Handle:
         assert answer.status == 200, answer
 
 
-@pytest.fixture(scope="session", params=["1.36", "1.20"])
+def _parameters() -> list[Any]:
+    found: list[Any] = [pytest.param(f"embedded-{profile}") for profile in _OURS]
+    found += [pytest.param(f"real-{profile}", marks=pytest.mark.testbed) for profile in _REAL]
+    return found + ([pytest.param("person", marks=pytest.mark.testbed)] if _PERSONS else [])
+
+
+@pytest.fixture(scope="session", params=_parameters())
 def _cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Handle]:
-    profile = str(request.param)
-    real = os.environ.get(f"EDGE_EXPOSE_REAL_CLUSTER_{profile.replace('.', '_')}")
-    if real:
-        yield Handle(Path(real), profile, "127.97.0", None)
+    name = str(request.param)
+    kind, _, profile = name.partition("-")
+    if kind == "person":
+        handle = Handle(Path(_PERSONS), "1.36", "", None, name)
+        minor = int(handle.call("GET", "/version").body["minor"].rstrip("+"))
+        handle.profile = "1.20" if minor < 21 else "1.36"
+        yield handle
         return
-    if any(name.startswith("EDGE_EXPOSE_REAL_CLUSTER_") for name in os.environ):
-        pytest.skip("only real clusters were asked for")
-    pool, cidr = _OURS[profile]
-    process = start_cluster(tmp_path_factory.mktemp(f"agreement-{profile}"), profile, pool, cidr)
-    yield Handle(process.kubeconfig, profile, pool.split("-")[0].rsplit(".", 1)[0], process)
-    process.stop()
+    folder = tmp_path_factory.mktemp(f"agreement-{name}")
+    if kind == "embedded":
+        pool, cidr = _OURS[profile]
+        process = start_cluster(folder, profile, pool, cidr)
+        yield Handle(process.kubeconfig, profile, pool.split("-")[0].rsplit(".", 1)[0], process, name)
+        process.stop()
+        return
+    reason = why_not(profile, LOOPBACK)
+    if reason:
+        pytest.skip(reason)
+    real = start_real_cluster(profile, folder, f"{_REAL[profile]}.10-{_REAL[profile]}.20")
+    yield Handle(real.kubeconfig, profile, _REAL[profile], real, name)
+    real.stop()
 
 
 @pytest.fixture
 def cluster(_cluster: Handle) -> Iterator[Handle]:
     """The cluster with an eleven-address pool and no LoadBalancer Services."""
-    _cluster.set_pool(f"{_cluster.base}.10-{_cluster.base}.20")
+    if _cluster.name != "person":
+        _cluster.set_pool(f"{_cluster.base}.10-{_cluster.base}.20")
     yield _cluster
-    for service in _cluster.call("GET", "/api/v1/services?fieldSelector=metadata.namespace!=kube-system").body["items"]:
-        meta = service["metadata"]
-        if meta["namespace"].startswith("t-"):
-            _cluster.call("DELETE", f"{_cluster.services(meta['namespace'])}/{meta['name']}")
+    _cluster.clear()

@@ -1,0 +1,173 @@
+"""Commands of the portal: serve it, and keep its accounts."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_expose_cloud.adapters.files import state_folder
+from edge_expose_cloud.cli.guarding import guarded
+from edge_expose_cloud.cli.options import Auth, ConnectionFile, HubHost, UsageProblem, connect
+from edge_expose_cloud.cli.output import say
+
+app = typer.Typer(
+    add_completion=False,
+    help="The web page: expose an app without seeing JSON.\n\nExample: edge-expose portal",
+    invoke_without_command=True,
+)
+Users = Annotated[
+    Path | None, typer.Option("--users", metavar="FILE", help="Accounts file; default in the state folder.")
+]
+
+
+@app.callback(invoke_without_command=True)
+@guarded
+def portal(
+    context: typer.Context,
+    listen: Annotated[
+        str, typer.Option("--listen", metavar="IP:PORT", help="Where it listens; port 0 takes a free one.")
+    ] = "127.0.0.1:8480",
+    users: Users = None,
+    backup: Annotated[
+        Path | None, typer.Option("--backup", metavar="DIR", help="Where backups go; default in the state folder.")
+    ] = None,
+    audit: Annotated[
+        Path | None, typer.Option("--audit", metavar="FILE", help="Audit log; default in the state folder.")
+    ] = None,
+    queries: Annotated[
+        float, typer.Option("--queries-per-minute", min=1, help="Share of the hub's query quota (S1: 20 a unit).")
+    ] = 10.0,
+    allow_host: Annotated[
+        list[str] | None, typer.Option("--allow-host", metavar="NAME", help="Host name people use to reach it.")
+    ] = None,
+    tls_cert: Annotated[Path | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate chain, PEM.")] = None,
+    tls_key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="Its key, PEM.")] = None,
+    one_time_link: Annotated[
+        bool, typer.Option("--one-time-link", help="Print a link that signs in once, as operator.")
+    ] = False,
+    connection_string_file: ConnectionFile = None,
+    hub: HubHost = None,
+    auth: Auth = "key",
+) -> None:
+    """Serve the web page until Ctrl-C.
+
+    Example: edge-expose portal --listen 127.0.0.1:8480
+    """
+    if context.invoked_subcommand is not None:
+        return
+    host, port = _address(listen)
+    if (tls_cert is None) != (tls_key is None):
+        raise UsageProblem("--tls-cert and --tls-key go together", "give both, or none")
+    import uvicorn
+
+    from edge_expose_cloud.portal.app import make_app, make_portal
+    from edge_expose_cloud.portal.guards import Hosts
+    from edge_expose_cloud.portal.shell import Settings
+
+    loopback = ipaddress.ip_address(host).is_loopback
+    tls = tls_cert is not None
+    folder = state_folder(dict(os.environ))
+    settings = Settings(
+        backups=backup or folder / "backups",
+        audit=audit or folder / "portal-audit.jsonl",
+        users=users or _users(),
+        secure=tls or not loopback,
+        queries_per_minute=queries,
+    )
+    made = make_portal(connect(connection_string_file, hub, auth), settings)
+    names = (
+        {host, "localhost", *(name.lower() for name in allow_host or [])} if loopback else {host, *(allow_host or [])}
+    )
+    listener = _listen(host, port)
+    port = listener.getsockname()[1]
+    shown = f"[{host}]" if ":" in host else host
+    url = f"{'https' if tls else 'http'}://{shown}:{port}"
+    if not loopback:
+        say(f"! {host} is reachable by others: an operator who signs in there can open ports on your devices")
+        if not tls:
+            say("! the session cookie needs TLS: give --tls-cert and --tls-key, or put a TLS proxy in front")
+    if not one_time_link and not made.accounts.all():
+        say(f"! there is no account yet: edge-expose portal adduser NAME --role operator --users {settings.users}")
+    say(f"portal at {url}")
+    if one_time_link:
+        say(f"sign in once at {url}/link/{made.sessions.make_link('demo', 'operator')}")
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s %(levelname)s %(message)s")
+    config = uvicorn.Config(
+        make_app(made, Hosts(frozenset(names)), tls=tls),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=2,
+        ssl_certfile=tls_cert,
+        ssl_keyfile=tls_key,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+@app.command()
+@guarded
+def adduser(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    role: Annotated[str, typer.Option("--role", metavar="viewer|operator", help="viewer looks, operator changes.")],
+    password_stdin: Annotated[bool, typer.Option("--password-stdin", help="Read the password from stdin.")] = False,
+    users: Users = None,
+) -> None:
+    """Add a user, or give it another role and password.
+
+    Example: edge-expose portal adduser ada --role operator --password-stdin < password.txt
+    """
+    from edge_expose_cloud.portal.accounts import AccountError, Accounts
+
+    if password_stdin:
+        password = sys.stdin.readline().rstrip("\r\n")
+    elif sys.stdin.isatty():
+        password = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    else:
+        raise UsageProblem("no password is given", "add --password-stdin and send it there")
+    path = users or _users()
+    try:
+        Accounts(path).add(name, role, password)
+    except AccountError as error:
+        raise UsageProblem(str(error)) from error
+    say(f"{name} may sign in as {role} ({path})")
+
+
+def _users() -> Path:
+    return state_folder(dict(os.environ)) / "portal-users.json"
+
+
+def _address(listen: str) -> tuple[str, int]:
+    host, colon, port = listen.rpartition(":")
+    host = host.strip("[]")
+    try:
+        ipaddress.ip_address(host)
+        number = int(port)
+    except ValueError:
+        raise UsageProblem(f"--listen {listen!r} is not IP:PORT", "write it like 127.0.0.1:8480") from None
+    if not colon or not 0 <= number < 65536:
+        raise UsageProblem(f"--listen {listen!r} is not IP:PORT", "write it like 127.0.0.1:8480")
+    return host, number
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """IPPROTO_TCP by name, so that asyncio switches Nagle's algorithm off and answers do not wait 40 ms."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise UsageProblem(
+            f"{host}:{port} cannot be listened on: {error.strerror or error}", "another --listen, or 127.0.0.1:0"
+        ) from error
+    return listener

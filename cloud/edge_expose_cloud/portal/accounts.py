@@ -1,0 +1,101 @@
+"""The accounts file: names, roles and argon2id hashes. 0600, written whole or not at all, reread when it changes."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from edge_expose_cloud.adapters.files import write_private
+
+Role = Literal["viewer", "operator"]
+ROLES: Final[tuple[Role, ...]] = ("viewer", "operator")
+SHORTEST: Final = 10
+LONGEST: Final = 256
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+
+
+class AccountError(ValueError):
+    """The text says what is wrong and is fit for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    name: str
+    role: Role
+    hash: str
+
+
+@functools.cache
+def _nobody() -> str:
+    """A hash to spend the same time on when there is no such account."""
+    return PasswordHasher().hash("nobody has this password")
+
+
+class Accounts:
+    """`verify` costs the same for a name that does not exist, and runs at most two hashes (64 MiB each) at once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._hasher = PasswordHasher()
+        self._hashing = threading.BoundedSemaphore(2)
+        self._lock = threading.Lock()
+        self._seen: tuple[int, int] | None = None
+        self._accounts: dict[str, Account] = {}
+
+    def all(self) -> dict[str, Account]:
+        """By name; an unreadable file holds nobody. Raises AccountError when it is not ours."""
+        with self._lock:
+            try:
+                stat = self._path.stat()
+            except OSError:
+                self._seen, self._accounts = None, {}
+                return {}
+            stamp = (stat.st_mtime_ns, stat.st_size)
+            if stamp != self._seen:
+                self._accounts = _parse(self._path.read_text(encoding="utf-8"), self._path)
+                self._seen = stamp
+            return dict(self._accounts)
+
+    def add(self, name: str, role: str, password: str) -> None:
+        """Adds a user or replaces its role and password. Raises AccountError."""
+        if not _NAME.fullmatch(name):
+            raise AccountError(f"{name!r} is not a user name: letters, digits and . _ @ -, at most 64")
+        if role not in ROLES:
+            raise AccountError(f"{role!r} is not a role: viewer or operator")
+        if len(password) < SHORTEST or len(password) > LONGEST:
+            raise AccountError(f"a password has {SHORTEST} to {LONGEST} characters")
+        accounts = {**self.all(), name: Account(name, "operator" if role == "operator" else "viewer", "")}
+        entries = {
+            key: {"role": item.role, "hash": item.hash or self._hasher.hash(password)}
+            for key, item in sorted(accounts.items())
+        }
+        write_private(self._path.parent, self._path.name, json.dumps({"users": entries}, indent=2) + "\n")
+
+    def verify(self, name: str, password: str) -> Account | None:
+        """The account, or None when name or password is wrong."""
+        account = self.all().get(name)
+        with self._hashing:
+            try:
+                self._hasher.verify(account.hash if account is not None else _nobody(), password[:LONGEST])
+            except (VerificationError, InvalidHashError):
+                return None
+        return account
+
+
+def _parse(text: str, path: Path) -> dict[str, Account]:
+    try:
+        users = json.loads(text)["users"]
+        return {
+            str(name): Account(str(name), "operator" if entry["role"] == "operator" else "viewer", str(entry["hash"]))
+            for name, entry in users.items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise AccountError(f"{path} is not an accounts file; `edge-expose portal adduser` makes one") from None

@@ -1,0 +1,180 @@
+"""The JSON API: small, the same use cases, the same session and CSRF token (header X-CSRF-Token) as the pages."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from edge_expose_cloud.portal import fleet
+from edge_expose_cloud.portal.changing_pages import apply_wish, plan_fresh
+from edge_expose_cloud.portal.device_view import device_view
+from edge_expose_cloud.portal.sessions import Session
+from edge_expose_cloud.portal.shell import Forbidden, PortalDep, SessionDep
+from edge_expose_cloud.portal.wishes import Planned, Wish, plan_wish
+from edge_expose_cloud.usecases.problems import InputError, Refused
+
+_Problem = {
+    "description": "what is wrong, and what to try",
+    "content": {"application/json": {"schema": {"type": "object"}}},
+}
+router = APIRouter(
+    prefix="/api",
+    responses=dict.fromkeys((401, 403, 404, 409, 413, 421, 422, 502), _Problem),
+)
+DeviceId = Annotated[str, Path(pattern=r"^[A-Za-z0-9\-:.+%_#*?!(),=@$']{1,128}$")]
+Name = Annotated[str, Path(pattern=r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$")]
+
+
+def _operator(session: SessionDep, request: Request) -> Session:
+    if not session.may_change:
+        raise Forbidden("your role is viewer: an operator may change things")
+    if not session.owns(request.headers.get("x-csrf-token", "")):
+        raise Forbidden("the header X-CSRF-Token does not belong to this session; GET /api/session gives it")
+    return session
+
+
+ApiOperator = Annotated[Session, Depends(_operator)]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Wanted(Strict):
+    """One exposure of the contract, as in the twin."""
+
+    exposure: dict[str, Any] = Field(description="The fields of docs/reference/contract.md.")
+    digest: str | None = Field(None, description="The plan's digest: anything else is refused with 409.")
+
+
+class Checked(Strict):
+    device: str = Field(pattern=r"^[A-Za-z0-9\-:.+%_#*?!(),=@$']{1,128}$")
+    name: str = Field(max_length=128)
+    exposure: dict[str, Any]
+
+
+@router.get("/session")
+def session_of(session: SessionDep) -> dict[str, Any]:
+    """Who asks, and the token that changes need."""
+    return {"user": session.user, "role": session.role, "csrfToken": session.csrf}
+
+
+@router.get("/openapi.json", include_in_schema=False)
+def openapi(session: SessionDep, request: Request) -> dict[str, Any]:
+    found: dict[str, Any] = request.app.openapi()
+    return found
+
+
+@router.get("/devices")
+def devices(
+    portal: PortalDep,
+    session: SessionDep,
+    q: str = "",
+    show: Annotated[str, Query(pattern="^(|trouble|offline|ready|none)$")] = "",
+    tag: str = "",
+    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+) -> dict[str, Any]:
+    """Fifty devices; `readAt` says how old each row is (Unix seconds)."""
+    found = fleet.answer(portal.watching.listing()[0], fleet.Question(q, show, tag, page))
+    portal.watching.show(row.device_id for row in found.rows)
+    return {
+        "devices": [
+            {
+                "deviceId": row.device_id,
+                "state": row.state,
+                "connectionState": row.connection,
+                "summary": dict(row.counts),
+                "addresses": {"used": row.used, "available": row.available},
+                "tags": dict(row.tags),
+                "readAt": row.at,
+            }
+            for row in found.rows
+        ],
+        "found": found.found,
+        "page": found.page,
+        "pages": found.pages,
+    }
+
+
+@router.get("/devices/{device}")
+def device(portal: PortalDep, session: SessionDep, device: DeviceId) -> dict[str, Any]:
+    """Status, declared ranges, the map of addresses and the modules of one device."""
+    view = device_view(portal.reading, device)
+    return {
+        "deviceId": view.device_id,
+        "connectionState": view.connection,
+        "tags": view.tags,
+        "site": view.site,
+        "status": view.status.to_json() if view.status is not None else None,
+        "addresses": [
+            {"address": cell.address, "kind": cell.kind, "exposures": list(cell.exposures), "owner": cell.owner}
+            for cell in view.map.cells
+        ],
+        "modules": [{"name": item.name, "image": item.image, "status": item.status} for item in view.modules],
+        "owners": view.owners,
+    }
+
+
+@router.get("/devices/{device}/exposures/{name}")
+def exposure(portal: PortalDep, session: SessionDep, device: DeviceId, name: Name) -> dict[str, Any]:
+    """One exposure: declared, reported, and the deployment that owns it."""
+    view = device_view(portal.reading, device)
+    reported = view.status.exposures.get(name) if view.status is not None else None
+    if reported is None and name not in view.declared_raw:
+        raise Refused(f"exposure {name!r} is not registered on {device}", "GET /api/devices/{device} lists them")
+    return {
+        "name": name,
+        "declared": view.declared_raw.get(name),
+        "reported": reported,
+        "owner": view.owners.get(name),
+    }
+
+
+@router.put("/devices/{device}/exposures/{name}")
+def put_exposure(
+    portal: PortalDep,
+    session: ApiOperator,
+    device: DeviceId,
+    name: Name,
+    body: Wanted,
+    dry_run: Annotated[bool, Query(alias="dryRun")] = False,
+) -> dict[str, Any]:
+    """Declares it; the same plan and the same guards as `edge-expose expose`."""
+    return _change(portal, session, Wish("expose", device, name, body.exposure), body.digest, dry_run)
+
+
+@router.delete("/devices/{device}/exposures/{name}")
+def delete_exposure(
+    portal: PortalDep,
+    session: ApiOperator,
+    device: DeviceId,
+    name: Name,
+    dry_run: Annotated[bool, Query(alias="dryRun")] = False,
+    digest: str | None = None,
+) -> dict[str, Any]:
+    """Withdraws it."""
+    return _change(portal, session, Wish("remove", device, name), digest, dry_run)
+
+
+@router.post("/validate")
+def validate(portal: PortalDep, session: ApiOperator, body: Checked) -> dict[str, Any]:
+    """Checks an exposure against the device as it is; nothing is sent."""
+    try:
+        planned = plan_wish(portal.reading, Wish("expose", body.device, body.name, body.exposure), portal.backups)
+    except InputError as error:
+        return {"violations": [item.to_json() for item in error.findings]}
+    return {"violations": [item.to_json() for item in planned.findings]}
+
+
+def _change(portal: PortalDep, session: Session, wish: Wish, digest: str | None, dry_run: bool) -> dict[str, Any]:
+    if dry_run:
+        planned = plan_fresh(portal, wish)
+        return {**planned.plan.to_json(), **_beside(planned), "applied": False}
+    done = apply_wish(portal, session, wish, digest, {})
+    return {"result": done, "applied": True}
+
+
+def _beside(planned: Planned) -> dict[str, Any]:
+    return {"violations": [item.to_json() for item in planned.findings], "breaks": planned.breaks}

@@ -1,0 +1,121 @@
+"""Puts the portal together: parts, routes, answers to what use cases raise, and the poller's life."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import quote
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
+
+from edge_expose_cloud.hub import Hub, HubError
+from edge_expose_cloud.portal import api, changing_pages, device_pages, live, signing
+from edge_expose_cloud.portal.accounts import Accounts
+from edge_expose_cloud.portal.auditing import Audit
+from edge_expose_cloud.portal.events import Events
+from edge_expose_cloud.portal.guards import Guard, Hosts
+from edge_expose_cloud.portal.reading import ReadingHub
+from edge_expose_cloud.portal.rendering import STATIC, environment
+from edge_expose_cloud.portal.sessions import FREE_TRIES_OF_A_NAME, LoginBrake, Sessions
+from edge_expose_cloud.portal.shell import Forbidden, NotSignedIn, Portal, Settings, page
+from edge_expose_cloud.portal.watching import Watching
+from edge_expose_cloud.usecases.problems import InputError, Refused
+
+
+def make_portal(hub: Hub, settings: Settings) -> Portal:
+    reading, events = ReadingHub(hub), Events()
+    return Portal(
+        settings=settings,
+        hub=hub,
+        reading=reading,
+        watching=Watching(hub, reading, events, settings.queries_per_minute),
+        events=events,
+        accounts=Accounts(settings.users),
+        sessions=Sessions(time.monotonic),
+        address_brake=LoginBrake(time.monotonic),
+        name_brake=LoginBrake(time.monotonic, FREE_TRIES_OF_A_NAME),
+        audit=Audit(settings.audit),
+        templates=environment(),
+    )
+
+
+def make_app(portal: Portal, hosts: Hosts, *, tls: bool = False) -> FastAPI:
+    """The ASGI application; its lifespan runs the poller."""
+
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[None]:
+        poller = asyncio.create_task(portal.watching.run())
+        try:
+            yield
+        finally:
+            portal.events.close()
+            poller.cancel()
+            await asyncio.gather(poller, return_exceptions=True)
+
+    app = FastAPI(
+        title="edge-expose portal", version="1.0", openapi_url=None, docs_url=None, redoc_url=None, lifespan=life
+    )
+    app.state.portal = portal
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    for part in (signing, live, device_pages, changing_pages, api):
+        app.include_router(part.router)
+    _answer_problems(app, portal)
+    app.add_middleware(GZipMiddleware, minimum_size=800)
+    app.add_middleware(Guard, hosts=hosts, tls=tls)
+    return app
+
+
+def _answer_problems(app: FastAPI, portal: Portal) -> None:
+    def problem(request: Request, status: int, message: str, hint: str = "") -> Response:
+        if request.url.path.startswith("/api/"):
+            return JSONResponse({"error": message, "hint": hint}, status)
+        session = portal.sessions.find(request.cookies.get(portal.cookie, ""))
+        return page(portal, session, "problem.html", status=status, message=message, hint=hint, code=status)
+
+    @app.exception_handler(NotSignedIn)
+    def not_signed_in(request: Request, error: NotSignedIn) -> Response:
+        if request.url.path.startswith("/api/"):
+            return JSONResponse({"error": "sign in first", "hint": "POST /sign-in"}, 401)
+        if request.method != "GET" or request.headers.get("x-fragment"):
+            return problem(request, 401, "Your session has ended.", "Sign in again.")
+        target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(f"/sign-in?next={quote(target, safe='')}" if target != "/" else "/sign-in", 303)
+
+    @app.exception_handler(Forbidden)
+    def forbidden(request: Request, error: Forbidden) -> Response:
+        return problem(request, 403, str(error))
+
+    @app.exception_handler(Refused)
+    def refused(request: Request, error: Refused) -> Response:
+        return problem(request, 404 if "not registered" in error.message else 409, error.message, error.hint)
+
+    @app.exception_handler(InputError)
+    def wrong_input(request: Request, error: InputError) -> Response:
+        if request.url.path.startswith("/api/"):
+            return JSONResponse({"violations": [item.to_json() for item in error.findings]}, 422)
+        first = error.findings[0] if error.findings else None
+        return problem(request, 422, first.message if first else "the input is wrong", first.hint if first else "")
+
+    @app.exception_handler(HubError)
+    def hub_problem(request: Request, error: HubError) -> Response:
+        return problem(request, 502, f"IoT Hub: {error.message}", error.hint)
+
+    @app.exception_handler(HTTPException)
+    def http_problem(request: Request, error: HTTPException) -> Response:
+        text = "There is nothing here." if error.status_code == 404 else str(error.detail)
+        answer = problem(request, error.status_code, text)
+        answer.headers.update(error.headers or {})
+        return answer
+
+    @app.exception_handler(RequestValidationError)
+    def bad_request(request: Request, error: RequestValidationError) -> Response:
+        return problem(
+            request, 422, "The request cannot be read.", "; ".join(str(item["msg"]) for item in error.errors())[:300]
+        )

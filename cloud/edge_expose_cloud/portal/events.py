@@ -1,0 +1,55 @@
+"""Tells open pages that something changed. Bounded queues: a page that does not read misses events, never blocks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+MOST_WAITING: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`kind` changed (a fragment is worth fetching again) or seen (only the age of what is shown moved)."""
+
+    kind: str
+    topic: str
+
+
+class Events:
+    """Used from one event loop only."""
+
+    def __init__(self) -> None:
+        self._listeners: dict[asyncio.Queue[Event | None], str] = {}
+
+    @contextmanager
+    def listen(self, topic: str) -> Iterator[asyncio.Queue[Event | None]]:
+        """A queue of the topic's events; None says that the portal ends."""
+        queue: asyncio.Queue[Event | None] = asyncio.Queue(MOST_WAITING)
+        self._listeners[queue] = topic
+        try:
+            yield queue
+        finally:
+            del self._listeners[queue]
+
+    def send(self, event: Event) -> None:
+        for queue, topic in self._listeners.items():
+            if event.topic == topic and not queue.full():
+                queue.put_nowait(event)
+
+    def topics(self) -> set[str]:
+        """What somebody listens to now."""
+        return set(self._listeners.values())
+
+    @property
+    def listeners(self) -> int:
+        return len(self._listeners)
+
+    def close(self) -> None:
+        for queue in self._listeners:
+            if queue.full():
+                queue.get_nowait()
+            queue.put_nowait(None)

@@ -1,0 +1,232 @@
+"""Between the fields of the forms and the documents they stand for. Pure.
+
+A form knows the usual fields; the others of an exposure that is edited are carried over untouched.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from edge_expose_cloud.findings import Finding
+from edge_expose_cloud.hub import Json
+from edge_expose_cloud.portal.presets import Preset
+from edge_expose_contract.models import Exposure
+
+PORT_ROWS: Final = 12
+OPEN_FOR: Final[Mapping[str, tuple[str, int]]] = {
+    "1h": ("1 hour", 3600),
+    "4h": ("4 hours", 4 * 3600),
+    "8h": ("8 hours", 8 * 3600),
+    "24h": ("1 day", 24 * 3600),
+    "7d": ("7 days", 7 * 24 * 3600),
+}
+_TEXTS: Final = {"hostname": "hostname", "namespace": "namespace", "pool": "pool", "probe": "probe"}
+_SPLIT = re.compile(r"[\s,;]+")
+
+
+@dataclass(frozen=True, slots=True)
+class ExposeForm:
+    """Values as they stand in the form; ports are (published, target, protocol)."""
+
+    values: Mapping[str, str] = field(default_factory=dict)
+    ports: tuple[tuple[str, str, str], ...] = ()
+
+    def get(self, name: str, default: str = "") -> str:
+        return self.values.get(name, default)
+
+    @property
+    def rows(self) -> list[tuple[str, str, str]]:
+        """What is there and room for more, at least two rows."""
+        spare = 2 if self.ports else 3
+        return [*self.ports, *[("", "", "TCP")] * min(spare, PORT_ROWS - len(self.ports))]
+
+
+def read_form(data: Mapping[str, str]) -> ExposeForm:
+    """Posted fields -> form; rows of ports without any number are left out."""
+    ports = []
+    for row in range(PORT_ROWS):
+        published, target = data.get(f"out{row}", "").strip(), data.get(f"in{row}", "").strip()
+        if published or target:
+            ports.append((published, target, data.get(f"proto{row}", "TCP").strip().upper()))
+    return ExposeForm({key: value.strip() for key, value in data.items()}, tuple(ports))
+
+
+def form_of_preset(preset: Preset | None, module: str, ports: tuple[str, ...], address: str) -> ExposeForm:
+    """A new exposure: ports the module declares win over the preset's."""
+    values = {"target": "module", "module": module, "reach": "outside", "address_mode": "auto"}
+    rows = preset.ports if preset is not None else ()
+    if preset is not None:
+        values |= {"name": preset.name, "reach": "inside" if preset.inside else "outside"}
+    if ports:
+        known = {port.partition("/")[0]: published for published, port, _ in rows}
+        declared = [port.partition("/") for port in ports]
+        rows = tuple((known.get(number, number), number, protocol.upper()) for number, _, protocol in declared)
+    if address:
+        values |= {"address": address, "address_mode": "fixed"}
+    return ExposeForm(values, rows)
+
+
+def form_of_exposure(name: str, exposure: Exposure) -> ExposeForm:
+    """An exposure that is there, for editing."""
+    values = {
+        "name": name,
+        "target": "selector" if exposure.selector else "endpoints" if exposure.endpoints else "module",
+        "module": exposure.module or "",
+        "selector": ", ".join(exposure.selector or ()),
+        "endpoints": ", ".join(exposure.endpoints or ()),
+        "reach": "outside" if exposure.is_external else "inside",
+        "address_mode": "shared" if exposure.share else "fixed" if exposure.address else "auto",
+        "address": exposure.address or "",
+        "share": exposure.share or "",
+        "allow_from": ", ".join(exposure.allow_from or ()),
+        "open_for": "keep" if exposure.expires else "",
+        "expires": exposure.expires or "",
+        "affinity": "on" if exposure.session_affinity == "ClientIP" else "",
+        "local": "on" if exposure.external_traffic_policy == "Local" else "",
+        "adopt": "on" if exposure.adopt else "",
+        **{form: getattr(exposure, attribute) or "" for form, attribute in _TEXTS.items()},
+    }
+    return ExposeForm(values, tuple((str(m.port), str(m.target), str(m.protocol)) for m in exposure.mappings))
+
+
+def fields_of(form: ExposeForm, base: Mapping[str, Any], now: dt.datetime) -> Json:
+    """The exposure a form stands for; `base` is the declaration edited ({} for a new one). Not validated here."""
+    fields: Json = dict(base)
+    for key in (
+        "module",
+        "selector",
+        "endpoints",
+        "type",
+        "ports",
+        "address",
+        "share",
+        "allowFrom",
+        "expires",
+        "probe",
+    ):
+        fields.pop(key, None)
+    for key in ("sessionAffinity", "externalTrafficPolicy", "adopt", *_TEXTS.values()):
+        fields.pop(key, None)
+    match form.get("target", "module"):
+        case "selector":
+            fields["selector"] = _list(form.get("selector"))
+        case "endpoints":
+            fields["endpoints"] = _list(form.get("endpoints"))
+        case _:
+            if form.get("module"):
+                fields["module"] = form.get("module")
+    fields["ports"] = _ports(form, base.get("ports"))
+    outside = form.get("reach", "outside") == "outside"
+    if not outside:
+        fields["type"] = "ClusterIP"
+        fields.pop("loadBalancerClass", None)
+    if outside and form.get("address_mode") == "fixed":
+        fields["address"] = form.get("address")
+    if outside and form.get("address_mode") == "shared":
+        fields["share"] = form.get("share")
+        if base.get("share") == form.get("share") and base.get("address"):
+            fields["address"] = base["address"]
+    if outside and form.get("allow_from"):
+        fields["allowFrom"] = _list(form.get("allow_from"))
+    for name, key in _TEXTS.items():
+        if form.get(name) and (outside or name != "pool"):
+            fields[key] = form.get(name)
+    if form.get("affinity"):
+        fields["sessionAffinity"] = "ClientIP"
+    if outside and form.get("local"):
+        fields["externalTrafficPolicy"] = "Local"
+    if form.get("adopt"):
+        fields["adopt"] = True
+    expires = _expiry(form, now)
+    if expires:
+        fields["expires"] = expires
+    return fields
+
+
+def _ports(form: ExposeForm, base: object) -> list[Any]:
+    """Port objects with a name or appProtocol of their own are kept as long as their numbers are."""
+    kept: dict[str, Any] = {}
+    for entry in base if isinstance(base, list) else ():
+        if isinstance(entry, dict):
+            target = entry.get("targetPort", entry.get("port"))
+            kept[f"{entry.get('port')}:{target}/{str(entry.get('protocol', 'TCP')).lower()}"] = entry
+    found: list[Any] = []
+    for published, target, protocol in form.ports:
+        text = f"{published or target}:{target or published}/{protocol.lower()}"
+        named = (target or published) and not re.fullmatch(r"[\d-]+", target or published)
+        if text in kept:
+            found.append(kept[text])
+        elif named and (published or "").isdigit():
+            found.append({"port": int(published), "targetPort": target, "protocol": protocol})
+        else:
+            found.append(text)
+    return found
+
+
+def _expiry(form: ExposeForm, now: dt.datetime) -> str:
+    choice = form.get("open_for")
+    if choice in OPEN_FOR:
+        return (now + dt.timedelta(seconds=OPEN_FOR[choice][1])).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return form.get("expires") if choice in ("keep", "until") else ""
+
+
+def _list(text: str) -> list[str]:
+    return [part for part in _SPLIT.split(text) if part]
+
+
+_PLACES: Final = {
+    "module": "module",
+    "selector": "selector",
+    "endpoints": "endpoints",
+    "address": "address",
+    "share": "share",
+    "allowFrom": "allow_from",
+    "hostname": "hostname",
+    "namespace": "namespace",
+    "pool": "pool",
+    "probe": "probe",
+    "expires": "expires",
+    "type": "reach",
+}
+
+
+def place_of(finding: Finding, name: str) -> str:
+    """The form field a finding belongs to, "" for the form as a whole."""
+    path = finding.path.removeprefix(f"exposures.{name}").removeprefix("exposures").lstrip(".")
+    if finding.rule == "InvalidName":
+        return "name"
+    port = re.match(r"ports\[(\d+)\]", path)
+    if port:
+        return f"out{port[1]}"
+    if path.startswith("ports"):
+        return "out0"
+    return _PLACES.get(re.split(r"[.\[]", path)[0], "")
+
+
+def in_words(finding: Finding) -> Finding:
+    """A finding about the document, said about the form where the document's words mean nothing to its user."""
+    path = finding.path.rpartition(".")[2]
+    if finding.rule == "InvalidValue" and path == "ports":
+        return replace(finding, message="no port is given", hint="fill in at least one row of ports")
+    if finding.rule == "OneTarget":
+        return replace(finding, message="nothing to expose is chosen", hint="choose a module, labels or addresses")
+    return finding
+
+
+def site_fields(data: Mapping[str, str]) -> Json:
+    """The Compute network form -> keys of `site`; an emptied field removes its key (None)."""
+    fields: Json = {}
+    for form, key in (("external", "externalServiceIPs"), ("nodes", "nodeIPs")):
+        parts = [part.strip() for part in re.split(r"[,;\n]+", data.get(form, "")) if part.strip()]
+        fields[key] = None if not parts else parts[0] if len(parts) == 1 else parts
+    reserved: Json = {}
+    for row in range(PORT_ROWS):
+        who, address = data.get(f"who{row}", "").strip(), data.get(f"reserved{row}", "").strip()
+        if who or address:
+            reserved[who or address] = address
+    fields["reserved"] = reserved or None
+    return fields

@@ -1,0 +1,102 @@
+"""What every request and every answer must be: known host, small body, same origin for changes, strict headers."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qsl, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log = logging.getLogger(__name__)
+MOST_BYTES: Final = 128 * 1024
+MOST_FIELDS: Final = 200
+CSP: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """Host names (without port) the portal answers to, so that a name rebound to this address opens nothing."""
+
+    names: frozenset[str]
+
+    def knows(self, header: str) -> bool:
+        try:
+            host = urlsplit(f"//{header}").hostname if header else None
+        except ValueError:
+            return False
+        return host is not None and host.lower() in self.names
+
+
+class Guard:
+    """ASGI middleware; a request it does not like never reaches a route."""
+
+    def __init__(self, app: ASGIApp, hosts: Hosts, tls: bool) -> None:
+        self._app = app
+        self._hosts = hosts
+        self._tls = tls
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        static = scope["path"].startswith("/static/")
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _harden(MutableHeaders(scope=message), self._tls, static)
+            await send(message)
+
+        problem = self._problem(scope["method"], headers)
+        if problem is not None:
+            await PlainTextResponse(problem[1], problem[0])(scope, receive, with_headers)
+            return
+        await self._app(scope, receive, with_headers)
+
+    def _problem(self, method: str, headers: Headers) -> tuple[int, str] | None:
+        if not self._hosts.knows(headers.get("host", "")):
+            return 421, "This portal does not answer to that host name; start it with --allow-host NAME."
+        if method in ("GET", "HEAD"):
+            return None
+        length = headers.get("content-length", "0" if "transfer-encoding" not in headers else "")
+        if not length.isdigit() or int(length) > MOST_BYTES:
+            return 413, f"A request holds at most {MOST_BYTES} bytes and says how many."
+        if not same_origin(headers, self._tls):
+            return 403, "This request comes from another site."
+        return None
+
+
+def same_origin(headers: Headers, tls: bool) -> bool:
+    """Browsers send Origin with every POST; a client that sends none must say by Sec-Fetch-Site that it is no other."""
+    origin = headers.get("origin")
+    if origin is None:
+        # No browser: the CSRF token and the cookie are still needed.
+        return headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
+    # Without TLS of our own a proxy may add it; the host is checked in any case.
+    return origin in [f"{scheme}://{headers.get('host', '')}" for scheme in (("https",) if tls else ("http", "https"))]
+
+
+def _harden(headers: MutableHeaders, tls: bool, static: bool) -> None:
+    headers["Content-Security-Policy"] = CSP
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers["X-Frame-Options"] = "DENY"
+    headers["Referrer-Policy"] = "same-origin"  # no-referrer would make browsers send "Origin: null"
+    headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
+    headers["Cache-Control"] = "public, max-age=3600" if static else "no-store"
+    if tls:
+        headers["Strict-Transport-Security"] = "max-age=31536000"
+
+
+def read_fields(body: bytes) -> dict[str, str]:
+    """The fields of an urlencoded form; the last one of a name counts. ValueError when it is none."""
+    pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, strict_parsing=False, max_num_fields=MOST_FIELDS)
+    return {name: value for name, value in pairs if "\x00" not in value}

@@ -1,0 +1,162 @@
+"""What the routes share: the portal's parts, who is asking, and how an answer page is made."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from fastapi import Depends, Request, Response
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment
+
+from edge_expose_cloud.adapters.files import write_private
+from edge_expose_cloud.hub import Hub
+from edge_expose_cloud.portal.accounts import Accounts
+from edge_expose_cloud.portal.auditing import Audit
+from edge_expose_cloud.portal.events import Events
+from edge_expose_cloud.portal.guards import read_fields
+from edge_expose_cloud.portal.reading import ReadingHub
+from edge_expose_cloud.portal.sessions import LoginBrake, Session, Sessions
+from edge_expose_cloud.portal.watching import Watching
+from edge_expose_cloud.portal.wishes import backups_in
+from edge_expose_cloud.usecases.applying import Operator
+from edge_expose_cloud.usecases.history import Backup
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where things are kept; `secure` cookies are for TLS and for every address that is not loopback."""
+
+    backups: Path
+    audit: Path
+    users: Path
+    secure: bool = False
+    queries_per_minute: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Portal:
+    """Everything a route may need."""
+
+    settings: Settings
+    hub: Hub
+    reading: ReadingHub
+    watching: Watching
+    events: Events
+    accounts: Accounts
+    sessions: Sessions
+    address_brake: LoginBrake
+    name_brake: LoginBrake
+    audit: Audit
+    templates: Environment
+
+    @property
+    def cookie(self) -> str:
+        return "__Host-edge-expose" if self.settings.secure else "edge-expose"
+
+    def backups(self, device: str) -> list[Backup]:
+        return backups_in(self.settings.backups)(device)
+
+    def operator(self, session: Session) -> Operator:
+        """The session's user as the one who applies."""
+
+        def save(name: str, text: str) -> str:
+            path = write_private(self.settings.backups, name, text)
+            sys.stderr.write(f"backup: {path}\n")
+            return str(path)
+
+        return Operator(f"{session.user}@portal", lambda: dt.datetime.now(dt.UTC), save)
+
+
+class NotSignedIn(Exception):
+    """Pages go to the sign-in page, the API answers 401."""
+
+
+class Forbidden(Exception):
+    """The role or the token does not allow it; the text says why."""
+
+
+def portal_of(request: Request) -> Portal:
+    portal: Portal = request.app.state.portal
+    return portal
+
+
+PortalDep = Annotated[Portal, Depends(portal_of)]
+
+
+def signed_in(request: Request, portal: PortalDep) -> Session:
+    session = portal.sessions.find(request.cookies.get(portal.cookie, ""))
+    if session is None:
+        raise NotSignedIn
+    return session
+
+
+SessionDep = Annotated[Session, Depends(signed_in)]
+
+
+async def posted(request: Request) -> dict[str, str]:
+    """Fields of a form; the guard has bounded its length."""
+    try:
+        return read_fields(await request.body())
+    except (ValueError, UnicodeDecodeError):
+        raise Forbidden("the form cannot be read") from None
+
+
+FieldsDep = Annotated[dict[str, str], Depends(posted)]
+
+
+def posted_here(session: SessionDep, fields: FieldsDep, request: Request) -> dict[str, str]:
+    """Fields of a form that this session's own page posted."""
+    if not session.owns(fields.get("csrf") or request.headers.get("x-csrf-token", "")):
+        raise Forbidden("the form does not belong to this session: reload the page and try again")
+    return fields
+
+
+CheckedDep = Annotated[dict[str, str], Depends(posted_here)]
+
+
+def operator_only(session: SessionDep) -> Session:
+    if not session.may_change:
+        raise Forbidden("your role is viewer: an operator may change things")
+    return session
+
+
+OperatorDep = Annotated[Session, Depends(operator_only)]
+
+
+Render = Callable[..., HTMLResponse]
+
+
+def page(
+    portal: Portal, session: Session | None, template: str, *, status: int = 200, at: float | None = None, **values: Any
+) -> HTMLResponse:
+    """A template with what every page shows: who, which hub, how old, and what is wrong with the hub."""
+    text = portal.templates.get_template(template).render(
+        session=session,
+        host=portal.hub.host,
+        problem=portal.watching.problem if session is not None else "",
+        now=time.time(),
+        at=at,
+        **values,
+    )
+    return HTMLResponse(text, status)
+
+
+_COOKIE_PATH: Final = "/"
+
+
+def set_cookie(portal: Portal, response: Response, cookie: str) -> None:
+    response.set_cookie(
+        portal.cookie, cookie, path=_COOKIE_PATH, httponly=True, samesite="strict", secure=portal.settings.secure
+    )
+
+
+def clear_cookie(portal: Portal, response: Response) -> None:
+    response.delete_cookie(
+        portal.cookie, path=_COOKIE_PATH, httponly=True, samesite="strict", secure=portal.settings.secure
+    )

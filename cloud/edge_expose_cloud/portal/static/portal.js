@@ -1,0 +1,162 @@
+// Makes pages live; every page also works without it. No framework: server-rendered fragments are swapped.
+"use strict";
+
+const csrf = () => document.querySelector('meta[name="csrf"]')?.content ?? "";
+
+async function fetchFragment(url, options = {}) {
+  const answer = await fetch(url, { ...options, headers: { "X-Fragment": "1", ...(options.headers ?? {}) } });
+  if (answer.status === 401) {
+    location.reload();
+    return null;
+  }
+  return answer.ok || answer.status === 404 || answer.status === 422 ? await answer.text() : null;
+}
+
+// -- live sections: fetched again when the server says that something changed --
+
+function swap(target, html) {
+  const fresh = document.createElement("template");
+  fresh.innerHTML = html;
+  const focused = target.contains(document.activeElement) ? document.activeElement : null;
+  const place = focused && placeOf(focused);
+  const open = [...target.querySelectorAll("details")].map((item) => item.open);
+  const scrolled = [...target.querySelectorAll(".scroll")].map((item) => item.scrollLeft);
+  target.replaceChildren(fresh.content);
+  [...target.querySelectorAll("details")].forEach((item, index) => (item.open = open[index] ?? item.open));
+  [...target.querySelectorAll(".scroll")].forEach((item, index) => (item.scrollLeft = scrolled[index] ?? 0));
+  if (place) [...target.querySelectorAll(place[0])][place[1]]?.focus({ preventScroll: true });
+}
+
+// The same control in the new fragment: by where it leads, else by its place among its kind.
+function placeOf(element) {
+  const kind = element.tagName.toLowerCase();
+  const link = element.getAttribute("href");
+  const selector = link ? `${kind}[href="${CSS.escape(link)}"]` : kind;
+  const scope = element.closest("[data-live]");
+  return [selector, [...scope.querySelectorAll(selector)].indexOf(element)];
+}
+
+function follow(section) {
+  let stream = null;
+  let shown = section.innerHTML;
+  let busy = false;
+  let again = false;
+
+  const refresh = async () => {
+    if (busy) {
+      again = true;
+      return;
+    }
+    busy = true;
+    try {
+      const html = await fetchFragment(section.dataset.live);
+      if (html !== null && html !== shown) {
+        shown = html;
+        swap(section, html);
+      }
+    } catch {
+      section.dataset.stale = "";
+    } finally {
+      busy = false;
+      if (again) {
+        again = false;
+        refresh();
+      }
+    }
+  };
+  const start = () => {
+    if (stream) return;
+    stream = new EventSource(section.dataset.events);
+    stream.addEventListener("changed", () => {
+      delete section.dataset.stale;
+      refresh();
+    });
+    stream.addEventListener("seen", (event) => {
+      delete section.dataset.stale;
+      const at = JSON.parse(event.data).at;
+      const age = section.querySelector(".status .age");
+      if (age && at) age.dataset.at = at;
+    });
+    stream.addEventListener("error", () => (section.dataset.stale = ""));
+  };
+  const stop = () => {
+    stream?.close();
+    stream = null;
+  };
+  document.addEventListener("visibilitychange", () => (document.hidden ? stop() : start()));
+  addEventListener("pagehide", stop);
+  addEventListener("pageshow", () => !document.hidden && start());
+  // The server keeps the rows of an open fleet page fresh as long as somebody asks for them.
+  setInterval(() => !document.hidden && refresh(), 20000);
+  if (!document.hidden) start();
+}
+
+// -- ages tick without asking --
+
+function ago(at) {
+  if (!at) return "never";
+  const seconds = Math.max(0, Math.floor(Date.now() / 1000 - at));
+  for (const [size, unit] of [[86400, "d"], [3600, "h"], [60, "min"]])
+    if (seconds >= size) return `${Math.floor(seconds / size)} ${unit} ago`;
+  return `${seconds} s ago`;
+}
+
+function tick() {
+  for (const item of document.querySelectorAll(".age[data-at]")) {
+    const text = (item.closest(".status") ? "read " : "") + ago(Number(item.dataset.at));
+    if (item.textContent !== text) item.textContent = text;
+  }
+}
+
+// -- the expose form: checked as you type --
+
+function check(form) {
+  const target = form.querySelector("#check");
+  let timer = 0;
+  let latest = 0;
+  const run = async () => {
+    const mine = ++latest;
+    const body = new URLSearchParams(new FormData(form));
+    const html = await fetchFragment(form.dataset.check, { method: "POST", body, headers: { "X-CSRF-Token": csrf() } }).catch(() => null);
+    if (mine !== latest || html === null) return;
+    target.innerHTML = html;
+    const wrong = new Set([...target.querySelectorAll(".error[data-place]")].map((item) => item.dataset.place));
+    for (const input of form.querySelectorAll("input[name], select[name]"))
+      if (wrong.has(input.name)) input.setAttribute("aria-invalid", "true");
+      else input.removeAttribute("aria-invalid");
+  };
+  const later = () => {
+    clearTimeout(timer);
+    timer = setTimeout(run, 350);
+  };
+  form.addEventListener("input", later);
+  form.addEventListener("change", later);
+  form.querySelector("#module")?.addEventListener("change", (event) => fillPorts(form, event.target));
+  if (form.querySelector('[name="name"]')?.value || form.querySelector('[name="editing"]')?.value) later();
+}
+
+// Ports that the module declares go into rows that nobody has filled.
+function fillPorts(form, select) {
+  const ports = (select.selectedOptions[0]?.dataset.ports ?? "").split(" ").filter(Boolean);
+  const rows = [...form.querySelectorAll('[name^="in"]')].filter((input) => /^in\d+$/.test(input.name));
+  if (!ports.length || rows.some((input) => input.value)) return;
+  ports.slice(0, rows.length).forEach((port, index) => {
+    const [number, protocol] = port.split("/");
+    const row = rows[index].name.slice(2);
+    rows[index].value = number;
+    form.querySelector(`[name="out${row}"]`).value ||= number;
+    form.querySelector(`[name="proto${row}"]`).value = protocol.toUpperCase();
+  });
+}
+
+// -- start --
+
+for (const section of document.querySelectorAll("[data-live]")) follow(section);
+for (const form of document.querySelectorAll("form[data-check]")) check(form);
+for (const form of document.querySelectorAll("form[data-auto]"))
+  form.querySelector("select")?.addEventListener("change", () => form.requestSubmit());
+for (const item of document.querySelectorAll("[data-load]"))
+  fetchFragment(item.dataset.load)
+    .then((html) => html !== null && (item.innerHTML = html))
+    .catch(() => {});
+setInterval(tick, 1000);

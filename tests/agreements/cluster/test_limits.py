@@ -1,0 +1,113 @@
+"""What the local cluster cannot do, as its README lists it: each line is tried, on ours and on the real thing.
+
+A line that is no longer true fails here, and so does one that nobody tries.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import edge_expose_local.cluster
+
+README = Path(edge_expose_local.cluster.__file__).parent / "README.md"
+Outcome = Callable[[Any], object]
+
+
+def server_side_apply(cluster: Any) -> object:
+    ns = cluster.namespace()
+    body = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "one"},
+        "spec": {"ports": [{"name": "a", "port": 80, "protocol": "TCP"}]},
+    }
+    path = f"{cluster.services(ns)}/one?fieldManager=test"
+    return cluster.call("PATCH", path, body, "application/apply-patch+yaml").status in (200, 201)
+
+
+def serves_apps(cluster: Any) -> object:
+    return cluster.call("GET", "/apis/apps/v1").status == 200
+
+
+def pages_are_a_snapshot(cluster: Any) -> object:
+    ns = cluster.namespace()
+    for name in ("b", "c", "d"):
+        cluster.call("POST", cluster.services(ns), {"metadata": {"name": name}, "spec": {"ports": [{"port": 80}]}})
+    first = cluster.call("GET", f"{cluster.services(ns)}?limit=1").body
+    cluster.call("DELETE", f"{cluster.services(ns)}/c")
+    rest = cluster.call("GET", f"{cluster.services(ns)}?limit=5&continue={first['metadata']['continue']}").body
+    return [item["metadata"]["name"] for item in rest["items"]] == ["c", "d"]
+
+
+def refuses_escalation(cluster: Any) -> object:
+    ns = cluster.namespace()
+    roles = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{ns}"
+    may = {"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles"], "verbs": ["create"]}
+    subject = {"kind": "ServiceAccount", "name": "boss", "namespace": ns}
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "boss"}
+    cluster.call("POST", f"/api/v1/namespaces/{ns}/serviceaccounts", {"metadata": {"name": "boss"}})
+    cluster.call("POST", f"{roles}/roles", {"metadata": {"name": "boss"}, "rules": [may]})
+    binding = {"metadata": {"name": "boss"}, "roleRef": reference, "subjects": [subject]}
+    assert cluster.call("POST", f"{roles}/rolebindings", binding).status == 201
+    more = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}
+    body = {"metadata": {"name": "more"}, "rules": [more]}
+    return cluster.call("POST", f"{roles}/roles", body, token=_token(cluster, ns, "boss")).status == 403
+
+
+def tokens_can_be_checked_by_others(cluster: Any) -> object:
+    ns = cluster.namespace()
+    cluster.call("POST", f"/api/v1/namespaces/{ns}/serviceaccounts", {"metadata": {"name": "a"}})
+    head = _token(cluster, ns, "a").split(".")[0]
+    return json.loads(base64.urlsafe_b64decode(head + "=="))["alg"] in ("ES256", "RS256")
+
+
+def keeps_managed_fields(cluster: Any) -> object:
+    ns = cluster.namespace()
+    body = {"metadata": {"name": "one"}, "spec": {"ports": [{"port": 80}]}}
+    return bool(cluster.call("POST", cluster.services(ns), body).body["metadata"].get("managedFields"))
+
+
+def _token(cluster: Any, namespace: str, account: str) -> str:
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
+    return str(cluster.call("POST", path, body).body["status"]["token"])
+
+
+CANNOT: dict[str, Outcome] = {
+    "Server-side apply is answered with 415": server_side_apply,
+    "No deployments, jobs, ingresses": serves_apps,
+    "`continue` tokens page through the current state": pages_are_a_snapshot,
+    "Roles may be written by anyone who may write roles": refuses_escalation,
+    "ServiceAccount tokens are HMAC-signed": tokens_can_be_checked_by_others,
+    "`managedFields` are never there": keeps_managed_fields,
+}
+# Shown elsewhere: what needs a kubelet or a data path on the network form (tests/cluster)
+# and in tests/functional, families in the scenarios.
+ELSEWHERE = (
+    "No IPv6 cluster",
+    "Pods with another image stay Pending",
+    "Endpoints that are no pod of this cluster are never dialled",
+    "A listener without ready endpoints accepts and resets",
+    "A source that `loadBalancerSourceRanges` does not list is reset",
+    "Bookmarks come within seconds",
+    "Addresses outside 127.0.0.0/8 need",
+)
+
+
+@pytest.mark.parametrize("line", CANNOT)
+def test_what_ours_cannot_do_the_real_one_can(cluster, line: str) -> None:
+    assert CANNOT[line](cluster) is cluster.real
+
+
+def test_every_line_of_the_readme_is_tried_and_every_trial_is_listed() -> None:
+    _, _, section = README.read_text().partition("## What it cannot do")
+    lines = [line.removeprefix("- ") for line in section.splitlines() if line.startswith("- ")]
+    known = (*CANNOT, *ELSEWHERE)
+    assert [line for line in lines if not line.startswith(known)] == []
+    assert [start for start in known if not any(line.startswith(start) for line in lines)] == []

@@ -1,0 +1,299 @@
+"""What the module does on a cluster: the real controller and the real adapter, with the shipped rights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.cluster import eventually
+from support.testbed_module import ModuleBench
+
+
+@pytest.fixture
+def module(cluster, tmp_path: Path) -> Iterator[ModuleBench]:
+    bench = ModuleBench(cluster, cluster.namespace(), tmp_path)
+    yield bench
+    bench.remove_rights()
+
+
+def web(**more: Any) -> dict[str, Any]:
+    return {"selector": ["app=w"], "ports": ["8080:80"], **more}
+
+
+def merge(bench: ModuleBench, name: str, patch: dict[str, Any]) -> None:
+    answer = bench.handle.merge(f"/api/v1/namespaces/{bench.namespace}/services/{name}", patch)
+    assert answer.status == 200, answer
+
+
+def test_an_exposure_becomes_a_service_with_the_address_it_asked_for(cluster, module) -> None:
+    wanted = f"{cluster.base}.15"
+    module.desire({"web": web(address=wanted)})
+    module.until("web", "Pending", wanted, "SelectorMatchesNothing")
+    cluster.run_pod(module.namespace, "w1", {"app": "w"})
+    entry = module.until("web", "Ready", wanted)
+    assert entry["service"] == f"{module.namespace}/web"
+    assert entry["endpoints"] == 1
+    assert module.twin.reported["cluster"]["api"] == "ok"
+    kind = "MetalLB/CRD" if cluster.profile == "1.36" else "MetalLB/ConfigMap"
+    assert module.twin.reported["cluster"]["loadBalancer"] == kind
+    assert module.twin.reported["pool"]["ranges"] == f"{cluster.base}.10-{cluster.base}.20"
+    assert module.is_quiet()
+
+
+def test_a_chosen_address_is_pinned_and_survives_the_service(cluster, module) -> None:
+    module.desire({"web": web()})
+    module.until("web", "Pending", f"{cluster.base}.10")
+    module.run()
+    assert module.service("web")["spec"]["loadBalancerIP"] == f"{cluster.base}.10"
+    other = cluster.namespace()
+    cluster.balancer(other, "low", {"loadBalancerIP": f"{cluster.base}.11"})
+    cluster.wait_address(other, "low")
+    cluster.call("DELETE", f"/api/v1/namespaces/{module.namespace}/services/web")
+    module.restart()
+    module.until("web", "Pending", f"{cluster.base}.10")
+
+
+def test_drift_is_repaired_and_what_the_cluster_owns_is_kept(module) -> None:
+    module.desire({"web": web(ports=["8080:80", "8443:443"])})
+    module.until("web", "Pending")
+    module.run()
+    before = module.service("web")
+    merge(
+        module,
+        "web",
+        {
+            "metadata": {"annotations": {"example.com/note": "kept"}},
+            "spec": {
+                "selector": {"app": "other"},
+                "sessionAffinity": "ClientIP",
+                "ports": [*before["spec"]["ports"], {"name": "more", "port": 9999}],
+            },
+        },
+    )
+    module.until_true(lambda: module.service("web")["spec"]["selector"] == {"app": "w"}, "the selector is back")
+    after = module.service("web")
+    assert after["spec"]["ports"] == before["spec"]["ports"]
+    assert after["spec"]["clusterIP"] == before["spec"]["clusterIP"]
+    assert after["spec"]["sessionAffinity"] == "None"
+    assert after["metadata"]["annotations"]["example.com/note"] == "kept"
+    assert module.is_quiet()
+
+
+def test_a_changed_port_keeps_the_node_ports_of_the_others(module) -> None:
+    module.desire({"web": web(ports=["8080:80", "8443:443"])})
+    module.until("web", "Pending")
+    before = {port["port"]: port["nodePort"] for port in module.service("web")["spec"]["ports"]}
+    module.desire({"web": web(ports=["8081:80", "8443:443"])})
+    module.until_true(lambda: {p["port"] for p in module.service("web")["spec"]["ports"]} == {8081, 8443}, "the port")
+    after = {port["port"]: port["nodePort"] for port in module.service("web")["spec"]["ports"]}
+    assert after[8443] == before[8443]
+
+
+def test_a_service_made_by_kubectl_is_left_alone_until_it_may_be_adopted(cluster, module) -> None:
+    spec = {"selector": {"app": "w"}, "ports": [{"port": 8080, "targetPort": 80}]}
+    cluster.balancer(module.namespace, "web", spec)
+    address = cluster.wait_address(module.namespace, "web")
+    module.desire({"web": web()})
+    module.until("web", "Blocked", reason="ForeignService")
+    assert "app.kubernetes.io/managed-by" not in (module.service("web")["metadata"].get("labels") or {})
+    module.desire({"web": web(adopt=True)})
+    module.until("web", "Pending", address)
+    module.run()
+    adopted = module.service("web")
+    assert adopted["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "edge-expose"
+    assert adopted["spec"]["loadBalancerIP"] == address
+    assert cluster.address(module.namespace, "web") == address
+
+
+def test_tcp_and_udp_of_one_exposure_share_one_address(cluster, module) -> None:
+    module.desire({"dns": web(ports=["53:53/tcp", "53:53/udp"])})
+    entry = module.until_true(
+        lambda: (
+            module.twin.reported["exposures"]["dns"].get("address")
+            and cluster.address(module.namespace, "dns-udp")
+            and module.twin.reported["exposures"]["dns"]
+        ),
+        "both have an address",
+    )
+    both = {cluster.address(module.namespace, name) for name in ("dns", "dns-udp")}
+    assert both == {entry["address"]}
+    assert module.service("dns")["spec"]["ports"][0]["protocol"] == "TCP"
+    assert module.service("dns-udp")["spec"]["ports"][0]["protocol"] == "UDP"
+    module.run()
+    assert module.is_quiet()
+
+
+def test_a_cluster_ip_exposure_is_one_service_with_both_protocols(cluster, module) -> None:
+    cluster.run_pod(module.namespace, "w1", {"app": "w"})
+    module.desire({"dns": web(type="ClusterIP", ports=["53:53/tcp", "53:53/udp"])})
+    module.until("dns", "Ready")
+    found = {(port["port"], port["protocol"]) for port in module.service("dns")["spec"]["ports"]}
+    assert found == {(53, "TCP"), (53, "UDP")}
+    assert module.service("dns-udp") == {}
+
+
+def test_the_endpoints_that_the_cluster_keeps_are_left_to_it(cluster, module) -> None:
+    cluster.run_pod(module.namespace, "w1", {"app": "w"})
+    module.desire({"web": web()})
+    module.until("web", "Ready")
+    path = f"/api/v1/namespaces/{module.namespace}/endpoints/web"
+    uid = eventually(lambda: cluster.call("GET", path).body["metadata"].get("uid"), what="the Endpoints")
+    for _ in range(4):
+        module.run()
+        assert cluster.call("GET", path).body["metadata"].get("uid") == uid
+        assert module.exposure("web")["state"] == "Ready"
+
+
+def test_an_exposure_goes_from_pods_to_given_addresses_and_back(cluster, module) -> None:
+    cluster.run_pod(module.namespace, "w1", {"app": "w"})
+    module.desire({"web": web()})
+    module.until("web", "Ready")
+
+    def reached() -> set[str]:
+        found = cluster.call("GET", f"/api/v1/namespaces/{module.namespace}/endpoints/web").body
+        return {address["ip"] for subset in found.get("subsets") or [] for address in subset.get("addresses") or []}
+
+    def sliced() -> set[str]:
+        version = "v1" if cluster.profile == "1.36" else "v1beta1"
+        path = f"/apis/discovery.k8s.io/{version}/namespaces/{module.namespace}/endpointslices"
+        found = cluster.call("GET", f"{path}?labelSelector=kubernetes.io/service-name%3Dweb").body["items"]
+        return {address for piece in found for entry in piece.get("endpoints") or [] for address in entry["addresses"]}
+
+    module.desire({"web": {"endpoints": ["10.20.30.40"], "ports": ["8080:80"]}})
+    module.until_true(lambda: "10.20.30.40" in sliced() and "10.244.7.7" not in sliced(), "the given address")
+    if cluster.profile == "1.20":
+        assert reached() == {"10.20.30.40"}
+    module.until("web", "Ready")
+    module.desire({"web": web()})
+    module.until_true(lambda: sliced() == {"10.244.7.7"}, "the pod again")
+    module.until("web", "Ready")
+
+
+def test_addresses_outside_the_cluster_become_endpoints(cluster, module) -> None:
+    module.desire({"vm": {"endpoints": ["10.20.30.40"], "ports": ["8080:80"]}})
+    module.until("vm", "Ready")
+    assert "selector" not in module.service("vm")["spec"]
+    if cluster.profile == "1.36":
+        path = f"/apis/discovery.k8s.io/v1/namespaces/{module.namespace}/endpointslices"
+        found = cluster.call("GET", f"{path}?labelSelector=kubernetes.io/service-name%3Dvm").body["items"]
+        assert [e["addresses"] for piece in found for e in piece["endpoints"]] == [["10.20.30.40"]]
+    else:
+        found = cluster.call("GET", f"/api/v1/namespaces/{module.namespace}/endpoints/vm").body
+        assert found["subsets"][0]["addresses"][0]["ip"] == "10.20.30.40"
+    module.desire({"vm": {"endpoints": ["10.20.30.41"], "ports": ["8080:80"]}})
+    module.run()
+    module.until("vm", "Ready")
+    assert module.is_quiet()
+    module.desire({})
+    module.until_true(lambda: module.service("vm") == {}, "the Service is gone")
+
+
+def test_a_full_range_blocks_the_last_one_until_there_is_more_room(cluster, module) -> None:
+    cluster.set_pool(f"{cluster.base}.10-{cluster.base}.11")
+    module.desire({name: web() for name in ("a", "b", "c")})
+    module.until("c", "Blocked", reason="PoolExhausted")
+    module.until("a", "Pending", f"{cluster.base}.10")
+    module.until("b", "Pending", f"{cluster.base}.11")
+    assert module.twin.reported["pool"]["free"] == 0
+    cluster.set_pool(f"{cluster.base}.10-{cluster.base}.12")
+    module.until("c", "Pending", f"{cluster.base}.12")
+    assert cluster.address(module.namespace, "a") == f"{cluster.base}.10"
+
+
+def test_an_address_outside_the_pool_is_not_asked_for_and_the_held_one_stays(cluster, module) -> None:
+    module.desire({"web": web(address=f"{cluster.base}.12")})
+    module.until("web", "Pending", f"{cluster.base}.12")
+    module.desire({"web": web(address=f"{cluster.base}.99")})
+    module.until("web", "Blocked", f"{cluster.base}.12", "AddressOutsideRange")
+    assert cluster.address(module.namespace, "web") == f"{cluster.base}.12"
+
+
+def test_an_address_that_a_foreign_service_holds_is_not_asked_for(cluster, module) -> None:
+    other = cluster.namespace()
+    cluster.balancer(other, "holder", {"loadBalancerIP": f"{cluster.base}.12"})
+    cluster.wait_address(other, "holder", f"{cluster.base}.12")
+    module.desire({"web": web(address=f"{cluster.base}.12")})
+    module.until("web", "Blocked", reason="AddressTaken")
+    assert module.service("web") == {}
+
+
+def test_two_exposures_share_an_address_by_a_key(cluster, module) -> None:
+    wanted = f"{cluster.base}.14"
+    module.desire(
+        {
+            "one": web(ports=["80:80"], share="front", address=wanted),
+            "two": web(ports=["443:443"], share="front", address=wanted),
+        }
+    )
+    module.until("one", "Pending", wanted)
+    module.until("two", "Pending", wanted)
+
+
+@pytest.mark.parametrize(
+    ("more", "spec"),
+    [
+        pytest.param({"sessionAffinity": "ClientIP"}, {"sessionAffinity": "ClientIP"}, id="session affinity"),
+        pytest.param({"allowFrom": ["10.0.0.0/8"]}, {"loadBalancerSourceRanges": ["10.0.0.0/8"]}, id="allowed sources"),
+        pytest.param({"externalTrafficPolicy": "Local"}, {"externalTrafficPolicy": "Local"}, id="client address kept"),
+    ],
+)
+def test_what_an_exposure_says_reaches_the_service_and_leaves_it_again(module, more, spec) -> None:
+    module.desire({"web": web(**more)})
+    module.until("web", "Pending")
+    found = module.service("web")["spec"]
+    assert {key: found[key] for key in spec} == spec
+    module.run()
+    assert module.is_quiet()
+    module.desire({"web": web()})
+    module.run()
+    assert {key: module.service("web")["spec"].get(key) for key in spec} != spec
+    module.run()
+    assert module.is_quiet()
+
+
+def test_going_from_outside_to_inside_and_back_keeps_the_pin(cluster, module) -> None:
+    module.desire({"web": web(address=f"{cluster.base}.13")})
+    module.until("web", "Pending", f"{cluster.base}.13")
+    module.desire({"web": web(type="ClusterIP")})
+    module.until_true(lambda: not cluster.address(module.namespace, "web"), "the address is given back")
+    module.desire({"web": web(address=f"{cluster.base}.13")})
+    module.until("web", "Pending", f"{cluster.base}.13")
+
+
+def test_a_withdrawn_exposure_takes_its_services_along_and_nothing_else(cluster, module) -> None:
+    module.desire({"web": web(), "dns": web(ports=["53:53/tcp", "53:53/udp"])})
+    module.until("web", "Pending")
+    module.until_true(lambda: module.service("dns-udp"), "the second Service")
+    cluster.call(
+        "POST", cluster.services(module.namespace), {"metadata": {"name": "theirs"}, "spec": {"ports": [{"port": 1}]}}
+    )
+    module.desire({"web": web()})
+    module.until_true(lambda: not module.service("dns") and not module.service("dns-udp"), "both are gone")
+    assert module.service("web")
+    assert module.service("theirs")
+    assert set(module.twin.reported["exposures"]) == {"web"}
+
+
+def test_after_a_power_cut_of_the_cluster_nothing_moves(cluster, module) -> None:
+    module.desire({"a": web(), "b": web(), "c": web(address=f"{cluster.base}.19")})
+    for name in "abc":
+        module.until(name, "Pending")
+    module.run()
+    before = {name: cluster.address(module.namespace, name) for name in "abc"}
+    cluster.restart()
+    module.restart()
+    for name in "abc":
+        module.until(name, "Pending", before[name])
+    assert {name: cluster.address(module.namespace, name) for name in "abc"} == before
+
+
+def test_a_pool_that_moves_away_says_so_and_comes_back_with_the_same_addresses(cluster, module) -> None:
+    module.desire({"web": web(address=f"{cluster.base}.12")})
+    module.until("web", "Pending", f"{cluster.base}.12")
+    cluster.set_pool(f"{cluster.base}.50-{cluster.base}.60", must_load=False)
+    module.until("web", "Blocked", reason="AddressOutsideRange")
+    cluster.set_pool(f"{cluster.base}.10-{cluster.base}.20")
+    module.until("web", "Pending", f"{cluster.base}.12")

@@ -1,0 +1,61 @@
+"""`make mutation`: does some test fail when allocation or planning is changed? Prints the mutants that survive.
+
+mutmut wants sources under `src/`, so the run happens in a copy laid out that way.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = """
+[project]
+name = "mutants"
+version = "0"
+
+[tool.pytest.ini_options]
+pythonpath = ["src", "tests"]
+addopts = "-p no:cacheprovider"
+markers = ["local", "testbed", "network"]
+
+[tool.mutmut]
+source_paths = ["src"]
+only_mutate = [{paths}]
+tests_dir = ["tests/unit/module", "tests/scenarios"]
+also_copy = ["tests"]
+"""
+FILES = ("allocation.py", "planning.py")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--file", choices=FILES, action="append", help="only this file")
+    parser.add_argument("--show", type=int, default=200, help="how many survivors to show as a diff")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="edge-expose-mutation-") as name:
+        folder = Path(name)
+        for package in ("edge_expose_contract", "edge_expose_module"):
+            shutil.copytree(ROOT / "module" / package, folder / "src" / package)
+        for part in ("unit/module", "scenarios", "support"):
+            shutil.copytree(ROOT / "tests" / part, folder / "tests" / part)
+        wanted = arguments.file or FILES
+        paths = ", ".join(f'"src/edge_expose_module/{file}"' for file in wanted)
+        (folder / "pyproject.toml").write_text(CONFIG.format(paths=paths))
+        mutmut = [sys.executable, "-m", "mutmut"]
+        subprocess.run([*mutmut, "run", "--max-children", "2"], cwd=folder, check=False)
+        told = subprocess.run([*mutmut, "results"], cwd=folder, capture_output=True, text=True, check=False)
+        results = told.stdout.splitlines()
+        survivors = [line.split(":")[0].strip() for line in results if "survived" in line or "no tests" in line]
+        for mutant in survivors[: arguments.show]:
+            subprocess.run([*mutmut, "show", mutant], cwd=folder, check=False)
+        print(f"{len(survivors)} mutants survived in {', '.join(wanted)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""How it looks: axe finds nothing serious, nothing overflows a phone, and the documentation's pictures are taken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import screenshots_folder
+
+pytestmark = [pytest.mark.browser, pytest.mark.local, pytest.mark.timeout(180)]
+
+PAGES = {
+    "sign-in": "/sign-in",
+    "fleet": "/devices",
+    "device": "/devices/edge1",
+    "expose": "/devices/edge1/expose?preset=web&module=webserver",
+    "exposure": "/devices/edge1/exposures/shop",
+    "blocked": "/devices/edge1/exposures/closed",
+    "network": "/devices/edge1/network",
+    "who-wins": "/devices/edge1/who-wins",
+    "history": "/devices/edge1/history",
+    "twin": "/devices/edge1/twin",
+    "plan": "",
+}
+LOOKS = [("light", 1280, 860), ("dark", 1280, 860), ("light", 390, 844), ("dark", 390, 844)]
+TALLEST = 1900
+
+
+def go(page: Any, name: str) -> None:
+    if name == "plan":
+        page.goto("/devices/edge1/exposures/shop")
+        page.get_by_role("button", name="Remove").click()
+        page.get_by_role("heading", name="Remove shop").wait_for()
+        return
+    page.goto(PAGES[name])
+    if name == "expose":
+        page.get_by_label("Name", exact=True).fill("kiosk")
+        page.locator("#check .note").wait_for()
+    if name in ("exposure", "blocked"):
+        page.locator("#h-checks + div ol").wait_for()
+
+
+def shrink(picture: Path) -> None:
+    """A palette is enough for flat colours and keeps the repository small."""
+    image = pytest.importorskip("PIL.Image", reason="pillow is not installed: pictures would be large")
+    with image.open(picture) as opened:
+        small = opened.convert("RGB").quantize(96, dither=image.Dither.NONE)
+    small.save(picture, optimize=True)
+
+
+@pytest.fixture(scope="module")
+def blocked(served: Any) -> Any:
+    """An exposure that lost its address, and other devices, so that the pages show what people come for."""
+    local = served.local
+    wish = ["--module", "broker", "--port", "4840", "--port", "8080:80", "--address", local.address(13)]
+    backups = served.state / "edge-expose" / "backups"
+    local.run("expose", "edge1", "closed", *wish, "--allow-from", "10.0.0.0/8", "--yes", "--backup", str(backups))
+    local.wait_for("closed", "Ready")
+    narrow = f"{local.address(10)}-{local.address(12)},{local.address(14)}-{local.address(20)}"
+    local.instance.set_pool(narrow)
+    local.wait_for("closed", "Blocked")
+    local.instance.add_devices(["edge2", "edge3"])
+    yield
+    local.instance.set_pool(f"{local.address(10)}-{local.address(20)}")
+    local.run("unexpose", "edge1", "closed", "--yes")
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=lambda look: f"{look[0]}-{look[1]}")
+def test_every_page_is_accessible_and_fits(
+    open_page: Any, blocked: Any, tmp_path: Path, look: tuple[str, int, int]
+) -> None:
+    scheme, width, height = look
+    library = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed: not scanned")
+    axe = library.Axe()
+    folder = screenshots_folder() or tmp_path
+    folder.mkdir(parents=True, exist_ok=True)
+    # The scanner is an inline script, which the portal's own policy forbids.
+    options = {"color_scheme": scheme, "viewport": {"width": width, "height": height}, "bypass_csp": True}
+    stranger, operator = open_page("", **options), open_page("ada", **options, reduced_motion="reduce")
+    serious: dict[str, list[str]] = {}
+    for name in PAGES:
+        page = stranger if name == "sign-in" else operator
+        go(page, name)
+        bad = [
+            f"{item['id']}: {item['nodes'][0]['html'][:160]}"
+            for item in axe.run(page).response["violations"]
+            if item["impact"] in ("serious", "critical")
+        ]
+        if bad:
+            serious[name] = bad
+        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide <= 0, f"{name} is {wide} px too wide"
+        tall = int(page.evaluate("document.documentElement.scrollHeight"))
+        clip = {"x": 0, "y": 0, "width": width, "height": min(max(tall, height), TALLEST)}
+        picture = folder / f"{name}-{scheme}-{'desktop' if width > 600 else 'phone'}.png"
+        page.screenshot(path=picture, full_page=True, clip=clip)
+        if screenshots_folder() is not None:
+            shrink(picture)
+    assert not serious, serious

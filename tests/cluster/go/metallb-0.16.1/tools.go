@@ -1,0 +1,9 @@
+//go:build tools
+
+// Package tools names the programs of this combination, so that go.mod and go.sum cover them.
+package tools
+
+import (
+	_ "go.universe.tf/metallb/controller"
+	_ "go.universe.tf/metallb/speaker"
+)

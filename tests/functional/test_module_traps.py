@@ -1,0 +1,236 @@
+"""What goes wrong between module and hub: a fault is set, the twin is edited, and the module follows all the same."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from azure.iot.hub import IoTHubRegistryManager
+from azure.iot.hub.models import CloudToDeviceMethod, Twin, TwinProperties
+
+from support.local import Local, eventually
+
+pytestmark = [pytest.mark.local, pytest.mark.timeout(240)]
+WISH = {"module": "idle", "ports": ["80:8080"]}
+
+
+class Device:
+    """One device with our module on it, and the hub's service SDK."""
+
+    def __init__(self, local: Local) -> None:
+        self.local = local
+        self.hub = IoTHubRegistryManager.from_connection_string(local.environment["IOTHUB_CONNECTION_STRING"])
+        self.hub.protocol.config.connection.verify = local.environment["EDGE_EXPOSE_HUB_CA"]
+        self.port = 1000
+
+    def edit(self, exposures: dict[str, Any]) -> int:
+        twin = self.hub.update_module_twin(
+            "edge1", "edge-expose", Twin(properties=TwinProperties(desired={"exposures": exposures})), "*"
+        )
+        return int(twin.properties.desired["$version"])
+
+    def change(self) -> int:
+        self.port += 1
+        return self.edit({"web": {"ports": [f"{self.port}:8080"]}})
+
+    def reported(self) -> dict[str, Any]:
+        return dict(self.hub.get_module_twin("edge1", "edge-expose").properties.reported)
+
+    def call(self, method: str, payload: Any) -> tuple[int, Any]:
+        answer = self.hub.invoke_device_module_method(
+            "edge1",
+            "edge-expose",
+            CloudToDeviceMethod(method_name=method, payload=payload, response_timeout_in_seconds=30),
+        )
+        return answer.status, answer.payload
+
+    def service(self, path: str) -> str:
+        return self.local.kubectl("-n", "edge1", "get", "svc", "web", "-o", f"jsonpath={{{path}}}")
+
+    def followed(self, version: int, seconds: float = 30.0) -> None:
+        def look() -> bool:
+            found = self.reported()
+            return found["lastDesiredVersion"] == version and found["exposures"]["web"]["state"] == "Ready"
+
+        eventually(look, seconds, f"version {version} is reported")
+
+
+@pytest.fixture(scope="module")
+def device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Device]:
+    local = Local(tmp_path_factory.mktemp("traps"), block=131)
+    own = {"image": "edge-expose/module:1", "env": {"EDGE_EXPOSE_RESYNC_SECONDS": "3"}}
+    local.deploy(
+        {"web": {**WISH, "address": local.address(15)}}, {"idle": {"image": "edge-expose/echo:1"}, "edge-expose": own}
+    )
+    local.wait_for("web", "Ready", local.address(15))
+    yield Device(local)
+    local.stop()
+
+
+@pytest.fixture(autouse=True)
+def _clean(device: Device) -> Iterator[None]:
+    yield
+    device.local.instance.clear_faults()
+
+
+@pytest.mark.parametrize(
+    ("fault", "options"),
+    [
+        pytest.param("lose-patches", {"count": 3}, id="patches are lost"),
+        pytest.param("duplicate-patches", {"count": 3}, id="patches come twice"),
+        pytest.param("reorder-patches", {"count": 2}, id="patches come out of order"),
+        pytest.param("full-document", {"count": 3}, id="the whole document comes as a patch"),
+        pytest.param("no-version", {"count": 2}, id="patches have no version"),
+        pytest.param("twin-status", {"count": 2, "status": 429}, id="the twin answers 429"),
+        pytest.param("twin-status", {"count": 2, "status": 500}, id="the twin answers 500"),
+        pytest.param("twin-delay", {"count": 1, "seconds": 3}, id="the twin answers late"),
+        pytest.param("empty-twin", {"count": 2}, id="the twin is empty while edgeHub is offline"),
+        pytest.param("drop-connections", {}, id="the connection drops"),
+        pytest.param("connack", {"count": 2, "code": 3}, id="the hub is not ready when we reconnect"),
+        pytest.param("connack", {"count": 1, "code": 5}, id="the hub refuses our token when we reconnect"),
+        pytest.param("sign-slow", {"count": 1, "seconds": 3}, id="signing is slow"),
+    ],
+)
+def test_a_change_is_followed_although(device: Device, fault: str, options: dict[str, Any]) -> None:
+    before = device.reported()["exposures"]["web"]["address"]
+    device.local.instance.fault(fault, options)
+    if fault in ("connack", "sign-slow"):
+        device.local.instance.fault("drop-connections", {})
+    device.followed(device.change())
+    assert device.reported()["exposures"]["web"]["address"] == before
+    assert device.service(".spec.ports[0].port") == str(device.port)
+
+
+@pytest.mark.parametrize(
+    ("fault", "options"),
+    [
+        pytest.param("withhold-twin-reply", {"count": 2}, id="the twin is acknowledged and never answered"),
+        pytest.param("forget-sessions", {}, id="the hub forgot our subscriptions"),
+    ],
+)
+def test_a_client_that_hangs_is_made_anew(device: Device, fault: str, options: dict[str, Any]) -> None:
+    device.local.instance.fault(fault, options)
+    device.followed(device.change(), 100.0)
+
+
+def test_an_older_twin_is_believed_only_when_it_stays(device: Device) -> None:
+    device.local.instance.fault("version-back", {"device": "edge1", "module": "edge-expose"})
+    version = device.change()
+    device.followed(version)
+    assert version < 10
+
+
+def test_while_the_device_is_cut_off_drift_is_repaired_and_one_patch_brings_the_rest(device: Device) -> None:
+    device.local.instance.fault("cloud-offline", {"device": "edge1"})
+    version = device.change()
+    device.local.kubectl("-n", "edge1", "patch", "svc", "web", "-p", '{"spec":{"sessionAffinity":"ClientIP"}}')
+    eventually(lambda: device.service(".spec.sessionAffinity") == "None", what="drift is repaired offline")
+    assert device.service(".spec.ports[0].port") == str(device.port - 1)
+    device.local.instance.fault("cloud-offline", {"device": "edge1", "on": False})
+    device.followed(version)
+
+
+def test_a_second_client_with_our_identity_is_told_and_survived(device: Device) -> None:
+    pid = int(device.local.part("module")["pid"])
+    environment = dict(
+        entry.split("=", 1) for entry in Path(f"/proc/{pid}/environ").read_text().split("\0") if "=" in entry
+    )
+    environment.pop("EDGE_EXPOSE_HTTP_ADDRESS", None)
+    environment["EDGE_EXPOSE_STATE_DIR"] = str(device.local.folder / "twin")
+    double = subprocess.Popen(
+        [sys.executable, "-m", "edge_expose_module"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    try:
+        log = device.local.instance.state / "runtime" / "edge1" / "edge-expose.log"
+
+        def told() -> bool:
+            return "does another client use this module's identity" in log.read_text()
+
+        time.sleep(8.0)
+    finally:
+        double.terminate()
+        _, words = double.communicate(timeout=15)
+    assert told() or b"does another client use" in words
+    device.followed(device.change(), 60.0)
+
+
+@pytest.mark.parametrize(
+    ("method", "payload", "status", "word"),
+    [
+        ("status", None, 200, "exposures"),
+        ("explain", {"exposure": "web"}, 200, "checks"),
+        ("explain", {"exposure": "nope"}, 400, "there is no exposure"),
+        ("explain", [1], 400, "JSON object"),
+        ("explain", {"exposure": 7}, 400, "NAME"),
+        ("reconcile", {}, 200, "summary"),
+        ("probe", {"exposure": "web"}, 200, "connected"),
+        ("confirm", {}, 400, "token"),
+        ("confirm", {"token": "x"}, 400, "no removal waits"),
+        ("supportBundle", {}, 200, "log"),
+        ("nonsense", {}, 404, "known"),
+    ],
+)
+def test_a_direct_method_answers(device: Device, method: str, payload: Any, status: int, word: str) -> None:
+    found, answer = device.call(method, payload)
+    assert found == status, answer
+    assert word in str(answer)
+
+
+def test_the_support_bundle_and_the_log_hold_no_secret(device: Device) -> None:
+    _, bundle = device.call("supportBundle", {})
+    kubeconfig = (device.local.instance.state / "runtime" / "edge1" / "kubeconfig").read_text()
+    token = next(line.split()[-1] for line in kubeconfig.splitlines() if "token:" in line)
+    key = device.local.environment["IOTHUB_CONNECTION_STRING"].split("SharedAccessKey=")[1]
+    log = (device.local.instance.state / "runtime" / "edge1" / "edge-expose.log").read_text()
+    for secret in (token, key, "SharedAccessSignature"):
+        assert secret not in str(bundle)
+        assert secret not in log
+
+
+def test_health_and_metrics_are_served(device: Device) -> None:
+    port = device.local.part("module")["ports"]["http"]
+    session = requests.Session()
+    session.trust_env = False
+    assert session.get(f"http://127.0.0.1:{port}/healthz", timeout=5).status_code == 200
+    assert session.get(f"http://127.0.0.1:{port}/readyz", timeout=5).status_code == 200
+    metrics = session.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text
+    for name in (
+        "edge_expose_pass_seconds_count",
+        'edge_expose_addresses{use="used"}',
+        "edge_expose_drift_repaired_total",
+    ):
+        assert name in metrics
+    assert session.get(f"http://127.0.0.1:{port}/../etc/passwd", timeout=5).status_code == 404
+
+
+@pytest.mark.parametrize("signal", ["SIGTERM", "SIGINT"])
+def test_a_polite_end_is_exit_code_0_and_bad_settings_are_2(signal: str, device: Device, tmp_path: Path) -> None:
+    import signal as signals
+
+    environment = {
+        "PATH": os.environ["PATH"],
+        "IOTEDGE_IOTHUBHOSTNAME": "localhub.test",
+        "IOTEDGE_DEVICEID": "edge9",
+        "IOTEDGE_MODULEID": "edge-expose",
+        "KUBECONFIG": device.local.environment["KUBECONFIG"],
+        "EDGE_EXPOSE_STATE_DIR": str(tmp_path),
+        "PYTHONPATH": device.local.environment["PYTHONPATH"],
+    }
+    command = [sys.executable, "-m", "edge_expose_module"]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
+    time.sleep(2.0)
+    process.send_signal(getattr(signals, signal))
+    process.communicate(timeout=15)
+    assert process.returncode == 0
+    bad = subprocess.run(
+        command, env={**environment, "EDGE_EXPOSE_ALLOW_PORTS": "x"}, capture_output=True, timeout=30, check=False
+    )
+    assert bad.returncode == 2
+    assert b"EDGE_EXPOSE_ALLOW_PORTS" in bad.stderr

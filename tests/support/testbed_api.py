@@ -1,0 +1,134 @@
+"""A plain client of a Kubernetes API for tests: JSON in and out, optionally from inside a network namespace."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import yaml
+
+from support.testbed_namespaces import socket_in
+
+JsonObject = dict[str, Any]
+T = TypeVar("T")
+
+
+class ApiRefused(AssertionError):
+    """The API answered with an error that the test did not expect."""
+
+    def __init__(self, status: int, body: JsonObject) -> None:
+        super().__init__(f"{status} {body.get('message') or body}")
+        self.status = status
+        self.body = body
+
+
+class _Connection(http.client.HTTPSConnection):
+    def __init__(self, host: str, port: int, namespace: str | None, context: ssl.SSLContext) -> None:
+        super().__init__(host, port, timeout=20, context=context)
+        self._namespace = namespace
+        self._tls = context
+
+    def connect(self) -> None:
+        plain = socket_in(self._namespace, socket.SOCK_STREAM)
+        plain.settimeout(20)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        plain.connect((self.host, self.port))
+        self.sock = self._tls.wrap_socket(plain, server_hostname=self.host)
+
+
+class Api:
+    """`namespace` is the network namespace to call from; `token` None takes the kubeconfig's."""
+
+    def __init__(self, kubeconfig: Path, *, namespace: str | None = None, token: str | None = None) -> None:
+        content = yaml.safe_load(kubeconfig.read_text())
+        cluster = content["clusters"][0]["cluster"]
+        url = urlsplit(cluster["server"])
+        assert url.hostname is not None
+        assert url.port is not None
+        self._host, self._port = url.hostname, url.port
+        self._tls = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
+        self.network_namespace = namespace
+        self.token = content["users"][0]["user"]["token"] if token is None else token
+
+    def raw(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> tuple[int, bytes]:
+        """Status and body; raises OSError when there is no answer."""
+        connection = _Connection(self._host, self._port, self.network_namespace, self._tls)
+        headers = {"Accept": "application/json", "Content-Type": kind}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            response = connection.getresponse()
+            return response.status, response.read()
+        except http.client.HTTPException as error:
+            raise OSError(f"broken answer: {error!r}") from error
+        finally:
+            connection.close()
+
+    def call(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> JsonObject:
+        """The answer; raises ApiRefused."""
+        status, data = self.raw(method, path, body, kind)
+        content = json.loads(data) if data else {}
+        if status >= 400:
+            raise ApiRefused(status, content)
+        return dict(content)
+
+    def get(self, path: str) -> JsonObject:
+        return self.call("GET", path)
+
+    def items(self, path: str) -> list[JsonObject]:
+        return list(self.get(path).get("items") or [])
+
+    def create(self, path: str, body: JsonObject, *, exists_ok: bool = False) -> JsonObject:
+        try:
+            return self.call("POST", path, body)
+        except ApiRefused as refused:
+            if not exists_ok or refused.status != 409:
+                raise
+            return {}
+
+    def merge(self, path: str, body: JsonObject) -> JsonObject:
+        """JSON merge patch."""
+        return self.call("PATCH", path, body, "application/merge-patch+json")
+
+    def delete(self, path: str, *, missing_ok: bool = True) -> None:
+        try:
+            self.call("DELETE", path)
+        except ApiRefused as refused:
+            if not missing_ok or refused.status != 404:
+                raise
+
+    def ready(self) -> bool:
+        return self.raw("GET", "/readyz")[0] == 200
+
+    def address(self, namespace: str, name: str) -> str:
+        """The external address a Service has now, or ''."""
+        status = self.get(f"/api/v1/namespaces/{namespace}/services/{name}").get("status") or {}
+        ingress = (status.get("loadBalancer") or {}).get("ingress") or []
+        return str(ingress[0]["ip"]) if ingress else ""
+
+
+def eventually(check: Callable[[], T], seconds: float, what: str) -> T:
+    """Calls `check` until it returns something true; OSErrors and refusals count as not yet."""
+    ends = time.monotonic() + seconds
+    last: object = None
+    while True:
+        try:
+            value = check()
+        except (OSError, ApiRefused) as error:
+            last = error
+        else:
+            if value:
+                return value
+            last = value
+        if time.monotonic() > ends:
+            raise AssertionError(f"not within {seconds:.0f} s: {what} (last: {last!r})")
+        time.sleep(0.03)

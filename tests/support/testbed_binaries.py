@@ -1,0 +1,126 @@
+"""Which real programs the test bed needs, and where their builds lie. Standard library only: the build script uses it.
+
+Each combination is a Go module of its own under tests/cluster/go, since their dependencies exclude each other. A build
+lies in a folder keyed on everything that goes into it, so that a changed pin never runs an old program.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+GO_FOLDER: Final = Path(__file__).resolve().parents[1] / "cluster" / "go"
+# Raised when the way of building changes while the pins stay.
+_RECIPE: Final = "1"
+_KUBERNETES: Final = "k8s.io/kubernetes/cmd/"
+_METALLB: Final = "go.universe.tf/metallb/"
+
+
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """A Go module and the programs it yields: name -> Go package."""
+
+    name: str
+    programs: Mapping[str, str]
+    version: str = ""
+    """Written into the program where its own build would (Kubernetes shows it under /version)."""
+    generated_openapi: bool = False
+    """The module lacks a generated file: it is made, and the build runs from a vendor folder that holds it."""
+    module_files: Mapping[str, str] = field(default_factory=dict)
+    """Folder of the build -> glob in the module `_METALLB` whose files are copied there."""
+
+    @property
+    def source(self) -> Path:
+        return GO_FOLDER / self.name
+
+    @property
+    def key(self) -> str:
+        digest = hashlib.sha256(f"{_RECIPE} {self.version} {sorted(self.programs.items())}".encode())
+        for file in sorted(self.source.iterdir()):
+            digest.update(file.name.encode() + b"\0" + file.read_bytes())
+        return digest.hexdigest()[:12]
+
+    @property
+    def folder(self) -> Path:
+        """Where the programs lie once built."""
+        return root() / f"{self.name}-{self.key}"
+
+
+def _kubernetes(*names: str) -> dict[str, str]:
+    return {name: _KUBERNETES + name for name in names}
+
+
+METALLB_PROGRAMS: Final = {"controller": _METALLB + "controller", "speaker": _METALLB + "speaker"}
+_COREDNS: Final = {"coredns": "github.com/coredns/coredns"}
+COMBINATIONS: Final = (
+    Combination("metallb-0.10.3", METALLB_PROGRAMS),
+    Combination("metallb-0.16.1", METALLB_PROGRAMS, module_files={"crds": "config/crd/bases/*.yaml"}),
+    Combination("coredns-1.8.7", _COREDNS),
+    Combination("coredns-1.15.0", _COREDNS),
+    Combination(
+        "kubernetes-1.36.3",
+        _kubernetes("kube-apiserver", "kube-controller-manager", "kube-proxy", "kubectl"),
+        version="1.36.3",
+    ),
+    Combination(
+        "kubernetes-1.20.15",
+        _kubernetes("kube-apiserver", "kube-controller-manager", "kube-proxy"),
+        version="1.20.15",
+        generated_openapi=True,
+    ),
+)
+_BY_NAME: Final = {combination.name: combination for combination in COMBINATIONS}
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """The programs of one real cluster."""
+
+    kubernetes: Combination
+    metallb: Combination
+    coredns: Combination
+
+    def path(self, name: str) -> Path:
+        """The file of a program: kube-apiserver, controller, coredns and so on."""
+        for combination in (self.kubernetes, self.metallb, self.coredns):
+            if name in combination.programs:
+                return combination.folder / name
+        return _BY_NAME["kubernetes-1.36.3"].folder / name
+
+    def missing(self, *names: str) -> list[str]:
+        """Those of these programs that are not built."""
+        return [name for name in names if not self.path(name).exists()]
+
+
+PROFILES: Final = {
+    "1.36": Programs(_BY_NAME["kubernetes-1.36.3"], _BY_NAME["metallb-0.16.1"], _BY_NAME["coredns-1.15.0"]),
+    "1.20": Programs(_BY_NAME["kubernetes-1.20.15"], _BY_NAME["metallb-0.10.3"], _BY_NAME["coredns-1.8.7"]),
+}
+LOOPBACK: Final = ("kube-apiserver", "kube-controller-manager", "controller")
+NETWORK: Final = (*LOOPBACK, "kube-proxy", "speaker", "coredns")
+
+
+def root() -> Path:
+    """The cache folder of all builds."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "edge-expose" / "testbed"
+
+
+def etcd() -> str | None:
+    """The machine's etcd."""
+    return shutil.which("etcd") or shutil.which("etcd", path="/usr/bin:/usr/local/bin")
+
+
+def why_not(profile: str, names: tuple[str, ...]) -> str:
+    """Why a real cluster of this profile cannot be started here; empty when it can."""
+    absent = PROFILES[profile].missing(*names)
+    if absent:
+        return f"real Kubernetes {profile} is not built ({', '.join(absent)} missing): run `make testbed`"
+    if etcd() is None:
+        return "etcd is not installed: apt install etcd-server, then run `make testbed`"
+    return ""

@@ -1,0 +1,90 @@
+"""A real Kubernetes API server with the real MetalLB controller on loopback, for an ordinary user.
+
+`RealCluster` starts etcd, kube-apiserver, the controllers and MetalLB on free ports, with state in a folder of its own,
+so that several run side by side; all of it ends with the test run. There is no kubelet, kube-proxy or speaker.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from support.testbed_api import Api
+from support.testbed_binaries import LOOPBACK, why_not
+from support.testbed_metallb import MetalLb
+from support.testbed_plane import ControlPlane, PlaneSettings
+from support.testbed_processes import Launcher, Program, ProgramDied, free_ports
+
+
+class RealCluster:
+    """One real cluster. `seconds` maps what was started to how long it took."""
+
+    def __init__(self, profile: str, folder: Path, pool: str) -> None:
+        self.profile = profile
+        self.pool = pool
+        self.folder = folder
+        self.seconds: dict[str, float] = {}
+        launcher = Launcher(folder / "log")
+        client, peer, api, controllers, metrics, health = free_ports(6)
+        settings = PlaneSettings(profile, "127.0.0.1", api, (client, peer), controllers)
+        self.plane = ControlPlane(settings, folder, launcher)
+        self.metallb = MetalLb(profile, self.plane.api, self.plane.kubeconfig, launcher, (metrics, health))
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's kubeconfig."""
+        return self.plane.kubeconfig
+
+    @property
+    def api(self) -> Api:
+        return self.plane.api
+
+    @property
+    def programs(self) -> list[Program]:
+        found = [*self.plane.programs, self.metallb.controller]
+        return [program for program in found if program is not None]
+
+    def start(self) -> None:
+        """Raises ProgramDied when something does not come up."""
+        begin = time.monotonic()
+        self.plane.start()
+        self.plane.wait_furnished()
+        self.metallb.furnish([self.pool])
+        self.metallb.start()
+        self.seconds = {program.name: round(program.ready_after, 2) for program in self.programs}
+        self.seconds["all"] = round(time.monotonic() - begin, 2)
+
+    def restart(self) -> None:
+        """Kills everything without warning and starts it again on the same data and ports."""
+        self.kill()
+        self.plane.start()
+        self.metallb.start()
+
+    def kill(self) -> None:
+        self.metallb.kill()
+        self.plane.kill()
+
+    def stop(self) -> None:
+        self.metallb.stop()
+        self.plane.stop()
+
+
+def start_real_cluster(profile: str, folder: Path, pool: str) -> RealCluster:
+    """A running cluster; one more try when somebody else took one of the ports in between."""
+    reason = why_not(profile, LOOPBACK)
+    assert not reason, reason
+    first = RealCluster(profile, folder / "first", pool)
+    try:
+        first.start()
+        return first
+    except ProgramDied as error:
+        first.kill()
+        if "address already in use" not in str(error):
+            raise
+    second = RealCluster(profile, folder / "second", pool)
+    try:
+        second.start()
+    except BaseException:
+        second.kill()
+        raise
+    return second

@@ -1,0 +1,257 @@
+"""The small parts of the module: belief, brake, refusals, memory, settings, state file, probes, believing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_expose_contract.models import Exposure
+from edge_expose_module.adapters.state_file import StateFile
+from edge_expose_module.believing import Belief, believe
+from edge_expose_module.memory import Memory, Since
+from edge_expose_module.observing import Observed, ObservedService, ServiceEvent
+from edge_expose_module.probes import Prober, Target
+from edge_expose_module.refusals import KEEP_SECONDS, Refusals
+from edge_expose_module.removal import held_back
+from edge_expose_module.reporting import merge_patch, shorten
+from edge_expose_module.settings import BadSettings, read_settings
+
+# --- belief ---
+
+
+def test_a_lower_version_is_believed_after_two_equal_reads() -> None:
+    belief, act = believe(Belief(7), 3, {"a": 1})
+    assert not act
+    belief, act = believe(belief, 3, {"a": 2})
+    assert not act, "another document of that version is a new doubt"
+    belief, act = believe(belief, 3, {"a": 2})
+    assert act
+    assert belief.version == 3
+
+
+def test_a_higher_version_ends_the_doubt() -> None:
+    belief, _ = believe(Belief(7), 3, {})
+    belief, act = believe(belief, 8, {})
+    assert act
+    belief, act = believe(belief, 3, {})
+    assert not act, "the old doubt is forgotten"
+
+
+# --- brake ---
+
+
+@pytest.mark.parametrize(
+    ("held", "removed", "percent", "stops"),
+    [
+        ("abcd", "abc", 50, True),
+        ("abcd", "ab", 50, False),
+        ("abcdef", "abc", 50, False),
+        ("abcdef", "abcd", 50, True),
+        ("abc", "abc", 100, False),
+        ("abc", "abc", 0, True),
+        ("ab", "ab", 0, False),
+        ("abc", "xyz", 0, False),
+    ],
+)
+def test_the_brake_holds_for_three_or_more_beyond_the_share(held: str, removed: str, percent: int, stops: bool) -> None:
+    pending = held_back(frozenset(held), frozenset(removed), percent, [])
+    assert (pending is not None) == stops
+    if pending is not None:
+        assert held_back(frozenset(held), frozenset(removed), percent, [pending.token]) is None
+        fewer = frozenset(removed) - {removed[0]}
+        other = held_back(frozenset(held), fewer | {"d"}, 0, [pending.token])
+        assert other is None or other.token != pending.token
+
+
+# --- refusals ---
+
+
+def waiting(name: str, address: str, message: str) -> Observed:
+    labels = {
+        "app.kubernetes.io/managed-by": "edge-expose",
+        "edge-expose.io/owner": "o",
+        "edge-expose.io/exposure": name,
+    }
+    service = ObservedService.of(
+        {
+            "metadata": {"name": name, "namespace": "n", "labels": labels},
+            "spec": {"type": "LoadBalancer", "loadBalancerIP": address},
+        }
+    )
+    event = ServiceEvent("AllocationFailed", message, "Warning", "1")
+    return Observed(services={service.key: service}, events={service.key: event})
+
+
+def test_a_refusal_is_learned_from_an_event_that_names_the_address_and_forgotten_in_time() -> None:
+    clock = [0.0]
+    refusals = Refusals(lambda: clock[0])
+    said = 'Failed to allocate IP for "n/a": can\'t change sharing key for "n/a", address also in use by "10.0.0.5"'
+    assert refusals.learn(waiting("a", "10.0.0.5", said), "o") == {"a": frozenset({ip_address("10.0.0.5")})}
+    assert refusals.learn(waiting("b", "10.0.0.6", "no available IPs"), "o").get("b") is None
+    clock[0] = KEEP_SECONDS + 1
+    assert refusals.learn(Observed(), "o") == {}
+
+
+# --- memory and its file ---
+
+
+def test_memory_survives_its_own_json() -> None:
+    memory = Memory(
+        document={"schemaVersion": "1.0"},
+        version=4,
+        site={"namespace": "x"},
+        wishes={"a": {"module": "m", "ports": [80]}},
+        addresses={"a": ("10.0.0.1",)},
+        expired={"b": "2026-01-01T00:00:00Z"},
+        since={"a": Since("Ready", "10.0.0.1", "", "t")},
+        confirmed=("x",),
+    )
+    assert Memory.from_json(json.loads(json.dumps(memory.to_json()))) == memory
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
+    )
+)
+def test_any_json_is_read_without_a_crash(content: Any) -> None:
+    Memory.from_json(content)
+    if isinstance(content, dict):
+        Memory.from_json({"format": 1, **content}).good_exposures()
+
+
+def test_addresses_only_the_twin_knows_are_learned_and_known_ones_stay() -> None:
+    memory = Memory(addresses={"a": ("10.0.0.1",)})
+    reported = {
+        "exposures": {"a": {"address": "10.0.0.9"}, "b": {"address": "10.0.0.2,fc00::1"}, "c": {"address": "x"}}
+    }
+    learned = memory.learn_reported(reported)
+    assert learned.addresses == {"a": ("10.0.0.1",), "b": ("10.0.0.2", "fc00::1")}
+    assert memory.learn_reported({"exposures": "x"}) == memory
+
+
+def test_the_state_file_is_private_and_a_broken_one_is_set_aside(tmp_path: Path) -> None:
+    store = StateFile(tmp_path / "s")
+    memory = Memory(version=3)
+    store.save(memory)
+    file = tmp_path / "s" / "state.json"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert StateFile(tmp_path / "s").load() == memory
+    file.write_text('{"format": 1, "vers')
+    assert StateFile(tmp_path / "s").load() == Memory()
+    assert (tmp_path / "s" / "state.corrupt").exists()
+
+
+# --- settings ---
+
+
+def test_all_bad_settings_are_told_at_once() -> None:
+    environment = {
+        "EDGE_EXPOSE_ALLOW_PORTS": "80-70",
+        "EDGE_EXPOSE_ALLOW_ADDRESSES": "10.0.0.9-10.0.0.1",
+        "EDGE_EXPOSE_ALLOW_SOURCES": "10.0.0.1/8",
+        "EDGE_EXPOSE_ALLOW_NAMESPACES": "Bad",
+        "EDGE_EXPOSE_RESYNC_SECONDS": "soon",
+        "EDGE_EXPOSE_SAS_TTL_SECONDS": "60",
+        "EDGE_EXPOSE_HTTP_ADDRESS": "x:99999",
+        "EDGE_EXPOSE_MAX_REMOVAL_PERCENT": "101",
+    }
+    with pytest.raises(BadSettings) as caught:
+        read_settings(environment)
+    assert len(caught.value.problems) == len(environment)
+    assert all(name in " ".join(caught.value.problems) for name in environment)
+
+
+def test_settings_are_read() -> None:
+    settings = read_settings(
+        {"EDGE_EXPOSE_ALLOW_PORTS": "80, 8000-8100", "EDGE_EXPOSE_HTTP_ADDRESS": "[::1]:9000", "KUBECONFIG": "/k"}
+    )
+    assert settings.guards.ports == ((80, 80), (8000, 8100))
+    assert settings.http == ("::1", 9000)
+    assert settings.kubeconfig == Path("/k")
+    assert settings.guards.max_removal_percent == 50
+
+
+# --- reports ---
+
+JSON = st.recursive(
+    st.booleans() | st.integers(0, 3) | st.text(max_size=2),
+    lambda x: st.dictionaries(st.sampled_from("abc"), x, max_size=3) | st.lists(x, max_size=2),
+    max_leaves=8,
+)
+OBJECTS = st.dictionaries(st.sampled_from("abcd"), JSON, max_size=4)
+
+
+def merge(target: dict[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """RFC 7396, as the hub applies it."""
+    result = dict(target)
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        elif isinstance(value, dict):
+            inner = result.get(key)
+            result[key] = merge(inner if isinstance(inner, dict) else {}, value)
+        else:
+            result[key] = value
+    return result
+
+
+@given(OBJECTS, OBJECTS)
+def test_the_patch_between_two_reports_leads_from_one_to_the_other(old: dict[str, Any], new: dict[str, Any]) -> None:
+    patched = merge(old, merge_patch(old, new))
+    assert json.dumps(patched, sort_keys=True) == json.dumps(new, sort_keys=True)
+    assert merge_patch(new, new) == {}
+
+
+def test_a_report_that_does_not_fit_loses_messages_first_and_addresses_never() -> None:
+    entry = {"state": "Blocked", "address": "10.0.0.1", "message": "x" * 300, "since": "s" * 20, "endpoints": 3}
+    report = {"exposures": {f"e{number}": entry for number in range(150)}}
+    shorter = shorten(report)
+    assert shorter["shortened"] is True
+    assert all("message" not in found for found in shorter["exposures"].values())
+    assert all(found["address"] == "10.0.0.1" for found in shorter["exposures"].values())
+    assert all("since" in found for found in shorter["exposures"].values()), "since still fits"
+    assert shorten({"exposures": {}}) == {"exposures": {}}
+
+
+# --- probes ---
+
+
+@dataclass
+class Answer:
+    ok: bool
+    milliseconds: float | None
+    detail: str
+    time: float
+
+
+def test_a_probe_remembers_when_it_last_answered_and_wakes_on_a_turn_only() -> None:
+    answers = iter(
+        [
+            Answer(True, 3.0, "HTTP 200", 100.0),
+            Answer(True, 4.0, "HTTP 200", 115.0),
+            Answer(False, None, "refused", 130.0),
+        ]
+    )
+    turns: list[int] = []
+    exposure = Exposure.model_validate({"module": "m", "ports": [80], "probe": "/healthz"})
+    targets = {"web": Target(exposure, "10.0.0.1")}
+    prober = Prober(lambda: targets, lambda *_: next(answers), lambda: turns.append(1))
+    for _ in range(3):
+        asyncio.run(prober.round())
+    found = prober.results["web"]
+    assert (found.ok, found.last_seen, found.milliseconds) == (False, 115.0, None)
+    assert len(turns) == 2
+    targets.clear()
+    asyncio.run(prober.round())
+    assert prober.results == {}

@@ -1,0 +1,274 @@
+"""Every page answers, every action works as a plain form, and what is applied is what was shown."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from edge_expose_cloud.hub import Deployment, HubError, HubProblem
+from edge_expose_contract.identity import MODULE_ID
+from support.fake_hub import FakeHub
+
+PAGES = [
+    "/devices",
+    "/devices?q=d1&show=ready&tag=site%3Dnorth&page=1",
+    "/fragments/fleet",
+    "/devices/d1",
+    "/devices/d1/fragments/state",
+    "/devices/d1/exposures/web-out",
+    "/devices/d1/exposures/web-out/fragment",
+    "/devices/d1/exposures/web-out/checks",
+    "/devices/d1/who-wins",
+    "/devices/d1/history",
+    "/devices/d1/twin",
+    "/devices/d1/spec.yaml",
+]
+FORMS = [
+    "/devices/d1/expose",
+    "/devices/d1/expose?preset=rtsp&module=web&address=10.0.0.12",
+    "/devices/d1/exposures/web-out/edit",
+    "/devices/d1/network",
+]
+NEW = {
+    "name": "shop",
+    "target": "module",
+    "module": "web",
+    "out0": "8443",
+    "in0": "443",
+    "proto0": "TCP",
+    "reach": "outside",
+    "address_mode": "fixed",
+    "address": "10.0.0.14",
+}
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_viewer_sees_the_page(vic, path) -> None:
+    assert vic.get(path).status_code == 200
+
+
+@pytest.mark.parametrize("path", FORMS)
+def test_an_operator_gets_the_form_and_a_viewer_does_not(ada, vic, path) -> None:
+    assert ada.get(path).status_code == 200
+    assert vic.get(path).status_code == 403
+
+
+@pytest.mark.parametrize("path", [*PAGES, *FORMS, "/events", "/api/devices", "/api/openapi.json"])
+def test_nobody_sees_anything_without_signing_in(world, path) -> None:
+    answer = world.browser().get(path)
+    assert answer.status_code in (303, 401)
+    assert "d1" not in answer.text
+
+
+def test_the_device_page_says_what_is_there(ada) -> None:
+    text = ada.get("/devices/d1").text
+    for part in (
+        "web-out",
+        "10.0.0.11:8080",
+        "db.d1.svc.cluster.local",
+        "reserved for somebody else (edgehub)",
+        "a/web:1",
+    ):
+        assert part in text
+    assert 'href="http://10.0.0.11:8080/"' in text
+
+
+def test_expose_plan_apply_edit_disable_enable_and_remove(world, ada) -> None:
+    plan = ada.change("/devices/d1/expose", **NEW)
+    assert "Service d1/shop" in plan.text
+    assert "shop" not in world.desired()["exposures"], "a plan sends nothing"
+    done = ada.apply(plan)
+    assert (done.status_code, done.headers["location"]) == (303, "/devices/d1/exposures/shop?follow=1")
+    assert world.desired()["exposures"]["shop"] == {"module": "web", "ports": ["8443:443/tcp"], "address": "10.0.0.14"}
+
+    edited = ada.change(
+        "/devices/d1/expose", **{**NEW, "editing": "shop", "address_mode": "auto", "hostname": "shop.x.example"}
+    )
+    ada.apply(edited)
+    assert world.desired()["exposures"]["shop"] == {
+        "module": "web",
+        "ports": ["8443:443/tcp"],
+        "hostname": "shop.x.example",
+    }
+
+    ada.apply(ada.change("/devices/d1/plan", kind="disable", name="shop"))
+    assert world.desired()["exposures"]["shop"]["enabled"] is False
+    ada.apply(ada.change("/devices/d1/plan", kind="enable", name="shop"))
+    assert world.desired()["exposures"]["shop"].get("enabled", True) is True
+
+    removal = ada.change("/devices/d1/plan", kind="remove", name="web-out")
+    assert "10.0.0.11:8080/tcp stops answering" in removal.text
+    ada.apply(removal)
+    assert "web-out" not in world.desired()["exposures"]
+    assert world.audit().count('"action": "expose"') == 2
+
+
+def test_history_brings_back_what_was_there(world, ada) -> None:
+    before = world.desired()
+    ada.apply(ada.change("/devices/d1/plan", kind="remove", name="web-out"))
+    page = ada.get("/devices/d1/history").text
+    assert "bring back web-out" in page
+    name = next((world.folder / "backups").iterdir()).name
+    ada.apply(ada.change("/devices/d1/plan", kind="revert", name=name))
+    assert world.desired() == before
+
+
+def test_a_hub_that_moved_since_the_plan_gets_nothing(world, ada) -> None:
+    plan = ada.change("/devices/d1/expose", **NEW)
+    world.hub.patch_module_twin("d1", MODULE_ID, {"exposures": {"db": None}}, "*")
+    refused = ada.apply(plan)
+    assert refused.status_code == 409
+    assert "the hub moved since the plan" in refused.text
+    assert "shop" not in world.desired()["exposures"]
+    assert ada.apply(type(refused)(200, text=refused.text)).status_code == 303, (
+        "the new plan is shown and can be applied"
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"address": "10.0.0.99"}, "10.0.0.99"),
+        ({"address": "10.0.0.10"}, "edgehub"),
+        ({"address": "10.0.0.1"}, "10.0.0.1"),
+        ({"address": "not an ip"}, "is not an IP address"),
+        ({"out0": "99999"}, "65535"),
+        ({"out0": "", "in0": ""}, "no port is given"),
+        ({"name": "Shop!"}, "Shop!"),
+        ({"name": "db"}, "there is an exposure"),
+        ({"module": ""}, "nothing to expose is chosen"),
+        ({"allow_from": "10.1.0.1/16"}, "10.1.0.0/16"),
+        ({"probe": "ping"}, "is not a probe"),
+        ({"address": "10.0.0.11", "out0": "8080"}, "10.0.0.11"),
+    ],
+)
+def test_what_the_command_line_would_refuse_is_refused_in_the_form_and_as_you_type(world, ada, fields, says) -> None:
+    before = world.desired()
+    answer = ada.change("/devices/d1/expose", **{**NEW, **fields})
+    assert answer.status_code == 422
+    assert says in answer.text.replace("&#34;", '"').replace("&#39;", "'")
+    typed = ada.change("/devices/d1/check", **{**NEW, **fields})
+    assert says in typed.text.replace("&#34;", '"').replace("&#39;", "'")
+    assert world.desired() == before
+
+
+def test_checking_as_you_type_costs_the_hub_little(world, ada) -> None:
+    ada.change("/devices/d1/check", **NEW)
+    before = len(world.hub.calls)
+    for _ in range(10):
+        assert "Service d1/shop" in ada.change("/devices/d1/check", **NEW).text
+    assert len(world.hub.calls) == before, world.hub.calls[before:]
+
+
+def test_ranges_are_planned_with_what_they_move_and_need_a_stronger_word(world, ada) -> None:
+    fields = {"external": "10.0.0.15-10.0.0.20", "nodes": "10.0.0.1-10.0.0.2"}
+    refused = ada.change("/devices/d1/network", **fields)
+    assert refused.status_code == 422, "web-out pins an address outside"
+    plan = ada.change(
+        "/devices/d1/network",
+        external="10.0.0.10-10.0.0.30",
+        nodes="10.0.0.1-10.0.0.2",
+        who0="edgehub",
+        reserved0="10.0.0.10",
+    )
+    ada.apply(plan)
+    assert world.desired()["site"]["externalServiceIPs"] == "10.0.0.10-10.0.0.30"
+    assert world.desired()["site"]["reserved"] == {"edgehub": "10.0.0.10"}
+
+
+def test_a_range_that_loses_a_held_address_says_so_and_waits_for_the_word(world, ada) -> None:
+    world.hub.patch_module_twin("d1", MODULE_ID, {"exposures": {"web-out": {"address": None}}}, "*")
+    fields = {"external": "10.0.0.15-10.0.0.20", "nodes": "10.0.0.1-10.0.0.2"}
+    plan = ada.change("/devices/d1/network", **fields)
+    assert "web-out loses 10.0.0.11" in plan.text
+    assert ada.apply(plan).status_code == 409
+    assert ada.apply(ada.change("/devices/d1/network", **fields), **{"allow-moves": "1"}).status_code == 303
+
+
+def owned(hub: FakeHub) -> None:
+    content = {
+        "modulesContent": {MODULE_ID: {"properties.desired.exposures.web-out": {"module": "web", "ports": [80]}}}
+    }
+    hub.create_deployment(Deployment("north-layer", content, "tags.site='north'", 10))
+    hub.target("north-layer", "d1")
+
+
+def test_what_a_deployment_owns_is_shown_with_its_owner_and_not_editable(world, ada) -> None:
+    owned(world.hub)
+    page = ada.get("/devices/d1/exposures/web-out").text
+    assert "north-layer" in page
+    assert "/edit" not in page
+    assert 'value="remove"' not in page
+    for answer in (
+        ada.get("/devices/d1/exposures/web-out/edit"),
+        ada.change("/devices/d1/plan", kind="remove", name="web-out"),
+        ada.change("/devices/d1/expose", **{**NEW, "editing": "web-out"}),
+    ):
+        assert answer.status_code == 409
+        assert "north-layer" in answer.text
+    wins = ada.get("/devices/d1/who-wins").text
+    assert "will be overwritten" in wins
+
+
+def test_a_device_that_does_not_exist_and_a_hub_that_is_away_are_said_in_words(world, ada) -> None:
+    missing = ada.get("/devices/nothing-here")
+    assert missing.status_code == 404
+    assert "is not registered" in missing.text
+
+    def away(call: str) -> None:
+        raise HubError(HubProblem.UNREACHABLE, "the hub cannot be reached")
+
+    world.hub.before = away
+    gone = ada.get("/devices/d1")
+    assert gone.status_code == 502
+    assert "the hub cannot be reached" in gone.text
+
+
+def test_the_spec_that_is_downloaded_holds_references_instead_of_values(world, ada) -> None:
+    agent = world.hub.twins["d1", "$edgeAgent"]
+    agent.desired["modules"]["web"]["env"] = {"TOKEN": {"value": "s3cret-value"}}
+    agent.desired["runtime"]["settings"]["registryCredentials"] = {
+        "acme": {"address": "r.example.com", "username": "acme", "password": "p4ssw0rd-value"}
+    }
+    text = ada.get("/devices/d1/spec.yaml").text
+    assert "${env:TOKEN}" in text
+    for path in PAGES:
+        page = ada.get(path).text
+        assert "s3cret-value" not in page, path
+        assert "p4ssw0rd-value" not in page, path
+
+
+def test_the_first_page_is_small(world) -> None:
+    import gzip
+    import re
+
+    browser = world.browser()
+    page = browser.get("/sign-in")
+    size = len(gzip.compress(page.content))
+    for asset in re.findall(r'(?:href|src)="(/static/[^"]+)"', page.text):
+        answer = browser.get(asset)
+        assert answer.status_code == 200
+        size += len(gzip.compress(answer.content))
+    assert size < 40_000, f"{size} bytes"
+
+
+def test_api_and_pages_speak_of_the_same_device(world, ada) -> None:
+    body = ada.get("/api/devices/d1").json()
+    assert body["status"]["exposures"]["web-out"]["address"] == "10.0.0.11"
+    assert {cell["address"]: cell["kind"] for cell in body["addresses"]}["10.0.0.11"] == "pinned"
+    token = ada.get("/api/session").json()["csrfToken"]
+    headers = {"X-CSRF-Token": token, "Origin": "http://127.0.0.1:8480"}
+    wanted = {"exposure": {"module": "web", "ports": ["9000:80"]}}
+    shown = ada.client.put("/api/devices/d1/exposures/api-made?dryRun=true", json=wanted, headers=headers).json()
+    assert "api-made" not in world.desired()["exposures"]
+    done = ada.client.put(
+        "/api/devices/d1/exposures/api-made", json={**wanted, "digest": shown["digest"]}, headers=headers
+    )
+    assert done.json()["applied"] is True
+    assert world.desired()["exposures"]["api-made"] == {"module": "web", "ports": ["9000:80"]}
+    assert ada.client.delete("/api/devices/d1/exposures/api-made", headers=headers).status_code == 200
+    assert ada.client.delete("/api/devices/d1/exposures/api-made", headers=headers).status_code == 409
+    bad = {"device": "d1", "name": "x", "exposure": {"module": "web", "ports": ["70000"]}}
+    assert ada.client.post("/api/validate", json=bad, headers=headers).json()["violations"]
+    assert json.loads(ada.get("/api/openapi.json").text)["paths"]["/api/devices/{device}"]

@@ -1,0 +1,297 @@
+"""The pure parts: forms, the address map, fleet rows, history, ownership, budgets and what a device says of itself."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import Any
+
+import pytest
+
+from edge_expose_cloud.findings import Finding
+from edge_expose_cloud.hub import Deployment, Twin
+from edge_expose_cloud.planning import DeviceState
+from edge_expose_cloud.portal import fleet
+from edge_expose_cloud.portal.forms import fields_of, form_of_exposure, form_of_preset, place_of, read_form, site_fields
+from edge_expose_cloud.portal.guards import Hosts
+from edge_expose_cloud.portal.ip_map import ip_map
+from edge_expose_cloud.portal.planned import breaks, text_of
+from edge_expose_cloud.portal.presets import BY_KEY, known_ports, open_link
+from edge_expose_cloud.portal.rendering import ago
+from edge_expose_cloud.portal.topology import topology_of
+from edge_expose_cloud.portal.watching import Budget
+from edge_expose_cloud.spec import Network
+from edge_expose_cloud.usecases.history import difference, read_backups
+from edge_expose_cloud.usecases.owning import owned_keys
+from edge_expose_contract.addressing import parse_address
+from edge_expose_contract.identity import MODULE_ID
+from edge_expose_contract.models import Exposure
+from edge_expose_contract.reported import parse_reported
+from support.cloud import READY
+
+RANGE = "10.0.0.10-10.0.0.20"
+NOW = dt.datetime(2026, 11, 25, 12, 0, tzinfo=dt.UTC)
+
+
+def made(fields: dict[str, Any]) -> Exposure:
+    return Exposure.model_validate(fields)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"module": "web", "ports": ["8080:80/tcp"]},
+        {"selector": ["app=ws", "tier=front"], "ports": ["80:80/tcp"], "type": "ClusterIP"},
+        {"endpoints": ["10.1.0.5", "10.1.0.6"], "ports": ["80:8080/tcp"], "address": "10.0.0.11"},
+        {
+            "module": "m",
+            "ports": ["53:53/tcp", "53:53/udp"],
+            "share": "dns",
+            "allowFrom": ["10.0.0.0/8", "10.1.0.0/16"],
+        },
+        {"module": "m", "ports": ["5000:5000/udp"], "hostname": "a.example.com", "probe": "tcp", "namespace": "web"},
+        {"module": "m", "ports": ["80:80/tcp"], "expires": "2026-12-01T00:00:00Z", "adopt": True, "pool": "dmz"},
+        {"module": "m", "ports": ["80:80/tcp"], "sessionAffinity": "ClientIP", "externalTrafficPolicy": "Local"},
+        {"module": "m", "ports": ["80:80/tcp"], "labels": ["a=b"], "annotations": ["x/y=z"], "ipFamilies": ["IPv4"]},
+    ],
+)
+def test_an_exposure_survives_being_shown_in_the_form_and_posted_unchanged(fields) -> None:
+    exposure = made(fields)
+    form = form_of_exposure("x", exposure)
+    posted = dict(form.values)
+    for row, (published, target, protocol) in enumerate(form.ports):
+        posted |= {f"out{row}": published, f"in{row}": target, f"proto{row}": protocol}
+    assert made(fields_of(read_form(posted), fields, NOW)) == exposure
+
+
+def test_port_objects_keep_their_name_as_long_as_their_numbers_stay() -> None:
+    base = {"module": "m", "ports": [{"port": 443, "targetPort": "https", "name": "tls", "appProtocol": "https"}]}
+    form = form_of_exposure("x", made(base))
+    assert fields_of(form, base, NOW)["ports"] == base["ports"]
+    changed = read_form({**form.values, "out0": "444", "in0": "https", "proto0": "TCP"})
+    assert fields_of(changed, base, NOW)["ports"] == [{"port": 444, "targetPort": "https", "protocol": "TCP"}]
+
+
+def test_a_time_box_is_counted_from_now_and_kept_when_it_is_not_touched() -> None:
+    assert fields_of(read_form({"open_for": "4h"}), {}, NOW)["expires"] == "2026-11-25T16:00:00Z"
+    assert (
+        fields_of(read_form({"open_for": "keep", "expires": "2027-01-01T00:00:00Z"}), {}, NOW)["expires"]
+        == "2027-01-01T00:00:00Z"
+    )
+    assert "expires" not in fields_of(read_form({"open_for": "", "expires": "2027-01-01T00:00:00Z"}), {}, NOW)
+
+
+def test_a_preset_gives_way_to_the_ports_a_module_declares() -> None:
+    assert form_of_preset(BY_KEY["web"], "", (), "").ports == (("8080", "80", "TCP"),)
+    assert form_of_preset(BY_KEY["web"], "m", ("80/tcp", "9000/udp"), "").ports == (
+        ("8080", "80", "TCP"),
+        ("9000", "9000", "UDP"),
+    )
+    assert form_of_preset(BY_KEY["sql"], "", (), "").get("reach") == "inside"
+
+
+@pytest.mark.parametrize(
+    ("path", "rule", "place"),
+    [
+        ("exposures.x.ports[1]", "InvalidPort", "out1"),
+        ("ports", "MissingField", "out0"),
+        ("exposures.x.address", "InvalidAddress", "address"),
+        ("allowFrom[0]", "InvalidCIDR", "allow_from"),
+        ("exposures.x", "InvalidName", "name"),
+        ("network.externalServiceIPs", "PoolExhausted", ""),
+    ],
+)
+def test_a_finding_belongs_to_its_field(path, rule, place) -> None:
+    assert place_of(Finding(rule, "error", path, ""), "x") == place
+
+
+def test_the_network_form_removes_what_was_emptied() -> None:
+    given = {"external": "10.0.0.1-10.0.0.2, 10.0.1.0/28", "nodes": "", "who0": "hub", "reserved0": "10.0.0.1"}
+    assert site_fields(given) == {
+        "externalServiceIPs": ["10.0.0.1-10.0.0.2", "10.0.1.0/28"],
+        "nodeIPs": None,
+        "reserved": {"hub": "10.0.0.1"},
+    }
+
+
+def test_every_kind_of_address_is_on_the_map_and_says_what_it_is() -> None:
+    network = Network.model_validate(
+        {"externalServiceIPs": "10.0.0.10-10.0.0.20", "reserved": {"edgehub": "10.0.0.10"}}
+    )
+    exposures = {
+        "web": made({"module": "m", "ports": [80], "address": "10.0.0.11"}),
+        "auto": made({"module": "m", "ports": [80]}),
+        "a": made({"module": "m", "ports": [81], "share": "k"}),
+        "b": made({"module": "m", "ports": [82], "share": "k"}),
+        "late": made({"module": "m", "ports": [80], "address": "10.0.0.15"}),
+    }
+    addresses = {"web": "10.0.0.11", "auto": "10.0.0.12", "a": "10.0.0.13", "b": "10.0.0.13"}
+    held = {name: (parse_address(text),) for name, text in addresses.items()}
+    report = parse_reported(
+        {
+            "pool": {"ranges": "10.0.0.10-10.0.0.20", "size": 11, "used": 6, "reserved": 1, "free": 4},
+            "exposures": {"late": {"state": "Blocked", "reason": "AddressTaken"}},
+        }
+    )
+    drawn = ip_map(network, exposures, held, report, {parse_address("10.0.0.16"): "default/legacy"})
+    kinds = {cell.short: cell.kind for cell in drawn.cells}
+    assert kinds == {
+        "10": "reserved",
+        "11": "pinned",
+        "12": "held",
+        "13": "shared",
+        "15": "foreign",
+        "16": "foreign",
+        **dict.fromkeys(("14", "17", "18", "19", "20"), "free"),
+    }
+    labels = [cell.label for cell in drawn.cells]
+    assert "10.0.0.16: held by a Service that is not ours (default/legacy)" in labels
+    assert drawn.elsewhere == 1, "six are used: three of ours, two named, one that nobody named"
+
+
+def test_a_large_range_is_drawn_in_part_and_says_so() -> None:
+    drawn = ip_map(Network.model_validate({"externalServiceIPs": "10.0.0.0/16"}), {}, {}, parse_reported({}))
+    assert (len(drawn.cells), drawn.hidden) == (256, 65536 - 256)
+
+
+@pytest.mark.parametrize(
+    "answer", [None, [], "x", {"services": None}, {"services": [None, {"external": 5, "ours": "yes"}]}]
+)
+def test_a_topology_that_makes_no_sense_is_left_out(answer) -> None:
+    found = topology_of(answer)
+    assert not found.by_exposure
+    assert not found.foreign()
+
+
+def test_a_topology_names_pods_cluster_ips_and_strangers() -> None:
+    web = {"service": "d1/web", "ours": True, "exposure": "web", "clusterIPs": ["172.28.0.7"], "pods": ["10.1.0.3"]}
+    legacy = {"service": "default/legacy", "ours": False, "external": ["10.0.0.14", "no address"]}
+    found = topology_of({"services": [web, legacy]})
+    assert found.by_exposure["web"].pods == ("10.1.0.3",)
+    assert found.foreign() == {parse_address("10.0.0.14"): "default/legacy"}
+
+
+def row(device: str, **reported: Any) -> fleet.Row:
+    twin = Twin(device, MODULE_ID, "E", reported={**READY, **reported}, connection_state="Connected")
+    return fleet.with_module(None, twin, 1.0)
+
+
+def test_the_fleet_is_searched_filtered_and_paged() -> None:
+    rows = [row(f"d{number:03d}") for number in range(120)]
+    rows[7] = row("d007", summary={"ready": 1, "blocked": 1}, exposures={"kiosk": {"address": "10.9.9.9"}})
+    rows[8] = fleet.with_device(rows[8], Twin("d008", None, "E", tags={"site": "north", "place": {"hall": 3}}), 1.0)
+
+    def ids(**question: Any) -> list[str]:
+        return [item.device_id for item in fleet.answer(rows, fleet.Question(**question)).rows]
+
+    assert ids(text="KIOSK") == ids(text="10.9.9.9") == ids(show="trouble") == ["d007"]
+    assert ids(tag="site=north") == ids(tag="place.hall=3") == ids(text="site=north d008") == ["d008"]
+    assert ids(text="nothing") == []
+    last = fleet.answer(rows, fleet.Question(page=99))
+    assert (last.page, last.pages, len(last.rows)) == (3, 3, 20)
+    assert fleet.totals(rows)["blocked"] == 1
+
+
+def test_numbers_that_a_device_invents_do_not_break_a_row() -> None:
+    odd = row(
+        "d", summary={"ready": "x", "pending": -1, "blocked": True, "failed": 1e99}, pool={"size": "many", "used": None}
+    )
+    assert (odd.total, odd.size, odd.state) == (0, 0, "Ready")
+    assert row("d", summary=[], pool=3, exposures="x").total == 0
+
+
+def test_the_query_budget_lets_a_burst_through_and_then_its_rate() -> None:
+    clock = [0.0]
+    budget = Budget(60, lambda: clock[0])
+    assert [budget.take() for _ in range(60)] == [0.0] * 60
+    assert budget.take() == pytest.approx(1.0)
+    clock[0] = 2.0
+    assert (budget.take(), budget.take()) == (0.0, 0.0)
+    assert budget.take() > 0
+
+
+@pytest.mark.parametrize(
+    ("address", "port", "protocol", "url"),
+    [
+        ("10.0.0.1", 80, "TCP", "http://10.0.0.1/"),
+        ("10.0.0.1", 8443, "TCP", "https://10.0.0.1:8443/"),
+        ("10.0.0.1", 554, "TCP", "rtsp://10.0.0.1"),
+        ("fd00::1", 8080, "TCP", "http://[fd00::1]:8080/"),
+        ("10.0.0.1", 80, "UDP", None),
+        ("10.0.0.1", 1883, "TCP", None),
+        ("evil.example", 80, "TCP", None),
+        ("10.0.0.1/x", 80, "TCP", None),
+    ],
+)
+def test_only_what_a_browser_opens_becomes_a_link(address, port, protocol, url) -> None:
+    assert open_link(address, port, protocol) == url
+
+
+def test_ports_are_known_from_create_options() -> None:
+    options = {
+        "ExposedPorts": {"80/tcp": {}, "x": {}, "99999/tcp": {}},
+        "HostConfig": {"PortBindings": {"53/udp": [{}]}},
+    }
+    assert known_ports({"settings": {"createOptions": json.dumps(options)}}) == ("53/udp", "80/tcp")
+    assert known_ports({"settings": {"createOptions": "{broken"}}) == ()
+
+
+def test_what_a_removal_breaks_is_said_and_sharers_keep_their_address() -> None:
+    exposure = made({"module": "m", "ports": ["8080:80"], "hostname": "web.example.com"})
+    entry = {"address": "10.0.0.11", "service": "web/shop"}
+    alone = breaks("shop", exposure, entry, {"shop": entry})
+    assert alone == [
+        "10.0.0.11:8080/tcp stops answering",
+        "the name shop.web.svc.cluster.local no longer resolves in the cluster",
+        "web.example.com loses its DNS record",
+        "10.0.0.11 becomes free, and somebody else may be given it",
+    ]
+    assert "10.0.0.11 stays in use by other" in breaks("shop", exposure, entry, {"shop": entry, "other": entry})
+
+
+def test_backups_of_one_device_are_read_newest_first_and_others_passed_over() -> None:
+    body = json.dumps({"modulesContent": {MODULE_ID: {"properties.desired": {"exposures": {}}}}})
+    files = [
+        ("d1-20261125T100000000000Z.json", body),
+        ("d1-20261125T110000000000Z.json", body),
+        ("d1-x-20261125T110000000000Z.json", body),
+        ("d2-20261125T110000000000Z.json", body),
+        ("d1-20261125T120000000000Z.json", "{broken"),
+        ("d1-20261125T130000000000Z.json", "{}"),
+    ]
+    assert [backup.time.hour for backup in read_backups("d1", files)] == [11, 10]
+
+
+def test_a_difference_names_what_going_back_would_do() -> None:
+    now = {"exposures": {"a": {"x": 1}, "b": {}}, "site": {"nodeIPs": "1"}}
+    then = {"exposures": {"a": {"x": 2}, "c": {}}, "site": {"nodeIPs": "1"}}
+    found = difference(now, then)
+    assert (found.added, found.removed, found.changed, found.site) == (("c",), ("b",), ("a",), False)
+    assert difference(now, now).is_nothing
+
+
+def test_the_highest_priority_wins_and_a_hand_edit_over_it_will_not_last() -> None:
+    twin = Twin(
+        "d",
+        MODULE_ID,
+        "E",
+        desired={"schemaVersion": "1.0", "exposures": {"web": {"ports": [1]}, "own": {"ports": [2]}}},
+        desired_metadata={"exposures": {"web": {"$lastUpdated": "2026-11-25T00:00:00Z", "$lastUpdatedVersion": 4}}},
+    )
+
+    def layer(name: str, priority: int, ports: list[int]) -> Deployment:
+        content = {MODULE_ID: {"properties.desired.exposures.web": {"ports": ports}}}
+        return Deployment(name, {"modulesContent": content}, "*", priority)
+
+    state = DeviceState("hub", "d", Twin("d", None, "E"), {MODULE_ID: twin})
+    keys = {key.path: key for key in owned_keys(state, twin, [layer("low", 1, [1]), layer("high", 9, [3])])}
+    assert (keys["exposures.web"].owner, keys["exposures.web"].losers) == ("high", ("low",))
+    assert keys["exposures.web"].overwritten
+    assert keys["exposures.web"].version == 4
+    assert (keys["exposures.own"].owner, keys["exposures.own"].overwritten) == ("", False)
+
+
+def test_small_words() -> None:
+    assert [ago(at, 1000.0) for at in (0, 999, 900, 1.0)] == ["never", "1 s ago", "1 min ago", "16 min ago"]
+    assert text_of({"a": [1, True], "b": None}) == "a: 1, yes, b: "
+    assert Hosts(frozenset({"127.0.0.1", "::1"})).knows("[::1]:8480")

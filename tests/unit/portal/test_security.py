@@ -1,0 +1,364 @@
+"""What must not work: foreign sites, planted cookies, the wrong role, guesses, markup from devices, odd paths."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+
+import pytest
+
+from edge_expose_cloud.portal.accounts import AccountError, Accounts
+from edge_expose_cloud.portal.sessions import FREE_TRIES, LoginBrake, Sessions
+from edge_expose_contract.identity import MODULE_ID
+
+PASSWORD = "correct horse battery"
+CHANGES = [
+    ("/devices/d1/expose", {"name": "evil", "module": "web", "out0": "1", "in0": "1"}),
+    ("/devices/d1/check", {"name": "evil", "module": "web", "out0": "1", "in0": "1"}),
+    ("/devices/d1/plan", {"kind": "remove", "name": "web-out"}),
+    ("/devices/d1/network", {"external": "10.0.0.10-10.0.0.99"}),
+    (
+        "/devices/d1/apply",
+        {"wish": json.dumps({"kind": "remove", "name": "web-out", "fields": {}}), "digest": "0" * 64},
+    ),
+    ("/sign-out", {}),
+]
+OPERATORS = [change for change in CHANGES if change[0] != "/sign-out"]
+
+
+@pytest.mark.parametrize(("path", "fields"), CHANGES)
+def test_without_this_sessions_token_nothing_is_done(world, ada, path, fields) -> None:
+    before = world.desired()
+    other = world.browser("ada").csrf
+    for token in ("", "x", other):
+        answer = ada.post(path, {**fields, "csrf": token})
+        assert answer.status_code == 403, token
+    assert world.desired() == before
+    assert ada.get("/devices").status_code == 200, "still signed in"
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"), [*CHANGES, ("/sign-in", {"name": "ada", "password": PASSWORD}), ("/link", {})]
+)
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "http://127.0.0.1:9999", "http://localhost.evil.example:8480"]
+)
+def test_a_post_from_another_site_is_refused_even_with_the_token(ada, path, fields, origin) -> None:
+    answer = ada.post(path, {**fields, "csrf": ada.csrf}, headers={"Origin": origin})
+    assert answer.status_code == 403
+    assert "set-cookie" not in answer.headers
+
+
+def test_a_cross_site_post_without_origin_is_refused(ada) -> None:
+    answer = ada.client.post("/sign-out", data={"csrf": ada.csrf}, headers={"Sec-Fetch-Site": "cross-site"})
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(("path", "fields"), OPERATORS)
+def test_a_viewer_changes_nothing_whatever_it_posts(world, vic, path, fields) -> None:
+    before = world.desired()
+    answer = vic.change(path, **fields)
+    assert answer.status_code == 403
+    assert "role is viewer" in answer.text
+    assert world.desired() == before
+
+
+@pytest.mark.parametrize("method", ["put", "delete"])
+def test_a_viewer_changes_nothing_through_the_api(world, vic, method) -> None:
+    headers = {"X-CSRF-Token": vic.get("/api/session").json()["csrfToken"], "Origin": "http://127.0.0.1:8480"}
+    body = {"json": {"exposure": {"module": "web", "ports": [80]}}} if method == "put" else {}
+    answer = vic.client.request(method, "/api/devices/d1/exposures/web-out", headers=headers, **body)
+    assert answer.status_code == 403
+    assert world.desired()["exposures"]["web-out"]["address"] == "10.0.0.11"
+
+
+def test_a_role_in_a_form_or_a_cookie_means_nothing(world, vic) -> None:
+    answer = vic.change("/devices/d1/plan", kind="remove", name="web-out", role="operator", session="operator")
+    assert answer.status_code == 403
+
+
+def test_signing_in_makes_a_new_session_and_the_planted_one_is_worth_nothing(world) -> None:
+    browser = world.browser()
+    browser.client.cookies.set(world.portal.cookie, "planted-by-somebody")
+    answer = browser.post("/sign-in", {"name": "ada", "password": PASSWORD})
+    assert answer.status_code == 303
+    cookie = answer.headers["set-cookie"]
+    assert "planted" not in cookie
+    assert "HttpOnly" in cookie
+    assert "samesite=strict" in cookie.lower()
+    planted = world.browser()
+    planted.client.cookies.set(world.portal.cookie, "planted-by-somebody")
+    assert planted.get("/devices").status_code == 303
+
+
+def test_signing_in_again_ends_the_session_before(world) -> None:
+    browser = world.browser("ada")
+    old = browser.client.cookies[world.portal.cookie]
+    browser.post("/sign-in", {"name": "ada", "password": PASSWORD})
+    assert world.portal.sessions.find(old) is None
+
+
+def test_signing_out_ends_the_session_on_the_server(world, ada) -> None:
+    cookie = ada.client.cookies[world.portal.cookie]
+    assert ada.change("/sign-out").status_code == 303
+    assert world.portal.sessions.find(cookie) is None
+
+
+def test_wrong_name_and_wrong_password_get_the_same_answer(world) -> None:
+    texts = []
+    for name in ("ada", "nobody"):
+        answer = world.browser().post("/sign-in", {"name": name, "password": "wrong"})
+        assert answer.status_code == 403
+        texts.append(answer.text.replace(name, "NAME"))
+    assert texts[0] == texts[1]
+
+
+def test_guessing_is_held_back_and_even_the_right_password_waits(world) -> None:
+    browser = world.browser()
+    codes = [
+        browser.post("/sign-in", {"name": "ada", "password": f"guess {number}"}).status_code for number in range(8)
+    ]
+    assert codes == [403] * FREE_TRIES + [429] * (8 - FREE_TRIES)
+    held = browser.post("/sign-in", {"name": "ada", "password": PASSWORD})
+    assert held.status_code == 429
+    assert int(held.headers["retry-after"]) > 0
+    assert "set-cookie" not in held.headers
+    assert "sign-in-held-back" in world.audit()
+
+
+def test_an_audit_line_never_holds_the_password(world) -> None:
+    world.browser().post("/sign-in", {"name": "ada", "password": "guess-this-one"})
+    world.browser().post("/sign-in", {"name": "ada", "password": PASSWORD})
+    assert "sign-in-refused" in world.audit()
+    assert PASSWORD not in world.audit()
+    assert "guess-this-one" not in world.audit()
+
+
+def test_the_brake_waits_twice_as_long_each_time_and_forgets() -> None:
+    clock = [0.0]
+    brake = LoginBrake(lambda: clock[0])
+    waits = []
+    for _ in range(9):
+        brake.failed("a")
+        waits.append(brake.wait_for("a", "b"))
+        clock[0] += waits[-1]
+    assert waits == [0, 0, 0, 0, 5, 10, 20, 40, 80]
+    assert brake.wait_for("b") == 0
+    clock[0] += 3600
+    brake.failed("a")
+    assert brake.wait_for("a") == 0
+
+
+def test_a_session_ends_when_idle_and_after_its_longest_time() -> None:
+    clock = [0.0]
+    sessions = Sessions(lambda: clock[0])
+    idle, busy = sessions.start("a", "viewer"), sessions.start("b", "viewer")
+    for _ in range(11):
+        clock[0] += 3600
+        assert sessions.find(busy) is not None
+    assert sessions.find(idle) is None
+    clock[0] += 2 * 3600
+    assert sessions.find(busy) is None
+
+
+def test_a_link_signs_in_once_and_a_look_does_not_use_it_up(world) -> None:
+    token = world.portal.sessions.make_link("demo", "operator")
+    for _ in range(2):
+        assert "Open the portal" in world.browser().get(f"/link/{token}").text
+    assert world.browser().post("/link", {"token": token}).status_code == 303
+    assert world.browser().post("/link", {"token": token}).status_code == 403
+
+
+EVIL = "\"><script>alert(1)</script><img src=x onerror=alert(2)>'{{7*7}}"
+
+
+def evil_world(world) -> None:
+    twin = world.hub.twins["d1", MODULE_ID]
+    for key in ("module", "selector", "hostname", "share"):
+        twin.desired["exposures"]["web-out"][key] = EVIL
+    twin.desired["exposures"]["evil"] = {"module": EVIL, "ports": [EVIL], "address": EVIL}
+    twin.desired[EVIL] = EVIL
+    twin.desired["site"]["reserved"] = {EVIL: "10.0.0.12"}
+    world.hub.twins["d1", None].tags[EVIL] = EVIL
+    agent = world.hub.twins["d1", "$edgeAgent"]
+    agent.desired["modules"][EVIL] = {"settings": {"image": EVIL, "createOptions": "{}"}}
+    agent.reported["modules"] = {EVIL: {"runtimeStatus": EVIL}, "web": {"runtimeStatus": EVIL}}
+    report = {
+        "lastDesiredVersion": 1,
+        "lastDesiredStatus": {"code": 400, "description": EVIL},
+        "cluster": {"version": EVIL, "loadBalancer": EVIL, "api": EVIL},
+        "pool": {"ranges": EVIL, "size": 3, "reason": EVIL},
+        "warnings": [EVIL],
+        "exposures": {
+            name: {
+                "state": "Blocked",
+                "address": EVIL,
+                "service": f"{EVIL}/{EVIL}",
+                "since": EVIL,
+                "reason": EVIL,
+                "message": EVIL,
+            }
+            for name in ("web-out", "evil", EVIL)
+        },
+    }
+    world.hub.report("d1", MODULE_ID, report)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/devices",
+        f"/devices?q={EVIL}&tag={EVIL}&show={EVIL}",
+        "/devices/d1",
+        "/devices/d1/exposures/web-out",
+        "/devices/d1/exposures/evil",
+        "/devices/d1/exposures/" + "%22%3E%3Cscript%3Ealert(1)%3C%2Fscript%3E",
+        "/devices/d1/who-wins",
+        "/devices/d1/history",
+        "/devices/d1/twin",
+        "/devices/d1/network",
+        f"/devices/d1/expose?module={EVIL}&address={EVIL}&preset={EVIL}",
+        f"/sign-in?next={EVIL}",
+        f"/devices/{EVIL.replace('/', '')}",
+    ],
+)
+def test_markup_from_twins_and_addresses_stays_text(world, ada, path) -> None:
+    evil_world(world)
+    text = ada.get(path).text
+    assert "<script>alert" not in text
+    assert not re.search(r"<img[^>]*onerror", text)
+    assert "javascript:" not in text
+    assert not re.search(r'href="(?!/|http://|https://|rtsp://|#main)', text)
+    assert "&#39;49" not in text
+
+
+def test_what_the_device_says_when_asked_stays_text_too(world, ada) -> None:
+    from edge_expose_cloud.hub import MethodResult
+
+    checks = [{"check": EVIL, "ok": True, "found": EVIL}, {"check": [EVIL], "ok": EVIL, "found": {"a": EVIL}}, EVIL]
+    answers = [{"exposures": {"web-out": {"checks": checks}}}, {"error": EVIL}, EVIL, {"exposures": EVIL}, None]
+    for payload in answers:
+        world.hub.invoke = lambda *_, payload=payload, **__: MethodResult(200, payload)
+        answer = ada.get("/devices/d1/exposures/web-out/checks")
+        assert answer.status_code == 200
+        assert "<script>" not in answer.text
+
+
+def test_an_address_that_is_no_address_is_never_a_link(world, ada) -> None:
+    report = {"exposures": {"web-out": {"state": "Ready", "address": "evil.example/x?", "service": "d1/web-out"}}}
+    world.hub.report("d1", MODULE_ID, report)
+    text = ada.get("/devices/d1").text
+    assert "evil.example" in text
+    assert 'href="http://evil.example' not in text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../app.py",
+        "/static/%2e%2e/app.py",
+        "/static/..%2f..%2fapp.py",
+        "/static/....//app.py",
+        "/static//etc/passwd",
+        "/devices/..%2f..%2fetc%2fpasswd",
+        "/devices/d1/../../etc/passwd",
+        "/devices/%2e%2e/spec.yaml",
+    ],
+)
+def test_no_path_leads_out(ada, path) -> None:
+    answer = ada.get(path)
+    assert answer.status_code in (303, 404)
+    assert "root:" not in answer.text
+    assert "import" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "name", ["../../users.json", "d1-../users.json", "/etc/passwd", "users.json", "d1-20260101T000000000000Z.json"]
+)
+def test_a_backup_that_is_none_is_never_read(world, ada, name) -> None:
+    answer = ada.change("/devices/d1/plan", kind="revert", name=name)
+    assert answer.status_code == 409
+    assert "argon2" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "target", ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)", "/\nX: y"]
+)
+def test_signing_in_leads_only_inside(world, target) -> None:
+    answer = world.browser().post("/sign-in", {"name": "ada", "password": PASSWORD, "next": target})
+    assert answer.headers["location"] == "/"
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8480", "", "127.0.0.1.evil.example", "[::1"])
+def test_a_name_that_is_not_ours_opens_nothing(ada, host) -> None:
+    assert ada.get("/devices", headers={"Host": host}).status_code in (400, 421)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", '{"kind":"rm"}', '{"kind":"ranges","name":1,"fields":{}}', "[" * 20_000, "nul"]
+)
+def test_a_plan_that_was_tampered_with_is_refused(world, ada, text) -> None:
+    before = world.desired()
+    answer = ada.change("/devices/d1/apply", wish=text, digest="0" * 64)
+    assert answer.status_code == 409
+    assert world.desired() == before
+
+
+def test_an_apply_without_the_digest_of_a_plan_that_was_shown_is_refused(world, ada) -> None:
+    wish = json.dumps({"kind": "remove", "name": "web-out", "fields": {}})
+    for digest in ("", "0" * 64):
+        assert ada.change("/devices/d1/apply", wish=wish, digest=digest).status_code == 409
+    assert "web-out" in world.desired()["exposures"]
+
+
+def test_a_request_that_is_too_long_or_does_not_say_how_long_is_refused(ada) -> None:
+    assert ada.post("/sign-in", {"name": "x" * 200_000}).status_code == 413
+    chunked = ada.client.post("/sign-in", content=iter([b"name=ada"]), headers={"Origin": "http://127.0.0.1:8480"})
+    assert chunked.status_code == 413
+
+
+@pytest.mark.parametrize(
+    "path", ["/sign-in", "/devices", "/devices/d1", "/static/style.css", "/nothing", "/api/devices/x"]
+)
+def test_every_answer_carries_the_strict_headers(ada, path) -> None:
+    headers = ada.get(path).headers
+    policy = headers["content-security-policy"]
+    assert "unsafe" not in policy
+    assert "default-src 'none'" in policy
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["cache-control"] == ("public, max-age=3600" if path.startswith("/static") else "no-store")
+
+
+@pytest.mark.parametrize(
+    "path", ["/devices", "/devices/d1", "/devices/d1/expose", "/devices/d1/exposures/web-out", "/sign-in"]
+)
+def test_no_page_has_inline_script_or_style(ada, path) -> None:
+    text = ada.get(path).text
+    assert not re.search(r"<script(?![^>]*\bsrc=)[^>]*>", text)
+    assert not re.search(r"<style|\sstyle=|\son[a-z]+=", text)
+
+
+def test_accounts_are_kept_private_and_bad_ones_are_refused(tmp_path) -> None:
+    path = tmp_path / "deep" / "users.json"
+    accounts = Accounts(path)
+    accounts.add("ada", "operator", PASSWORD)
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+    assert PASSWORD not in path.read_text()
+    assert accounts.verify("ada", PASSWORD).role == "operator"
+    assert accounts.verify("ada", PASSWORD + "x") is None
+    assert accounts.verify("nobody", PASSWORD) is None
+    assert accounts.verify("nobody", "nobody has this password") is None
+    for name, role, password in [
+        ("", "viewer", PASSWORD),
+        ("a/b", "viewer", PASSWORD),
+        ("a", "root", PASSWORD),
+        ("a", "viewer", "short"),
+    ]:
+        with pytest.raises(AccountError):
+            accounts.add(name, role, password)
+    path.write_text("{broken")
+    with pytest.raises(AccountError):
+        accounts.all()
