@@ -126,7 +126,7 @@ class World:
         return wrong
 
 
-def run(points: int, devices: int, seed: int, folder: Path, told: Any = print) -> int:
+def run(points: int, devices: int, seed: int, folder: Path, told: Any = print, warm_up: dict[str, int] = WARM) -> int:
     """The number of things that were wrong."""
     chance = random.Random(seed)
     hub = start_hub(folder)
@@ -143,12 +143,12 @@ def run(points: int, devices: int, seed: int, folder: Path, told: Any = print) -
         lengths = {}
         for kind in ("each", "fleet"):
             # Until the oldest retired deployment is deleted as well: then an apply makes all the calls there are.
-            for warm in range(1, WARM[kind] + 1):
+            for warm in range(1, warm_up[kind] + 1):
                 code, text = world.apply(kind, warm)
                 assert code == 0, text
             lengths[kind] = world.calls
             told(f"{kind}: an apply is {world.calls} calls of the hub")
-        version = dict(WARM)
+        version = dict(warm_up)
         for point in range(points):
             kind = "each" if point % 2 == 0 else "fleet"
             number, when = chance.randint(1, lengths[kind]), chance.choice(["before", "after"])

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.local, pytest.mark.timeout(120)]
 
 def test_an_apply_that_is_killed_is_finished_by_running_it_again(tmp_path: Path) -> None:
     said: list[str] = []
-    assert run(4, 2, 7, tmp_path, said.append) == 0, "\n".join(said)
+    assert run(4, 2, 7, tmp_path, said.append, {"each": 1, "fleet": 2}) == 0, "\n".join(said)
 
 
 def test_of_two_operators_at_once_one_wins_and_the_other_is_told(tmp_path: Path) -> None:

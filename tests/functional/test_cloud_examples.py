@@ -108,6 +108,14 @@ def test_every_example_runs_as_it_stands(shell: tuple[Path, dict[str, str]]) -> 
         )
         assert done.returncode == EXPECTED.get(command, 0), f"{line}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr
+        assert not any(line != line.rstrip() for line in done.stdout.splitlines()), "blanks at the end of a line"
+        if command == "apply":
+            assert f"web: http://127.{BLOCK}.0.15:8080" in done.stdout.splitlines()
+            again = f'eval "$(edge-expose local env)"; {known["plan"]}'
+            nothing = subprocess.run(
+                ["bash", "-c", again], cwd=folder, env=environment, capture_output=True, check=False
+            )
+            assert nothing.returncode == 0, f"a plan after apply has changes: {nothing.stdout!r}"
     assert (folder / "app.yaml").is_file()
     assert "exposures" in (folder / "edge1.yaml").read_text()
     assert not (folder / "xdg" / "edge-expose").exists(), "local down --wipe"
