@@ -35,6 +35,7 @@ from edge_expose_module.deciding import Decided, Inputs, decide
 from edge_expose_module.guards import Guards
 from edge_expose_module.looking import METALLB_NAMESPACE, Looker
 from edge_expose_module.memory import Memory
+from edge_expose_module.nudging import Nudges
 from edge_expose_module.observing import LoadBalancer, Observed
 from edge_expose_module.planning import Verb
 from edge_expose_module.probes import Prober, ProbeResult, Target
@@ -122,6 +123,7 @@ class Controller:
         self._memory = store.load()
         self._looker = Looker(cluster, identity.owner)
         self._refusals = Refusals()
+        self._nudges = Nudges(cluster)
         self._belief = Belief(self._memory.version)
         self._acknowledged: Mapping[str, Any] | None = None
         self._refusal: Refusal | None = None
@@ -243,6 +245,7 @@ class Controller:
                 outcomes = await asyncio.to_thread(apply, self._cluster, decided.plan)
                 observed_after, error = await self._look()
                 observed = observed_after or observed
+            await asyncio.to_thread(self._nudges.nudge, decided, observed, self.identity.owner)
             self._watches.ensure(self._to_watch(observed))
         report = self._compose(document, decided, observed, outcomes, error)
         self._store.save(self._memory)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -115,8 +116,8 @@ def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any
             inner = merge_patch(before, value)
             if inner:
                 patch[key] = inner
-        elif key not in old or before != value or isinstance(before, bool) != isinstance(value, bool):
-            patch[key] = value
+        elif key not in old or json.dumps(before, sort_keys=True) != json.dumps(value, sort_keys=True):
+            patch[key] = value  # compared as text, since True and 1 are equal to Python and not to a twin
     return patch
 
 

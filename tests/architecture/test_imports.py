@@ -55,6 +55,7 @@ def test_pure_files_of_the_module_do_no_input_or_output() -> None:
         "logs",
         "measuring",
         "settings",
+        "nudging",
         "probes",
         "__main__",
     }

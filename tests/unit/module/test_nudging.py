@@ -1,0 +1,27 @@
+"""A Service that waits for its address is touched, neither at once nor all the time."""
+
+from __future__ import annotations
+
+from edge_expose_module.looking import Looker
+from edge_expose_module.nudging import ANNOTATION, PAUSE_SECONDS, Nudges
+from support.bench import OWNER, Bench
+
+
+def test_a_service_that_waits_is_touched_now_and_then_and_a_held_one_never() -> None:
+    bench = Bench()
+    bench.cluster.add_pod("w", {"app": "ws"})
+    bench.desire({"a": {"selector": ["app=ws"], "ports": [80]}, "b": {"selector": ["app=ws"], "ports": [80]}})
+    bench.run()
+    bench.cluster.services[("edge1", "a")]["status"] = {"loadBalancer": {}}
+    decided = bench.controller.view.decided
+    assert decided is not None
+    observed = Looker(bench.cluster, OWNER).look({"edge1"})
+    clock = [0.0]
+    nudges = Nudges(bench.cluster, lambda: clock[0])
+    assert nudges.nudge(decided, observed, OWNER) == []
+    clock[0] = PAUSE_SECONDS
+    assert nudges.nudge(decided, observed, OWNER) == [("edge1", "a")]
+    assert ANNOTATION in bench.cluster.services[("edge1", "a")]["metadata"]["annotations"]
+    assert bench.cluster.address_of("a") == "10.0.0.10", "the load balancer looked again"
+    clock[0] += 1
+    assert nudges.nudge(decided, observed, OWNER) == []
