@@ -136,6 +136,10 @@ class Hub(Protocol):
         """By query: the devices that one of these automatic deployments targets."""
         ...
 
+    def devices_matching(self, condition: str) -> list[str]:
+        """By query: the IoT Edge devices that a target condition matches, `*` for all."""
+        ...
+
     def module_ids(self, device_id: str) -> list[str]: ...
 
     def patch_module_twin(self, device_id: str, module_id: str, desired: Mapping[str, Any], etag: str) -> Twin:

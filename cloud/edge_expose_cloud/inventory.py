@@ -20,6 +20,9 @@ class Device(SpecModel):
 
     tags: dict[str, Any] = Field(default_factory=dict, description="Tags its twin has, for people and for checks.")
     network: Network | None = Field(None, description="Its Compute network page; used where the spec has none.")
+    subnet: str | None = Field(
+        None, description="Name of the network segment; ranges of devices on one subnet must not overlap."
+    )
     variables: dict[str, Variable] = Field(default_factory=dict, description="Values for ${name} in specs.")
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from edge_expose_cloud.create_options import write_create_options
+from edge_expose_cloud.hub import merged
 from edge_expose_cloud.manifest_driver import with_exposures
 from edge_expose_cloud.spec import EnvValue, ModuleSpec, Network, Route, Spec, SystemModule, site_of
 from edge_expose_contract.addressing import Address
@@ -49,6 +50,17 @@ def render_content(spec: Spec, held: Mapping[str, Address]) -> Content:
         ours = _ours(spec)
         if ours:
             content[MODULE_ID] = ours
+    return _with_kept(content, spec.keep)
+
+
+def _with_kept(content: Content, keep: Mapping[str, Any]) -> Content:
+    """What was imported and has no field of its own, laid over what was rendered."""
+    for twin, patch in keep.items():
+        section = content.get(twin)
+        # A layer has dotted keys, which are patched like any other.
+        whole = section is None or "properties.desired" in section
+        body = {"properties.desired": patch} if whole else patch
+        content[twin] = merged(section or {}, body)
     return content
 
 

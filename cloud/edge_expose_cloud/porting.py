@@ -1,6 +1,6 @@
 """Back from a manifest (or a live device's twins) to a spec. Pure.
 
-What a spec can say becomes fields; what it cannot say is kept as findings, so that nothing is lost in silence.
+What a spec can say becomes fields; what it cannot say is kept in `keep`, so that rendering gives the manifest back.
 """
 
 from __future__ import annotations
@@ -9,14 +9,19 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from edge_expose_cloud.create_options import CreateOptionsError, read_create_options
+from pydantic import ValidationError
+
+from edge_expose_cloud.create_options import CreateOptionsError, read_create_options, write_create_options
 from edge_expose_cloud.findings import Finding, finding
-from edge_expose_cloud.manifest import AGENT_IMAGE, HUB_IMAGE
+from edge_expose_cloud.hub import merge_patch
+from edge_expose_cloud.manifest import AGENT_IMAGE, HUB_IMAGE, render_content
 from edge_expose_cloud.manifest_checking import desired_sections
+from edge_expose_cloud.spec import Spec
 from edge_expose_contract.identity import MODULE_ID
+from edge_expose_contract.parsing import parse_exposure
+from edge_expose_contract.violations import RuleError
 
 Json = dict[str, Any]
-_MODULE_FIELDS = {"type", "status", "restartPolicy", "settings", "env", "version", "imagePullPolicy", "startupOrder"}
 
 
 def spec_of(content: Mapping[str, Any], name: str, target: Json) -> tuple[Json, list[Finding]]:
@@ -49,9 +54,68 @@ def spec_of(content: Mapping[str, Any], name: str, target: Json) -> tuple[Json, 
         spec["routes"] = hub["routes"]
     if ours is not None and ours.get("exposures"):
         spec["exposures"] = ours["exposures"]
-    known = {"$edgeAgent", "$edgeHub", MODULE_ID, *(agent.get("modules") or {})}
-    found += [_lost(key, f"twin of {key}, which is no module of this manifest") for key in content if key not in known]
+    keep = _kept(spec, sections, found)
+    if keep:
+        spec["keep"] = keep
     return spec, found
+
+
+def _kept(spec: Json, sections: Mapping[str, Json], found: list[Finding]) -> Json:
+    """By twin, what rendering the spec would not give back: a merge patch from the rendered to what was there."""
+    try:
+        model = Spec.model_validate({key: value for key, value in spec.items() if key != "exposures"})
+        exposures = {
+            name: exposure
+            for name, entry in (spec.get("exposures") or {}).items()
+            if (exposure := parse_exposure(name, entry, unknown_is_error=True)[0]) is not None
+        }
+        rendered = desired_sections(render_content(model.model_copy(update={"exposures": exposures}), {}))
+    except (ValidationError, CreateOptionsError, RuleError) as error:
+        # What the spec says is wrong somewhere: validate names it, and nothing can be compared with it.
+        text = str(error).split("\n", 1)[0]
+        found.append(_lost("", f"what is beside the fields of a spec (the spec cannot be rendered: {text})"))
+        return {}
+    keep: Json = {}
+    for twin, desired in sections.items():
+        before = rendered.get(twin, {})
+        patch = merge_patch(_comparable(before), _comparable(desired))
+        if patch:  # a module's twin without desired properties needs no word
+            keep[twin] = patch
+            found.append(
+                finding("ImportKept", f"keep.{twin}", f"{', '.join(_paths(patch)[:4]) or 'the twin'} of {twin}")
+            )
+    return keep
+
+
+def _comparable(value: Any) -> Any:
+    """createOptions as one field, whatever way they were chunked and written; registry passwords as one word."""
+    if not isinstance(value, Mapping):
+        return value
+    body = dict(value)
+    if any(key.lower().startswith("createoptions") for key in body) and "image" in body:
+        try:
+            options = read_create_options(body)
+        except CreateOptionsError:
+            return body
+        body = {key: item for key, item in body.items() if not key.lower().startswith("createoptions")}
+        body.update(write_create_options(options))
+    return {
+        key: {
+            label: {**entry, "password": "***"} if isinstance(entry, Mapping) else entry
+            for label, entry in item.items()
+        }
+        if key == "registryCredentials" and isinstance(item, Mapping)
+        else _comparable(item)
+        for key, item in body.items()
+    }
+
+
+def _paths(patch: Json, prefix: str = "") -> list[str]:
+    found = []
+    for key, value in patch.items():
+        path = f"{prefix}.{key}" if prefix else key
+        found += _paths(value, path) if isinstance(value, dict) and value else [path]
+    return found
 
 
 def _module(name: str, entry: Mapping[str, Any], desired: Json | None, found: list[Finding]) -> Json:
@@ -76,7 +140,6 @@ def _module(name: str, entry: Mapping[str, Any], desired: Json | None, found: li
             body[field] = value
     if desired and name != MODULE_ID:
         body["desired"] = desired
-    found += [_lost(f"{path}.{key}", f"key {key}") for key in entry if key not in _MODULE_FIELDS]
     return body
 
 

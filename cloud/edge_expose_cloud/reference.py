@@ -27,7 +27,50 @@ def pages() -> dict[str, str]:
         "fleet.md": _NOTE
         + _fields("Inventory", "The file given with `--fleet`.", Inventory.model_json_schema(by_alias=True)),
         "contract.md": _NOTE + _contract(),
+        "commands.md": _NOTE + _commands(),
     }
+
+
+# Groups of their own documentation.
+_OTHER_GROUPS = frozenset({"portal"})
+
+
+def _commands() -> str:
+    """Every command with its text, example, arguments and options, from the command line itself."""
+    import click
+    import typer
+
+    from edge_expose_cloud.cli import app
+
+    def walk(command: Any, path: tuple[str, ...]) -> Iterator[str]:
+        names: list[str] = command.list_commands(click.Context(command)) if hasattr(command, "list_commands") else []
+        for name in names:
+            if name not in _OTHER_GROUPS:
+                yield from walk(command.get_command(click.Context(command), name), (*path, name))
+        if not names:
+            yield _command(command, " ".join(("edge-expose", *path)))
+
+    intro = "Exit codes: 0 fine; 1 something outside failed or a guard refused; 2 wrong input; 3 changes pending.\n\n"
+    return f"# Commands\n\n{intro}" + "\n".join(walk(typer.main.get_command(app), ()))
+
+
+def _command(command: Any, name: str) -> str:
+    text, _, example = " ".join((command.help or "").split()).partition("Example: ")
+    body = f"## {name}\n\n{text.strip()}\n\n"
+    if example:
+        body += f"    {example.strip()}\n\n"
+    rows = ""
+    for parameter in command.params:
+        if parameter.name == "help":
+            continue
+        is_option = parameter.param_type_name == "option"
+        shown = (
+            ", ".join(f"`{item}`" for item in parameter.opts)
+            if is_option
+            else f"`{parameter.metavar or parameter.name}`"
+        )
+        rows += f"| {shown} | {_cell(getattr(parameter, 'help', None) or '')} |\n"
+    return body + (f"| Option | What |\n|---|---|\n{rows}" if rows else "")
 
 
 def _rules() -> str:

@@ -141,6 +141,12 @@ class Spec(SpecModel):
         True, alias="addModule", description="false: do not add the edge-expose module to the manifest."
     )
 
+    keep: dict[str, Any] = Field(
+        default_factory=dict,
+        description="What import found in a manifest and a spec has no field for: by twin, a merge patch of what is "
+        "rendered (null takes a key away).",
+    )
+
     @property
     def target_text(self) -> str:
         """`device edge1`, or `condition tags.site='north'`."""

@@ -45,8 +45,8 @@ def test_requests_are_spread_over_all_pods(site: Site) -> None:
     site.until("web", "Ready", f"{LAN}.246")
     answers(site, f"{LAN}.246")
     counted = spread(site.cluster.outside, f"{LAN}.246", 8080, 90)
-    assert set(counted) == {pod for pod in site.cluster.pods if pod.startswith("echo")}
-    assert min(counted.values()) > 10
+    assert counted["failed"] == 0, counted
+    assert {pod for pod in counted if counted[pod] > 10} == {"echo1", "echo2", "echo3"}
 
 
 def test_a_pod_is_replaced_and_the_address_stays(site: Site) -> None:

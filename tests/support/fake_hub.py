@@ -25,6 +25,7 @@ class FakeHub:
     targets: dict[str, set[str]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     before: Callable[[str], None] | None = None
+    matching: dict[str, list[str]] = field(default_factory=dict)
     methods: dict[tuple[str, str, str], Callable[[Any], MethodResult]] = field(default_factory=dict)
     _numbers: Any = field(default_factory=lambda: itertools.count(1))
 
@@ -114,6 +115,10 @@ class FakeHub:
             for (device, module), twin in self.twins.items()
             if module == "$edgeAgent" and ids & twin.configurations.keys()
         )
+
+    def devices_matching(self, condition: str) -> list[str]:
+        self._enter("devices_matching")
+        return sorted(self.matching.get(condition, ()))
 
     def module_ids(self, device_id: str) -> list[str]:
         self._enter("module_ids")

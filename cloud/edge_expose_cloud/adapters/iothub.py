@@ -32,6 +32,7 @@ from edge_expose_cloud.hub import (
 T = TypeVar("T")
 # The pool's own lines about its retries would only repeat what our errors say.
 logging.getLogger("urllib3").setLevel(logging.ERROR)
+logging.getLogger("azure.identity").setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,13 @@ class IotHub:
             return []
         wanted = " OR ".join(f"{path} = '{status}'" for path in paths for status in ("Targeted", "Applied"))
         query = f"SELECT deviceId FROM devices.modules WHERE {_module_is('$edgeAgent')} AND ({wanted})"  # noqa: S608
+        return sorted({str(row.device_id) for row in self._query(query)})
+
+    def devices_matching(self, condition: str) -> list[str]:
+        if not condition.strip():
+            return []
+        where = "" if condition.strip() == "*" else f" AND ({condition})"
+        query = f"SELECT deviceId FROM devices WHERE capabilities.iotEdge = true{where}"  # noqa: S608
         return sorted({str(row.device_id) for row in self._query(query)})
 
     def module_ids(self, device_id: str) -> list[str]:
@@ -295,8 +303,11 @@ def _managers(credentials: Credentials) -> tuple[Any, Any, str]:
 
             host = credentials.host or ""
             credential = DefaultAzureCredential()
-            registry = IoTHubRegistryManager.from_token_credential(host, credential)
-            configurations = IoTHubConfigurationManager.from_token_credential(host, credential)
+            try:
+                registry = IoTHubRegistryManager.from_token_credential(host, credential)
+                configurations = IoTHubConfigurationManager.from_token_credential(host, credential)
+            except Exception as error:  # the SDK asks for a token at once
+                raise translate(error, f"signing in to {host}") from error
     except (KeyError, ValueError) as error:
         # The SDK's own text may repeat the string it was given.
         raise HubError(

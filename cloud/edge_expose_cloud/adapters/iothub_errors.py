@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+from edge_expose_cloud.adapters.entra_errors import sign_in_error
 from edge_expose_cloud.hub import HubError, HubProblem
 
 _SECRETS = re.compile(r"(SharedAccessKey=|SharedAccessSignature |sig=|Bearer )[^\s;&\"']+", re.IGNORECASE)
@@ -43,12 +44,12 @@ def translate(error: Exception, what: str) -> HubError:
     detail = scrub(str(inner or error)).split("\n", 1)[0][:300]
     if kind == "ClientRequestError" and "too many" in detail and "error responses" in detail:
         return HubError(HubProblem.UNAVAILABLE, f"{what}: the hub kept answering with server errors")
+    if kind == "ClientAuthenticationError" or kind == "CredentialUnavailableError":
+        return sign_in_error(scrub(str(error)))
     if kind in ("ClientRequestError", "ConnectionError", "TokenExpiredError", "ServiceRequestError") or isinstance(
         error, OSError
     ):
         return HubError(HubProblem.UNREACHABLE, f"{what}: the hub could not be reached ({_short_network(detail)})")
-    if kind == "ClientAuthenticationError" or kind == "CredentialUnavailableError":
-        return HubError(HubProblem.UNAUTHORIZED, f"{what}: signing in failed ({detail})")
     if kind in ("ValidationError", "SerializationError"):
         return HubError(HubProblem.INVALID, f"{what}: {detail}")
     return HubError(HubProblem.UNEXPECTED, f"{what}: {kind}: {detail}")

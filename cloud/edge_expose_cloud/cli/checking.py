@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
 from edge_expose_cloud.capacity import capacity, rehearse_range
+from edge_expose_cloud.cli.files import Source, is_template, read_source, read_spec, spec_from_source
 from edge_expose_cloud.cli.files import read_inventory as _inventory
-from edge_expose_cloud.cli.files import read_source, read_spec, spec_from_source
 from edge_expose_cloud.cli.guarding import guarded
 from edge_expose_cloud.cli.options import Auth, ConnectionFile, Fleet, HubHost, Output, SpecFile, UsageProblem, connect
 from edge_expose_cloud.cli.output import Format, count_words, data, err, out, say, show_findings, table
 from edge_expose_cloud.edge_agent import SERVICE_TYPES, predict_services
 from edge_expose_cloud.findings import Finding, has_errors, in_reading_order
+from edge_expose_cloud.inventory import Inventory
 from edge_expose_cloud.manifest import manifest_text, render
 from edge_expose_cloud.manifest_checking import budgets, check_manifest
 from edge_expose_cloud.manifest_reading import ManifestDocument
+from edge_expose_cloud.spec import Spec
 from edge_expose_cloud.usecases.problems import InputError
 from edge_expose_contract.addressing import AddressSet
 from edge_expose_contract.violations import RuleError
@@ -57,12 +60,26 @@ def _violations(file: str, fleet: str | None) -> list[Finding]:
     locate = source.document.locate
     if source.is_manifest:
         return in_reading_order(locate(item) for item in check_manifest(source.manifest()))
+    if fleet and is_template(source):
+        return _each_device(source, _inventory(fleet))
     loaded = spec_from_source(source, _inventory(fleet) if fleet else None)
     if loaded.spec is None:
         return loaded.findings
     rendered = check_manifest(ManifestDocument(render(loaded.spec)["modulesContent"], "modulesContent"))
     # What the rendered manifest breaks has no line of its own in the spec.
     return in_reading_order([*loaded.findings, *(item.at(source.document.file, 1) for item in rendered)])
+
+
+def _each_device(source: Source, inventory: Inventory) -> list[Finding]:
+    """A spec for `${deviceId}` as each device sees it; what is wrong for many is shown once, with the first of them."""
+    found: dict[tuple[str, str, int], Finding] = {}
+    for device in sorted(inventory.devices):
+        loaded = spec_from_source(source, inventory, device)
+        for item in loaded.findings:
+            found.setdefault(
+                (item.rule, item.path, item.line), replace(item, message=f"device {device}: {item.message}")
+            )
+    return in_reading_order(found.values())
 
 
 @app.command(name="render")
@@ -183,6 +200,9 @@ def ranges(
         typer.Option("--rehearse", metavar="RANGE", help="What would move if the external range became this."),
     ] = None,
     fleet: Fleet = None,
+    every_device: Annotated[
+        bool, typer.Option("--every-device", help="A row for each device of the inventory (--fleet), without a hub.")
+    ] = False,
     connection_string_file: ConnectionFile = None,
     hub: HubHost = None,
     auth: Auth = "key",
@@ -198,6 +218,11 @@ def ranges(
     if (file is None) == (device is None):
         raise UsageProblem("give a spec FILE or --device, one of them", "edge-expose ranges two-tier.yaml")
     pool = _parse_range(rehearse)
+    if every_device:
+        if file is None or fleet is None:
+            raise UsageProblem("--every-device needs a spec FILE and --fleet", "edge-expose ranges SPEC --fleet FLEET")
+        _fleet_ranges(file, fleet, output)
+        return
     if file is not None:
         spec = read_spec(file, fleet).spec or require_spec(read_spec(file, fleet))
         network, exposures = spec.network, {name: item for name, item in spec.exposures.items() if item.pool is None}
@@ -223,6 +248,34 @@ def ranges(
         out().print(
             table(("EXPOSURE", "ADDRESS", "MOVES BECAUSE"), [(move.exposure, move.address, move.why) for move in moves])
         )
+
+
+def _fleet_ranges(file: str, fleet: str, output: Format) -> None:
+    from edge_expose_cloud.cli.members import show_members
+    from edge_expose_cloud.usecases.fleet_plans import rehearse_members
+    from edge_expose_cloud.usecases.planning import require_spec
+
+    inventory = _inventory(fleet)
+    source = read_source(file)
+    # The ranges are looked at device by device: one that is too small is a row of the answer, not an error.
+    bare = {name: device.model_copy(update={"network": None}) for name, device in inventory.devices.items()}
+    variables = inventory.model_copy(update={"devices": bare})
+    kept: list[Spec] = []
+
+    def spec_of(device: str) -> Spec:
+        # A spec for a condition is the same for every device: it is read once.
+        if kept and kept[0].target.device is None:
+            return kept[0]
+        loaded = spec_from_source(source, variables, None if _is_condition(source) else device)
+        kept[:] = [loaded.spec or require_spec(loaded)]
+        return kept[0]
+
+    show_members(len(inventory.devices), rehearse_members(inventory, spec_of), {}, output)
+
+
+def _is_condition(source: Source) -> bool:
+    target = source.document.data.get("target") if isinstance(source.document.data, dict) else None
+    return isinstance(target, dict) and target.get("condition") is not None
 
 
 def _parse_range(text: str | None) -> AddressSet | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from edge_expose_cloud.adapters.files import read_text
 from edge_expose_cloud.findings import Finding, has_errors
+from edge_expose_cloud.fleet_planning import lint_fleet
 from edge_expose_cloud.inventory import Inventory, load_inventory
 from edge_expose_cloud.loading import LoadedSpec, spec_from_data
 from edge_expose_cloud.manifest_reading import ManifestDocument, looks_like_manifest, read_manifest
@@ -28,6 +29,12 @@ class Source:
         if isinstance(found, Finding):
             raise InputError([self.document.locate(found)])
         return found
+
+
+def is_template(source: Source) -> bool:
+    """Whether a spec is for each device of an inventory: `target: {device: "${deviceId}"}`."""
+    target = source.document.data.get("target") if isinstance(source.document.data, dict) else None
+    return isinstance(target, dict) and "${deviceId}" in str(target.get("device"))
 
 
 def read_source(path: str) -> Source:
@@ -57,6 +64,10 @@ def read_inventory(path: str) -> Inventory:
     if isinstance(text, Finding):
         raise InputError([text])
     inventory, findings = load_inventory(text, path)
+    if inventory is not None:
+        document = read_yaml(text, path)
+        found = lint_fleet(inventory)
+        findings = findings + [document.locate(item) for item in found if not isinstance(document, Finding)]
     if inventory is None or has_errors(findings):
         raise InputError(findings)
     return inventory

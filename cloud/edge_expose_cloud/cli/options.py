@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_expose_cloud.cli.output import Format, say
-from edge_expose_cloud.hub import HubError
+from edge_expose_cloud.hub import HubError, HubProblem
 from edge_expose_cloud.usecases.problems import Refused
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ def connect(connection_file: str | None, host: str | None, auth: str) -> Hub:
     try:
         return IotHub(credentials, patience, pace)
     except HubError as error:
+        if error.problem is HubProblem.UNAUTHORIZED:
+            raise
         # No call was made yet: what is wrong is what it was given.
         raise UsageProblem(error.message, error.hint) from error
 

@@ -18,6 +18,7 @@ from edge_expose_cloud.adapters.files import state_folder, write_private
 from edge_expose_cloud.cli.each import check_expected_each, do_each, each_json, exit_code, plans_of, show_each
 from edge_expose_cloud.cli.files import read_inventory, read_spec
 from edge_expose_cloud.cli.guarding import guarded
+from edge_expose_cloud.cli.members import show_members
 from edge_expose_cloud.cli.options import (
     Auth,
     ConnectionFile,
@@ -47,6 +48,7 @@ from edge_expose_cloud.plans import Plan
 from edge_expose_cloud.spec import Spec
 from edge_expose_cloud.usecases.applying import Operator, apply_plan, check_dangers, check_expected
 from edge_expose_cloud.usecases.each import DevicePlan
+from edge_expose_cloud.usecases.fleet_plans import plan_members
 from edge_expose_cloud.usecases.planning import make_plan, require_spec
 from edge_expose_cloud.usecases.siting import write_sites
 from edge_expose_cloud.usecases.waiting import Clock, WaitResult, wait_until_ready
@@ -81,6 +83,9 @@ def plan(
     fleet: Fleet = None,
     device: Devices = None,
     every_device: Every = False,
+    per_device: Annotated[
+        bool, typer.Option("--per-device", help="For a condition: also what it means for each device it matches.")
+    ] = False,
     connection_string_file: ConnectionFile = None,
     hub: HubHost = None,
     auth: Auth = "key",
@@ -99,10 +104,14 @@ def plan(
         return
     loaded = read_spec(file, fleet)
     spec = require_spec(loaded)
-    made = make_plan(connect(connection_string_file, hub, auth), spec, os.environ, inventory)
+    target = connect(connection_string_file, hub, auth)
+    made = make_plan(target, spec, os.environ, inventory)
     if output is Format.TABLE:
         show_findings(loaded.findings, err())
-    show_plan(made, output)
+    if per_device and spec.target.condition is not None:
+        show_members(*plan_members(target, spec, inventory), made.to_json(), output)
+    if not per_device or output is Format.TABLE:
+        show_plan(made, output)
     if made.changes:
         raise typer.Exit(3)
 

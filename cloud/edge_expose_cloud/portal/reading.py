@@ -70,6 +70,9 @@ class ReadingHub:
     def targeted_devices(self, deployment_ids: Iterable[str]) -> list[str]:
         return self._hub.targeted_devices(deployment_ids)
 
+    def devices_matching(self, condition: str) -> list[str]:
+        return self._hub.devices_matching(condition)
+
     def module_ids(self, device_id: str) -> list[str]:
         return self._get(("ids", device_id), LIST_SECONDS, lambda: self._hub.module_ids(device_id))
 

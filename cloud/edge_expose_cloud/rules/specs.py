@@ -233,6 +233,12 @@ ROWS: tuple[Row, ...] = (
         "An address the cluster itself uses.",
         "172.28.0.1 and 172.28.0.10 are taken on Azure Stack Edge.",
     ),
+    (
+        "FleetRangeOverlap",
+        "error",
+        "Two devices on one subnet claim the same addresses.",
+        "Give each device a range of its own, or correct subnet: in the inventory.",
+    ),
     ("NodeIpsTooFew", "error", "Fewer node IPs than n+1 for n nodes.", "Give at least 2 node IPs for one node."),
     (
         "ReservedOutsideRange",
@@ -253,6 +259,12 @@ ROWS: tuple[Row, ...] = (
         "error",
         "More than 50 module identities on one device.",
         "IoT Hub allows 50 per device, system modules included.",
+    ),
+    (
+        "ImportKept",
+        "info",
+        "Something that a spec has no field for.",
+        "It stands under keep: and is rendered as it was; move it to a field where there is one.",
     ),
     (
         "ImportLost",

@@ -219,6 +219,7 @@ class Handle:
 
     def run_pod(self, namespace: str, name: str, labels: dict[str, str], ip: str = "10.244.7.7") -> None:
         """Make a pod that is Ready and has an address, by writing its status (no kubelet is needed)."""
+        self._must_be_ours()
         self.call("POST", "/api/v1/nodes", {"metadata": {"name": "node1"}})  # endpoints need the node to exist
         container = {"name": "c", "image": "none/none:1", "ports": [{"name": "http", "containerPort": 8080}]}
         spec = {"containers": [container], "nodeName": "node1", "terminationGracePeriodSeconds": 0}

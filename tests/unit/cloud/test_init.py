@@ -83,7 +83,7 @@ def test_on_stdout_there_is_the_spec_and_nothing_else() -> None:
     assert load_spec(result.stdout, "-").spec is not None
 
 
-def test_a_folder_that_is_not_there_is_said() -> None:
-    result = init("/nonexistent/a.yaml", "--preset", "web")
+def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
+    result = init(str(tmp_path / "no" / "a.yaml"), "--preset", "web")
     assert result.exit_code == 2
     assert "cannot be written" in result.stderr
