@@ -151,7 +151,7 @@ def test_a_blocked_exposure_says_why_and_a_wider_pool_cures_it(open_page, served
     )
     try:
         page.goto("/devices/edge1")
-        page.locator(".facts", has_text=re.compile(r"\b0 of \d")).wait_for()
+        page.locator(".facts", has_text="0 of 3").wait_for()
         expose(page, "late", "broker", "7010", "80")
         page.get_by_role("button", name="Apply").click()
         expect_state(page, "Blocked")
