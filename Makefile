@@ -51,8 +51,8 @@ bench-loop: $(STAMP) ## twin edit to reported address, four spans, median of N
 bench-demo: $(STAMP) ## wall time and peak memory of the demo
 	@$(CLEAN) $(BIN)/python tests/benchmarks/demo.py
 
-soak: $(STAMP)   ## a randomised run of STEPS steps with SEED on the local stand-in
-	@$(CLEAN) $(BIN)/python tests/benchmarks/soak.py --seed $(SEED) --steps $(STEPS)
+soak: $(STAMP)   ## a randomised run of STEPS steps with SEED on the local stand-in; REAL=1 on the real test bed
+	@$(CLEAN) $(BIN)/python tests/benchmarks/soak.py --seed $(SEED) --steps $(STEPS) $(if $(filter 1,$(REAL)),--real)
 
 fuzz: $(STAMP)   ## N generated desired documents through the pure core and a fake cluster
 	@$(CLEAN) $(BIN)/python tests/benchmarks/fuzz.py --seed $(SEED) --documents $(DOCUMENTS)

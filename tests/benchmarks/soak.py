@@ -16,34 +16,50 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import yaml
 from azure.iot.hub import IoTHubRegistryManager
 from azure.iot.hub.models import Twin, TwinProperties
 
 from edge_expose_contract.addressing import AddressSet, parse_address
 from edge_expose_local.control_client import ControlError
 from edge_expose_module.adapters.kubernetes_api import KubernetesApi
-from edge_expose_module.clusterapi import SERVICES, ClusterError
+from edge_expose_module.clusterapi import POOLS, SERVICES, ClusterError, Resource
 from support.local import Local
+from support.testbed_loopback import start_real_cluster
 
 PAUSE_EVERY = 25
 QUIET_SECONDS = 60.0
 NAMESPACE = "edge1"
+BLOCK = 121
+POOL = f"127.{BLOCK}.0.10-127.{BLOCK}.0.39"
+
+
+@dataclass(frozen=True)
+class World:
+    """What differs between the local stand-in and a real cluster."""
+
+    pool: str
+    set_pool: Callable[[str], object]
+    restart: Callable[[], None] | None = None
 
 
 class Soak:
-    def __init__(self, local: Local, seed: int) -> None:
+    def __init__(self, local: Local, seed: int, world: World) -> None:
         self.local = local
+        self.world = world
         self.random = random.Random(seed)
         self.wishes: dict[str, dict[str, Any]] = {}
         self.held: dict[str, str] = {}
         self.foreign: dict[str, dict[str, Any]] = {}
-        self.pool = local.instance._settings().pool
+        self.pool = world.pool
         self.counts: collections.Counter[str] = collections.Counter()
         self.moved_with_cause = 0
         self.hub = IoTHubRegistryManager.from_connection_string(local.environment["IOTHUB_CONNECTION_STRING"])
@@ -158,7 +174,7 @@ class Soak:
     def change_pool(self) -> None:
         last = self.random.choice([16, 25, 39, 39])
         pool = f"{self.local.address(10)}-{self.local.address(last)}"
-        self.local.instance.set_pool(pool)
+        self.world.set_pool(pool)
         self.pool = pool
         self.note(f"pool {pool} for e0 e1 e2 e3 e4 e5 e6 e7 e8 e9 e10 e11")
         self.forget_illegal()
@@ -176,6 +192,10 @@ class Soak:
         self.counts["hub drops"] += 1
 
     def kill(self, part: str) -> None:
+        if part == "cluster" and self.world.restart is not None:
+            self.world.restart()
+            self.counts["real cluster killed and started again"] += 1
+            return
         pid = self.local.part(part)["pid"]
         if pid:
             os.kill(int(pid), signal.SIGKILL)
@@ -189,9 +209,9 @@ class Soak:
         while time.monotonic() < deadline:
             try:
                 self.local.instance.clear_faults()
-                self.local.instance.set_pool(self.pool)
+                self.world.set_pool(self.pool)
                 break
-            except ControlError:
+            except (ControlError, ClusterError):
                 time.sleep(0.2)  # just killed, on its way back
         problems = ["nothing was seen"]
         while time.monotonic() < deadline and problems:
@@ -283,19 +303,54 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--real", action="store_true", help="on the real API server and MetalLB of `make testbed`")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="edge-expose-soak-") as folder:
-        local = Local(Path(folder), block=121, pool="127.121.0.10-127.121.0.39")
+        if arguments.real:
+            return on_real_cluster(Path(folder), arguments.seed, arguments.steps)
+        local = Local(Path(folder), block=BLOCK, pool=POOL)
         try:
-            return run(local, arguments.seed, arguments.steps)
+            return run(local, arguments.seed, arguments.steps, World(POOL, local.instance.set_pool))
         finally:
             local.stop()
 
 
-def run(local: Local, seed: int, steps: int) -> int:
+def on_real_cluster(folder: Path, seed: int, steps: int) -> int:
+    """Real kube-apiserver 1.36.3 and MetalLB 0.16.1 of `make testbed`; hub, runtime and module are the local ones."""
+    cluster = start_real_cluster("1.36", folder / "cluster", POOL)
+    try:
+        api = KubernetesApi(cluster.kubeconfig)
+        cluster.api.call("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
+        cluster.api.call("POST", "/api/v1/nodes", {"metadata": {"name": "node1"}})
+        pod = {"containers": [{"name": "c", "image": "none/none:1"}], "nodeName": "node1"}
+        labels = {"net.azure-devices.edge.module": "idle"}
+        pods = f"/api/v1/namespaces/{NAMESPACE}/pods"
+        cluster.api.call("POST", pods, {"metadata": {"name": "idle", "labels": labels}, "spec": pod})
+        conditions = [{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady")]
+        status = {"phase": "Running", "podIP": "10.244.7.7", "podIPs": [{"ip": "10.244.7.7"}], "conditions": conditions}
+        api.patch(Resource("/api/v1", "pods", "Pod"), NAMESPACE, "idle/status", {"status": status})
+        content = yaml.safe_load(cluster.kubeconfig.read_text())
+        content["contexts"][0]["context"]["namespace"] = NAMESPACE
+        kubeconfig = folder / "kubeconfig"
+        kubeconfig.write_text(yaml.safe_dump(content))
+
+        def set_pool(ranges: str) -> None:
+            for item in api.list(POOLS, "metallb-system").items:
+                api.patch(POOLS, "metallb-system", item["metadata"]["name"], {"spec": {"addresses": [ranges]}})
+
+        local = Local(folder, block=BLOCK, kubeconfig=str(kubeconfig))
+        try:
+            return run(local, seed, steps, World(POOL, set_pool, cluster.restart))
+        finally:
+            local.stop()
+    finally:
+        cluster.stop()
+
+
+def run(local: Local, seed: int, steps: int, world: World) -> int:
     local.deploy({"e0": {"module": "idle", "ports": ["1000:8080"]}}, {"idle": {"image": "edge-expose/echo:1"}})
     local.wait_for("e0", "Ready")
-    soak = Soak(local, seed)
+    soak = Soak(local, seed, world)
     soak.wishes["e0"] = {"module": "idle", "ports": ["1000:8080"]}
     started = time.monotonic()
     checks = 0
