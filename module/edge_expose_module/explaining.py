@@ -8,7 +8,7 @@ from typing import Any
 from edge_expose_contract.identity import State
 from edge_expose_module.assessing import Status
 from edge_expose_module.deciding import Decided
-from edge_expose_module.observing import Observed
+from edge_expose_module.observing import Observed, selector_text
 from edge_expose_module.wishes import selector_of
 
 
@@ -46,7 +46,7 @@ def explain(name: str, status: Status, decided: Decided, observed: Observed, own
                 Check(
                     "pods match the selector",
                     None if matching is None else matching > 0,
-                    f"{matching} pods, {selector}",
+                    f"{matching} of this namespace with {selector_text(selector)}",
                 )
             )
         ready = observed.ready.get(own[0].key, 0)

@@ -1,4 +1,4 @@
-"""`make bench-loop N=30`: from a twin edit to an address that is reported, in four spans, on the embedded default.
+"""`make bench-loop N=30`: from a twin edit to an address that answers and is reported, on the embedded default.
 
 Each round adds one LoadBalancer exposure by the service SDK and notes when its Service is seen by a watch, when it has
 an external IP, and when the report can be read back by the service SDK. All times are of one clock, in one process.
@@ -22,9 +22,9 @@ from azure.iot.hub.models import Twin, TwinProperties
 
 from edge_expose_module.adapters.kubernetes_api import KubernetesApi
 from edge_expose_module.clusterapi import SERVICES, Unavailable
-from support.local import Local
+from support.local import Local, http_get
 
-SPANS = ("twin edit returned", "Service visible", "external IP", "reported and readable")
+SPANS = ("twin edit returned", "Service visible", "external IP", "reported and readable", "first answer outside")
 
 
 class Watcher(threading.Thread):
@@ -35,6 +35,7 @@ class Watcher(threading.Thread):
         self._api = api
         self.seen: dict[str, float] = {}
         self.addressed: dict[str, float] = {}
+        self.addresses: dict[str, str] = {}
 
     def run(self) -> None:
         stop = threading.Event()
@@ -47,7 +48,9 @@ class Watcher(threading.Thread):
                     for item in listing.items:
                         name = item["metadata"]["name"]
                         self.seen.setdefault(name, now)
-                        if item.get("status", {}).get("loadBalancer", {}).get("ingress"):
+                        ingress = item.get("status", {}).get("loadBalancer", {}).get("ingress")
+                        if ingress:
+                            self.addresses.setdefault(name, ingress[0]["ip"])
                             self.addressed.setdefault(name, now)
             except Unavailable:
                 continue
@@ -77,7 +80,10 @@ def measure(local: Local, rounds: int) -> int:
     for number in range(rounds):
         name = f"bench-{number}"
         exposure = {"module": "idle", "ports": [f"{1000 + number}:8080"]}
+        answered: list[float] = []
+        asker = threading.Thread(target=first_answer, args=(watcher, name, 1000 + number, answered), daemon=True)
         start = time.perf_counter()
+        asker.start()
         hub.update_module_twin(
             "edge1", "edge-expose", Twin(properties=TwinProperties(desired={"exposures": {name: exposure}})), "*"
         )
@@ -85,12 +91,31 @@ def measure(local: Local, rounds: int) -> int:
         reported = wait_reported(hub, name)
         while name not in watcher.addressed and time.perf_counter() - reported < 2:
             time.sleep(0.001)  # the watcher's thread may not have had its turn yet
-        spans.append([when - start for when in (edited, watcher.seen[name], watcher.addressed[name], reported)])
+        asker.join(10)
+        moments = (edited, watcher.seen[name], watcher.addressed[name], reported, answered[0])
+        spans.append([when - start for when in moments])
     print(f"{rounds} rounds on the embedded default, milliseconds after the start of the twin edit")
     for place, label in enumerate(SPANS):
         values = sorted(row[place] * 1000 for row in spans)
         print(f"  {label:<24} median {statistics.median(values):7.1f}   min {values[0]:7.1f}   max {values[-1]:7.1f}")
     return 0
+
+
+def first_answer(watcher: Watcher, name: str, port: int, answered: list[float]) -> None:
+    """Notes when the exposed app first answers over HTTP at its new external address."""
+    deadline = time.perf_counter() + 20
+    while time.perf_counter() < deadline:
+        address = watcher.addresses.get(name)
+        if address is None:
+            time.sleep(0.001)
+            continue
+        try:
+            http_get(f"http://{address}:{port}/")
+        except OSError:
+            time.sleep(0.002)
+            continue
+        answered.append(time.perf_counter())
+        return
 
 
 def wait_reported(hub: Any, name: str) -> float:
