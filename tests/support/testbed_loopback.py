@@ -12,21 +12,21 @@ from pathlib import Path
 from support.testbed_api import Api
 from support.testbed_binaries import LOOPBACK, why_not
 from support.testbed_metallb import MetalLb
-from support.testbed_plane import ControlPlane, PlaneSettings
+from support.testbed_plane import SERVICE_CIDR, ControlPlane, PlaneSettings
 from support.testbed_processes import Launcher, Program, ProgramDied, free_ports
 
 
 class RealCluster:
     """One real cluster. `seconds` maps what was started to how long it took."""
 
-    def __init__(self, profile: str, folder: Path, pool: str) -> None:
+    def __init__(self, profile: str, folder: Path, pool: str, service_cidr: str = SERVICE_CIDR) -> None:
         self.profile = profile
         self.pool = pool
         self.folder = folder
         self.seconds: dict[str, float] = {}
         launcher = Launcher(folder / "log")
         client, peer, api, controllers, metrics, health = free_ports(6)
-        settings = PlaneSettings(profile, "127.0.0.1", api, (client, peer), controllers)
+        settings = PlaneSettings(profile, "127.0.0.1", api, (client, peer), controllers, service_cidr=service_cidr)
         self.plane = ControlPlane(settings, folder, launcher)
         self.metallb = MetalLb(profile, self.plane.api, self.plane.kubeconfig, launcher, (metrics, health))
 

@@ -39,6 +39,8 @@ class PlaneSettings:
     namespace: str | None = None
     advertise: bool = False
     """Keep the endpoints of the Service `kubernetes` up to date, so that pods reach the API through it."""
+    service_cidr: str = SERVICE_CIDR
+    """Cluster IPs; one range of each family for dual stack."""
 
 
 class ControlPlane:
@@ -93,7 +95,7 @@ class ControlPlane:
             f"--bind-address={'0.0.0.0' if settings.advertise else settings.address}",
             f"--advertise-address={settings.address}",
             f"--secure-port={settings.api_port}",
-            f"--service-cluster-ip-range={SERVICE_CIDR}",
+            f"--service-cluster-ip-range={self.settings.service_cidr}",
             "--service-node-port-range=10000-65000",
             "--authorization-mode=RBAC",
             f"--tls-cert-file={pki.certificate}",
