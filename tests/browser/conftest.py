@@ -140,7 +140,7 @@ def open_page(chromium: Any, served: Served) -> Iterator[Callable[..., Any]]:
 
     def make(user: str = "ada", **options: Any) -> Any:
         context = chromium.new_context(base_url=served.url, **{"viewport": {"width": 1280, "height": 900}, **options})
-        context.set_default_timeout(15000)
+        context.set_default_timeout(40000)  # a busy machine is slow, not wrong
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: problems.append(str(error)))

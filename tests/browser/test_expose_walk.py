@@ -13,7 +13,7 @@ from support.local import eventually
 pytestmark = [pytest.mark.browser, pytest.mark.local, pytest.mark.timeout(180)]
 
 
-def expect_state(page: Any, state: str, timeout: int = 20000) -> None:
+def expect_state(page: Any, state: str, timeout: int = 40000) -> None:
     page.locator("h1 + .pill", has_text=state).wait_for(timeout=timeout)
 
 
