@@ -183,6 +183,17 @@ def test_a_direct_method_answers(device: Device, method: str, payload: Any, stat
     assert word in str(answer)
 
 
+def test_a_change_of_state_is_sent_as_telemetry(device: Device) -> None:
+    device.edit({"told": {"module": "idle", "ports": ["9000:8080"]}})
+
+    def heard() -> list[dict[str, Any]]:
+        messages = device.local.instance.hub("GET", "/telemetry")
+        return [m for m in messages if m["output"] == "events" and "told" in str(m) and "Ready" in str(m)]
+
+    eventually(heard, what="an event on output events")
+    device.edit({"told": None})
+
+
 def test_the_support_bundle_and_the_log_hold_no_secret(device: Device) -> None:
     _, bundle = device.call("supportBundle", {})
     kubeconfig = (device.local.instance.state / "runtime" / "edge1" / "kubeconfig").read_text()
