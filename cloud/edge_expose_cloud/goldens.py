@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
+from edge_expose_cloud.generated import renew
 from edge_expose_cloud.loading import load_spec
 from edge_expose_cloud.manifest import manifest_text, render
 
@@ -25,20 +25,7 @@ def rendered(specs: Path = SPECS) -> dict[str, str]:
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m edge_expose_cloud.goldens")
-    parser.add_argument("--write", action="store_true", help="write the files; without it they are compared")
-    options = parser.parse_args(arguments)
-    stale = 0
-    for name, text in rendered().items():
-        path = RENDERED / name
-        if path.is_file() and path.read_text(encoding="utf-8") == text:
-            continue
-        stale += 1
-        if options.write:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        print(f"{'wrote' if options.write else 'stale'} {path}")
-    return 0 if options.write or not stale else 1
+    return renew("edge_expose_cloud.goldens", rendered(), RENDERED, arguments)
 
 
 if __name__ == "__main__":

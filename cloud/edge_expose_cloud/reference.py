@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from edge_expose_cloud.findings import RULES
+from edge_expose_cloud.generated import renew
 from edge_expose_cloud.inventory import Inventory
 from edge_expose_cloud.spec import Spec
 from edge_expose_contract.models import Desired
@@ -137,21 +137,7 @@ def _cell(text: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m edge_expose_cloud.reference")
-    parser.add_argument("--write", action="store_true", help="write the files; without it they are compared")
-    parser.add_argument("--folder", type=Path, default=FOLDER)
-    options = parser.parse_args(arguments)
-    stale = 0
-    for name, text in pages().items():
-        path = options.folder / name
-        if path.is_file() and path.read_text(encoding="utf-8") == text:
-            continue
-        stale += 1
-        if options.write:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        print(f"{'wrote' if options.write else 'stale'} {path}")
-    return 0 if options.write or not stale else 1
+    return renew("edge_expose_cloud.reference", pages(), FOLDER, arguments)
 
 
 if __name__ == "__main__":

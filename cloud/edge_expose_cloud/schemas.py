@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 from typing import Any
 
+from edge_expose_cloud.generated import renew
 from edge_expose_cloud.inventory import Inventory
 from edge_expose_cloud.manifest_schemas import manifest_schemas
 from edge_expose_cloud.spec import Spec
@@ -34,22 +34,8 @@ def all_schemas() -> dict[str, dict[str, Any]]:
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m edge_expose_cloud.schemas")
-    parser.add_argument("--write", action="store_true", help="write the files; without it they are compared")
-    parser.add_argument("--folder", type=Path, default=FOLDER)
-    options = parser.parse_args(arguments)
-    stale = 0
-    for name, schema in all_schemas().items():
-        path = options.folder / name
-        text = schema_text(schema)
-        if path.is_file() and path.read_text(encoding="utf-8") == text:
-            continue
-        stale += 1
-        if options.write:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        print(f"{'wrote' if options.write else 'stale'} {path}")
-    return 0 if options.write or not stale else 1
+    files = {name: schema_text(schema) for name, schema in all_schemas().items()}
+    return renew("edge_expose_cloud.schemas", files, FOLDER, arguments)
 
 
 if __name__ == "__main__":
