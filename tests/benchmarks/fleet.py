@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from edge_expose_local.hub.throttle import S1_QUOTAS
 from edge_expose_local.instance import Instance
-from support.local import Local, eventually
+from support.local import Local
+from support.waiting import eventually
 
 SITE = "fleet"
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from support.local import ROOT, Local, eventually
+from support.local import ROOT, Local
+from support.waiting import eventually
 
 CHROMIUM = "/usr/bin/chromium" if Path("/usr/bin/chromium").exists() else shutil.which("chromium") or ""
 PASSWORD = "correct horse battery"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edge_expose_cloud.adapters.iothub import Credentials, IotHub
-from support.local import eventually
+from support.waiting import eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.local, pytest.mark.timeout(180)]
 
@@ -68,7 +68,7 @@ def test_from_the_fleet_to_an_app_that_opens_then_edit_then_remove(open_page, se
     page.get_by_role("button", name="Apply").click()
     page.get_by_role("link", name=f"{local.address(17)}:9091").wait_for()
     expect_state(page, "Ready")
-    eventually(lambda: page.request.get(f"http://{local.address(17)}:9091/").ok, 10)
+    eventually(lambda: page.request.get(f"http://{local.address(17)}:9091/").ok)
 
     page.get_by_role("button", name="Remove").click()
     assert f"{local.address(17)}:9091/tcp stops answering" in page.locator("main").inner_text()
@@ -187,18 +187,18 @@ def test_every_action_works_without_javascript(open_page, served) -> None:
         page.reload()
         return bool(page.locator("h1 + .pill", has_text="Ready").count())
 
-    eventually(ready, 20, "Ready after reloads")
+    eventually(ready, what="Ready after reloads")
     page.get_by_role("link", name="Ask the device now").click()
     assert "endpoints are ready" in page.content()
     page.goto("/devices/edge1/exposures/plain")
     page.get_by_role("button", name="Disable").click()
     page.get_by_role("button", name="Apply").click()
-    eventually(lambda: page.reload() and page.locator("h1 + .pill", has_text="Disabled").count(), 20)
+    eventually(lambda: page.reload() and page.locator("h1 + .pill", has_text="Disabled").count())
     page.get_by_role("button", name="Remove").click()
     page.get_by_role("button", name="Apply").click()
     page.get_by_role("heading", name="edge1").wait_for()
     gone = page.locator("#state").get_by_role("link", name="plain", exact=True)
-    eventually(lambda: page.reload() and not gone.count(), 20)
+    eventually(lambda: page.reload() and not gone.count())
 
 
 def test_the_keyboard_alone_reaches_and_follows(open_page) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from support.cluster import eventually
 from support.testbed_api import ApiRefused
 from support.testbed_binaries import LOOPBACK, why_not
 from support.testbed_loopback import RealCluster
 from support.testbed_module import ModuleBench
+from support.waiting import eventually
 
 pytestmark = pytest.mark.testbed
 POOL = "127.135.0.10-127.135.0.12"
@@ -66,7 +66,7 @@ def test_a_dual_stack_exposure_holds_both_addresses(cluster: RealCluster, tmp_pa
     assert "loadBalancerIP" not in service["spec"], "never both forms"
     assert bench.is_quiet()
     cluster.api.call("DELETE", "/api/v1/namespaces/dual/services/both")
-    eventually(lambda: not bench.service("both"), 10, "the Service is gone")
+    eventually(lambda: not bench.service("both"), what="the Service is gone")
     bench.until("both", "Pending", BOTH)
     bench.desire({"both": {**wish, "address": "127.135.0.12,fd00:135::12"}, "six": {**wish, "ipFamilies": ["IPv6"]}})
     bench.until("both", "Pending", "127.135.0.12,fd00:135::12")

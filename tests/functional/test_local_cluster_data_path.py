@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from support.cluster import ClusterProcess, clean_environment, eventually, start_cluster
+from support.cluster import ClusterProcess, clean_environment, start_cluster
+from support.waiting import eventually
 
 pytestmark = pytest.mark.local
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -15,7 +15,8 @@ import requests
 from azure.iot.hub import IoTHubRegistryManager
 from azure.iot.hub.models import CloudToDeviceMethod, Twin, TwinProperties
 
-from support.local import Local, eventually
+from support.local import Local
+from support.waiting import eventually
 
 pytestmark = [pytest.mark.local, pytest.mark.timeout(240)]
 WISH = {"module": "idle", "ports": ["80:8080"]}

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from support.local import Local, eventually, garbage, http_get
+from support.local import Local, garbage, http_get
+from support.waiting import eventually
 
 pytestmark = [pytest.mark.local, pytest.mark.timeout(180)]
 ECHO = {"image": "edge-expose/echo:1"}

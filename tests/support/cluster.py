@@ -10,8 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,18 +26,6 @@ def clean_environment() -> dict[str, str]:
         "PYTHONPATH": f"{ROOT / 'module'}:{ROOT / 'cloud'}",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-
-
-def eventually(check: Callable[[], Any], seconds: float = 10.0, what: str = "") -> Any:
-    """Call `check` until it returns something true; fails with the last value."""
-    ends = time.monotonic() + seconds
-    while True:
-        value = check()
-        if value:
-            return value
-        if time.monotonic() > ends:
-            raise AssertionError(f"not within {seconds} s: {what or check} (last: {value!r})")
-        time.sleep(0.03)
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -8,34 +8,19 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from edge_expose_local.instance import Instance
 from edge_expose_local.settings import LocalSettings
+from support.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 ALLOW = ("--allow", "removals=9", "--allow", "modules=9", "--allow", "moves=9")
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-def eventually(look: Callable[[], Any], seconds: float = 20.0, what: str = "") -> Any:
-    """The first truthy answer; the last error or answer is shown when none came in time."""
-    deadline = time.monotonic() + seconds
-    last: object = None
-    while time.monotonic() < deadline:
-        try:
-            last = look()
-            if last:
-                return last
-        except (AssertionError, OSError, KeyError, subprocess.SubprocessError) as error:
-            last = error
-        time.sleep(0.05)
-    raise AssertionError(f"not in {seconds:g} s: {what or look} (last: {last!r})")
 
 
 def http_get(url: str, timeout: float = 3.0) -> str:

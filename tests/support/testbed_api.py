@@ -7,8 +7,6 @@ import http.client
 import json
 import socket
 import ssl
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -114,21 +112,3 @@ class Api:
         status = self.get(f"/api/v1/namespaces/{namespace}/services/{name}").get("status") or {}
         ingress = (status.get("loadBalancer") or {}).get("ingress") or []
         return str(ingress[0]["ip"]) if ingress else ""
-
-
-def eventually(check: Callable[[], T], seconds: float, what: str) -> T:
-    """Calls `check` until it returns something true; OSErrors and refusals count as not yet."""
-    ends = time.monotonic() + seconds
-    last: object = None
-    while True:
-        try:
-            value = check()
-        except (OSError, ApiRefused) as error:
-            last = error
-        else:
-            if value:
-                return value
-            last = value
-        if time.monotonic() > ends:
-            raise AssertionError(f"not within {seconds:.0f} s: {what} (last: {last!r})")
-        time.sleep(0.03)

@@ -10,10 +10,11 @@ from typing import Any, Final
 
 import yaml
 
-from support.testbed_api import Api, ApiRefused, eventually
+from support.testbed_api import Api, ApiRefused
 from support.testbed_binaries import PROFILES
 from support.testbed_plane import http_get
 from support.testbed_processes import Launcher, Program
+from support.waiting import eventually
 
 NAMESPACE: Final = "metallb-system"
 POOL: Final = "default"
@@ -46,9 +47,9 @@ class MetalLb:
         self._define()
         head = {"apiVersion": "metallb.io/v1beta1", "metadata": {"name": POOL}}
         pool = {**head, "kind": "IPAddressPool", "spec": {"addresses": list(ranges)}}
-        eventually(lambda: self._made("ipaddresspools", pool), 10, "the pool is accepted")
+        eventually(lambda: self._made("ipaddresspools", pool), what="the pool is accepted")
         advertisement = {**head, "kind": "L2Advertisement", "spec": {"ipAddressPools": [POOL]}}
-        eventually(lambda: self._made("l2advertisements", advertisement), 10, "the advertisement is accepted")
+        eventually(lambda: self._made("l2advertisements", advertisement), what="the advertisement is accepted")
 
     def set_pool(self, *ranges: str) -> None:
         """What the device owner does on the Compute network page."""
@@ -113,7 +114,7 @@ class MetalLb:
                 if document:
                     self._api.create(_CRDS, document, exists_ok=True)
                     names.append(document["metadata"]["name"])
-        eventually(lambda: all(_established(self._api.get(f"{_CRDS}/{name}")) for name in names), 20, "the CRDs")
+        eventually(lambda: all(_established(self._api.get(f"{_CRDS}/{name}")) for name in names), what="the CRDs")
 
     def _made(self, plural: str, body: dict[str, Any]) -> bool:
         try:

@@ -14,7 +14,7 @@ from edge_expose_contract.identity import owner_id
 from edge_expose_module.adapters.kubernetes_api import KubernetesApi
 from edge_expose_module.controller import Controller, Identity
 from support.bench import Bench, NoMeasures, NoWatches
-from support.cluster import eventually
+from support.waiting import eventually
 
 SHIPPED: Final = Path(__file__).resolve().parents[2] / "deployment-manifests" / "kubernetes"
 _PLURALS: Final = {
@@ -135,7 +135,7 @@ class ModuleBench(Bench):
             return entry if good and (reason is None or entry.get("reason") == reason) else None
 
         try:
-            return dict(eventually(look, 15, f"{name} {state} {address or ''} {reason or ''}"))
+            return dict(eventually(look, what=f"{name} {state} {address or ''} {reason or ''}"))
         except AssertionError as error:
             raise AssertionError(f"{error}\nreported: {json.dumps(dict(self.twin.reported))[:2000]}") from None
 
@@ -146,7 +146,7 @@ class ModuleBench(Bench):
             self.run(1)
             return check()
 
-        return eventually(look, 15, what)
+        return eventually(look, what=what)
 
     def is_quiet(self) -> bool:
         """A pass that writes nothing to the cluster."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import yaml
 
-from support.testbed_api import Api, eventually
+from support.testbed_api import Api
 from support.testbed_binaries import PROFILES
 from support.testbed_machines import APPS, CLUSTER_CIDR, DNS_SERVICE, LAN, Machines, Node, Pod
 from support.testbed_metallb import NAMESPACE as METALLB
@@ -19,6 +19,7 @@ from support.testbed_metallb import MetalLb, run_pod
 from support.testbed_netns import Namespaces
 from support.testbed_plane import SERVICE_API, ControlPlane, PlaneSettings, http_get
 from support.testbed_processes import Launcher, Program
+from support.waiting import eventually
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 POOL: Final = f"{LAN}.241-{LAN}.250"
@@ -98,7 +99,7 @@ class NetworkCluster:
         ports = [{"name": f"dns-{p.lower()}", "port": 53, "protocol": p} for p in ("UDP", "TCP")]
         spec = {"clusterIP": DNS_SERVICE, "selector": {"k8s-app": "kube-dns"}, "ports": ports}
         system = "/api/v1/namespaces/kube-system"
-        eventually(lambda: api.get(system), 10, "namespace kube-system")
+        eventually(lambda: api.get(system), what="namespace kube-system")
         api.create(f"{system}/services", {"metadata": {"name": "kube-dns"}, "spec": spec}, exists_ok=True)
 
     def start_agents(self) -> None:

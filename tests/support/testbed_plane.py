@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from support.testbed_api import Api, eventually
+from support.testbed_api import Api
 from support.testbed_binaries import PROFILES, etcd
 from support.testbed_namespaces import socket_in
 from support.testbed_pki import Pki, make_pki
 from support.testbed_processes import Launcher, Program
+from support.waiting import eventually
 
 SERVICE_CIDR: Final = "10.96.0.0/16"
 SERVICE_API: Final = "10.96.0.1"
@@ -178,9 +179,9 @@ class ControlPlane:
     def wait_furnished(self) -> None:
         """The namespaces and roles that the API server makes after it is ready are there."""
         api = self.api
-        eventually(lambda: api.get("/api/v1/namespaces/default"), 20, "namespace default")
+        eventually(lambda: api.get("/api/v1/namespaces/default"), what="namespace default")
         roles = "/apis/rbac.authorization.k8s.io/v1/clusterroles/view"
-        eventually(lambda: api.get(roles), 20, "the default roles")
+        eventually(lambda: api.get(roles), what="the default roles")
 
     def _etcd_healthy(self) -> bool:
         return b'"true"' in http_get(self.settings.namespace, self.settings.etcd_ports[0], "/health")

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from support.hub import RunningHub, caller
-from support.testbed_api import eventually
 from support.testbed_machines import APPS, OUTSIDE, Pod
 from support.testbed_module import path_of, shipped
 from support.testbed_namespaces import inside
 from support.testbed_network import NetworkCluster
 from support.testbed_plane import SERVICE_API
 from support.testbed_processes import Launcher, Program, clean_environment
+from support.waiting import eventually
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 DEVICE: Final = "edge1"

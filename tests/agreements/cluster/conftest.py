@@ -20,9 +20,10 @@ from typing import Any, Protocol
 import pytest
 import yaml
 
-from support.cluster import eventually, start_cluster
+from support.cluster import start_cluster
 from support.testbed_binaries import LOOPBACK, why_not
 from support.testbed_loopback import RealCluster, start_real_cluster
+from support.waiting import eventually
 
 _PERSONS = os.environ.get("EDGE_EXPOSE_TEST_KUBECONFIG", "")
 _OURS = {"1.36": ("127.83.0.10-127.83.0.20", "127.83.128.0/17"), "1.20": ("127.84.0.10-127.84.0.20", "127.84.128.0/17")}
@@ -164,7 +165,7 @@ class Handle:
             found = self.address(namespace, name)
             return found if wanted is None or found == wanted else ""
 
-        return str(eventually(there, 10, f"address of {namespace}/{name}"))
+        return str(eventually(there, what=f"address of {namespace}/{name}"))
 
     def event(self, namespace: str, name: str, reason: str) -> str:
         """Wait for an event about a Service and return its type and message."""
@@ -174,7 +175,7 @@ class Handle:
             items = self.call("GET", path).body["items"]
             return f"{items[-1]['type']} {items[-1]['message']}" if items else ""
 
-        return str(eventually(found, 10, f"event {reason} about {name}"))
+        return str(eventually(found, what=f"event {reason} about {name}"))
 
     # -- capabilities -------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.cluster import eventually
+from support.waiting import eventually
 
 
 def test_the_lowest_free_address_is_given_and_said(cluster) -> None:

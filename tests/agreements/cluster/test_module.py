@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from support.cluster import eventually
 from support.testbed_module import ModuleBench
+from support.waiting import eventually
 
 
 @pytest.fixture
@@ -279,10 +279,11 @@ def test_a_withdrawn_exposure_takes_its_services_along_and_nothing_else(cluster,
 
 def test_after_a_power_cut_of_the_cluster_nothing_moves(cluster, module) -> None:
     module.desire({"a": web(), "b": web(), "c": web(address=f"{cluster.base}.19")})
+    before = {}
     for name in "abc":
         module.until(name, "Pending")
+        before[name] = cluster.wait_address(module.namespace, name)
     module.run()
-    before = {name: cluster.address(module.namespace, name) for name in "abc"}
     cluster.restart()
     module.restart()
     for name in "abc":

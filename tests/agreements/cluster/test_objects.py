@@ -279,7 +279,7 @@ def test_a_bookmark_carries_a_version_when_asked_for(cluster) -> None:
 
 
 def test_a_namespace_is_emptied_and_removed(cluster) -> None:
-    from support.cluster import eventually
+    from support.waiting import eventually
 
     ns = cluster.namespace()
     cluster.call("POST", cluster.services(ns), _service("one"))

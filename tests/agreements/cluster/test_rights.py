@@ -158,7 +158,7 @@ def test_a_namespace_without_rights_blocks_only_its_own_exposure(cluster, module
     module.rights += documents
     apply_all(cluster, documents)
     module.until("there", "Pending")
-    assert cluster.address(other, "there")
+    assert cluster.wait_address(other, "there")
 
 
 def test_a_namespace_that_does_not_exist_fails_only_its_own_exposure(cluster, module) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.cluster import eventually
+from support.waiting import eventually
 
 _LB = {"type": "LoadBalancer"}
 _ROWS = [

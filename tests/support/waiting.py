@@ -1,0 +1,31 @@
+"""Waiting in tests: for something to become true, never for a time to pass."""
+
+import subprocess
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+#: seconds: what a wait may take on a busy machine with two cores; a wait that ends sooner costs nothing
+PATIENCE = 40.0
+
+_NOT_YET = (AssertionError, OSError, KeyError, subprocess.SubprocessError)
+
+
+def eventually(look: Callable[[], T], seconds: float = PATIENCE, what: str = "") -> T:
+    """The first true answer; the last answer or error is shown when none came in time."""
+    ends = time.monotonic() + seconds
+    last: object = None
+    while True:
+        try:
+            value = look()
+        except _NOT_YET as error:
+            last = error
+        else:
+            if value:
+                return value
+            last = value
+        if time.monotonic() > ends:
+            raise AssertionError(f"not within {seconds:g} s: {what or look} (last: {last!r})")
+        time.sleep(0.03)
