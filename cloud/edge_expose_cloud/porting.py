@@ -24,6 +24,11 @@ from edge_expose_contract.violations import RuleError
 Json = dict[str, Any]
 
 
+def slug(text: str) -> str:
+    """A name that a spec may have."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "imported"
+
+
 def spec_of(content: Mapping[str, Any], name: str, target: Json) -> tuple[Json, list[Finding]]:
     """(spec as plain data, what it could not take over)."""
     found: list[Finding] = []

@@ -40,7 +40,7 @@ def fleet(running: RunningHub) -> Iterator[LightFleet]:
 
 def follow(hub: object, spec: object, said: list[str], **options: object) -> WaitResult:
     clock = Clock(time.monotonic, time.sleep)
-    return wait_until_ready(hub, spec, 90, clock, said.append, **options)  # type: ignore[arg-type]
+    return wait_until_ready(hub, spec, 90, clock, lambda now: said.append(now.reason), **options)  # type: ignore[arg-type]
 
 
 def test_forty_devices_follow_one_deployment_and_the_next(running: RunningHub, fleet: LightFleet) -> None:

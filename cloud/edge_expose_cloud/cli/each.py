@@ -11,6 +11,7 @@ from typing import TypeVar
 import typer
 from rich.progress import Progress
 
+from edge_expose_cloud.cli.carrying_out import say_danger
 from edge_expose_cloud.cli.files import read_source, spec_from_source
 from edge_expose_cloud.cli.options import confirm
 from edge_expose_cloud.cli.output import Format, data, err, out, plan_table, say
@@ -70,7 +71,7 @@ def show_each(plans: list[DevicePlan], output: Format) -> None:
         out().print(f"Device {item.device_id}", markup=False)
         out().print(plan_table(item.plan.to_json()["changes"]))
         for danger in item.plan.dangers:
-            say(f"! {item.device_id}: {danger.what} (needs --allow {danger.kind}={danger.count})")
+            say_danger(danger, item.device_id)
     changed = sum(1 for item in plans if item.plan.changes)
     out().print(f"{changed} of {len(plans)} devices change", markup=False)
     if changed:

@@ -7,23 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
+from edge_expose_cloud.cli.carrying_out import Backup, DryRun, carry_out, done_json
 from edge_expose_cloud.cli.guarding import guarded
-from edge_expose_cloud.cli.options import Auth, ConnectionFile, HubHost, Output, Yes, confirm, connect
-from edge_expose_cloud.cli.output import Format, data, err, say, show_findings
-from edge_expose_cloud.cli.pushing import operator, show_plan
+from edge_expose_cloud.cli.options import Auth, ConnectionFile, HubHost, Output, Yes, connect
+from edge_expose_cloud.cli.output import Format, data, err, show_findings
 from edge_expose_cloud.hub import Hub
 from edge_expose_cloud.plans import Plan
-from edge_expose_cloud.usecases.applying import apply_plan, check_dangers
 from edge_expose_cloud.usecases.exposing import plan_expose, plan_unexpose
 
 app = typer.Typer(add_completion=False)
 
 Device = Annotated[str, typer.Argument(metavar="DEVICE")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the exposure; its Service is called so.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan, send nothing.")]
-Backup = Annotated[
-    Path | None, typer.Option("--backup", metavar="DIR", help="Where the backup goes; default in the state folder.")
-]
 
 
 @app.command()
@@ -120,14 +115,6 @@ def unexpose(
 
 
 def _do(hub: Hub, made: Plan, dry_run: bool, backup: Path | None, yes: bool, output: Format) -> None:
-    if output is Format.TABLE or dry_run:
-        show_plan(made, output)
-    if dry_run:
-        return
-    check_dangers(made, {})
-    if made.step is not None:
-        confirm(f"Apply this to {made.target}?", yes)
-    done = apply_plan(hub, made, operator(backup))
-    say(done)
-    if output is not Format.TABLE:
-        data({**made.to_json(), "applied": made.step is not None, "result": done}, output)
+    done = carry_out(hub, made, output, dry_run=dry_run, backup=backup, yes=yes)
+    if done is not None and output is not Format.TABLE:
+        data(done_json(made, done), output)

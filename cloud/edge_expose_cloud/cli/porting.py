@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -12,8 +11,10 @@ from edge_expose_cloud.cli.files import read_source
 from edge_expose_cloud.cli.guarding import guarded
 from edge_expose_cloud.cli.options import Auth, ConnectionFile, HubHost, connect
 from edge_expose_cloud.cli.output import Format, data, err, show_findings
-from edge_expose_cloud.porting import spec_of
-from edge_expose_cloud.usecases.observing import observe_device
+from edge_expose_cloud.findings import Finding
+from edge_expose_cloud.hub import Json
+from edge_expose_cloud.porting import slug, spec_of
+from edge_expose_cloud.usecases.exporting import export_spec
 
 app = typer.Typer(add_completion=False)
 As = Annotated[Format, typer.Option("--output", "-o", help="yaml or json.")]
@@ -32,11 +33,7 @@ def export(
 
     Example: edge-expose export edge1 > edge1.yaml
     """
-    target = connect(connection_string_file, hub, auth)
-    modules = target.module_ids(device)
-    state = observe_device(target, device, modules)
-    content = {name: {"properties.desired": twin.desired} for name, twin in state.twins.items()}
-    _print(content, _slug(device), {"device": device}, output)
+    _print(*export_spec(connect(connection_string_file, hub, auth), device), output)
 
 
 @app.command(name="import")
@@ -53,14 +50,9 @@ def import_(
     """
     source = read_source(manifest)
     document = source.manifest()
-    _print(document.content, name or _slug(Path(manifest).stem), {"device": device}, output)
+    _print(*spec_of(document.content, name or slug(Path(manifest).stem), {"device": device}), output)
 
 
-def _print(content: dict[str, Any], name: str, target: dict[str, Any], output: Format) -> None:
-    spec, findings = spec_of(content, name, target)
+def _print(spec: Json, findings: list[Finding], output: Format) -> None:
     show_findings(findings, err())
     data(spec, Format.YAML if output is Format.TABLE else output)
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "imported"

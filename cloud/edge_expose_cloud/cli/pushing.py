@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import getpass
 import os
-import socket
-import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from edge_expose_cloud.adapters.files import state_folder, write_private
+from edge_expose_cloud.cli.carrying_out import Allow, Backup, DryRun, carry_out, done_json, operator, show_plan
 from edge_expose_cloud.cli.each import check_expected_each, do_each, each_json, exit_code, plans_of, show_each
 from edge_expose_cloud.cli.files import read_inventory, read_spec
+from edge_expose_cloud.cli.following import follow
 from edge_expose_cloud.cli.guarding import guarded
 from edge_expose_cloud.cli.members import show_members
 from edge_expose_cloud.cli.options import (
@@ -27,7 +21,6 @@ from edge_expose_cloud.cli.options import (
     Output,
     SpecFile,
     Yes,
-    confirm,
     connect,
     parse_allow,
 )
@@ -37,7 +30,6 @@ from edge_expose_cloud.cli.output import (
     err,
     exposures_table,
     out,
-    plan_table,
     say,
     show_findings,
     url_lines,
@@ -46,29 +38,17 @@ from edge_expose_cloud.hub import Hub
 from edge_expose_cloud.inventory import Inventory
 from edge_expose_cloud.plans import Plan
 from edge_expose_cloud.spec import Spec
-from edge_expose_cloud.usecases.applying import Operator, apply_plan, check_dangers, check_expected
+from edge_expose_cloud.usecases.applying import Operator
 from edge_expose_cloud.usecases.each import DevicePlan
 from edge_expose_cloud.usecases.fleet_plans import plan_members
 from edge_expose_cloud.usecases.planning import make_plan, require_spec
 from edge_expose_cloud.usecases.siting import write_sites
-from edge_expose_cloud.usecases.waiting import Clock, WaitResult, wait_until_ready
+from edge_expose_cloud.usecases.waiting import WaitResult
 
 app = typer.Typer(add_completion=False)
 
-Allow = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--allow", metavar="KIND=N", help="Allow a dangerous plan: removals=N, moves=N, modules=N, retarget=1."
-    ),
-]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until every exposure is Ready; exit 3 when the time is up.")]
 Timeout = Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="How long --wait waits.")]
-Backup = Annotated[
-    Path | None,
-    typer.Option("--backup", metavar="DIR", help="Where the backup of a device goes; default in the state folder."),
-]
-
-
 Devices = Annotated[
     list[str] | None,
     typer.Option("--device", metavar="ID", help="For a spec with target: {device: ${deviceId}}; may be repeated."),
@@ -116,21 +96,6 @@ def plan(
         raise typer.Exit(3)
 
 
-def show_plan(made: Plan, output: Format) -> None:
-    if output is not Format.TABLE:
-        data(made.to_json(), output)
-        return
-    if made.changes:
-        out().print(plan_table(made.to_json()["changes"]))
-        out().print(f"digest {made.digest}", soft_wrap=True)
-    else:
-        out().print(f"no changes for {made.target}", soft_wrap=True, markup=False)
-    for note in made.notes:
-        say(note)
-    for danger in made.dangers:
-        say(f"! {danger.what} (needs --allow {danger.kind}={danger.count})")
-
-
 @app.command()
 @guarded
 def apply(
@@ -140,7 +105,7 @@ def apply(
     every_device: Every = False,
     wait: Wait = False,
     timeout: Timeout = 300.0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, send nothing.")] = False,
+    dry_run: DryRun = False,
     expect: Annotated[
         str | None, typer.Option("--expect", metavar="DIGEST", help="Refuse unless the plan has this digest.")
     ] = None,
@@ -173,23 +138,16 @@ def apply(
     made = make_plan(target, spec, os.environ, inventory)
     if output is Format.TABLE:
         show_findings(loaded.findings, err())
-    result: WaitResult | None = None
-    if output is Format.TABLE or dry_run:
-        show_plan(made, output)
-    check_expected(made, expect)
-    if dry_run:
+    done = carry_out(target, made, output, dry_run=dry_run, backup=backup, yes=yes, allowed=allowed, expect=expect)
+    if done is None:
         return
-    check_dangers(made, allowed)
-    if made.changes:
-        confirm(f"Apply this to {made.target}?", yes)
-    done = apply_plan(target, made, operator(backup))
-    say(done)
-    condition = spec.target.device is None
-    if condition and not wait:
+    result: WaitResult | None = None
+    if spec.target.device is not None:
+        result = follow(target, spec, timeout) if wait else None
+    elif wait:
+        result = follow(target, spec, timeout, lambda devices: _write_sites(target, spec, inventory))
+    else:
         _write_sites(target, spec, inventory)
-    if wait:
-        reached = (lambda devices: _write_sites(target, spec, inventory)) if condition else None
-        result = wait_with_progress(target, spec, timeout, reached)
     _report(made, done, result, output)
     if result is not None and not result.done:
         say(f"not converged after {timeout:g} s: {result.reason}")
@@ -206,7 +164,7 @@ def _apply_each(
     output: Format,
 ) -> None:
     outcomes = do_each(hub, plans, who, allowed, yes)
-    waited = [wait_with_progress(hub, item.spec, timeout) for item in plans] if timeout is not None else []
+    waited = [follow(hub, item.spec, timeout) for item in plans] if timeout is not None else []
     if output is not Format.TABLE:
         results = [
             {"deviceId": item.device_id, "result": item.done, "error": item.problem.message if item.problem else None}
@@ -226,50 +184,9 @@ def _write_sites(hub: Hub, spec: Spec, inventory: Inventory | None) -> None:
             say(f"site written on {device}")
 
 
-def operator(backup: Path | None) -> Operator:
-    """This user on this machine."""
-    folder = backup or state_folder(dict(os.environ)) / "backups"
-
-    def save(name: str, text: str) -> str:
-        path = write_private(folder, name, text)
-        say(f"backup: {path}")
-        return str(path)
-
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = "somebody"
-    return Operator(f"{user}@{socket.gethostname()}", lambda: dt.datetime.now(dt.UTC), save, os.getpid(), is_alive)
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process of this machine runs under this number."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
-
-
-def wait_with_progress(
-    hub: Hub, spec: Spec, timeout: float, reached: Callable[[list[str]], None] | None = None
-) -> WaitResult:
-    """Waits with a spinner at a terminal, with lines elsewhere."""
-    clock = Clock(time.monotonic, time.sleep)
-    reached = reached or (lambda devices: None)
-    if not sys.stderr.isatty():
-        return wait_until_ready(hub, spec, timeout, clock, lambda text: say(f"waiting: {text}"), reached)
-    console = err()
-    with console.status("waiting") as status:
-        update: Callable[[str], None] = lambda text: status.update(f"waiting: {text}")  # noqa: E731
-        return wait_until_ready(hub, spec, timeout, clock, update, reached)
-
-
 def _report(made: Plan, done: str, result: WaitResult | None, output: Format) -> None:
     if output is not Format.TABLE:
-        body = {**made.to_json(), "applied": bool(made.changes), "result": done}
+        body = done_json(made, done)
         if result is not None:
             body |= {
                 "converged": result.done,

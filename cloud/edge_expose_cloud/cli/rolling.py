@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from edge_expose_cloud.adapters.files import backups_of, read_text, state_folder
+from edge_expose_cloud.adapters.files import backups_of, read_text
+from edge_expose_cloud.cli.carrying_out import Allow, Backup, DryRun, backup_folder, carry_out, done_json
 from edge_expose_cloud.cli.guarding import guarded
 from edge_expose_cloud.cli.options import (
     Auth,
@@ -18,16 +18,12 @@ from edge_expose_cloud.cli.options import (
     Output,
     UsageProblem,
     Yes,
-    confirm,
     connect,
     parse_allow,
 )
 from edge_expose_cloud.cli.output import Format, data, out, say, table
-from edge_expose_cloud.cli.pushing import Allow, Backup, operator, show_plan
 from edge_expose_cloud.findings import Finding
 from edge_expose_cloud.hub import Hub
-from edge_expose_cloud.plans import Plan
-from edge_expose_cloud.usecases.applying import apply_plan, check_dangers
 from edge_expose_cloud.usecases.problems import InputError, Refused
 from edge_expose_cloud.usecases.rolling_back import history, plan_promotion, plan_restore
 
@@ -48,7 +44,7 @@ def rollback(
         str | None, typer.Option("--from", metavar="FILE", help="With --device: this backup instead of the newest.")
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="Show what there is to go back to, change nothing.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, send nothing.")] = False,
+    dry_run: DryRun = False,
     allow: Allow = None,
     backup: Backup = None,
     yes: Yes = False,
@@ -64,7 +60,7 @@ def rollback(
     if (name is None) == (device is None):
         raise UsageProblem("give the NAME of a spec, or --device, one of them", "edge-expose rollback north-dashboard")
     allowed = parse_allow(allow or [])
-    folder = backup or state_folder(dict(os.environ)) / "backups"
+    folder = backup_folder(backup)
     if list_:
         _list(None if name is None else connect(connection_string_file, hub, auth), name, device, folder, output)
         return
@@ -74,23 +70,11 @@ def rollback(
         if name is not None
         else plan_restore(target, str(device), _backup_text(folder, str(device), backup_file))
     )
-    _do(target, made, dry_run, allowed, backup, yes, output)
-
-
-def _do(
-    hub: Hub, made: Plan, dry_run: bool, allowed: dict[str, int], backup: Path | None, yes: bool, output: Format
-) -> None:
-    if output is Format.TABLE or dry_run:
-        show_plan(made, output)
-    if dry_run:
-        return
-    check_dangers(made, allowed)
-    if made.step is not None:
-        confirm(f"Go back on {made.target}?", yes)
-    done = apply_plan(hub, made, operator(backup))
-    say(done)
-    if output is not Format.TABLE:
-        data({**made.to_json(), "applied": made.step is not None, "result": done}, output)
+    done = carry_out(
+        target, made, output, dry_run=dry_run, backup=backup, yes=yes, allowed=allowed, question="Go back on"
+    )
+    if done is not None and output is not Format.TABLE:
+        data(done_json(made, done), output)
 
 
 def _backup_text(folder: Path, device: str, chosen: str | None) -> str:

@@ -10,9 +10,10 @@ from rich.markup import escape
 
 from edge_expose_cloud.cli.guarding import guarded
 from edge_expose_cloud.cli.options import Auth, ConnectionFile, HubHost, Output, UsageProblem, connect
-from edge_expose_cloud.cli.output import Format, data, exposures_table, out, say, state_text
+from edge_expose_cloud.cli.output import Format, data, exposures_table, out, say, state_text, table
 from edge_expose_cloud.fleet_status import DeviceStatus
 from edge_expose_cloud.hub import Hub, HubError
+from edge_expose_cloud.usecases.owning import OwnedKey, who_wins
 from edge_expose_cloud.usecases.status import device_status, fleet_status
 
 app = typer.Typer(add_completion=False)
@@ -23,6 +24,9 @@ Device = Annotated[str | None, typer.Argument(metavar="[DEVICE]", help="Device i
 @guarded
 def status(
     device: Device = None,
+    owners: Annotated[
+        bool, typer.Option("--owners", help="With DEVICE: who set each key of its twin, and whether that lasts.")
+    ] = False,
     connection_string_file: ConnectionFile = None,
     hub: HubHost = None,
     auth: Auth = "key",
@@ -32,7 +36,29 @@ def status(
 
     Example: edge-expose status edge1 -o json
     """
-    show(_read(connect(connection_string_file, hub, auth), device), output)
+    target = connect(connection_string_file, hub, auth)
+    if not owners:
+        show(_read(target, device), output)
+    elif device is None:
+        raise UsageProblem("--owners needs a DEVICE", "edge-expose status edge1 --owners")
+    else:
+        _show_owners(device, who_wins(target, device), output)
+
+
+def _show_owners(device: str, keys: list[OwnedKey], output: Format) -> None:
+    if output is not Format.TABLE:
+        data({"deviceId": device, "keys": [key.to_json() for key in keys]}, output)
+        return
+    rows = []
+    for key in keys:
+        over = f" over {', '.join(key.losers)}" if key.losers else ""
+        setter = f"deployment {key.owner}{over}" if key.owner else ""
+        if key.overwritten:
+            lasts = "no: the deployment sets another value"
+        else:
+            lasts = "the deployment sets it again" if key.owner else "until somebody edits it"
+        rows.append([escape(text) for text in (key.path, setter or "the twin itself", key.updated or "-", lasts)])
+    out().print(table(("KEY", "SET BY", "AT", "LASTS"), rows, title=f"Device {escape(device)}"))
 
 
 def _read(hub: Hub, device: str | None) -> list[DeviceStatus]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from edge_expose_cloud.findings import Finding
 from edge_expose_cloud.hub import Hub, Json
-from edge_expose_cloud.porting import spec_of
+from edge_expose_cloud.porting import slug, spec_of
 from edge_expose_cloud.usecases.observing import observe_device
 
 
@@ -15,8 +15,7 @@ def export_spec(hub: Hub, device_id: str, *, hide_values: bool = False) -> tuple
     """(spec as plain data, what it could not take over). `hide_values` puts `${env:NAME}` for every env value."""
     state = observe_device(hub, device_id, hub.module_ids(device_id))
     content = {name: {"properties.desired": twin.desired} for name, twin in state.twins.items()}
-    slug = re.sub(r"[^a-z0-9]+", "-", device_id.lower()).strip("-") or "exported"
-    spec, findings = spec_of(content, slug, {"device": device_id})
+    spec, findings = spec_of(content, slug(device_id), {"device": device_id})
     if hide_values:
         for body in [*(spec.get("modules") or {}).values(), *(spec.get("runtime") or {}).values()]:
             if isinstance(body, dict):

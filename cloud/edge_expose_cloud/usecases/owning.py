@@ -30,6 +30,17 @@ class OwnedKey:
     overwritten: bool = False
     losers: tuple[str, ...] = ()
 
+    def to_json(self) -> Json:
+        return {
+            "path": self.path,
+            "value": self.value,
+            "owner": self.owner or None,
+            "updated": self.updated,
+            "version": self.version,
+            "lasts": not self.overwritten,
+            "losers": list(self.losers),
+        }
+
 
 def who_wins(hub: Hub, device_id: str) -> list[OwnedKey]:
     """Every key of the twin, and those that a deployment sets and the twin does not hold yet."""

@@ -40,29 +40,29 @@ def wait_until_ready(
     spec: Spec,
     timeout: float,
     clock: Clock,
-    progress: Callable[[str], None],
+    looked: Callable[[WaitResult], None],
     reached: Callable[[list[str]], None] = lambda devices: None,
 ) -> WaitResult:
     """Polls the twins, quickly at first; a hub that is away for a while does not end the wait.
 
+    `looked` hears of every look; while the hub is away it gets the devices as they were seen last.
     `reached` hears of the devices of a condition whenever they became more or other ones.
     """
     deadline = clock.monotonic() + timeout
     watch = FleetWatch(hub, spec, clock, reached) if spec.target.device is None else None
     pause = 0.5
-    said = ""
+    devices: tuple[DeviceStatus, ...] = ()
     while True:
         try:
             result = watch.look() if watch is not None else check_once(hub, spec)
         except HubError as error:
             if not error.is_transient:
                 raise
-            result = WaitResult(False, error.message)
+            result = WaitResult(False, error.message, devices)
+        looked(result)
         if result.done:
             return result
-        if result.reason != said:
-            said = result.reason
-            progress(said)
+        devices = result.devices
         left = deadline - clock.monotonic()
         if left <= 0:
             return result

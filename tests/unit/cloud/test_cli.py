@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from edge_expose_cloud.cli import COMMANDS, app
 from edge_expose_cloud.cli.options import use_hub
+from edge_expose_cloud.hub import Deployment
 from edge_expose_cloud.manifest import render
 from support.cloud import READY, SPEC, applied_hub, spec_of_text
 from support.fake_hub import FakeHub
@@ -205,6 +206,36 @@ def test_a_device_that_is_not_there(hub: FakeHub) -> None:
     result = run("status", "ghost")
     assert result.exit_code == 1
     assert "not registered" in result.stderr
+
+
+def test_owners_of_a_twin_that_was_written_directly(applied: FakeHub) -> None:
+    body = json_of(run("status", "d1", "--owners", "-o", "json"))
+    assert body["deviceId"] == "d1"
+    keys = {key["path"]: key for key in body["keys"]}
+    assert {"schemaVersion", "exposures.web-out", "exposures.db"} <= keys.keys()
+    assert {(key["owner"], key["lasts"]) for key in keys.values()} == {(None, True)}
+    assert "until somebody edits it" in run("status", "d1", "--owners").stdout
+
+
+def test_owners_name_the_deployment_that_sets_a_key_and_whether_a_hand_edit_lasts(hub: FakeHub) -> None:
+    set_again = {"web": {"module": "web", "ports": [80]}, "db": {"module": "db", "ports": [5432]}}
+    content = {"edge-expose": {f"properties.desired.exposures.{name}": value for name, value in set_again.items()}}
+    hub.create_deployment(Deployment("north-1", {"modulesContent": content}, "*", 5))
+    hub.target("north-1", "d1")
+    by_hand = {"db": {"module": "db", "ports": [1]}, "mine": {"module": "web", "ports": [9]}}
+    hub.add_module("d1", "edge-expose", {"schemaVersion": "1.0", "exposures": {**set_again, **by_hand}})
+    table = run("status", "d1", "--owners").stdout
+    lines = {line.split()[0].removeprefix("exposures."): line for line in table.splitlines() if "exposures." in line}
+    assert "deployment north-1" in lines["web"]
+    assert "the deployment sets it again" in lines["web"]
+    assert "no: the deployment sets another value" in lines["db"]
+    assert "until somebody edits it" in lines["mine"]
+
+
+def test_owners_need_a_device(hub: FakeHub) -> None:
+    result = run("status", "--owners")
+    assert result.exit_code == 2
+    assert "--owners needs a DEVICE" in result.stderr
 
 
 def test_watch_prints_each_change_once(applied: FakeHub) -> None:

@@ -49,8 +49,14 @@ def exposure(**changes: Any) -> dict[str, Any]:
 
 
 def wait(hub: FakeHub, clock: FakeClock, text: str = SPEC, timeout: float = 60) -> tuple[WaitResult, list[str]]:
+    """The result, and the reasons it showed, each once in a row."""
     said: list[str] = []
-    return wait_until_ready(hub, spec_of_text(text), timeout, clock.clock, said.append), said
+
+    def looked(now: WaitResult) -> None:
+        if now.reason and now.reason != (said[-1] if said else ""):
+            said.append(now.reason)
+
+    return wait_until_ready(hub, spec_of_text(text), timeout, clock.clock, looked), said
 
 
 def test_waiting_ends_when_everything_is_ready() -> None:
@@ -119,6 +125,24 @@ def test_a_hub_that_is_away_for_a_while_does_not_end_the_wait() -> None:
     result, said = wait(hub, clock)
     assert result.done
     assert said == ["the hub could not be reached"]
+
+
+def test_devices_stay_in_sight_while_the_hub_is_away() -> None:
+    hub, clock = applied_hub(), FakeClock()
+    hub.report("d1", "edge-expose", exposure(state="Pending", reason="NoReadyEndpoints"))
+    clock.events = [(20, lambda: hub.report("d1", "edge-expose", reported()))]
+
+    def away(call: str) -> None:
+        if 5 < clock.now < 10:
+            raise HubError(HubProblem.UNREACHABLE, "the hub could not be reached")
+
+    hub.before = away
+    seen: list[WaitResult] = []
+    assert wait_until_ready(hub, spec_of_text(SPEC), 60, clock.clock, seen.append).done
+    gone = [look for look in seen if look.reason == "the hub could not be reached"]
+    assert gone
+    assert {device.device_id for look in gone for device in look.devices} == {"d1"}
+    assert seen[-1].done
 
 
 def test_a_wrong_key_ends_the_wait_at_once() -> None:
