@@ -96,7 +96,8 @@ def not_converged(twin: Twin, ready_only: frozenset[str] | None = None) -> str |
     if report.last_desired_version < twin.desired_version:
         return f"the module has seen version {report.last_desired_version} of {twin.desired_version}"
     if status is not None and status.code != 200:
-        return f"the module answered {status.code}: {status.description}"
+        what = f"the module answered {status.code}: {status.description}"
+        return what if report.pending_removal is None else f"{what}; if it is meant, {release_hint(twin.device_id)}"
     for name, exposure in sorted(current_exposures(twin).items()):
         if ready_only is not None and name not in ready_only:
             continue
@@ -113,6 +114,11 @@ def not_converged(twin: Twin, ready_only: frozenset[str] | None = None) -> str |
             )
             return f"exposure {name} is {entry.state}{why}"
     return None
+
+
+def release_hint(device_id: str) -> str:
+    """How a removal that the module holds back is let go on."""
+    return f"confirm the removal: edge-expose unexpose {device_id} --held-back"
 
 
 def agent_says(agent: Twin | None) -> str:

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,6 +72,27 @@ def test_a_part_that_is_killed_comes_back_and_no_address_moves(deployed: Local, 
         },
     )
     assert "Hello" in eventually(lambda: http_get(f"http://{deployed.address(15)}:8081/"), 30.0)
+
+
+@needs_kubectl
+def test_a_removal_that_takes_much_away_waits_for_a_word_and_then_goes_on(deployed: Local) -> None:
+    deployed.deploy({f"e{number}": {"module": "webserver", "ports": [f"90{number:02}:80"]} for number in range(6)})
+    for number in range(6):
+        deployed.wait_for(f"e{number}", "Ready")
+    deployed.deploy({"e0": {"module": "webserver", "ports": ["9000:80"]}})
+
+    def held_back() -> dict[str, Any] | None:
+        (device,) = json.loads(deployed.run("status", "edge1", "-o", "json").stdout)["devices"]
+        return device if device["pendingRemoval"] else None
+
+    device = eventually(held_back)
+    assert device["lastDesiredStatus"]["code"] == 406
+    assert deployed.kubectl("-n", "edge1", "get", "svc", "e5", "-o", "name")
+    word = ("--allow", f"removals={device['pendingRemoval']['count']}")
+    deployed.run("unexpose", "edge1", "--held-back", "--yes", *word)
+    eventually(lambda: held_back() is None)
+    eventually(lambda: "e5" not in deployed.kubectl("-n", "edge1", "get", "svc", "-o", "name"))
+    deployed.wait_for("e0", "Ready")
 
 
 def test_garbage_on_every_port_harms_nobody(deployed: Local) -> None:

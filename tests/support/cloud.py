@@ -36,6 +36,9 @@ READY = {
     },
 }
 
+#: what the module answers to a document that would take much away at once
+HELD_BACK = {"code": 406, "description": 'nothing is removed until confirmRemoval is "t0ken"'}
+
 
 def spec_of_text(text: str = SPEC) -> Spec:
     loaded = load_spec(text, "s.yaml")

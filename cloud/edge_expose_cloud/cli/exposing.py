@@ -7,13 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-from edge_expose_cloud.cli.carrying_out import Backup, DryRun, carry_out, done_json
+from edge_expose_cloud.cli.carrying_out import Allow, Backup, DryRun, carry_out, done_json
 from edge_expose_cloud.cli.guarding import guarded
-from edge_expose_cloud.cli.options import Auth, ConnectionFile, HubHost, Output, Yes, connect
+from edge_expose_cloud.cli.options import Auth, ConnectionFile, HubHost, Output, UsageProblem, Yes, connect, parse_allow
 from edge_expose_cloud.cli.output import Format, data, err, show_findings
 from edge_expose_cloud.hub import Hub
 from edge_expose_cloud.plans import Plan
 from edge_expose_cloud.usecases.exposing import plan_expose, plan_unexpose
+from edge_expose_cloud.usecases.releasing import plan_release
 
 app = typer.Typer(add_completion=False)
 
@@ -97,7 +98,11 @@ def expose(
 @guarded
 def unexpose(
     device: Device,
-    name: Name,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Name of the exposure.")] = None,
+    held_back: Annotated[
+        bool, typer.Option("--held-back", help="Instead of NAME: confirm the removal that the device holds back.")
+    ] = False,
+    allow: Allow = None,
     dry_run: DryRun = False,
     backup: Backup = None,
     yes: Yes = False,
@@ -106,15 +111,27 @@ def unexpose(
     auth: Auth = "key",
     output: Output = Format.TABLE,
 ) -> None:
-    """Withdraw one exposure from one device by patching its module twin.
+    """Withdraw one exposure from one device by patching its module twin; or let a removal go on that it holds back.
 
     Example: edge-expose unexpose edge1 web
     """
+    if (name is None) != held_back:
+        raise UsageProblem("give the NAME of an exposure or --held-back, one of them", "edge-expose unexpose edge1 web")
+    allowed = parse_allow(allow or [])
     target = connect(connection_string_file, hub, auth)
-    _do(target, plan_unexpose(target, device, name), dry_run, backup, yes, output)
+    made = plan_release(target, device) if name is None else plan_unexpose(target, device, name)
+    _do(target, made, dry_run, backup, yes, output, allowed)
 
 
-def _do(hub: Hub, made: Plan, dry_run: bool, backup: Path | None, yes: bool, output: Format) -> None:
-    done = carry_out(hub, made, output, dry_run=dry_run, backup=backup, yes=yes)
+def _do(
+    hub: Hub,
+    made: Plan,
+    dry_run: bool,
+    backup: Path | None,
+    yes: bool,
+    output: Format,
+    allowed: dict[str, int] | None = None,
+) -> None:
+    done = carry_out(hub, made, output, dry_run=dry_run, backup=backup, yes=yes, allowed=allowed)
     if done is not None and output is not Format.TABLE:
         data(done_json(made, done), output)

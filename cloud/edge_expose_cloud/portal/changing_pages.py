@@ -201,7 +201,7 @@ def _texts(value: object) -> list[str]:
 
 @router.post("/devices/{device}/plan")
 def plan_other(portal: PortalDep, session: OperatorDep, fields: CheckedDep, device: str) -> Response:
-    """Remove, disable, enable, revert: one button each."""
+    """Remove, disable, enable, revert, release: one button each."""
     kind = next((kind for kind in KINDS if kind == fields.get("kind")), None)
     if kind is None or kind in ("expose", "ranges"):
         raise Refused("this page asks for something unknown", "start again from the device's page")

@@ -18,10 +18,11 @@ from edge_expose_cloud.usecases.changing_ranges import plan_site
 from edge_expose_cloud.usecases.exposing import plan_expose, plan_unexpose
 from edge_expose_cloud.usecases.history import Backup, backup_prefix, plan_revert, read_backups
 from edge_expose_cloud.usecases.problems import Refused
+from edge_expose_cloud.usecases.releasing import plan_release
 from edge_expose_contract.identity import MODULE_ID
 
-Kind = Literal["expose", "remove", "disable", "enable", "ranges", "revert"]
-KINDS: Final[tuple[Kind, ...]] = ("expose", "remove", "disable", "enable", "ranges", "revert")
+Kind = Literal["expose", "remove", "disable", "enable", "ranges", "revert", "release"]
+KINDS: Final[tuple[Kind, ...]] = ("expose", "remove", "disable", "enable", "ranges", "revert", "release")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ class Wish:
                 return "Change the Compute network"
             case "revert":
                 return "Go back to an earlier state"
+            case "release":
+                return "Confirm the removal"
             case _:
                 return f"{self.kind.capitalize()} {self.name}"
 
@@ -90,6 +93,8 @@ def plan_wish(hub: Hub, wish: Wish, backups: Callable[[str], list[Backup]]) -> P
             if not chosen:
                 raise Refused("there is no such backup", "choose one of the history page")
             return Planned(plan_revert(hub, wish.device, chosen[0]))
+        case "release":
+            return Planned(plan_release(hub, wish.device))
 
 
 def _declared(hub: Hub, wish: Wish) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from edge_expose_cloud.fleet_status import agent_says
+from edge_expose_cloud.fleet_status import agent_says, release_hint
 from edge_expose_cloud.hub import Hub, HubError, HubProblem, MethodResult, Twin
 from edge_expose_cloud.planning import report_of
 from edge_expose_contract.identity import MODULE_ID
@@ -122,7 +122,7 @@ def _module(ours: Twin) -> Iterator[Check]:
             "it has taken the document",
             "wrong",
             f"{status.code}: {status.description}",
-            "confirm a large removal with confirmRemoval" if status.code == 406 else "correct the desired properties",
+            release_hint(ours.device_id) if status.code == 406 else "correct the desired properties",
         )
     else:
         yield Check("it has taken the document", "ok", f"version {ours.desired_version}")

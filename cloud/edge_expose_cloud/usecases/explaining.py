@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from edge_expose_cloud.fleet_status import release_hint
 from edge_expose_cloud.hub import Hub, HubError, Twin
 from edge_expose_cloud.planning import report_of
 from edge_expose_cloud.usecases.observing import observe_device, targeting_deployments
@@ -167,7 +168,7 @@ def _read(twin: Twin) -> Step:
         )
     status = report.last_desired_status
     if status is not None and status.code != 200:
-        hint = "confirm the removal with confirmRemoval" if status.code == 406 else "correct the desired properties"
+        hint = release_hint(twin.device_id) if status.code == 406 else "correct the desired properties"
         return Step(question, "wrong", f"yes, and answered {status.code}: {status.description}", hint)
     return Step(question, "ok", f"yes, version {twin.desired_version}, code 200")
 

@@ -16,7 +16,7 @@ from edge_expose_cloud.cli import COMMANDS, app
 from edge_expose_cloud.cli.options import use_hub
 from edge_expose_cloud.hub import Deployment
 from edge_expose_cloud.manifest import render
-from support.cloud import READY, SPEC, applied_hub, spec_of_text
+from support.cloud import HELD_BACK, READY, SPEC, applied_hub, spec_of_text
 from support.fake_hub import FakeHub
 
 
@@ -236,6 +236,34 @@ def test_owners_need_a_device(hub: FakeHub) -> None:
     result = run("status", "--owners")
     assert result.exit_code == 2
     assert "--owners needs a DEVICE" in result.stderr
+
+
+def test_a_removal_that_the_device_holds_back_is_confirmed_by_a_stronger_word(applied: FakeHub) -> None:
+    run_it = ("unexpose", "d1", "--held-back", "--yes")
+    nothing = run(*run_it)
+    assert nothing.exit_code == 1
+    assert "holds no removal back" in nothing.stderr
+    report = {**READY, "lastDesiredStatus": HELD_BACK, "pendingRemoval": {"count": 4, "token": "t0ken"}}
+    applied.report("d1", "edge-expose", report)
+    assert "edge-expose unexpose d1 --held-back" in run("explain", "d1/web-out", "--no-ask").stdout
+    refused = run(*run_it)
+    assert refused.exit_code == 1
+    assert "4 exposures that run now are removed" in refused.stderr
+    assert "--allow removals=4" in refused.stderr
+    assert run(*run_it, "--allow", "removals=4").exit_code == 0
+    twin = applied.module_twin("d1", "edge-expose")
+    assert twin is not None
+    assert twin.desired["confirmRemoval"] == "t0ken"
+    again = run(*run_it)
+    assert again.exit_code == 0, "the device has not read it yet"
+    assert "no changes" in again.stdout
+
+
+@pytest.mark.parametrize("words", [(), ("web-out", "--held-back")])
+def test_unexpose_takes_a_name_or_what_is_held_back(applied: FakeHub, words: tuple[str, ...]) -> None:
+    result = run("unexpose", "d1", *words)
+    assert result.exit_code == 2
+    assert "one of them" in result.stderr
 
 
 def test_watch_prints_each_change_once(applied: FakeHub) -> None:

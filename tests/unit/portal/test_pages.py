@@ -8,6 +8,7 @@ import pytest
 
 from edge_expose_cloud.hub import Deployment, HubError, HubProblem
 from edge_expose_contract.identity import MODULE_ID
+from support.cloud import HELD_BACK, READY
 from support.fake_hub import FakeHub
 
 PAGES = [
@@ -102,6 +103,23 @@ def test_expose_plan_apply_edit_disable_enable_and_remove(world, ada) -> None:
     ada.apply(removal)
     assert "web-out" not in world.desired()["exposures"]
     assert world.audit().count('"action": "expose"') == 2
+
+
+def test_a_removal_that_the_device_holds_back_is_confirmed_with_a_button(world, ada, vic) -> None:
+    world.hub.report(
+        "d1",
+        "edge-expose",
+        {**READY, "lastDesiredStatus": HELD_BACK, "pendingRemoval": {"count": 4, "token": "t0ken"}},
+    )
+    assert "Confirm the removal of 4 exposures" in ada.get("/devices/d1").text
+    assert "Confirm the removal" not in vic.get("/devices/d1").text
+    plan = ada.change("/devices/d1/plan", kind="release")
+    assert "4 exposures that run now are removed" in plan.text
+    assert ada.apply(plan).status_code == 409, "a box has to be ticked"
+    assert "confirmRemoval" not in world.desired()
+    ada.apply(plan, **{"allow-removals": "4"})
+    assert world.desired()["confirmRemoval"] == "t0ken"
+    assert '"action": "release"' in world.audit()
 
 
 def test_history_brings_back_what_was_there(world, ada) -> None:
