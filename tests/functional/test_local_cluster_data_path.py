@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import subprocess
 import urllib.error
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from support import testbed_binaries
 from support.cluster import ClusterProcess, clean_environment, start_cluster
 from support.waiting import eventually
 
@@ -28,9 +28,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterProcess
 
 
 def kubectl(cluster: ClusterProcess, *arguments: str, stdin: Any = None) -> str:
-    if shutil.which("kubectl") is None:
-        pytest.skip("kubectl is not installed")
-    command = ["kubectl", "--kubeconfig", str(cluster.kubeconfig), *arguments]
+    program = testbed_binaries.kubectl()
+    if program is None:
+        pytest.skip("there is no kubectl: install one, or run `make testbed`")
+    command = [program, "--kubeconfig", str(cluster.kubeconfig), *arguments]
     text = None if stdin is None else json.dumps(stdin)
     done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=30, env=clean_environment())
     assert done.returncode == 0, done.stderr

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,12 @@ from typing import Any
 import pytest
 
 from support.local import Local, garbage, http_get
+from support.testbed_binaries import kubectl
 from support.waiting import eventually
 
 pytestmark = [pytest.mark.local, pytest.mark.timeout(180)]
 ECHO = {"image": "edge-expose/echo:1"}
-needs_kubectl = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+needs_kubectl = pytest.mark.skipif(kubectl() is None, reason="there is no kubectl: install one, or run `make testbed`")
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from typing import Any
 
 from edge_expose_local.instance import Instance
 from edge_expose_local.settings import LocalSettings
+from support.testbed_binaries import kubectl
 from support.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,7 +70,7 @@ class Local:
 
     def kubectl(self, *arguments: str, check: bool = True, stdin: str | None = None) -> str:
         done = subprocess.run(
-            ["kubectl", *arguments],
+            [kubectl() or "kubectl", *arguments],
             env=self.environment,
             input=stdin,
             capture_output=True,

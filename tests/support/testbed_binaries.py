@@ -116,6 +116,12 @@ def etcd() -> str | None:
     return shutil.which("etcd") or shutil.which("etcd", path="/usr/bin:/usr/local/bin")
 
 
+def kubectl() -> str | None:
+    """The machine's kubectl, else the test bed's."""
+    built = PROFILES["1.36"].path("kubectl")
+    return shutil.which("kubectl") or (str(built) if built.exists() else None)
+
+
 def why_not(profile: str, names: tuple[str, ...]) -> str:
     """Why a real cluster of this profile cannot be started here; empty when it can."""
     absent = PROFILES[profile].missing(*names)
