@@ -26,7 +26,7 @@ markers = ["local", "testbed", "network"]
 [tool.mutmut]
 source_paths = ["src"]
 only_mutate = [{paths}]
-tests_dir = ["tests/unit/module", "tests/scenarios"]
+pytest_add_cli_args_test_selection = ["tests/unit/module", "tests/scenarios"]
 also_copy = ["tests"]
 """
 FILES = ("allocation.py", "planning.py")
@@ -35,7 +35,7 @@ FILES = ("allocation.py", "planning.py")
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--file", choices=FILES, action="append", help="only this file")
-    parser.add_argument("--show", type=int, default=200, help="how many survivors to show as a diff")
+    parser.add_argument("--show", type=int, default=200, help="how many survivors to show")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="edge-expose-mutation-") as name:
         folder = Path(name)
@@ -52,9 +52,15 @@ def main() -> int:
         results = told.stdout.splitlines()
         survivors = [line.split(":")[0].strip() for line in results if "survived" in line or "no tests" in line]
         for mutant in survivors[: arguments.show]:
-            subprocess.run([*mutmut, "show", mutant], cwd=folder, check=False)
+            shown = subprocess.run([*mutmut, "show", mutant], cwd=folder, capture_output=True, text=True, check=False)
+            print(mutant.rpartition(".")[2])
+            print("\n".join(line for line in shown.stdout.splitlines() if _is_change(line)))
         print(f"{len(survivors)} mutants survived in {', '.join(wanted)}")
     return 0
+
+
+def _is_change(line: str) -> bool:
+    return line.startswith(("+", "-")) and not line.startswith(("+++", "---"))
 
 
 if __name__ == "__main__":

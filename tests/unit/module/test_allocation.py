@@ -216,3 +216,284 @@ def test_an_address_the_owner_does_not_allow_is_neither_chosen_nor_pinned() -> N
     decided = decide([wish("a"), wish("b", address="10.0.0.1")], world(), where)
     assert texts(decided["a"]) == "10.0.0.3"
     assert reason(decided["b"]) == "AddressNotAllowed"
+
+
+def said(decision: Decision) -> str:
+    return f"{decision.block.reason}: {decision.block.message}" if decision.block is not None else texts(decision)
+
+
+WHERE = {
+    "reserved": {ip_address("10.0.0.1"): "edgehub"},
+    "nodes": AddressSet.parse("10.0.0.2/32"),
+    "allowed": AddressSet.parse("10.0.0.0/30"),
+}
+CHOOSE = "give both the same share key with different ports, or choose another address"
+EXTEND = "remove an exposure, share an address, or extend the external service IP range on the device"
+
+
+@pytest.mark.parametrize(
+    ("pinned", "says"),
+    [
+        ("10.0.0.1", "ReservedAddress: 10.0.0.1 is reserved for edgehub; choose another address"),
+        (
+            "10.0.0.2",
+            "NodeAddress: 10.0.0.2 is one of the node IPs 10.0.0.2-10.0.0.2; choose an external service IP",
+        ),
+        (
+            "10.0.0.9",
+            "AddressOutsideRange: 10.0.0.9 is outside the external service IP range 10.0.0.1-10.0.0.4; pin one inside, "
+            "or extend the range",
+        ),
+        (
+            "10.0.0.4",
+            "AddressNotAllowed: 10.0.0.4 is not among the addresses this device allows: 10.0.0.0-10.0.0.3",
+        ),
+        ("10.0.0.3", "10.0.0.3"),
+    ],
+)
+def test_why_a_pin_is_not_granted(pinned: str, says: str) -> None:
+    assert said(decide([wish("a", address=pinned)], world(), space(**WHERE))["a"]) == says
+
+
+@pytest.mark.parametrize("pinned", ["10.0.0.255", "10.0.1.0"])
+def test_a_pin_that_its_pool_avoids_says_so(pinned: str) -> None:
+    pool = AddressSet.parse("10.0.0.254-10.0.1.1")
+    decided = decide([wish("a", address=pinned)], world(), Space(legal=pool, automatic=(pool,), buggy=pool))
+    assert said(decided["a"]) == (
+        f"AddressOutsideRange: {pinned} ends in .0 or .255 and its pool avoids those; pin another"
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "other", "says"),
+    [
+        ({}, service("o", "10.0.0.1", ours=False), f"AddressTaken: 10.0.0.1 is held by Service n/o; {CHOOSE}"),
+        (
+            {"share": "k"},
+            service("o", "10.0.0.1", ours=False),
+            f"AddressTaken: 10.0.0.1 is held by Service n/o; {CHOOSE}",
+        ),
+        (
+            {},
+            service("o", "10.0.0.1", ours=False, share="z"),
+            f"AddressTaken: 10.0.0.1 is held by Service n/o; {CHOOSE}",
+        ),
+        (
+            {"share": "k"},
+            service("o", "10.0.0.1", ours=False, share="z"),
+            f"AddressTaken: 10.0.0.1 is held by Service n/o under sharing key 'z'; {CHOOSE}",
+        ),
+        (
+            {"share": "k", "ports": [80, 81, 82]},
+            service("o", "10.0.0.1", ours=False, ports=(80, 82, 83), share="k"),
+            "PortTaken: port 80/tcp, 82/tcp on shared address 10.0.0.1 is held by Service n/o; publish another port",
+        ),
+        (
+            {"share": "k", "ports": [81], "externalTrafficPolicy": "Local"},
+            service("o", "10.0.0.1", ours=False, share="k"),
+            "SharingPolicyMismatch: 10.0.0.1 is shared with Service n/o; externalTrafficPolicy Local only shares with "
+            "the same selector",
+        ),
+    ],
+)
+def test_who_holds_it_is_named(fields: dict[str, Any], other: ObservedService, says: str) -> None:
+    assert said(decide([wish("a", address="10.0.0.1", **fields)], world(other), space())["a"]) == says
+
+
+def test_all_claims_on_an_address_count_not_the_first_alone() -> None:
+    first = service("o", "10.0.0.1", ours=False, ports=(80,), share="k")
+    second = service("z", "10.0.0.1", ours=False, ports=(81,), share="k")
+    decided = decide([wish("a", share="k", ports=[81], address="10.0.0.1")], world(first, second), space())
+    assert "Service n/z" in said(decided["a"])
+
+
+def test_a_blocked_pin_goes_on_with_what_it_has() -> None:
+    held, taken = service("a", "10.0.0.3"), service("o", "10.0.0.1", ours=False)
+    decided = decide([wish("a", address="10.0.0.1")], world(held, taken), space())
+    assert (reason(decided["a"]), texts(decided["a"])) == ("AddressTaken", "10.0.0.3")
+
+
+def test_a_blocked_pin_goes_on_asking_for_what_it_asked_for() -> None:
+    waiting = service("a", "")
+    waiting.body["spec"]["loadBalancerIP"] = "10.0.0.3"  # type: ignore[index]
+    decided = decide([wish("a", address="10.0.0.9")], world(waiting), space())
+    assert (reason(decided["a"]), texts(decided["a"])) == ("AddressOutsideRange", "10.0.0.3")
+
+
+def test_who_moves_away_still_holds_its_address_in_this_pass() -> None:
+    observed = world(service("mover", "10.0.0.1"))
+    decided = decide([wish("mover", address="10.0.0.2"), wish("next", address="10.0.0.1")], observed, space())
+    assert texts(decided["mover"]) == "10.0.0.2"
+    assert said(decided["next"]) == f"AddressTaken: 10.0.0.1 is held by exposure mover; {CHOOSE}"
+    assert texts(decide([wish("mover", address="10.0.0.2"), wish("auto")], observed, space())["auto"]) == "10.0.0.3"
+    after = world(service("mover", "10.0.0.2"))
+    decided = decide([wish("mover", address="10.0.0.2"), wish("next", address="10.0.0.1")], after, space())
+    assert texts(decided["next"]) == "10.0.0.1"
+
+
+def test_an_address_that_is_no_longer_legal_is_not_held_for_who_must_leave_it() -> None:
+    observed = world(service("a", "10.0.0.9"))
+    decided = decide([wish("a")], observed, space())
+    assert texts(decided["a"]) == "10.0.0.1"
+
+
+def test_pins_come_before_those_that_take_what_is_left() -> None:
+    decided = decide([wish("a"), wish("b", address="10.0.0.1")], world(), space())
+    assert (texts(decided["a"]), texts(decided["b"])) == ("10.0.0.2", "10.0.0.1")
+
+
+def test_what_is_remembered_comes_back_and_does_not_take_what_is_held() -> None:
+    memory = {"a": (ip_address("10.0.0.3"),), "b": (ip_address("10.0.0.4"),)}
+    decided = decide([wish("a"), wish("b")], world(service("b", "10.0.0.3")), space(), remembered=memory)
+    assert (texts(decided["a"]), texts(decided["b"])) == ("10.0.0.1", "10.0.0.3")
+    decided = decide([wish("a"), wish("b")], world(), space(), remembered=memory)
+    assert (texts(decided["a"]), texts(decided["b"])) == ("10.0.0.3", "10.0.0.4")
+
+
+def test_a_member_that_is_elsewhere_joins_its_group() -> None:
+    apart = world(service("a", "10.0.0.2"), service("b", "10.0.0.3", ports=(81,)))
+    members = [wish("a", share="k"), wish("b", share="k", ports=[81])]
+    decided = decide(members, apart, space())
+    assert [texts(decided[name]) for name in "ab"] == ["10.0.0.2", "10.0.0.2"]
+    alone = decide([wish("a"), wish("b", ports=[81])], apart, space())
+    assert [texts(alone[name]) for name in "ab"] == ["10.0.0.2", "10.0.0.3"], "without a key nobody joins anybody"
+
+
+def test_a_member_that_cannot_join_stays_where_it_is() -> None:
+    apart = world(service("a", "10.0.0.2"), service("b", "10.0.0.3"))
+    decided = decide([wish("a", share="k"), wish("b", share="k")], apart, space())
+    assert (reason(decided["b"]), texts(decided["b"])) == ("PortTaken", "10.0.0.3")
+    assert texts(decided["a"]) == "10.0.0.2"
+
+
+def test_a_member_of_another_family_cannot_join() -> None:
+    both = space(["10.0.0.1/32", "fc00::1/128"])
+    members = [wish("a", share="k"), wish("b", share="k", ports=[81], ipFamilies=["IPv6"])]
+    assert said(decide(members, world(), both)["b"]) == (
+        "FamilyMismatch: sharing key 'k' is at 10.0.0.1, of another IP family; use another key"
+    )
+
+
+def test_two_pins_of_one_group_say_where_the_group_is() -> None:
+    members = [wish("a", share="k", address="10.0.0.1"), wish("b", share="k", ports=[81], address="10.0.0.2")]
+    assert said(decide(members, world(), space())["b"]) == (
+        "ShareAddressMismatch: sharing key 'k' is at 10.0.0.1, not 10.0.0.2; pin that, or use another key"
+    )
+
+
+def test_where_both_families_are_named_both_stand_in_the_message() -> None:
+    both = space(["10.0.0.1-10.0.0.2", "fc00::1-fc00::2"])
+    members = [
+        wish("a", share="k", address="10.0.0.1,fc00::1"),
+        wish("b", share="k", ports=[81], address="10.0.0.2,fc00::2"),
+    ]
+    assert "is at 10.0.0.1,fc00::1, not 10.0.0.2,fc00::2;" in said(decide(members, world(), both)["b"])
+
+
+def two_pools() -> Space:
+    first, second = AddressSet.parse("10.0.0.1-10.0.0.2"), AddressSet.parse("10.0.1.1/32")
+    legal = AddressSet.parse(["10.0.0.1-10.0.0.2", "10.0.1.1/32"])
+    return Space(legal=legal, automatic=(first, second), pools={"west": first, "east": second})
+
+
+def test_a_pool_that_is_named_is_the_only_one() -> None:
+    decided = decide([wish("a", pool="east"), wish("b", pool="east")], world(), two_pools())
+    assert texts(decided["a"]) == "10.0.1.1"
+    assert said(decided["b"]) == (
+        "PoolExhausted: no free address: all 1 of 10.0.1.1-10.0.1.1 are held or reserved; "
+        f"{EXTEND}, then it becomes Ready by itself"
+    )
+
+
+def test_when_every_pool_is_full_all_are_named() -> None:
+    held = [service(f"o{number}", address, ours=False) for number, address in enumerate(["10.0.0.1", "10.0.0.2"])]
+    decided = decide([wish("a")], world(*held), two_pools())
+    assert texts(decided["a"]) == "10.0.1.1", "the second pool comes when the first is full"
+    decided = decide([wish("a")], world(*held, service("o", "10.0.1.1", ours=False)), two_pools())
+    assert said(decided["a"]).startswith(
+        "PoolExhausted: no free address: all 3 of 10.0.0.1-10.0.0.2, 10.0.1.1-10.0.1.1 are"
+    )
+
+
+def test_an_address_held_in_another_pool_than_the_one_named_is_left() -> None:
+    decided = decide([wish("a", pool="east")], world(service("a", "10.0.0.1")), two_pools())
+    assert texts(decided["a"]) == "10.0.1.1"
+    decided = decide([wish("a", pool="west")], world(service("a", "10.0.0.2")), two_pools())
+    assert texts(decided["a"]) == "10.0.0.2"
+
+
+def test_a_pin_outside_the_pool_named_with_it_is_refused() -> None:
+    decided = decide([wish("a", pool="east", address="10.0.0.1")], world(), two_pools())
+    assert said(decided["a"]) == (
+        "PoolAddressMismatch: 10.0.0.1 is not in pool east (10.0.1.1-10.0.1.1); leave one of them out"
+    )
+    assert texts(decide([wish("a", pool="east", address="10.0.1.1")], world(), two_pools())["a"]) == "10.0.1.1"
+
+
+def test_a_pool_nobody_knows_names_those_there_are() -> None:
+    decided = decide([wish("a", pool="north")], world(), two_pools())
+    assert decided["a"].addresses == ()
+    assert said(decided["a"]) == "UnknownPool: there is no address pool north; known pools: east, west"
+    none = decide([wish("a", pool="north")], world(), Space(pools={}))
+    assert said(none["a"]).endswith("known pools: none")
+
+
+def test_where_nobody_told_the_pools_the_load_balancer_chooses_and_its_choice_stays() -> None:
+    assert decide([wish("a"), wish("b", pool="x")], world(), Space()) == {"a": Decision(), "b": Decision()}
+    observed = world(service("a", "10.9.9.9"), service("d", "10.9.9.8"))
+    kept = decide([wish("a"), wish("d", ipFamilyPolicy="PreferDualStack")], observed, Space())
+    assert (texts(kept["a"]), texts(kept["d"])) == ("10.9.9.9", "10.9.9.8")
+    assert decide([wish("d", ipFamilyPolicy="PreferDualStack")], world(), Space())["d"] == Decision()
+
+
+def test_a_second_family_comes_to_the_first_one_held() -> None:
+    both = space(["10.0.0.1-10.0.0.4", "fc00::1-fc00::4"])
+    observed = world(service("a", "10.0.0.3"))
+    assert texts(decide([wish("a", ipFamilyPolicy="RequireDualStack")], observed, both)["a"]) == "10.0.0.3,fc00::1"
+    reserved = space(["10.0.0.1-10.0.0.4", "fc00::1-fc00::4"], nodes=AddressSet.parse("10.0.0.3/32"))
+    decided = decide([wish("a", ipFamilyPolicy="RequireDualStack")], observed, reserved)
+    assert texts(decided["a"]) == "10.0.0.1,fc00::1", "what became illegal is not kept"
+
+
+def test_the_two_services_of_one_exposure_count_as_one_holder() -> None:
+    tcp, udp = service("a", "10.0.0.3"), service("a", "10.0.0.3")
+    udp.body["metadata"]["name"] = "a-udp"
+    udp = ObservedService.of(udp.body)
+    assert texts(decide([wish("a")], world(tcp, udp), space())["a"]) == "10.0.0.3"
+
+
+def test_what_stays_without_a_wish_still_holds_its_address_and_what_goes_does_not() -> None:
+    observed = world(service("old", "10.0.0.1"), service("stays", "10.0.0.2"))
+    decided = decide([wish("a"), wish("b")], observed, space(), kept=frozenset({"stays"}))
+    assert sorted(texts(decision) for decision in decided.values()) == ["10.0.0.1", "10.0.0.3"]
+    pinned = decide([wish("a", address="10.0.0.2")], observed, space(), kept=frozenset({"stays"}))
+    assert said(pinned["a"]) == f"AddressTaken: 10.0.0.2 is held by exposure stays; {CHOOSE}"
+
+
+def test_what_somebody_invisible_holds_is_not_tried_again() -> None:
+    refused = {"a": frozenset({ip_address("10.0.0.1")})}
+    decided = decide([wish("a"), wish("b")], world(), space(), refused=refused)
+    assert (texts(decided["a"]), texts(decided["b"])) == ("10.0.0.2", "10.0.0.1")
+    memory = {"a": (ip_address("10.0.0.1"),)}
+    assert texts(decide([wish("a")], world(), space(), refused=refused, remembered=memory)["a"]) == "10.0.0.2"
+
+
+def test_wishes_inside_the_cluster_get_no_decision_and_do_not_stop_the_others() -> None:
+    decided = decide([wish("a", type="ClusterIP"), wish("b")], world(), space())
+    assert {name: texts(decision) for name, decision in decided.items()} == {"b": "10.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "address"),
+    [
+        ({}, "10.0.0.3"),
+        ({"edge-expose.io/owner": "fedcba9876543210"}, "10.0.0.1"),
+        ({"net.azure-devices.edge.deviceid": "edge1"}, "10.0.0.1"),
+    ],
+)
+def test_only_a_service_that_nobody_owns_is_adopted_with_its_address(labels: dict[str, str], address: str) -> None:
+    theirs = service("a", "10.0.0.3", ours=False)
+    theirs.body["metadata"]["labels"] = labels
+    observed = world(ObservedService.of(theirs.body))
+    assert texts(decide([wish("a", adopt=True)], observed, space())["a"]) == address
+    assert texts(decide([wish("a")], observed, space())["a"]) == "10.0.0.1"

@@ -163,16 +163,64 @@ def test_a_missing_service_is_created_and_a_patch_names_its_fields_and_version()
     )
     assert created.body == service.body()
     (patched,) = changes(service, stored(service, sessionAffinity="ClientIP"))
-    assert patched.why == "differs in spec.sessionAffinity"
+    body = {"spec": {"sessionAffinity": "None"}, "metadata": {"resourceVersion": "7"}}
+    why = "differs in spec.sessionAffinity"
+    assert patched == Change(Verb.PATCH, "Service", "n", "web", "web", why, body, "u1")
+    relabelled = stored(service, sessionAffinity="ClientIP", internalTrafficPolicy="Local")
+    relabelled.body["metadata"]["labels"].pop("edge-expose.io/exposure")
+    (patched,) = changes(service, relabelled)
+    assert patched.why == "differs in metadata.labels, spec.sessionAffinity"
+
+
+def test_what_the_cluster_leaves_out_of_a_port_is_its_default() -> None:
+    plain = declared(ports=["8080"], type="ClusterIP")
+    (port,) = plain.spec["ports"]
+    bare = {key: value for key, value in port.items() if key not in ("protocol", "targetPort")}
+    assert changes(plain, stored(plain, ports=[bare])) == []
+    other = {**bare, "targetPort": 9}
+    (patched,) = changes(plain, stored(plain, ports=[other]))
     assert patched.body is not None
-    assert patched.body["metadata"]["resourceVersion"] == "7"
+    assert patched.body["spec"] == {"ports": [port]}
+    outside = declared(ports=["8080"])
+    (port,) = outside.spec["ports"]
+    (patched,) = changes(outside, stored(outside, ports=[{**other, "nodePort": 30001}]))
+    assert patched.body is not None
+    assert patched.body["spec"] == {"ports": [{**port, "nodePort": 30001}]}, "a port without protocol is TCP"
+
+
+@pytest.mark.parametrize("note", [None, "", "no json", "[]", '{"labels": 1}', '{"labels": null}', "{}"])
+def test_a_note_that_cannot_be_read_costs_nothing(note: str | None) -> None:
+    service = declared()
+    existing = stored(service)
+    annotations = existing.body["metadata"]["annotations"]
+    annotations.update(theirs="stays")
+    existing.body["metadata"]["labels"].update(theirs="stays")
+    if note is None:
+        annotations.pop("edge-expose.io/declared", None)
+    else:
+        annotations["edge-expose.io/declared"] = note
+    found = service_patch(service, existing) or {}
+    assert "theirs" not in str(found)
+    assert set(found.get("metadata", {}).get("annotations", {})) <= {"edge-expose.io/declared"}
+    assert set(found) <= {"metadata"}
+
+
+def test_what_frees_comes_before_what_changes_and_that_before_what_takes() -> None:
+    kept, gone, new = declared("kept"), declared("gone"), declared("a-new")
+    seen = Observed(services={s.key: s for s in (stored(kept, sessionAffinity="ClientIP"), stored(gone))})
+    found = plan([new, kept], {}, seen, OWNER, frozenset()).changes
+    assert [(change.verb, change.name) for change in found] == [
+        (Verb.DELETE, "gone"),
+        (Verb.PATCH, "kept"),
+        (Verb.CREATE, "a-new"),
+    ]
 
 
 def test_what_is_not_declared_goes_unless_it_is_kept_or_going_and_deletes_come_first() -> None:
     old, new = declared("old"), declared("new")
     existing = stored(old)
     first, second = changes(new, existing)
-    assert (first.verb, first.name, first.exposure, first.uid) == (Verb.DELETE, "old", "old", "u1")
+    assert first == Change(Verb.DELETE, "Service", "n", "old", "old", "not declared any more", uid="u1")
     assert (second.verb, second.name) == (Verb.CREATE, "new")
     assert [change.name for change in changes(new, existing, frozenset({"old"}))] == ["new"]
     existing.body["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"  # type: ignore[index]
@@ -215,13 +263,27 @@ def test_endpoints_given_by_hand_are_made_kept_and_removed(minor: int, kind: str
     else:
         moved["subsets"][0]["addresses"] = [{"ip": "192.168.1.6"}]
     (patched,) = planned(moved)
-    assert (patched.verb, patched.why) == (Verb.PATCH, "endpoints differ")
-    assert patched.body is not None
-    assert patched.body["metadata"]["resourceVersion"] == "3"
-    assert patched.body.get("endpoints", patched.body.get("subsets")) == body.get("endpoints", body.get("subsets"))
+    content = {name: body[name] for name in ("endpoints", "ports", "subsets") if name in body}
+    patch = {**content, "metadata": {"labels": body["metadata"]["labels"], "resourceVersion": "3"}}
+    assert patched == Change(Verb.PATCH, kind, "n", key[2], "vm", "endpoints differ", patch)
     (deleted,) = planned(held, wanted=False)
-    assert (deleted.verb, deleted.uid, deleted.name) == (Verb.DELETE, "u9", key[2])
+    assert deleted == Change(Verb.DELETE, kind, "n", key[2], "vm", "not declared any more", uid="u9")
     assert planned(held, wanted=False, keep=frozenset({"vm"})) == []
+
+
+def test_a_slice_that_is_missing_does_not_hide_one_that_differs() -> None:
+    bodies = companions("192.168.1.5", "fd00::5")
+    held = copy.deepcopy(bodies[1])
+    held["ports"] = []
+    seen = Observed(companions={("EndpointSlice", "n", held["metadata"]["name"]): held})
+    found = plan([], {("n", "vm"): bodies}, seen, OWNER, frozenset()).changes
+    assert [change.verb for change in found] == [Verb.PATCH, Verb.CREATE]
+    assert all(change.namespace == "n" for change in found)
+    held["ports"] = [*bodies[1]["ports"], *bodies[1]["ports"]]
+    assert [change.verb for change in plan([], {("n", "vm"): bodies}, seen, OWNER, frozenset()).changes] == [
+        Verb.PATCH,
+        Verb.CREATE,
+    ]
 
 
 def test_both_families_get_a_slice_each() -> None:
