@@ -280,6 +280,65 @@ MANIFESTS: list[Any] = [
 ]
 
 
+ROUTE = {"route": "FROM /messages/* INTO $upstream", "priority": 9, "timeToLiveSecs": 4294967295}
+CREDENTIALS = {"acme": {"address": "r.example.com", "username": "u", "password": "p"}}
+BROKER = {"bridges": [{"endpoint": "$upstream", "settings": [{"direction": "in", "topic": "a/#"}]}]}
+#: what manifests of all ages hold, and `az iot edge set-modules` lets pass
+ACCEPTED: list[Any] = [
+    pytest.param(changed(f"{H}.storeAndForwardConfiguration.storeLimits", {"maxSizeBytes": 9}), id="1.0: store limits"),
+    pytest.param(
+        changed(f"{H}.schemaVersion", "1.1", changed(f"{H}.routes", {"u": ROUTE, "v": ROUTE["route"]})),
+        id="1.1: a route as object and one as text",
+    ),
+    pytest.param(changed(f"{H}.schemaVersion", "1.1", changed(f"{H}.routes", {})), id="1.1: no route"),
+    pytest.param(
+        changed(f"{H}.schemaVersion", "1.2", changed(f"{H}.mqttBroker", BROKER)), id="1.2: the broker that was removed"
+    ),
+    pytest.param(
+        changed(f"{A}.modules.web.env", {"T": {"value": "x"}, "N": {"value": 1.5}, "B": {"value": False}}),
+        id="environment: text, number, yes or no",
+    ),
+    pytest.param(changed(f"{A}.modules.web.env", {}), id="an empty environment"),
+    pytest.param(changed(f"{A}.modules.web.version", "1.0"), id="the version of a module, which nobody reads"),
+    pytest.param(changed(f"{A}.modules.web.imagePullPolicy", "never"), id="an image that is never pulled"),
+    pytest.param(changed(f"{A}.modules.web.startupOrder", 4294967295), id="the highest start order"),
+    pytest.param(changed(f"{A}.modules.web.status", "stopped"), id="a module that is stopped"),
+    *(
+        pytest.param(changed(f"{A}.modules.web.restartPolicy", policy), id=f"restart policy {policy}")
+        for policy in ("never", "on-failure", "on-unhealthy", "always")
+    ),
+    pytest.param(changed(f"{A}.runtime.settings.registryCredentials", CREDENTIALS), id="registry credentials"),
+    pytest.param(changed(f"{A}.systemModules.edgeAgent.env", {"RuntimeLogLevel": {"value": "debug"}}), id="agent env"),
+    pytest.param(
+        changed(
+            f"{A}.modules.web.settings.createOptions01",
+            "}",
+            changed(f"{A}.modules.web.settings.createOptions", '{"a": {}'),
+        ),
+        id="createOptions in two fields",
+    ),
+    pytest.param(
+        {
+            "id": "north",
+            "schemaVersion": "1.0",
+            "labels": {},
+            "content": {"modulesContent": GOOD, "deviceContent": {}},
+            "targetCondition": "*",
+            "systemMetrics": {"results": {}, "queries": {}},
+            "etag": "MQ==",
+        },
+        id="a configuration as the hub gives it",
+    ),
+]
+
+
+@pytest.mark.parametrize("document", ACCEPTED)
+def test_what_is_accepted(document: Any) -> None:
+    read = read_manifest(document)
+    assert isinstance(read, ManifestDocument), read
+    assert [item for item in check_manifest(read) if item.severity == "error"] == []
+
+
 @pytest.mark.parametrize(("document", "expected"), MANIFESTS)
 def test_check(document: Any, expected: list[str]) -> None:
     assert rules(document) == expected
