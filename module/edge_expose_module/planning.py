@@ -93,7 +93,7 @@ def _service_changes(service: DeclaredService, existing: ObservedService | None)
     if patch is None:
         return []
     body = {**patch, "metadata": {**patch.get("metadata", {}), "resourceVersion": existing.resource_version}}
-    why = "differs in " + ", ".join(changed_fields(patch))
+    why = "differs in " + ", ".join(_changed_fields(patch))
     return [Change(Verb.PATCH, "Service", service.namespace, service.name, service.exposure, why, body, existing.uid)]
 
 
@@ -163,7 +163,7 @@ def _spec_patch(declared: Mapping[str, Any], existing: ObservedService) -> dict[
             patch[key] = value
     if patch.get("sessionAffinity") == "None" and spec.get("sessionAffinityConfig"):
         patch["sessionAffinityConfig"] = None
-    keeps_node_ports = declared["type"] in ("LoadBalancer", "NodePort")
+    keeps_node_ports = declared["type"] == "LoadBalancer"
     if _plain_ports(spec.get("ports") or []) != _plain_ports(declared["ports"]):
         patch["ports"] = _ports_with_node_ports(declared["ports"], spec.get("ports") or [] if keeps_node_ports else [])
     return patch
@@ -207,11 +207,11 @@ def _ports_with_node_ports(
     return result
 
 
-def changed_fields(patch: Mapping[str, Any]) -> list[str]:
+def _changed_fields(patch: Mapping[str, Any]) -> list[str]:
     """Dotted names of what a patch touches, one level into spec and metadata."""
     names: list[str] = []
     for section, content in sorted(patch.items()):
-        names.extend(f"{section}.{key}" for key in sorted(content) if key != "resourceVersion")
+        names.extend(f"{section}.{key}" for key in sorted(content))
     return names
 
 

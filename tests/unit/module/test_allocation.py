@@ -374,6 +374,18 @@ def test_a_member_of_another_family_cannot_join() -> None:
     )
 
 
+def test_a_group_gathers_where_a_member_is_pinned_not_where_another_is_held() -> None:
+    apart = world(service("a", "10.0.0.2"), service("b", "10.0.0.3", ports=(81,)))
+    decided = decide([wish("a", share="k"), wish("b", share="k", ports=[81], address="10.0.0.3")], apart, space())
+    assert [texts(decided[name]) for name in "ab"] == ["10.0.0.3", "10.0.0.3"]
+
+
+def test_both_families_that_are_held_stay() -> None:
+    both = space(["10.0.0.1-10.0.0.4", "fc00::1-fc00::4"])
+    decided = decide([wish("a", ipFamilyPolicy="RequireDualStack")], world(service("a", "10.0.0.3,fc00::3")), both)
+    assert texts(decided["a"]) == "10.0.0.3,fc00::3"
+
+
 def test_two_pins_of_one_group_say_where_the_group_is() -> None:
     members = [wish("a", share="k", address="10.0.0.1"), wish("b", share="k", ports=[81], address="10.0.0.2")]
     assert said(decide(members, world(), space())["b"]) == (
@@ -413,6 +425,7 @@ def test_when_every_pool_is_full_all_are_named() -> None:
     assert said(decided["a"]).startswith(
         "PoolExhausted: no free address: all 3 of 10.0.0.1-10.0.0.2, 10.0.1.1-10.0.1.1 are"
     )
+    assert decided["a"].addresses == ()
 
 
 def test_an_address_held_in_another_pool_than_the_one_named_is_left() -> None:
@@ -441,8 +454,10 @@ def test_a_pool_nobody_knows_names_those_there_are() -> None:
 def test_where_nobody_told_the_pools_the_load_balancer_chooses_and_its_choice_stays() -> None:
     assert decide([wish("a"), wish("b", pool="x")], world(), Space()) == {"a": Decision(), "b": Decision()}
     observed = world(service("a", "10.9.9.9"), service("d", "10.9.9.8"))
-    kept = decide([wish("a"), wish("d", ipFamilyPolicy="PreferDualStack")], observed, Space())
-    assert (texts(kept["a"]), texts(kept["d"])) == ("10.9.9.9", "10.9.9.8")
+    rows: list[dict[str, Any]] = [{}, {"share": "k"}, {"pool": "x"}]
+    for more in rows:
+        kept = decide([wish("a", **more), wish("d", ipFamilyPolicy="PreferDualStack")], observed, Space())
+        assert (texts(kept["a"]), texts(kept["d"])) == ("10.9.9.9", "10.9.9.8")
     assert decide([wish("d", ipFamilyPolicy="PreferDualStack")], world(), Space())["d"] == Decision()
 
 

@@ -77,7 +77,11 @@ PORT = {"name": "tcp-8080", "port": 8080, "targetPort": 80, "protocol": "TCP"}
         ),
         pytest.param(
             {"type": "ClusterIP"},
-            {"type": "LoadBalancer", "externalTrafficPolicy": "Cluster", "ports": [{**PORT, "port": 1, "nodePort": 3}]},
+            {
+                "type": "LoadBalancer",
+                "externalTrafficPolicy": "Cluster",
+                "ports": [{**PORT, "name": "old", "nodePort": 30001}],
+            },
             {"type": "ClusterIP", "externalTrafficPolicy": None, "ports": [PORT]},
             id="inside the cluster there are no node ports",
         ),
@@ -108,6 +112,13 @@ PORT = {"name": "tcp-8080", "port": 8080, "targetPort": 80, "protocol": "TCP"}
         pytest.param({}, {"loadBalancerIP": "10.0.0.5"}, {"loadBalancerIP": None}, id="a request nobody declared goes"),
         pytest.param({"address": "10.0.0.5"}, {"loadBalancerIP": None}, {"loadBalancerIP": "10.0.0.5"}, id="a request"),
         pytest.param({}, {"loadBalancerSourceRanges": []}, None, id="empty is absent"),
+        pytest.param({}, {"loadBalancerIP": ""}, None, id="no text is absent"),
+        pytest.param(
+            {"ports": [{"port": 8080, "targetPort": 80, "appProtocol": "h2c"}]},
+            {"ports": [{**PORT, "appProtocol": "http"}]},
+            {"ports": [{**PORT, "appProtocol": "h2c"}]},
+            id="an app protocol is ours",
+        ),
     ],
 )
 def test_the_patch_of_a_spec(fields: dict[str, Any], spec: dict[str, Any], patch: dict[str, Any] | None) -> None:
@@ -206,11 +217,11 @@ def test_a_note_that_cannot_be_read_costs_nothing(note: str | None) -> None:
 
 
 def test_what_frees_comes_before_what_changes_and_that_before_what_takes() -> None:
-    kept, gone, new = declared("kept"), declared("gone"), declared("a-new")
+    kept, gone, new = declared("kept"), declared("z-gone"), declared("a-new")
     seen = Observed(services={s.key: s for s in (stored(kept, sessionAffinity="ClientIP"), stored(gone))})
     found = plan([new, kept], {}, seen, OWNER, frozenset()).changes
     assert [(change.verb, change.name) for change in found] == [
-        (Verb.DELETE, "gone"),
+        (Verb.DELETE, "z-gone"),
         (Verb.PATCH, "kept"),
         (Verb.CREATE, "a-new"),
     ]
@@ -245,14 +256,7 @@ def test_endpoints_given_by_hand_are_made_kept_and_removed(minor: int, kind: str
         seen = Observed(companions={key: observed} if observed is not None else {})
         return list(plan([], {("n", "vm"): (body,)} if wanted else {}, seen, OWNER, keep).changes)
 
-    (created,) = planned(None)
-    assert (created.verb, created.kind, created.exposure, created.why, created.body) == (
-        Verb.CREATE,
-        kind,
-        "vm",
-        "missing",
-        body,
-    )
+    assert planned(None) == [Change(Verb.CREATE, kind, "n", key[2], "vm", "missing", body)]
     held = copy.deepcopy(body)
     held["metadata"].update(uid="u9", resourceVersion="3")
     held["defaulted"] = True
