@@ -11,10 +11,12 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
 
 from edge_expose_contract.identity import MODULE_ID, owner_id
 from edge_expose_module import logs
+from edge_expose_module.adapters import sockets
 from edge_expose_module.adapters.health import HealthServer, Metrics
 from edge_expose_module.adapters.iothub_twin import IoTHubTwin
 from edge_expose_module.adapters.kubernetes_api import KubernetesApi, NoCluster
@@ -29,11 +31,15 @@ log = logging.getLogger("edge_expose_module")
 
 # No pass ends for this long: something below us is stuck in a way we cannot mend; the agent restarts us.
 WATCHDOG_SECONDS = 600.0
+# Each call into a hub client that is stuck holds a thread until it comes back; asyncio's own choice on a two-core
+# device, six, would leave none for the cluster.
+_THREADS = 32
 
 
 def main() -> None:
     recent = logs.set_up(os.environ.get("EDGE_EXPOSE_LOG_LEVEL", "INFO").upper())
     faulthandler.enable()
+    sockets.set_up()
     try:
         settings = read_settings(os.environ)
         cluster = KubernetesApi(settings.kubeconfig)
@@ -70,6 +76,7 @@ def main() -> None:
 
 async def _run(controller: Controller, methods: Methods) -> None:
     loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(_THREADS, "worker"))
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, controller.stop)
     log.info("edge-expose %s: owner %s", controller.identity.version, controller.identity.owner)

@@ -47,7 +47,7 @@ def site(_site: Site) -> Site:
     """The device with its usual pool and no exposures; the three echo pods and the two-tier app run."""
     _site.cluster.metallb.set_pool(POOL)
     _site.desire({})
-    _site.waiting(lambda: not _site.reported().get("exposures"), 20, "no exposures")
+    _site.waiting(lambda: not _site.reported().get("exposures"), "no exposures")
     _site.cluster.metallb.wait_released()
     return _site
 

@@ -36,7 +36,7 @@ def measure(profile: str, rounds: int) -> list[float]:
                 cluster.run_sample("echo1", "echo", {"app": "echo"}, [(80, "TCP")])
                 site.deploy({})
                 site.start_module()
-                site.waiting(lambda: site.reported().get("lastDesiredStatus"), 30, "the module reports")
+                site.waiting(lambda: site.reported().get("lastDesiredStatus"), "the module reports")
                 return [_round(site, 241 + number % 10, number) for number in range(rounds)]
             finally:
                 site.stop()
@@ -47,7 +47,7 @@ def measure(profile: str, rounds: int) -> list[float]:
 def _round(site: Site, last: int, number: int) -> float:
     ip = f"{LAN}.{last}"
     site.desire({})
-    site.waiting(lambda: not site.reported().get("exposures"), 20, "none left")
+    site.waiting(lambda: not site.reported().get("exposures"), "none left")
     time.sleep(1.0)
     begin = time.monotonic()
     site.desire({f"r{number}": {"selector": ["app=echo"], "ports": ["8080:80"], "address": ip}})

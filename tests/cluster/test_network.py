@@ -20,7 +20,7 @@ def web(**more: Any) -> dict[str, Any]:
 
 def answers(site: Site, ip: str, port: int = 8080, source: str = NEAR) -> dict[str, Any]:
     """The first answer at an address; a new Service takes a moment to be announced."""
-    found = site.waiting(lambda: echo(site.cluster.outside, ip, port, source=source, timeout=0.5), 20, f"{ip}:{port}")
+    found = site.waiting(lambda: echo(site.cluster.outside, ip, port, source=source, timeout=0.5), f"{ip}:{port}")
     return dict(found)
 
 
@@ -33,7 +33,7 @@ def test_a_front_end_opened_from_outside_fetches_from_its_back_end_by_name(site:
         },
         wait=True,
     )
-    page = site.waiting(lambda: http_get(site.cluster.outside, fixed, 8080), 10, "the page")
+    page = site.waiting(lambda: http_get(site.cluster.outside, fixed, 8080), "the page")
     assert "Hello from the database" in page
     pod = site.cluster.pods["webserver"]
     assert len(resolve(pod.namespace, "10.96.0.10", "db.edge1.svc.cluster.local")) == 1
@@ -56,7 +56,7 @@ def test_a_pod_is_replaced_and_the_address_stays(site: Site) -> None:
     before = site.cluster.pods["echo1"].ip
     site.cluster.replace_pod("echo1", "echo1")
     assert site.cluster.pods["echo1"].ip != before
-    site.waiting(lambda: spread(site.cluster.outside, ip, 8080, 20)["echo1"], 20, "the new pod answers")
+    site.waiting(lambda: spread(site.cluster.outside, ip, 8080, 20)["echo1"], "the new pod answers")
     assert spread(site.cluster.outside, ip, 8080, 60)["failed"] == 0
     assert site.until("web", "Ready", ip)["endpoints"] == 3
 
@@ -67,7 +67,7 @@ def test_session_affinity_keeps_a_client_on_one_pod(site: Site) -> None:
     answers(site, ip)
     assert len(spread(site.cluster.outside, ip, 8080, 40, source=NEAR)) == 1
     site.desire({"web": web()})
-    site.waiting(lambda: len(spread(site.cluster.outside, ip, 8080, 30)) == 3, 20, "spread again")
+    site.waiting(lambda: len(spread(site.cluster.outside, ip, 8080, 30)) == 3, "spread again")
 
 
 def test_a_client_that_is_not_allowed_is_really_refused(site: Site) -> None:
@@ -86,14 +86,14 @@ def test_traffic_policy_local_keeps_the_address_of_the_client(site: Site) -> Non
     ip = site.until("web")["address"]
     assert answers(site, ip)["client"] not in OUTSIDE
     site.desire({"web": web(externalTrafficPolicy="Local")})
-    site.waiting(lambda: echo(site.cluster.outside, ip, 8080, source=FAR)["client"] == FAR, 20, "the client's address")
+    site.waiting(lambda: echo(site.cluster.outside, ip, 8080, source=FAR)["client"] == FAR, "the client's address")
     assert site.until("web", "Ready", ip)
 
 
 def test_udp_reaches_the_pods(site: Site) -> None:
     site.desire({"udp": web(ports=["5353:80/udp"])})
     ip = site.until("udp")["address"]
-    pod, _ = site.waiting(lambda: echo_udp(site.cluster.outside, ip, 5353), 20, "a datagram comes back")
+    pod, _ = site.waiting(lambda: echo_udp(site.cluster.outside, ip, 5353), "a datagram comes back")
     assert pod.startswith("echo")
 
 
@@ -101,7 +101,7 @@ def test_tcp_and_udp_on_one_number_and_one_address(site: Site) -> None:
     site.desire({"dns": web(ports=["5300:80/tcp", "5300:80/udp"])})
     ip = site.until("dns")["address"]
     assert answers(site, ip, 5300)["pod"].startswith("echo")
-    pod, _ = site.waiting(lambda: echo_udp(site.cluster.outside, ip, 5300), 20, "a datagram comes back")
+    pod, _ = site.waiting(lambda: echo_udp(site.cluster.outside, ip, 5300), "a datagram comes back")
     assert pod.startswith("echo")
 
 
@@ -124,7 +124,7 @@ def test_a_withdrawn_exposure_is_silent(site: Site) -> None:
     ip = site.until("web")["address"]
     answers(site, ip)
     site.desire({})
-    site.waiting(lambda: not who_has(site.cluster.outside, NEAR, ip, timeout=0.3), 20, "nobody answers for it")
+    site.waiting(lambda: not who_has(site.cluster.outside, NEAR, ip, timeout=0.3), "nobody answers for it")
 
 
 def test_traffic_goes_on_while_the_module_and_the_hub_are_away(site: Site) -> None:

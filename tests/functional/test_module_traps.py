@@ -16,7 +16,7 @@ from azure.iot.hub import IoTHubRegistryManager
 from azure.iot.hub.models import CloudToDeviceMethod, Twin, TwinProperties
 
 from support.local import Local
-from support.waiting import eventually
+from support.waiting import PATIENCE, eventually
 
 pytestmark = [pytest.mark.local, pytest.mark.timeout(240)]
 WISH = {"module": "idle", "ports": ["80:8080"]}
@@ -55,7 +55,7 @@ class Device:
     def service(self, path: str) -> str:
         return self.local.kubectl("-n", "edge1", "get", "svc", "web", "-o", f"jsonpath={{{path}}}")
 
-    def followed(self, version: int, seconds: float = 30.0) -> None:
+    def followed(self, version: int, seconds: float = PATIENCE) -> None:
         def look() -> bool:
             found = self.reported()
             return found["lastDesiredVersion"] == version and found["exposures"]["web"]["state"] == "Ready"
@@ -118,7 +118,7 @@ def test_a_change_is_followed_although(device: Device, fault: str, options: dict
 )
 def test_a_client_that_hangs_is_made_anew(device: Device, fault: str, options: dict[str, Any]) -> None:
     device.local.instance.fault(fault, options)
-    device.followed(device.change(), 100.0)
+    device.followed(device.change(), 100.0)  # two calls without an answer, 20 s each, come first
 
 
 def test_an_older_twin_is_believed_only_when_it_stays(device: Device) -> None:
@@ -157,9 +157,9 @@ def test_a_second_client_with_our_identity_is_told_and_survived(device: Device) 
         time.sleep(8.0)
     finally:
         double.terminate()
-        _, words = double.communicate(timeout=15)
+        _, words = double.communicate(timeout=PATIENCE)
     assert told() or b"does another client use" in words
-    device.followed(device.change(), 60.0)
+    device.followed(device.change())
 
 
 @pytest.mark.parametrize(
@@ -210,16 +210,16 @@ def test_health_and_metrics_are_served(device: Device) -> None:
     port = device.local.part("module")["ports"]["http"]
     session = requests.Session()
     session.trust_env = False
-    assert session.get(f"http://127.0.0.1:{port}/healthz", timeout=5).status_code == 200
-    assert session.get(f"http://127.0.0.1:{port}/readyz", timeout=5).status_code == 200
-    metrics = session.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text
+    assert session.get(f"http://127.0.0.1:{port}/healthz", timeout=PATIENCE).status_code == 200
+    assert session.get(f"http://127.0.0.1:{port}/readyz", timeout=PATIENCE).status_code == 200
+    metrics = session.get(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE).text
     for name in (
         "edge_expose_pass_seconds_count",
         'edge_expose_addresses{use="used"}',
         "edge_expose_drift_repaired_total",
     ):
         assert name in metrics
-    assert session.get(f"http://127.0.0.1:{port}/../etc/passwd", timeout=5).status_code == 404
+    assert session.get(f"http://127.0.0.1:{port}/../etc/passwd", timeout=PATIENCE).status_code == 404
 
 
 @pytest.mark.parametrize("signal", ["SIGTERM", "SIGINT"])
@@ -239,10 +239,10 @@ def test_a_polite_end_is_exit_code_0_and_bad_settings_are_2(signal: str, device:
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
     time.sleep(2.0)
     process.send_signal(getattr(signals, signal))
-    process.communicate(timeout=15)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     bad = subprocess.run(
-        command, env={**environment, "EDGE_EXPOSE_ALLOW_PORTS": "x"}, capture_output=True, timeout=30, check=False
+        command, env={**environment, "EDGE_EXPOSE_ALLOW_PORTS": "x"}, capture_output=True, timeout=PATIENCE, check=False
     )
     assert bad.returncode == 2
     assert b"EDGE_EXPOSE_ALLOW_PORTS" in bad.stderr

@@ -71,7 +71,7 @@ def test_a_part_that_is_killed_comes_back_and_no_address_moves(deployed: Local, 
             "database": {"image": "edge-expose/sample-db:1"},
         },
     )
-    assert "Hello" in eventually(lambda: http_get(f"http://{deployed.address(15)}:8081/"), 30.0)
+    assert "Hello" in eventually(lambda: http_get(f"http://{deployed.address(15)}:8081/"))
 
 
 @needs_kubectl
@@ -163,7 +163,7 @@ def test_kubectl_works_against_the_local_cluster(deployed: Local) -> None:
     assert deployed.address(15) in described
     assert "IPAllocated" in described
     deployed.kubectl("-n", "edge1", "run", "extra", "--image=edge-expose/echo:1", "--port=8080", "--labels=app=extra")
-    deployed.kubectl("-n", "edge1", "wait", "pod/extra", "--for=condition=Ready", "--timeout=20s")
+    deployed.kubectl("-n", "edge1", "wait", "pod/extra", "--for=condition=Ready", "--timeout=60s")
     deployed.kubectl(
         *("-n", "edge1", "expose", "pod", "extra", "--type=LoadBalancer", "--port=80", "--target-port=8080"),
     )

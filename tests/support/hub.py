@@ -20,6 +20,8 @@ from urllib.parse import quote, quote_plus
 
 import requests
 
+from support.waiting import PATIENCE
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -105,10 +107,10 @@ class RunningHub:
         """SIGTERM; returns the exit code. Harmless when the process is gone."""
         if self.process is None or self.process.poll() is not None:
             return 0
-        return self._end(signal.SIGTERM, 5)
+        return self._end(signal.SIGTERM, PATIENCE)
 
     def kill(self) -> None:
-        self._end(signal.SIGKILL, 5)
+        self._end(signal.SIGKILL, PATIENCE)
 
     def restart(self) -> None:
         self.start()

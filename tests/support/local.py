@@ -100,14 +100,14 @@ class Local:
         found = json.loads(self.run("status", device, "-o", "json").stdout)
         return dict(found["devices"][0]["exposures"])
 
-    def wait_for(self, name: str, state: str, address: str | None = None, seconds: float = 30.0) -> dict[str, Any]:
+    def wait_for(self, name: str, state: str, address: str | None = None) -> dict[str, Any]:
         def look() -> dict[str, Any] | None:
             entry = self.status().get(name)
             good = entry is not None and entry["state"] == state and address in (None, entry.get("address"))
             return dict(entry) if good and entry is not None else None
 
         try:
-            return dict(eventually(look, seconds, f"{name} {state} {address or ''}"))
+            return dict(eventually(look, what=f"{name} {state} {address or ''}"))
         except AssertionError as error:
             raise AssertionError(f"{error}; status {self.status()}") from None
 
@@ -121,11 +121,10 @@ class Local:
         os.kill(pid, signal.SIGKILL)
         return pid
 
-    def wait_back(self, name: str, old: int, seconds: float = 30.0) -> None:
+    def wait_back(self, name: str, old: int) -> None:
         eventually(
             lambda: self.part(name)["pid"] not in (None, old) and self.part(name)["state"] == "running",
-            seconds,
-            f"{name} is back",
+            what=f"{name} is back",
         )
 
     def stop(self) -> None:

@@ -105,7 +105,7 @@ class Machines:
         for other in self.nodes:
             run("ip", "-n", node.namespace, "route", "add", other.pod_cidr, "via", other.ip)
             run("ip", "-n", other.namespace, "route", "add", node.pod_cidr, "via", node.ip)
-        self._masquerade(node)
+        self.masquerade(node)
         self.nodes.append(node)
         return node
 
@@ -138,10 +138,14 @@ class Machines:
         pod.stop()
         self._namespaces.remove(pod.namespace)
 
-    def _masquerade(self, node: Node) -> None:
+    def masquerade(self, node: Node) -> None:
         """What the pod network's plugin does for traffic that leaves the cluster: the world sees the node."""
         base = ("ip", "netns", "exec", node.namespace, "nft")
         run(*base, "add table ip edge-nat")
         run(*base, "add chain ip edge-nat postrouting { type nat hook postrouting priority 110 ; }")
         rule = f"ip saddr {node.pod_cidr} ip daddr != {CLUSTER_CIDR} oifname eth0 masquerade"
         run(*base, f"add rule ip edge-nat postrouting {rule}")
+
+    def stop_masquerade(self, node: Node) -> None:
+        """As on a node whose network plugin has not set its rules yet."""
+        run("ip", "netns", "exec", node.namespace, "nft", "delete table ip edge-nat")

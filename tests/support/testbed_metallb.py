@@ -58,18 +58,18 @@ class MetalLb:
         else:
             self._api.merge(f"{_OBJECTS}/ipaddresspools/{POOL}", {"spec": {"addresses": list(ranges)}})
 
-    def wait_released(self, seconds: float = 10.0) -> None:
+    def wait_released(self) -> None:
         """Until no address is in use: an address of a deleted Service is held for a moment, and 0.10 refuses for good a
         pool that does not cover it."""
         if self.profile == "1.20":
-            eventually(lambda: self._metric("metallb_allocator_addresses_in_use_total") == 0, seconds, "released")
+            eventually(lambda: self._metric("metallb_allocator_addresses_in_use_total") == 0, what="released")
 
-    def wait_pool_taken(self, seconds: float = 5.0) -> None:
+    def wait_pool_taken(self) -> None:
         """Until the controller works with the pool as written; 0.10 shows neither that nor which one it has, only
         whether it refused it."""
         if self.profile == "1.20":
             time.sleep(0.3)
-            eventually(lambda: self._metric("metallb_k8s_client_config_loaded_bool") == 1, seconds, "pool loaded")
+            eventually(lambda: self._metric("metallb_k8s_client_config_loaded_bool") == 1, what="pool loaded")
 
     def _metric(self, name: str) -> float:
         """The sum over its labels; only 0.10 shows its metrics without a password."""

@@ -164,7 +164,7 @@ class NetworkCluster:
         pod.start([sys.executable, _SAMPLES / f"{sample}.py"], pod.environment)
         assert pod.program is not None
         program = pod.program
-        program.wait_ready(lambda: "listens on" in program.tail(), 10)
+        program.wait_ready(lambda: "listens on" in program.tail())
         self._announce(pod)
         return pod
 

@@ -47,7 +47,7 @@ class OutsideHub(RunningHub):
         before = log.stat().st_size if log.exists() else 0
         self.program = self._launcher.start("hub", command, _PATHS)
         program = self.program
-        program.wait_ready(lambda: b'"ready"' in log.read_bytes()[before:], 20)
+        program.wait_ready(lambda: b'"ready"' in log.read_bytes()[before:])
         lines = log.read_bytes()[before:].decode().splitlines()
         self.ports = json.loads(next(line for line in lines if line.startswith('{"ready"')))["ports"]
 
@@ -184,7 +184,6 @@ class Site:
         state: str = "Ready",
         address: str | None = None,
         reason: str | None = None,
-        seconds: float = 20.0,
     ) -> dict[str, Any]:
         """Waits for what the module reports of an exposure."""
 
@@ -193,12 +192,12 @@ class Site:
             good = entry.get("state") == state and address in (None, entry.get("address"))
             return entry if good and reason in (None, entry.get("reason")) else None
 
-        return self.waiting(look, seconds, f"{name} {state} {address or ''} {reason or ''}")
+        return self.waiting(look, f"{name} {state} {address or ''} {reason or ''}")
 
-    def waiting(self, look: Callable[[], Any], seconds: float, what: str) -> Any:
+    def waiting(self, look: Callable[[], Any], what: str) -> Any:
         """`eventually`, with what the module reports and logs when it fails."""
         try:
-            return eventually(look, seconds, what)
+            return eventually(look, what=what)
         except AssertionError as error:
             log = self.module.tail(1500) if self.module_pod is not None else "not started"
             told = f"reported {json.dumps(self.reported())[:1500]}\nservices {self.cluster.describe()}"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
@@ -34,6 +35,7 @@ HANGS_BEFORE_RENEWAL: Final = 2
 FLAPS: Final = 10
 FLAP_WINDOW_SECONDS: Final = 5.0
 STEP_BACK_SECONDS: Final = 30.0
+_PATH: Final = re.compile(r"\burl: \S+")
 
 
 class IoTHubTwin:
@@ -111,7 +113,7 @@ class IoTHubTwin:
                 raise
             except Exception as error:
                 # Whatever the SDK throws, including its internal kinds: the hub is away, and that is normal.
-                log.info("hub: %s", _told(error))
+                log.info("hub: %s", told(error))
                 if not self._ready.is_set():
                     await self._drop_client()
                 await asyncio.sleep(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
@@ -152,7 +154,7 @@ class IoTHubTwin:
 
     def _set_handlers(self, client: Any) -> None:
         client.on_connection_state_change = self._on_connection_change
-        client.on_background_exception = lambda error: log.info("hub: %s", _told(error))
+        client.on_background_exception = lambda error: log.info("hub: %s", told(error))
         client.on_twin_desired_properties_patch_received = self._on_patch
         client.on_method_request_received = self._on_method
 
@@ -164,7 +166,7 @@ class IoTHubTwin:
         try:
             await asyncio.wait_for(client.shutdown(), 5.0)
         except Exception as error:
-            log.info("hub: shutdown: %s", _told(error))
+            log.info("hub: shutdown: %s", told(error))
 
     # --- handlers: they run on threads of the SDK ---
 
@@ -188,7 +190,7 @@ class IoTHubTwin:
             response = MethodResponse.create_from_method_request(request, status, payload)
             await asyncio.wait_for(client.send_method_response(response), CALL_SECONDS)
         except Exception as error:
-            log.info("hub: method %s was not answered: %s", request.name, _told(error))
+            log.info("hub: method %s was not answered: %s", request.name, told(error))
 
     def _wake_from_thread(self) -> None:
         if self._loop is not None and not self._loop.is_closed():
@@ -208,7 +210,7 @@ class IoTHubTwin:
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            raise TwinUnavailable(f"{what}: {_told(error)}") from error
+            raise TwinUnavailable(f"{what}: {told(error)}") from error
         self._hangs = 0
         self.last_answer = time.monotonic()
         return result
@@ -218,8 +220,10 @@ def _plain(section: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in section.items() if not key.startswith("$")}
 
 
-def _told(error: BaseException) -> str:
-    """Kind and cause of an SDK error; its texts carry no secret, but may be long."""
+def told(error: BaseException) -> str:
+    """Kind and cause of an SDK error, shortened; without paths: the workload API's may be all it takes to sign."""
     cause = error.__cause__
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return (f"{text} <- {type(cause).__name__}: {cause}" if cause is not None else text)[:300]
+    if cause is not None:
+        text += f" <- {type(cause).__name__}: {cause}"
+    return _PATH.sub("url", text)[:300]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +14,7 @@ from azure.iot.hub.models import CloudToDeviceMethod, ConfigurationContent, Quer
 from msrest.exceptions import HttpOperationError
 
 from support.hub import RunningHub, child_environment
+from support.waiting import eventually
 
 # A module as people write it: commands come in as JSON lines on stdin, what it sees goes out as JSON lines on stdout.
 MODULE = """
@@ -100,13 +100,6 @@ def patch(registry: IoTHubRegistryManager, device: str, module: str, desired: di
     return registry.update_module_twin(device, module, Twin(properties=TwinProperties(desired=desired)))
 
 
-def until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "not within the time"
-        time.sleep(0.05)
-
-
 def test_module_from_edge_environment_lives_a_whole_life(
     hub: RunningHub, registry: IoTHubRegistryManager, device: str, start: Callable[..., Module]
 ) -> None:
@@ -128,7 +121,7 @@ def test_module_from_edge_environment_lives_a_whole_life(
     assert (answer.status, answer.payload) == (207, {"echo": {"q": 1}, "name": "a name"})
     module.tell("send", "hello")
     module.wait("sent")
-    until(lambda: len(hub.control("GET", f"/telemetry?device={device}")) == 1)
+    eventually(lambda: len(hub.control("GET", f"/telemetry?device={device}")) == 1)
     assert hub.control("GET", f"/telemetry?device={device}")[0]["output"] == "out1"
     hub.control(
         "POST", "/input", {"device": device, "module": "m", "input": "in1", "payload": "x", "properties": {"k": "v w"}}

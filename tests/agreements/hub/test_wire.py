@@ -23,6 +23,7 @@ import requests
 from edge_expose_local.mqtt import codec
 from edge_expose_local.mqtt.client import ConnectRefusedError, MqttClient, MqttError
 from support.hub import Call, RunningHub, caller, child_environment, sas_token, start_hub
+from support.waiting import PATIENCE
 
 RESOURCE = "localhub.test/devices/{device}/modules/{module}"
 TWIN_REPLIES = "$iothub/twin/res/#"
@@ -39,7 +40,7 @@ def client_for(
     resource = RESOURCE.format(device=device, module=token_module or module)
     user = f"localhub.test/{device}/{module}/?api-version=2021-04-12"
     connect = codec.Connect(f"{device}/{module}", user, sas_token(resource, key, seconds=seconds))
-    return MqttClient(connect, lambda topic, payload: inbox.append((topic, payload)), timeout=5)
+    return MqttClient(connect, lambda topic, payload: inbox.append((topic, payload)), timeout=PATIENCE)
 
 
 def tls(hub: RunningHub) -> ssl.SSLContext:
@@ -51,7 +52,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not condition():
             await asyncio.sleep(0.01)
 
@@ -75,7 +76,7 @@ def test_wrong_tokens_are_refused_and_evict_nobody(hub: RunningHub, call: Call, 
         assert good.connected
         second = client_for(device, "$edgeAgent", agent, [])
         assert await second.connect("127.0.0.1", hub.ports["mqtt"], tls(hub)) is True
-        await asyncio.wait_for(good.closed(), 5)
+        await asyncio.wait_for(good.closed(), PATIENCE)
         await second.disconnect()
 
     run(work())
@@ -94,7 +95,7 @@ def test_topics_are_isolated(hub: RunningHub, call: Call, device: str) -> None:
         await eventually(lambda: len(inbox) == 1)
         assert inbox[0][0] == "$iothub/twin/res/200/?$rid=7"
         await client.publish(f"devices/{device}/modules/$edgeHub/messages/events/", b"x", qos=0)
-        await asyncio.wait_for(client.closed(), 5)
+        await asyncio.wait_for(client.closed(), PATIENCE)
 
     run(work())
 
@@ -142,11 +143,11 @@ def test_link_ends_with_its_token_and_with_its_identity(hub: RunningHub, call: C
     async def work() -> None:
         short = client_for(device, "$edgeHub", key_of(call, device, "$edgeHub"), [], seconds=2)
         await short.connect("127.0.0.1", hub.ports["mqtt"], tls(hub))
-        await asyncio.wait_for(short.closed(), 5)
+        await asyncio.wait_for(short.closed(), PATIENCE)
         client = client_for(device, "$edgeAgent", key, [])
         await client.connect("127.0.0.1", hub.ports["mqtt"], tls(hub))
         call("DELETE", f"/devices/{device}", If_Match="*")
-        await asyncio.wait_for(client.closed(), 5)
+        await asyncio.wait_for(client.closed(), PATIENCE)
 
     run(work())
 
@@ -167,12 +168,12 @@ def test_connection_faults(hub: RunningHub, call: Call, device: str) -> None:
         hub.fault("suback-refuse", device=device)
         assert await client.subscribe([TWIN_REPLIES]) == [0x80]
         assert hub.fault("drop-connections", device=device) == {"dropped": 1}
-        await asyncio.wait_for(client.closed(), 5)
+        await asyncio.wait_for(client.closed(), PATIENCE)
         hub.fault("forget-sessions", device=device)
         again = client_for(device, "$edgeAgent", key, [])
         assert await again.connect("127.0.0.1", hub.ports["mqtt"], tls(hub)) is False
         hub.fault("drop-every", seconds=0.2)
-        await asyncio.wait_for(again.closed(), 5)
+        await asyncio.wait_for(again.closed(), PATIENCE)
 
     run(work())
 
@@ -188,7 +189,7 @@ def test_module_calls_methods_of_its_own_device_only(hub: RunningHub, call: Call
     def answer(target: str, caller_id: str) -> int:
         url = f"https://127.0.0.1:{hub.ports['https']}/twins/{target}/modules/%24edgeHub/methods?api-version=2019-10-01"
         headers = {"Authorization": token, "x-ms-edge-moduleId": caller_id}
-        return session.post(url, json={"methodName": "x"}, headers=headers, timeout=5).status_code
+        return session.post(url, json={"methodName": "x"}, headers=headers, timeout=PATIENCE).status_code
 
     assert answer(device, f"{device}/$edgeAgent") == 404  # allowed, but nobody is online
     assert answer(device, f"{device}/$edgeHub") == 401
@@ -224,7 +225,7 @@ def test_300_garbage_connections_harm_nobody(hub: RunningHub, call: Call, device
     rude = [b"GET / HTTP/1.1\r\n\r\n", b"CONNECT x", b"POST / HTTP/1.1\r\nContent-Length: -5\r\n\r\n"]
     for number in range(300):
         port = list(hub.ports.values())[number % 4]
-        sock = socket.create_connection(("127.0.0.1", port), timeout=5)
+        sock = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
         sock.sendall(chance.choice([*rude, chance.randbytes(chance.randrange(1, 3000))]))
         held.append(sock)
     started = time.monotonic()
@@ -243,16 +244,16 @@ def test_workload_api_is_scoped_to_one_module(hub: RunningHub, call: Call, devic
     session = requests.Session()
     session.trust_env = False
     data = json.dumps({"keyId": "primary", "algo": "HMACSHA256", "data": base64.b64encode(b"x\n1").decode()})
-    own = session.post(f"{uri}/modules/%24edgeAgent/genid/1/sign", params=version, data=data, timeout=5)
+    own = session.post(f"{uri}/modules/%24edgeAgent/genid/1/sign", params=version, data=data, timeout=PATIENCE)
     assert len(base64.b64decode(own.json()["digest"])) == 32
-    other = session.post(f"{uri}/modules/%24edgeHub/genid/1/sign", params=version, data=data, timeout=5)
+    other = session.post(f"{uri}/modules/%24edgeHub/genid/1/sign", params=version, data=data, timeout=PATIENCE)
     assert other.status_code == 403
     guessed = uri.replace("%24edgeAgent", "%24edgeHub")
-    assert session.get(f"{guessed}/trust-bundle", params=version, timeout=5).status_code == 403
-    bundle = session.get(f"{uri}/trust-bundle", params=version, timeout=5).json()["certificate"]
+    assert session.get(f"{guessed}/trust-bundle", params=version, timeout=PATIENCE).status_code == 403
+    bundle = session.get(f"{uri}/trust-bundle", params=version, timeout=PATIENCE).json()["certificate"]
     assert bundle == hub.ca.read_text()
     hub.fault("sign-fail", device=device)
-    failed = session.post(f"{uri}/modules/%24edgeAgent/genid/1/sign", params=version, data=data, timeout=5)
+    failed = session.post(f"{uri}/modules/%24edgeAgent/genid/1/sign", params=version, data=data, timeout=PATIENCE)
     assert failed.status_code == 500
 
 
@@ -266,7 +267,7 @@ def test_workload_api_is_scoped_to_one_module(hub: RunningHub, call: Call, devic
     ],
 )
 def test_proxy_leads_to_this_hub_and_nowhere_else(hub: RunningHub, request_line: str, status: int) -> None:
-    with socket.create_connection(("127.0.0.1", hub.ports["proxy"]), timeout=5) as sock:
+    with socket.create_connection(("127.0.0.1", hub.ports["proxy"]), timeout=PATIENCE) as sock:
         sock.sendall(f"{request_line} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         assert sock.recv(100).split(b" ")[1] == str(status).encode()
 
@@ -315,7 +316,7 @@ def write_until_it_fails(call: Call, answered: list[int]) -> None:
 def test_second_hub_on_the_same_state_folder_is_refused(hub: RunningHub) -> None:
     second = subprocess.run(
         [sys.executable, "-m", "edge_expose_local.hub", "--state", str(hub.state)],
-        env=child_environment(), capture_output=True, text=True, timeout=20,
+        env=child_environment(), capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
     assert second.returncode == 1
     assert "another hub runs" in second.stderr
@@ -324,7 +325,7 @@ def test_second_hub_on_the_same_state_folder_is_refused(hub: RunningHub) -> None
 def test_address_beyond_this_machine_needs_the_word_for_it(tmp_path: Path) -> None:
     refused = subprocess.run(
         [sys.executable, "-m", "edge_expose_local.hub", "--state", str(tmp_path / "x"), "--address", "0.0.0.0"],
-        env=child_environment(), capture_output=True, text=True, timeout=20,
+        env=child_environment(), capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
     assert refused.returncode == 2
     assert "--allow-non-loopback" in refused.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_expose_contract.models import Exposure
+from edge_expose_module.adapters.iothub_twin import told
 from edge_expose_module.adapters.state_file import StateFile
 from edge_expose_module.believing import Belief, believe
 from edge_expose_module.memory import Memory, Since
@@ -255,3 +258,19 @@ def test_a_probe_remembers_when_it_last_answered_and_wakes_on_a_turn_only() -> N
     targets.clear()
     asyncio.run(prober.round())
     assert prober.results == {}
+
+
+# --- what is told of an error of the hub client ---
+
+
+def test_no_path_of_the_workload_api_is_told() -> None:
+    session = requests.Session()
+    session.trust_env = False
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with pytest.raises(requests.ConnectionError) as caught:
+        session.get(f"http://127.0.0.1:{port}/edge1/edge-expose/secret-of-the-module/trust-bundle")
+    text = told(caught.value)
+    assert "secret-of-the-module" not in text
+    assert str(port) in text
+    assert "refused" in text
