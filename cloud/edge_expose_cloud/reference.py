@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,6 @@ def pages() -> dict[str, str]:
     }
 
 
-# Groups of their own documentation.
-_OTHER_GROUPS = frozenset({"portal"})
-
-
 def _commands() -> str:
     """Every command with its text, example, arguments and options, from the command line itself."""
     import click
@@ -44,11 +41,10 @@ def _commands() -> str:
 
     def walk(command: Any, path: tuple[str, ...]) -> Iterator[str]:
         names: list[str] = command.list_commands(click.Context(command)) if hasattr(command, "list_commands") else []
-        for name in names:
-            if name not in _OTHER_GROUPS:
-                yield from walk(command.get_command(click.Context(command), name), (*path, name))
-        if not names:
+        if not names or command.invoke_without_command:
             yield _command(command, " ".join(("edge-expose", *path)))
+        for name in names:
+            yield from walk(command.get_command(click.Context(command), name), (*path, name))
 
     intro = "Exit codes: 0 fine; 1 something outside failed or a guard refused; 2 wrong input; 3 changes pending.\n\n"
     return f"# Commands\n\n{intro}" + "\n".join(walk(typer.main.get_command(app), ()))
@@ -63,14 +59,28 @@ def _command(command: Any, name: str) -> str:
     for parameter in command.params:
         if parameter.name == "help":
             continue
-        is_option = parameter.param_type_name == "option"
-        shown = (
-            ", ".join(f"`{item}`" for item in parameter.opts)
-            if is_option
-            else f"`{parameter.metavar or parameter.name}`"
-        )
-        rows += f"| {shown} | {_cell(getattr(parameter, 'help', None) or '')} |\n"
-    return body + (f"| Option | What |\n|---|---|\n{rows}" if rows else "")
+        text = getattr(parameter, "help", None) or ""
+        rows += f"| {_cell(_shown(parameter))} | {_cell(text)} | {_default(parameter)} |\n"
+    return body + (f"| Option | What | Default |\n|---|---|---|\n{rows}" if rows else "")
+
+
+def _shown(parameter: Any) -> str:
+    """How an option or argument is written."""
+    if parameter.param_type_name != "option":
+        return f"`{parameter.metavar or parameter.name.upper()}`"
+    names = ", ".join(f"`{item}`" for item in (*parameter.opts, *parameter.secondary_opts))
+    if parameter.is_flag:
+        return names
+    if isinstance(parameter.default, Enum):
+        return f"{names} `{'|'.join(member.value for member in type(parameter.default))}`"
+    return f"{names} `{parameter.metavar or ('N' if isinstance(parameter.default, int | float) else 'TEXT')}`"
+
+
+def _default(parameter: Any) -> str:
+    value = parameter.default
+    if isinstance(value, Enum):
+        value = value.value
+    return f"`{value}`" if isinstance(value, str | int | float) and value not in (False, "") else ""
 
 
 def _rules() -> str:
