@@ -6,7 +6,7 @@ the whole manifest (set modules).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from edge_expose_cloud.create_options import CreateOptionsError, read_create_options
@@ -178,29 +178,34 @@ def _service_changes(spec: Spec, content: Json, state: DeviceState) -> list[Chan
 
 
 def _dangers(spec: Spec, state: DeviceState, changes: list[Change]) -> list[Danger]:
-    found = []
-    removed = [change.name for change in changes if change.kind == "Service" and change.action == "delete"]
-    held = len(current_exposures(state.ours))
-    if len(removed) >= 3 or (removed and held >= 2 and 2 * len(removed) > held):
-        found.append(
-            Danger("removals", len(removed), f"{len(removed)} Services would be removed: {', '.join(removed[:5])}")
-        )
+    found = service_dangers(changes, len(current_exposures(state.ours)))
     moved = _losing_their_address(spec, state)
     if moved:
         found.append(
             Danger("moves", len(moved), f"{len(moved)} held addresses leave the external range: {', '.join(moved[:5])}")
         )
-    agent = state.twins.get("$edgeAgent")
-    if agent is not None:
-        before = set(agent.desired.get("modules") or {})
-        gone = sorted(before - set(spec.modules) - {MODULE_ID})
-        if gone and spec.target.device is not None and any(change.kind == "Manifest" for change in changes):
-            found.append(
-                Danger(
-                    "modules", len(gone), f"{len(gone)} modules would be removed from the device: {', '.join(gone[:5])}"
-                )
-            )
+    if spec.target.device is not None and any(change.kind == "Manifest" for change in changes):
+        found += module_dangers(state, {*spec.modules, MODULE_ID})
     return found
+
+
+def service_dangers(changes: Sequence[Change], held: int) -> list[Danger]:
+    """At least three Services, or most of the `held` ones, would go."""
+    removed = [change.name for change in changes if change.kind == "Service" and change.action == "delete"]
+    if len(removed) < 3 and not (removed and held >= 2 and 2 * len(removed) > held):
+        return []
+    return [Danger("removals", len(removed), f"{len(removed)} Services would be removed: {', '.join(removed[:5])}")]
+
+
+def module_dangers(state: DeviceState, kept: Collection[str]) -> list[Danger]:
+    """Modules that the device runs now, and that are not `kept`."""
+    agent = state.twins.get("$edgeAgent")
+    gone = sorted((agent.desired.get("modules") or {}).keys() - set(kept)) if agent is not None else []
+    if not gone:
+        return []
+    return [
+        Danger("modules", len(gone), f"{len(gone)} modules would be removed from the device: {', '.join(gone[:5])}")
+    ]
 
 
 def _losing_their_address(spec: Spec, state: DeviceState) -> list[str]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from edge_expose_cloud.cli.carrying_out import Allow, Backup, DryRun, carry_out, done_json
+from edge_expose_cloud.cli.carrying_out import Allow, Backup, DryRun, carry_out
+from edge_expose_cloud.cli.following import Timeout, follow_exposures, report
 from edge_expose_cloud.cli.guarding import guarded
 from edge_expose_cloud.cli.options import Auth, ConnectionFile, HubHost, Output, UsageProblem, Yes, connect, parse_allow
-from edge_expose_cloud.cli.output import Format, data, err, show_findings
-from edge_expose_cloud.hub import Hub
-from edge_expose_cloud.plans import Plan
+from edge_expose_cloud.cli.output import Format, err, show_findings
 from edge_expose_cloud.usecases.exposing import plan_expose, plan_unexpose
 from edge_expose_cloud.usecases.releasing import plan_release
 
@@ -58,6 +56,10 @@ def expose(
         str | None, typer.Option("--probe", metavar="tcp|/PATH", help="How the module checks the exposed address.")
     ] = None,
     adopt: Annotated[bool, typer.Option("--adopt", help="Take over a Service of this name that nobody owns.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until the exposure is Ready; exit 3 when the time is up.")
+    ] = False,
+    timeout: Timeout = 300.0,
     dry_run: DryRun = False,
     backup: Backup = None,
     yes: Yes = False,
@@ -91,7 +93,9 @@ def expose(
         target, device, name, {key: value for key, value in fields.items() if value is not None}
     )
     show_findings(findings, err())
-    _do(target, made, dry_run, backup, yes, output)
+    done = carry_out(target, made, output, dry_run=dry_run, backup=backup, yes=yes)
+    if done is not None:
+        report(made, done, follow_exposures(target, device, [name], timeout) if wait else None, timeout, output)
 
 
 @app.command()
@@ -103,6 +107,10 @@ def unexpose(
         bool, typer.Option("--held-back", help="Instead of NAME: confirm the removal that the device holds back.")
     ] = False,
     allow: Allow = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until the device has taken it away; exit 3 when the time is up.")
+    ] = False,
+    timeout: Timeout = 300.0,
     dry_run: DryRun = False,
     backup: Backup = None,
     yes: Yes = False,
@@ -120,18 +128,6 @@ def unexpose(
     allowed = parse_allow(allow or [])
     target = connect(connection_string_file, hub, auth)
     made = plan_release(target, device) if name is None else plan_unexpose(target, device, name)
-    _do(target, made, dry_run, backup, yes, output, allowed)
-
-
-def _do(
-    hub: Hub,
-    made: Plan,
-    dry_run: bool,
-    backup: Path | None,
-    yes: bool,
-    output: Format,
-    allowed: dict[str, int] | None = None,
-) -> None:
-    done = carry_out(hub, made, output, dry_run=dry_run, backup=backup, yes=yes, allowed=allowed)
-    if done is not None and output is not Format.TABLE:
-        data(done_json(made, done), output)
+    done = carry_out(target, made, output, dry_run=dry_run, backup=backup, yes=yes, allowed=allowed)
+    if done is not None:
+        report(made, done, follow_exposures(target, device, [], timeout) if wait else None, timeout, output)

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import Annotated
 
+import typer
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
 from rich.spinner import Spinner
 
-from edge_expose_cloud.cli.output import err, exposures_table, say, state_text, table
+from edge_expose_cloud.cli.carrying_out import done_json
+from edge_expose_cloud.cli.output import Format, data, err, exposures_table, out, say, state_text, table, url_lines
 from edge_expose_cloud.fleet_status import DeviceStatus
 from edge_expose_cloud.hub import Hub
+from edge_expose_cloud.plans import Plan
 from edge_expose_cloud.spec import Spec
-from edge_expose_cloud.usecases.waiting import Clock, WaitResult, wait_until_ready
+from edge_expose_cloud.usecases.waiting import Clock, WaitResult, wait_for_exposures, wait_until_ready
+
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until every exposure is Ready; exit 3 when the time is up.")]
+Timeout = Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="How long --wait waits.")]
 
 _TABLES = 3  # devices that get a table of their own; of more, each is one row
 _ROWS = 20
@@ -25,16 +32,53 @@ def follow(
     hub: Hub, spec: Spec, timeout: float, reached: Callable[[list[str]], None] = lambda devices: None
 ) -> WaitResult:
     """Waits until everything is Ready or `timeout` seconds are over."""
+    return _shown(lambda clock, looked: wait_until_ready(hub, spec, timeout, clock, looked, reached))
+
+
+def follow_exposures(hub: Hub, device: str, names: Collection[str], timeout: float) -> WaitResult:
+    """The same for these exposures of one device."""
+    return _shown(lambda clock, looked: wait_for_exposures(hub, device, names, timeout, clock, looked))
+
+
+def _shown(wait: Callable[[Clock, Callable[[WaitResult], None]], WaitResult]) -> WaitResult:
     clock = Clock(time.monotonic, time.sleep)
     if not sys.stderr.isatty():
-        return wait_until_ready(hub, spec, timeout, clock, _Lines(), reached)
+        return wait(clock, _Lines())
     begun = time.monotonic()
     with Live(console=err(), transient=True, refresh_per_second=8) as live:
 
         def show(now: WaitResult) -> None:
             live.update(picture(now, time.monotonic() - begun))
 
-        return wait_until_ready(hub, spec, timeout, clock, show, reached)
+        return wait(clock, show)
+
+
+def report(made: Plan, done: str, result: WaitResult | None, timeout: float, output: Format) -> None:
+    """What was done, and what became of it when it was waited for; ends with 3 when it did not become Ready."""
+    if output is not Format.TABLE:
+        body = done_json(made, done)
+        if result is not None:
+            body |= {
+                "converged": result.done,
+                "reason": result.reason,
+                "devices": [status.to_json() for status in result.devices],
+            }
+        data(body, output)
+    elif result is not None:
+        _report_devices(result.devices)
+    if result is not None and not result.done:
+        say(f"not converged after {timeout:g} s: {result.reason}")
+        raise typer.Exit(3)
+
+
+def _report_devices(devices: tuple[DeviceStatus, ...]) -> None:
+    if len(devices) > 10:
+        say(f"{len(devices)} devices; edge-expose status shows each")
+        return
+    for status in devices:
+        out().print(exposures_table(status.exposures, device=status.device_id))
+        for line in url_lines(status.exposures):
+            out().print(line, markup=False, soft_wrap=True)
 
 
 class _Lines:

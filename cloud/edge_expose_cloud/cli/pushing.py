@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from edge_expose_cloud.cli.carrying_out import Allow, Backup, DryRun, carry_out, done_json, operator, show_plan
+from edge_expose_cloud.cli.carrying_out import Allow, Backup, DryRun, carry_out, operator, show_plan
 from edge_expose_cloud.cli.each import check_expected_each, do_each, each_json, exit_code, plans_of, show_each
 from edge_expose_cloud.cli.files import read_inventory, read_spec
-from edge_expose_cloud.cli.following import follow
+from edge_expose_cloud.cli.following import Timeout, Wait, follow, report
 from edge_expose_cloud.cli.guarding import guarded
 from edge_expose_cloud.cli.members import show_members
 from edge_expose_cloud.cli.options import (
@@ -28,15 +28,11 @@ from edge_expose_cloud.cli.output import (
     Format,
     data,
     err,
-    exposures_table,
-    out,
     say,
     show_findings,
-    url_lines,
 )
 from edge_expose_cloud.hub import Hub
 from edge_expose_cloud.inventory import Inventory
-from edge_expose_cloud.plans import Plan
 from edge_expose_cloud.spec import Spec
 from edge_expose_cloud.usecases.applying import Operator
 from edge_expose_cloud.usecases.each import DevicePlan
@@ -47,8 +43,6 @@ from edge_expose_cloud.usecases.waiting import WaitResult
 
 app = typer.Typer(add_completion=False)
 
-Wait = Annotated[bool, typer.Option("--wait", help="Wait until every exposure is Ready; exit 3 when the time is up.")]
-Timeout = Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="How long --wait waits.")]
 Devices = Annotated[
     list[str] | None,
     typer.Option("--device", metavar="ID", help="For a spec with target: {device: ${deviceId}}; may be repeated."),
@@ -148,10 +142,7 @@ def apply(
         result = follow(target, spec, timeout, lambda devices: _write_sites(target, spec, inventory))
     else:
         _write_sites(target, spec, inventory)
-    _report(made, done, result, output)
-    if result is not None and not result.done:
-        say(f"not converged after {timeout:g} s: {result.reason}")
-        raise typer.Exit(3)
+    report(made, done, result, timeout, output)
 
 
 def _apply_each(
@@ -182,24 +173,3 @@ def _write_sites(hub: Hub, spec: Spec, inventory: Inventory | None) -> None:
     else:
         for device in written:
             say(f"site written on {device}")
-
-
-def _report(made: Plan, done: str, result: WaitResult | None, output: Format) -> None:
-    if output is not Format.TABLE:
-        body = done_json(made, done)
-        if result is not None:
-            body |= {
-                "converged": result.done,
-                "reason": result.reason,
-                "devices": [status.to_json() for status in result.devices],
-            }
-        data(body, output)
-        return
-    devices = result.devices if result is not None else ()
-    if len(devices) > 10:
-        say(f"{len(devices)} devices; edge-expose status shows each")
-        return
-    for status in devices:
-        out().print(exposures_table(status.exposures, device=status.device_id))
-        for line in url_lines(status.exposures):
-            out().print(line, markup=False, soft_wrap=True)

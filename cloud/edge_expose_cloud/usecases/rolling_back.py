@@ -24,7 +24,7 @@ from edge_expose_cloud.deployment_planning import (
 )
 from edge_expose_cloud.hub import Deployment, Hub, Json, merge_patch, same_json
 from edge_expose_cloud.manifest_checking import desired_sections
-from edge_expose_cloud.planning import DeviceState, current_exposures, surroundings
+from edge_expose_cloud.planning import DeviceState, current_exposures, module_dangers, service_dangers, surroundings
 from edge_expose_cloud.plans import (
     Change,
     Danger,
@@ -147,8 +147,9 @@ def plan_restore(hub: Hub, device_id: str, text: str) -> Plan:
         else []
     )
     changes += _services(state, different)
-    removed = sum(1 for change in changes if change.kind == "Service" and change.action == "delete")
-    dangers = [Danger("removals", removed, f"{removed} Services would be removed")] if removed >= 3 else []
+    dangers = service_dangers(changes, len(current_exposures(ours)))
+    if "$edgeAgent" in different:
+        dangers += module_dangers(state, different["$edgeAgent"].get("modules") or {})
     return Plan(f"device {device_id}", in_plan_order(changes), step, state.etags(), tuple(dangers))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from edge_expose_cloud.deployment_planning import live_deployments
@@ -48,13 +48,41 @@ def wait_until_ready(
     `looked` hears of every look; while the hub is away it gets the devices as they were seen last.
     `reached` hears of the devices of a condition whenever they became more or other ones.
     """
+    if spec.target.device is not None:
+        return _poll(lambda: check_once(hub, spec), timeout, clock, looked)
+    watch = FleetWatch(hub, spec, clock, reached)
+    return _poll(watch.look, timeout, clock, looked, lambda: watch.is_large)
+
+
+def wait_for_exposures(
+    hub: Hub, device: str, names: Collection[str], timeout: float, clock: Clock, looked: Callable[[WaitResult], None]
+) -> WaitResult:
+    """As `wait_until_ready`, for some exposures of one device: what else it has does not matter."""
+    only = frozenset(names)
+
+    def look() -> WaitResult:
+        twin = hub.module_twin(device, MODULE_ID)
+        if twin is None:
+            return WaitResult(False, f"{device}: module {MODULE_ID} does not exist yet")
+        reason = not_converged(twin, only)
+        return WaitResult(reason is None, f"{device}: {reason}" if reason else "", (status_of(twin),))
+
+    return _poll(look, timeout, clock, looked)
+
+
+def _poll(
+    look: Callable[[], WaitResult],
+    timeout: float,
+    clock: Clock,
+    looked: Callable[[WaitResult], None],
+    is_large: Callable[[], bool] = lambda: False,
+) -> WaitResult:
     deadline = clock.monotonic() + timeout
-    watch = FleetWatch(hub, spec, clock, reached) if spec.target.device is None else None
     pause = 0.5
     devices: tuple[DeviceStatus, ...] = ()
     while True:
         try:
-            result = watch.look() if watch is not None else check_once(hub, spec)
+            result = look()
         except HubError as error:
             if not error.is_transient:
                 raise
@@ -68,7 +96,7 @@ def wait_until_ready(
             return result
         clock.sleep(min(pause, left))
         pause = min(_SLOWEST, pause * 1.3)
-        if watch is not None and watch.is_large:
+        if is_large():
             pause = _SLOWEST_LARGE
 
 

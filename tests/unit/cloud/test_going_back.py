@@ -239,6 +239,14 @@ def test_a_backup_is_restored_whole_when_modules_differ(operator: Operator) -> N
     assert hub.twins["d1", "$edgeAgent"].desired == before
 
 
+def test_a_backup_from_before_the_modules_needs_a_stronger_word(operator: Operator) -> None:
+    hub = applied_hub()
+    empty = json.dumps({"modulesContent": {"$edgeAgent": {"properties.desired": {}}}})
+    dangers = {danger.kind: danger for danger in plan_restore(hub, "d1", empty).dangers}
+    assert dangers["modules"].count == len(hub.twins["d1", "$edgeAgent"].desired["modules"])
+    assert "edge-expose" in dangers["modules"].what
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"modulesContent": 3}', "no json"])
 def test_a_file_that_is_no_backup_changes_nothing(text: str) -> None:
     with pytest.raises(Refused, match="backup cannot be read"):

@@ -14,7 +14,7 @@ from edge_expose_cloud.hub import HubError, HubProblem
 from edge_expose_cloud.usecases.explaining import REASON_HINTS, explain_exposure
 from edge_expose_cloud.usecases.problems import Refused
 from edge_expose_cloud.usecases.status import device_status, fleet_status
-from edge_expose_cloud.usecases.waiting import Clock, WaitResult, wait_until_ready
+from edge_expose_cloud.usecases.waiting import Clock, WaitResult, wait_for_exposures, wait_until_ready
 from support.cloud import READY, SPEC, applied_hub, spec_of_text
 from support.fake_hub import FakeHub
 
@@ -155,6 +155,24 @@ def test_a_wrong_key_ends_the_wait_at_once() -> None:
     with pytest.raises(HubError):
         wait(hub, clock)
     assert clock.now == 0
+
+
+def test_one_exposure_is_waited_for_whatever_the_others_are() -> None:
+    hub, clock = applied_hub(), FakeClock()
+    report = exposure(state="Blocked", reason="PoolExhausted")
+    names = list(hub.twins["d1", "edge-expose"].desired["exposures"])
+    other = next(name for name in names if name != "web-out")
+    report["exposures"][other] = {"state": "Pending", "reason": "NoReadyEndpoints"}
+    hub.report("d1", "edge-expose", report)
+    ready = copy.deepcopy(report)
+    ready["exposures"][other] = {"state": "Ready"}
+    clock.events = [(5, lambda: hub.report("d1", "edge-expose", ready))]
+    result = wait_for_exposures(hub, "d1", [other], 60, clock.clock, lambda now: None)
+    assert result.done, result.reason
+    assert clock.now >= 5
+    assert wait_for_exposures(hub, "d1", [], 1, clock.clock, lambda now: None).done, "the document is taken"
+    assert "web-out is Blocked" in wait_for_exposures(hub, "d1", ["web-out"], 1, clock.clock, lambda now: None).reason
+    assert "does not exist" in wait_for_exposures(hub, "d9", ["x"], 1, clock.clock, lambda now: None).reason
 
 
 def test_what_edge_agent_says_about_a_module_that_does_not_start() -> None:
