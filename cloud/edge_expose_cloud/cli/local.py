@@ -245,12 +245,12 @@ def pod_run(
 def pod_replace(
     name: Annotated[str, typer.Argument(metavar="NAME")], namespace: Namespace = settings.DEVICE, state: State = None
 ) -> None:
-    """Delete a pod and create it again with a new IP, as a reboot or a scheduler does.
+    """Delete a pod (or that of a module) and create it again with a new IP, as a reboot or a scheduler does.
 
     Example: edge-expose local pod replace ws-1
     """
     answer = instance(state).cluster("POST", "/pods/replace", {"namespace": namespace, "name": name})
-    say(f"pod {namespace}/{name}: {answer.get('before')} is now {answer.get('podIP')}")
+    say(f"pod {namespace}/{answer['name']}: {answer.get('before')} is now {answer.get('podIP')}")
 
 
 @pod_app.command("delete")
@@ -262,8 +262,8 @@ def pod_delete(
 
     Example: edge-expose local pod delete ws-1
     """
-    instance(state).cluster("DELETE", "/pods", {"namespace": namespace, "name": name})
-    say(f"pod {namespace}/{name} deleted")
+    answer = instance(state).cluster("DELETE", "/pods", {"namespace": namespace, "name": name})
+    say(f"pod {answer['deleted']} deleted")
 
 
 @devices_app.command("add")

@@ -24,6 +24,8 @@ from .pools import ConfigError, parse_element
 from .registry import Registry
 from .tokens import Tokens
 
+MODULE_LABEL = "net.azure-devices.edge.module"
+
 
 class Moves(Protocol):
     """What the control socket can do to the running cluster."""
@@ -65,7 +67,7 @@ class Control:
                 return self._run_pod(body)
             case ("DELETE", "/pods"):
                 namespace = str(body.get("namespace") or request.arg("namespace", "default"))
-                name = str(body.get("name") or request.arg("name"))
+                name = self._pod_called(namespace, str(body.get("name") or request.arg("name")))
                 self._registry.delete(self._registry.resource("pods"), namespace, name, {"gracePeriodSeconds": 1})
                 return {"deleted": f"{namespace}/{name}"}
             case ("POST", "/pods/replace"):
@@ -99,8 +101,20 @@ class Control:
         created = self._registry.create(self._registry.resource("pods"), namespace, pod)
         return {"namespace": namespace, "name": created["metadata"]["name"], "uid": created["metadata"]["uid"]}
 
+    def _pod_called(self, namespace: str, name: str) -> str:
+        """The pod of this name, or the one that runs the module of this name, whose own name nobody can know."""
+        pods = self._registry.store.all("pods", namespace)
+        if any(pod["metadata"]["name"] == name for pod in pods):
+            return name
+        of_module = [pod["metadata"] for pod in pods if (pod["metadata"].get("labels") or {}).get(MODULE_LABEL) == name]
+        if len(of_module) == 1:
+            return str(of_module[0]["name"])
+        known = ", ".join(sorted(pod["metadata"]["name"] for pod in pods)) or "none"
+        raise ApiError(404, "NotFound", f"no pod or module {name} in namespace {namespace}; pods there: {known}")
+
     async def _replace(self, namespace: str, name: str) -> Document:
         pods = self._registry.resource("pods")
+        name = self._pod_called(namespace, name)
         old = self._registry.get(pods, namespace, name)
         before = old.get("status", {}).get("podIP")
         uid = old["metadata"]["uid"]
