@@ -61,14 +61,14 @@ class Strict(BaseModel):
 
 AddressText = Annotated[str, AfterValidator(_ruled(parse_address))]
 RangeList = Annotated[
-    list[str], BeforeValidator(_listed), AfterValidator(_ruled(AddressSet.parse)), Field(min_length=1)
+    list[str],
+    # written as one range or as a list of them
+    BeforeValidator(_listed, json_schema_input_type=str | Annotated[list[str], Field(min_length=1)]),
+    AfterValidator(_ruled(AddressSet.parse)),
+    Field(min_length=1),
 ]
 NamespaceName = Annotated[str, AfterValidator(_ruled(names.check_namespace))]
 LabelPair = Annotated[str, AfterValidator(_ruled(names.check_label))]
-
-
-def _check_annotation(text: str) -> None:
-    names.check_qualified_name(names.split_pair(text)[0].lower())
 
 
 def _check_share_key(text: str) -> None:
@@ -224,10 +224,12 @@ class Exposure(Strict):
     hostname: Annotated[str, AfterValidator(_ruled(names.check_dns_name))] | None = Field(
         None, description="DNS name for external-dns to keep pointed at the address."
     )
-    annotations: list[Annotated[str, AfterValidator(_ruled(_check_annotation))]] | None = Field(
+    annotations: list[Annotated[str, AfterValidator(_ruled(names.check_own_annotation))]] | None = Field(
         None, description="Extra Service annotations as key=value."
     )
-    labels: list[LabelPair] | None = Field(None, description="Extra Service labels as key=value.")
+    labels: list[Annotated[str, AfterValidator(_ruled(names.check_own_label))]] | None = Field(
+        None, description="Extra Service labels as key=value."
+    )
     namespace: NamespaceName | None = Field(
         None, description="Namespace of the Service; a Service only selects pods of its own."
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from edge_expose_contract.identity import LABEL_MANAGED_BY
 from edge_expose_contract.violations import RuleError, shown
 
 _DNS_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
@@ -19,6 +20,10 @@ _PORT_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 UDP_SUFFIX: Final = "-udp"
 MAX_LABEL: Final = 63
 MAX_EXPOSURE_NAME: Final = MAX_LABEL - len(UDP_SUFFIX)
+OUR_PREFIX: Final = "edge-expose.io"
+_EDGE_AGENT: Final = "net.azure-devices.edge"
+_METALLB: Final = ("metallb.io", "metallb.universe.tf")
+_METALLB_FIELDS: Final = {"loadBalancerIPs": "address", "address-pool": "pool", "allow-shared-ip": "share"}
 
 
 def check_exposure_name(name: str) -> str:
@@ -106,6 +111,33 @@ def split_pair(text: str) -> tuple[str, str]:
 def check_label(text: str) -> tuple[str, str]:
     key, value = split_pair(text)
     return check_qualified_name(key), check_label_value(value)
+
+
+def check_own_label(text: str) -> None:
+    """A label for our own Service: none that says whose it is. Raises RuleError."""
+    key, _ = check_label(text)
+    if key == LABEL_MANAGED_BY or _prefix(key) == OUR_PREFIX:
+        raise RuleError("ReservedKey", f"{shown(key)} says whose a Service is", "choose a key of your own")
+    if _prefix(key) == _EDGE_AGENT:
+        raise RuleError("ReservedKey", f"edgeAgent deletes what carries {shown(key)}", "choose a key of your own")
+
+
+def check_own_annotation(text: str) -> None:
+    """An annotation for our own Service: none that another field stands for. Raises RuleError."""
+    key = split_pair(text)[0]
+    check_qualified_name(key.lower())
+    prefix, _, last = key.rpartition("/")
+    if prefix.lower() in _METALLB:
+        field = _METALLB_FIELDS.get(last, "address, pool or share")
+        raise RuleError("ReservedKey", f"{shown(key)} could contradict what is asked for", f"use the field {field}")
+    if prefix.lower() == OUR_PREFIX:
+        raise RuleError("ReservedKey", f"{shown(key)} is for our own notes", "choose a key of your own")
+
+
+def _prefix(key: str) -> str:
+    """The part before the slash; of a key without one, the part before its last dot."""
+    prefix, slash, _ = key.rpartition("/")
+    return prefix if slash else key.rpartition(".")[0]
 
 
 # --- edgeAgent's sanitisers (C#, KubeUtils): they delete characters ---

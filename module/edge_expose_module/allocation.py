@@ -81,6 +81,10 @@ class _Candidate:
     requested: tuple[Address, ...]
     remembered: tuple[Address, ...]
     claim: _Claim
+    asked: tuple[Address, ...] = ()
+    """What we asked for, by our own note; another request was written by somebody else."""
+    settled: bool = False
+    """Holds its address under the sharing key it wants now: whoever leaves a group does not take its address along."""
 
     @property
     def pinned(self) -> tuple[Address, ...]:
@@ -158,14 +162,18 @@ def allocate(
     candidates = _candidates(wishes, observed, owner, remembered, default_namespace)
     _claim_others(ledger, candidates, observed, owner, default_namespace, kept)
     # Pins first in each step, so that a sharing group settles where a member is pinned.
-    ordered = sorted(candidates.values(), key=lambda c: (not c.pinned, c.name))
+    ordered = sorted(candidates.values(), key=lambda c: (not c.settled, not c.pinned, c.name))
     allocator = _Allocator(space, ledger, refused or {})
+    for candidate in ordered:
+        if candidate.asked and candidate.requested != candidate.asked:
+            allocator.keep(candidate, candidate.asked)
     for candidate in ordered:
         allocator.keep(candidate, candidate.assigned)
     for candidate in ordered:
         allocator.keep(candidate, candidate.requested)
     for candidate in ordered:
         allocator.keep(candidate, candidate.remembered)
+    allocator.swap(ordered)
     allocator.protect_movers(ordered)
     for candidate in ordered:
         if candidate.pinned:
@@ -193,6 +201,22 @@ class _Allocator:
         ):
             self._grant(candidate, addresses)
 
+    def swap(self, candidates: Iterable[_Candidate]) -> None:
+        """Grants pins that only wait for each other: each of a ring is at the address that the one before it wants."""
+        movers = {
+            c.assigned: c
+            for c in candidates
+            if c.name not in self.decided and c.pinned and c.group is None and c.assigned not in ((), c.pinned)
+        }
+        for start in list(movers.values()):
+            ring = [start]
+            while (following := movers.get(ring[-1].pinned)) is not None and following not in ring:
+                ring.append(following)
+            if following is start and all(_why_not_pinned(self.space, self.ledger, c) is None for c in ring):
+                for candidate in ring:
+                    self._grant(candidate, candidate.pinned)
+                    movers.pop(candidate.assigned, None)
+
     def protect_movers(self, candidates: Iterable[_Candidate]) -> None:
         """Who is about to move still holds its old address in this pass: nobody may ask for it yet."""
         for candidate in candidates:
@@ -207,7 +231,16 @@ class _Allocator:
         if block is None:
             self._grant(candidate, candidate.pinned)
         else:
-            self.decided[candidate.name] = Decision(candidate.assigned or candidate.requested, block)
+            self.decided[candidate.name] = Decision(self._going_on(candidate), block)
+
+    def _going_on(self, candidate: _Candidate) -> tuple[Address, ...]:
+        """What a blocked exposure goes on with; nothing when its form as wished would lose even that."""
+        addresses = candidate.assigned or candidate.requested
+        loses = any(
+            _why_wrong_pool(self.space, candidate, address) or self.ledger.why_taken(address, candidate.claim)
+            for address in addresses
+        )
+        return () if loses else addresses
 
     def choose(self, candidate: _Candidate) -> None:
         """The sharing group's address, or the lowest free one, or the load balancer's choice."""
@@ -234,7 +267,7 @@ class _Allocator:
         if block is None:
             self._grant(candidate, group)
         else:
-            self.decided[candidate.name] = Decision(candidate.assigned, block)
+            self.decided[candidate.name] = Decision(self._going_on(candidate), block)
 
     def _lowest_free(self, candidate: _Candidate, pools: tuple[AddressSet, ...]) -> None:
         taken = (
@@ -246,6 +279,12 @@ class _Allocator:
                 self._grant(candidate, found)
                 return
         where = ", ".join(str(pool) for pool in pools)
+        families = {part.version for pool in pools for part in pool.ranges}
+        missing = [version for version in _versions(self.space, candidate) if version not in families]
+        if pools and missing:
+            text = f"an IPv{missing[0]} address is needed, and {where} has none; change ipFamilies, or extend the range"
+            self.decided[candidate.name] = Decision((), Block("FamilyMismatch", text))
+            return
         total = sum(pool.size for pool in pools)
         what = f"no free address: all {total} of {where} are held or reserved"
         cure = "remove an exposure, share an address, or extend the external service IP range on the device"
@@ -325,19 +364,23 @@ def _pools_for(space: Space, candidate: _Candidate) -> tuple[AddressSet, ...] | 
         return space.automatic
     if space.pools is None:
         return None
-    pool = space.pools.get(name)
-    if pool is None:
-        known = ", ".join(sorted(space.pools)) or "none"
-        return Block("UnknownPool", f"there is no address pool {name}; known pools: {known}")
-    return (pool,)
+    pool = _pool_named(space.pools, name)
+    return pool if isinstance(pool, Block) else (pool,)
+
+
+def _pool_named(pools: Mapping[str, AddressSet], name: str) -> AddressSet | Block:
+    known = ", ".join(sorted(pools)) or "none"
+    return pools.get(name) or Block("UnknownPool", f"there is no address pool {name}; known pools: {known}")
 
 
 def _why_wrong_pool(space: Space, candidate: _Candidate, address: Address) -> Block | None:
     name = candidate.wish.exposure.pool
     if name is None or space.pools is None:
         return None
-    pool = space.pools.get(name)
-    if pool is None or address in pool:
+    pool = _pool_named(space.pools, name)
+    if isinstance(pool, Block):
+        return pool
+    if address in pool:
         return None
     return Block("PoolAddressMismatch", f"{address} is not in pool {name} ({pool}); leave one of them out")
 
@@ -394,7 +437,16 @@ def _candidates(
             share=sharing_key(name, exposure, owner, default_namespace) or "",
             backend=_backend(exposure),
         )
-        found[name] = _Candidate(name, wish, assigned, requested, remembered.get(name, ()), claim)
+        found[name] = _Candidate(
+            name,
+            wish,
+            assigned,
+            requested,
+            remembered.get(name, ()),
+            claim,
+            _merge(s.asked for s in services),
+            bool(assigned) and all(s.share_key == claim.share for s in services),
+        )
     return found
 
 

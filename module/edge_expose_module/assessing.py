@@ -53,12 +53,29 @@ def assess(decided: Decided, observed: Observed, owner: str, outcomes: Mapping[s
         wish = decided.wishes.wishes.get(name)
         exposure = wish.exposure if wish is not None else None
         statuses[name] = _assess_one(name, exposure, decided, observed, owner, outcomes.get(name))
+    if decided.pending_removal is not None:
+        for name in decided.pending_removal.names:
+            statuses[name] = _held_back(name, decided, observed, owner)
     for name, outcome in outcomes.items():
         # No longer wished for, but what is left of it may not be removed: it still serves, so it is not passed over.
         wished = name in decided.wishes.wishes or name in decided.blocks
         if not wished and outcome.failure is not Failure.TRANSIENT:
             statuses[name] = _assess_one(name, None, decided, observed, owner, outcome)
     return statuses
+
+
+def _held_back(name: str, decided: Decided, observed: Observed, owner: str) -> Status:
+    """The document takes it away, but it still serves."""
+    own = [service for service in observed.owned(owner) if service.exposure == name]
+    endpoints = min((observed.ready.get(service.key, 0) for service in own), default=0)
+    return Status(
+        State.READY if endpoints and all(s.assigned for s in own if s.is_load_balancer) else State.PENDING,
+        _address_text(own),
+        f"{own[0].namespace}/{own[0].name}" if own else _planned_name(name, None, decided),
+        endpoints,
+        "RemovalHeldBack",
+        "the document takes it away, and that is held back: confirm the removal, or declare it again",
+    )
 
 
 def _assess_one(

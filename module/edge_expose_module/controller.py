@@ -36,7 +36,7 @@ from edge_expose_module.guards import Guards
 from edge_expose_module.looking import METALLB_NAMESPACE, Looker
 from edge_expose_module.memory import Memory
 from edge_expose_module.nudging import Nudges
-from edge_expose_module.observing import LoadBalancer, Observed
+from edge_expose_module.observing import Key, LoadBalancer, Observed
 from edge_expose_module.planning import Verb
 from edge_expose_module.probes import Prober, ProbeResult, Target
 from edge_expose_module.refusals import Refusals
@@ -239,6 +239,8 @@ class Controller:
         outcomes: dict[str, Outcome] = {}
         if document is not None and observed is not None:
             decided = decide(self._inputs(document, observed))
+            if self._refusals.learn(observed, self.identity.owner, self._drifted(decided)):
+                decided = decide(self._inputs(document, observed))
             self._memory = remembering.after_decision(self._memory, raw, decided, observed, self.identity.owner)
             self._store.save(self._memory)
             if decided.plan.changes:
@@ -321,9 +323,17 @@ class Controller:
             owner=self.identity.owner,
             own_namespace=self.identity.namespace,
             now=self._now(),
-            refused=self._refusals.learn(observed, self.identity.owner),
+            refused=self._refusals.current(),
             confirmations=self._memory.confirmed,
         )
+
+    def _drifted(self, decided: Decided) -> set[Key]:
+        """Services that are about to be changed although we want of them what we wanted before."""
+        changed = {(change.namespace, change.name) for change in decided.plan.changes}
+        last = self.view.decided.declared if self.view.decided is not None else ()
+        before = {(service.namespace, service.name): service for service in last}
+        now = {(service.namespace, service.name): service for service in decided.declared}
+        return {key for key in changed & now.keys() if before.get(key) == now[key]}
 
     def _to_watch(self, observed: Observed) -> set[Watched]:
         denied = {(denied.resource, denied.namespace) for denied in observed.denied}
@@ -424,6 +434,8 @@ class Controller:
         waiting = any(s.state in (State.PENDING, State.FAILED) for s in self.view.statuses.values())
         if waiting or (decided is not None and any(c.verb is Verb.DELETE for c in decided.plan.changes)):
             pause = min(pause, RETRY_SECONDS)
+        if (due := self._nudges.due_in()) is not None:
+            pause = min(pause, due)
         if decided is not None and decided.wishes.next_expiry is not None:
             pause = min(pause, max(0.05, (decided.wishes.next_expiry - self._now()).total_seconds()))
         return pause

@@ -20,7 +20,7 @@ from edge_expose_module.guards import Guards
 from edge_expose_module.memory import Memory
 from edge_expose_module.observing import Key, Observed
 from edge_expose_module.planning import Plan, plan
-from edge_expose_module.removal import PendingRemoval, held_back
+from edge_expose_module.removal import Brake, PendingRemoval, brake
 from edge_expose_module.rendering import DeclaredService, Target, declare, slice_bodies
 from edge_expose_module.wishes import Block, Wish, Wishes, gather, selector_of
 
@@ -52,9 +52,15 @@ class Decided:
     space: Space
     site: Site | None
     default_namespace: str
-    pending_removal: PendingRemoval | None
+    brake: Brake
     code: Code
     description: str
+    standing: Mapping[str, Wish] = field(default_factory=dict)
+    """The wish that is carried out for each exposure: the last good one where the newest cannot be granted."""
+
+    @property
+    def pending_removal(self) -> PendingRemoval | None:
+        return self.brake.pending
 
     def services_of(self, name: str) -> tuple[DeclaredService, ...]:
         return tuple(service for service in self.declared if service.exposure == name)
@@ -68,23 +74,21 @@ def decide(inputs: Inputs) -> Decided:
     namespace = _default_namespace(site, inputs)
     last_good = inputs.memory.good_exposures()
     wishes = gather(inputs.document, last_good, inputs.memory.expired, inputs.guards, namespace, inputs.now)
-    pending = _brake(inputs, wishes)
+    braking = _brake(inputs, wishes)
+    pending = braking.pending
     blocks = {name: wish.block for name, wish in wishes.wishes.items() if wish.block is not None}
     blocks.update(wishes.blocked)
     standing: dict[str, Wish] = {}
+    clashes = _name_clashes(wishes.wishes, inputs, namespace)
     for name, wish in wishes.wishes.items():
-        block = _why_blocked(name, wish.exposure, inputs, namespace)
+        block = clashes.get(name) or _why_blocked(name, wish.exposure, inputs, namespace)
         if block is not None:
             blocks[name] = block
         else:
             standing[name] = wish
     keep = frozenset(blocks) - frozenset(standing) | (pending.names if pending is not None else frozenset())
     space = address_space(site, inputs.observed, inputs.guards)
-    remembered = inputs.memory.known_addresses()
-    decisions = allocate(
-        standing, inputs.observed, inputs.owner, remembered, space, namespace, kept=keep, refused=inputs.refused
-    )
-    blocks.update({name: d.block for name, d in decisions.items() if d.block is not None and name not in blocks})
+    decisions = _granted(standing, blocks, last_good, inputs, space, namespace, keep)
     target = Target(
         inputs.owner,
         namespace,
@@ -108,8 +112,49 @@ def decide(inputs: Inputs) -> Decided:
     planned = plan(declared, companions, inputs.observed, inputs.owner, frozenset(frozen))
     code, description = _document_status(inputs.document, pending)
     return Decided(
-        wishes, blocks, decisions, tuple(declared), planned, space, site, namespace, pending, code, description
+        wishes,
+        blocks,
+        decisions,
+        tuple(declared),
+        planned,
+        space,
+        site,
+        namespace,
+        braking,
+        code,
+        description,
+        standing,
     )
+
+
+def _granted(
+    standing: dict[str, Wish],
+    blocks: dict[str, Block],
+    last_good: Mapping[str, Exposure],
+    inputs: Inputs,
+    space: Space,
+    namespace: str,
+    keep: frozenset[str],
+) -> dict[str, Decision]:
+    """Addresses for all. Of a running exposure whose newest form cannot be granted the last good one goes on: writing
+    the new one would lose the address it has. `standing` and `blocks` are brought up to date."""
+    remembered = inputs.memory.known_addresses()
+    running = {service.exposure for service in inputs.observed.owned(inputs.owner)}
+    while True:
+        decisions = allocate(
+            standing, inputs.observed, inputs.owner, remembered, space, namespace, kept=keep, refused=inputs.refused
+        )
+        fallen = {}
+        for name, decision in decisions.items():
+            good = last_good.get(name)
+            if decision.block is None:
+                continue
+            blocks.setdefault(name, decision.block)
+            if good is not None and good.enabled and name in running and good != standing[name].exposure:
+                fallen[name] = Wish(name, good, decision.block)
+        if not fallen:
+            return decisions
+        standing.update(fallen)
 
 
 def _default_namespace(site: Site | None, inputs: Inputs) -> str:
@@ -120,11 +165,34 @@ def _default_namespace(site: Site | None, inputs: Inputs) -> str:
     return homes.pop() if len(homes) == 1 else inputs.own_namespace
 
 
-def _brake(inputs: Inputs, wishes: Wishes) -> PendingRemoval | None:
-    held = frozenset(s.exposure for s in inputs.observed.owned(inputs.owner) if s.exposure is not None)
-    removed = held - frozenset(wishes.wishes) - wishes.keep - frozenset(wishes.expired)
+def _brake(inputs: Inputs, wishes: Wishes) -> Brake:
+    held: dict[str, str] = {}
+    for service in inputs.observed.owned(inputs.owner):
+        if service.exposure is not None:
+            held[service.exposure] = f"{held.get(service.exposure, '')} {service.uid}"
+    removed = frozenset(held) - frozenset(wishes.wishes) - wishes.keep - frozenset(wishes.expired)
     confirmations = [*inputs.confirmations, inputs.document.confirm_removal or ""]
-    return held_back(held, removed, inputs.guards.max_removal_percent, confirmations)
+    before = Brake(base=frozenset(inputs.memory.held_before), released=frozenset(inputs.memory.released))
+    return brake(held, removed, inputs.guards.max_removal_percent, confirmations, before)
+
+
+def _name_clashes(wishes: Mapping[str, Wish], inputs: Inputs, namespace: str) -> dict[str, Block]:
+    """Exposures that need a Service of another's name (`a` with TCP and UDP has `a-udp` too). Who has it, keeps it."""
+    holders = {service.key: service.exposure for service in inputs.observed.owned(inputs.owner)}
+    keys = {
+        name: [(shape.namespace, shape.name) for shape in service_shapes(name, wish.exposure, namespace)]
+        for name, wish in wishes.items()
+    }
+    claimed: dict[Key, str] = {}
+    clashes: dict[str, Block] = {}
+    for name in sorted(keys, key=lambda name: (any(holders.get(key) != name for key in keys[name]), name)):
+        taken = next((key for key in keys[name] if key in claimed), None)
+        if taken is None:
+            claimed.update(dict.fromkeys(keys[name], name))
+        else:
+            text = f"Service {taken[0]}/{taken[1]} belongs to exposure {claimed[taken]}; rename one of them"
+            clashes[name] = Block("ServiceNameClash", text)
+    return clashes
 
 
 def _document_status(document: DesiredDocument, pending: PendingRemoval | None) -> tuple[Code, str]:

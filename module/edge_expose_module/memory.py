@@ -38,6 +38,10 @@ class Memory:
     expired: Mapping[str, str] = field(default_factory=dict)
     since: Mapping[str, Since] = field(default_factory=dict)
     confirmed: tuple[str, ...] = ()
+    held_before: tuple[str, ...] = ()
+    """What was held when the mass-removal brake went on; empty while it is off."""
+    released: tuple[str, ...] = ()
+    """Exposures whose removal was confirmed and is not done yet."""
 
     def good_exposures(self) -> dict[str, Exposure]:
         found = {}
@@ -82,6 +86,8 @@ class Memory:
                 for name, entry in sorted(self.since.items())
             },
             "confirmed": list(self.confirmed),
+            "heldBefore": list(self.held_before),
+            "released": list(self.released),
         }
 
     @classmethod
@@ -106,8 +112,14 @@ class Memory:
                 for k, v in (_mapping(content.get("since")) or {}).items()
                 if isinstance(v, list) and len(v) == 4
             },
-            confirmed=tuple(str(t) for t in content.get("confirmed") or ()),
+            confirmed=_texts(content.get("confirmed")),
+            held_before=_texts(content.get("heldBefore")),
+            released=_texts(content.get("released")),
         )
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(str(text) for text in value) if isinstance(value, list) else ()
 
 
 def _mapping(value: object) -> dict[str, Any] | None:

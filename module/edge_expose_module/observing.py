@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -20,6 +21,8 @@ from edge_expose_contract.violations import RuleError
 
 OLD_PREFIX = "metallb.universe.tf"
 NEW_PREFIX = "metallb.io"
+DECLARED_ANNOTATION = "edge-expose.io/declared"
+"""Our own note on a Service: what we declared, so that it can be taken back."""
 
 Key = tuple[str, str]
 """Namespace and name."""
@@ -131,6 +134,19 @@ class ObservedService:
         for prefix in (NEW_PREFIX, OLD_PREFIX):
             texts.extend(self.annotations.get(f"{prefix}/loadBalancerIPs", "").split(","))
         return _addresses(texts)
+
+    @property
+    def asked(self) -> tuple[Address, ...]:
+        """Addresses that our note on the Service says we asked for."""
+        return _addresses(self.noted("addresses"))
+
+    def noted(self, what: str) -> list[str]:
+        """What we declared before, from our own note on the Service: `annotations`, `labels`, `addresses`."""
+        try:
+            found = json.loads(self.annotations.get(DECLARED_ANNOTATION, "{}")).get(what, [])
+            return [str(item) for item in found]
+        except (ValueError, AttributeError, TypeError):
+            return []
 
     @property
     def ports(self) -> frozenset[tuple[str, int]]:

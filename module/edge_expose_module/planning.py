@@ -5,15 +5,14 @@ Only fields we declare are compared; what the cluster owns (clusterIP, nodePorts
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from edge_expose_contract.identity import LABEL_EXPOSURE, LABEL_MANAGED_BY, LABEL_OWNER
+from edge_expose_contract.identity import EDGE_DEVICE_LABEL, LABEL_EXPOSURE, LABEL_MANAGED_BY, LABEL_OWNER
 from edge_expose_module.observing import Observed, ObservedService
-from edge_expose_module.rendering import DECLARED_ANNOTATION, DeclaredService, request_annotations
+from edge_expose_module.rendering import DeclaredService, request_annotations
 
 
 class Verb(StrEnum):
@@ -115,7 +114,8 @@ def _why_recreate(service: DeclaredService, existing: ObservedService) -> str:
 def service_patch(service: DeclaredService, existing: ObservedService) -> dict[str, Any] | None:
     """The JSON merge patch that makes `existing` equal `service` in all declared fields, or None."""
     metadata: dict[str, Any] = {}
-    labels = _map_patch(service.labels, existing.labels, _formerly(existing, "labels"))
+    # edgeAgent deletes what carries the device label, whoever put it there.
+    labels = _map_patch(service.labels, existing.labels, {*_formerly(existing, "labels"), EDGE_DEVICE_LABEL})
     if labels:
         metadata["labels"] = labels
     annotations = _map_patch(
@@ -134,11 +134,7 @@ def service_patch(service: DeclaredService, existing: ObservedService) -> dict[s
 
 def _formerly(existing: ObservedService, what: str) -> set[str]:
     """Keys we declared before, from our own note on the Service."""
-    try:
-        noted = json.loads(existing.annotations.get(DECLARED_ANNOTATION, "{}"))
-        return {str(key) for key in noted.get(what, [])} - {LABEL_MANAGED_BY, LABEL_OWNER, LABEL_EXPOSURE}
-    except (ValueError, AttributeError, TypeError):
-        return set()
+    return set(existing.noted(what)) - {LABEL_MANAGED_BY, LABEL_OWNER, LABEL_EXPOSURE}
 
 
 def _map_patch(declared: Mapping[str, str], existing: Mapping[str, str], former: set[str]) -> dict[str, str | None]:

@@ -28,7 +28,7 @@ def after_decision(memory: Memory, raw: Mapping[str, Any], decided: Decided, obs
     waiting = decided.pending_removal.names if decided.pending_removal is not None else frozenset()
     wishes: dict[str, Mapping[str, Any]] = {}
     for name in sorted(decided.wishes.names | waiting):
-        wish = decided.wishes.wishes.get(name)
+        wish = decided.standing.get(name)
         if wish is not None and wish.block is None and isinstance(declared.get(name), Mapping):
             wishes[name] = declared[name]
         elif name in memory.wishes and name not in decided.wishes.disabled:
@@ -42,4 +42,11 @@ def after_decision(memory: Memory, raw: Mapping[str, Any], decided: Decided, obs
             addresses[name] = tuple(str(address) for address in given)
         elif name in memory.addresses:
             addresses[name] = memory.addresses[name]
-    return replace(memory, wishes=wishes, addresses=addresses, expired=dict(decided.wishes.expired))
+    return replace(
+        memory,
+        wishes=wishes,
+        addresses=addresses,
+        expired=dict(decided.wishes.expired),
+        held_before=tuple(sorted(decided.brake.base)),
+        released=tuple(sorted(decided.brake.released)),
+    )

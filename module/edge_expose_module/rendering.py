@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from edge_expose_contract.addressing import Address
 from edge_expose_contract.identity import (
@@ -19,10 +19,15 @@ from edge_expose_contract.models import Exposure
 from edge_expose_contract.names import check_label, split_pair
 from edge_expose_contract.ports import PortMapping
 from edge_expose_contract.services import ServiceShape, service_shapes, sharing_key
-from edge_expose_module.observing import NEW_PREFIX, OLD_PREFIX, Capabilities, LoadBalancer
+from edge_expose_module.observing import (
+    DECLARED_ANNOTATION,
+    NEW_PREFIX,
+    OLD_PREFIX,
+    Capabilities,
+    LoadBalancer,
+)
 from edge_expose_module.wishes import selector_of
 
-DECLARED_ANNOTATION: Final = "edge-expose.io/declared"
 """Names the label and annotation keys we set, so that one we no longer declare is removed and no other is."""
 
 
@@ -94,9 +99,9 @@ def _declare(
         if exposure.pool is not None:
             annotations[f"{target.prefix}/address-pool"] = exposure.pool
         _request(addresses, annotations, spec, target)
-    for key in (LABEL_MANAGED_BY, LABEL_OWNER, LABEL_EXPOSURE):
-        labels.pop(key, None)
     declared = {"annotations": sorted(annotations), "labels": sorted(labels)}
+    if exposure.is_external and addresses:
+        declared["addresses"] = [str(address) for address in addresses]
     annotations[DECLARED_ANNOTATION] = json.dumps(declared, separators=(",", ":"))
     return DeclaredService(
         name,

@@ -268,7 +268,8 @@ class FakeCluster:
             if service["spec"].get("type") != "LoadBalancer":
                 continue
             held, wanted = self._held(service), self._requested(service)
-            if held is not None and wanted and held != wanted:
+            # What it holds is checked again at each change, and lost when it does not fit any more.
+            if held is not None and ((wanted and held != wanted) or self._why_not(service, held)):
                 service["status"] = {"loadBalancer": {}}
                 held = None
             if held is None:
@@ -294,6 +295,10 @@ class FakeCluster:
     def _why_not(self, service: Mapping[str, Any], address: str) -> str:
         if parse_address(address) not in self.pool:
             return f'["{address}"] is not allowed in config'
+        annotations = service["metadata"].get("annotations") or {}
+        for prefix in PREFIXES:
+            if (pool := annotations.get(f"{prefix}/address-pool", "default")) != "default":
+                return f'["{address}"] is not compatible with requested address pool {pool}'
         if address in self.hidden:
             return f'can\'t change sharing key for "x", address also in use by "{address}"'
         for other in self.services.values():

@@ -34,6 +34,12 @@ ROWS: tuple[Row, ...] = (
         "No loopback, link-local or multicast address.",
     ),
     (
+        "ReservedKey",
+        "error",
+        "A label or annotation that another field stands for, or that says whose a Service is.",
+        "Use the field named (address, pool, share), or a key of your own.",
+    ),
+    (
         "InvalidName",
         "error",
         "An exposure name that cannot name a Service.",

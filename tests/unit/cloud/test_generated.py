@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
+from ruamel.yaml import YAML
 
 from edge_expose_cloud.findings import RULES
 from edge_expose_cloud.goldens import rendered
@@ -49,3 +52,24 @@ def test_every_rule_the_code_names_stands_in_the_table() -> None:
         named |= set(re.findall(r'\bfinding\(\s*"([A-Za-z]+)"', path.read_text(encoding="utf-8")))
     assert named - set(RULES) == set()
     assert len(named) > 50
+
+
+def documents() -> list[tuple[str, str, object]]:
+    """Schema, what it is, and a document that people write by it."""
+    yaml = YAML(typ="safe")
+    manifests = ROOT / "deployment-manifests"
+    found = [("spec.schema.json", path.name, yaml.load(path)) for path in sorted((manifests / "specs").glob("*.yaml"))]
+    found.append(("fleet.schema.json", "fleet.yaml", yaml.load(manifests / "fleet.yaml")))
+    for page in ("docs/fixed-address.md", "README.md"):
+        for block in re.findall(r"```json\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.S):
+            found.append(("module-desired.schema.json", page, json.loads(block)))
+    site = {"externalServiceIPs": "10.0.0.1-10.0.0.9", "nodeIPs": ["10.0.1.1/32"], "pools": {"dmz": "10.0.0.1/32"}}
+    desired = {"schemaVersion": "1.0", "site": site, "exposures": {"web": {"module": "web", "ports": ["8080:80", 81]}}}
+    found.append(("module-desired.schema.json", "every form of a range", desired))
+    return found
+
+
+@pytest.mark.parametrize(("schema", "what", "document"), documents(), ids=lambda value: str(value)[:40])
+def test_what_people_write_is_valid_by_the_schema_that_editors_use(schema: str, what: str, document: object) -> None:
+    text = (ROOT / "deployment-manifests" / "schemas" / schema).read_text(encoding="utf-8")
+    Draft202012Validator(json.loads(text)).validate(document)

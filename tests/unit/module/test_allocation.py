@@ -186,7 +186,7 @@ def test_two_pins_of_one_group_on_different_addresses_block_the_second() -> None
     [
         ({"ipFamilyPolicy": "RequireDualStack"}, ["10.0.0.1/32", "fc00::1/128"], "10.0.0.1,fc00::1"),
         ({"ipFamilyPolicy": "PreferDualStack"}, ["10.0.0.1/32"], "10.0.0.1"),
-        ({"ipFamilyPolicy": "RequireDualStack"}, ["10.0.0.1/32"], "PoolExhausted"),
+        ({"ipFamilyPolicy": "RequireDualStack"}, ["10.0.0.1/32"], "FamilyMismatch"),
         ({"ipFamilies": ["IPv6"]}, ["10.0.0.1/32", "fc00::1/128"], "fc00::1"),
         ({"address": "10.0.0.1,fc00::1"}, ["10.0.0.1/32", "fc00::1/128"], "10.0.0.1,fc00::1"),
         ({"pool": "p"}, ["10.0.0.2/32"], "10.0.0.2"),

@@ -25,7 +25,7 @@ from edge_expose_module.memory import Memory, Since
 from edge_expose_module.observing import Observed, ObservedService, ServiceEvent
 from edge_expose_module.probes import Prober, Target
 from edge_expose_module.refusals import KEEP_SECONDS, Refusals
-from edge_expose_module.removal import held_back
+from edge_expose_module.removal import Brake, brake
 from edge_expose_module.reporting import merge_patch, shorten
 from edge_expose_module.settings import BadSettings, read_settings
 
@@ -67,13 +67,38 @@ def test_a_higher_version_ends_the_doubt() -> None:
     ],
 )
 def test_the_brake_holds_for_three_or_more_beyond_the_share(held: str, removed: str, percent: int, stops: bool) -> None:
-    pending = held_back(frozenset(held), frozenset(removed), percent, [])
-    assert (pending is not None) == stops
-    if pending is not None:
-        assert held_back(frozenset(held), frozenset(removed), percent, [pending.token]) is None
-        fewer = frozenset(removed) - {removed[0]}
-        other = held_back(frozenset(held), fewer | {"d"}, 0, [pending.token])
-        assert other is None or other.token != pending.token
+    services = dict.fromkeys(held, "1")
+    found = brake(services, frozenset(removed), percent, [], Brake())
+    assert (found.pending is not None) == stops
+    if found.pending is None:
+        return
+    confirmed = brake(services, frozenset(removed), percent, [found.pending.token], found)
+    assert confirmed.pending is None
+    assert confirmed.released == found.pending.names
+    fewer = frozenset(removed) - {removed[0]}
+    other = brake(services, fewer | {"d"}, 0, [found.pending.token], Brake()).pending
+    assert other is None or other.token != found.pending.token
+
+
+def test_what_the_same_document_adds_does_not_open_the_brake() -> None:
+    old, new = dict.fromkeys("abc", "1"), dict.fromkeys("abcxyz", "1")
+    first = brake(old, frozenset("abc"), 50, [], Brake())
+    assert first.pending is not None
+    again = brake(new, frozenset("abc"), 50, [], Brake(base=first.base))
+    assert again.pending == first.pending
+    assert brake(new, frozenset("a"), 50, [], Brake(base=first.base)) == Brake(), "taken back but for one"
+
+
+def test_a_confirmation_counts_once_and_for_all_of_its_removal() -> None:
+    held = dict.fromkeys("abcdef", "1")
+    pending = brake(held, frozenset("abcd"), 50, [], Brake()).pending
+    assert pending is not None
+    released = brake(held, frozenset("abcd"), 50, [pending.token], Brake())
+    half = brake(dict.fromkeys("cdef", "1"), frozenset("abcd"), 50, [pending.token], released)
+    assert half == Brake(released=frozenset("cd")), "killed half way: the rest may still go"
+    made_again = brake(dict.fromkeys("abcdef", "2"), frozenset("abcd"), 50, [pending.token], Brake())
+    assert made_again.pending is not None
+    assert made_again.pending.token != pending.token
 
 
 # --- refusals ---
@@ -99,10 +124,23 @@ def test_a_refusal_is_learned_from_an_event_that_names_the_address_and_forgotten
     clock = [0.0]
     refusals = Refusals(lambda: clock[0])
     said = 'Failed to allocate IP for "n/a": can\'t change sharing key for "n/a", address also in use by "10.0.0.5"'
-    assert refusals.learn(waiting("a", "10.0.0.5", said), "o") == {"a": frozenset({ip_address("10.0.0.5")})}
-    assert refusals.learn(waiting("b", "10.0.0.6", "no available IPs"), "o").get("b") is None
+    assert refusals.learn(waiting("a", "10.0.0.5", said), "o", ())
+    assert refusals.current() == {"a": frozenset({ip_address("10.0.0.5")})}
+    assert not refusals.learn(waiting("b", "10.0.0.6", "no available IPs"), "o", ())
     clock[0] = KEEP_SECONDS + 1
-    assert refusals.learn(Observed(), "o") == {}
+    assert refusals.current() == {}
+
+
+def test_what_is_said_of_a_service_that_somebody_else_changed_is_not_said_of_our_request() -> None:
+    clock = [0.0]
+    refusals = Refusals(lambda: clock[0])
+    said = 'Failed to allocate IP for "n/a": "10.0.0.5" is not compatible with requested address pool "x"'
+    assert not refusals.learn(Observed(), "o", {("n", "a")})
+    clock[0] = 0.5  # the load balancer says it a moment later
+    assert not refusals.learn(waiting("a", "10.0.0.5", said), "o", ())
+    clock[0] = 60.0
+    assert not refusals.learn(waiting("a", "10.0.0.5", said), "o", ()), "the same event is still the newest"
+    assert refusals.learn(waiting("a", "10.0.0.5", said + " again"), "o", ())
 
 
 # --- memory and its file ---
@@ -118,6 +156,8 @@ def test_memory_survives_its_own_json() -> None:
         expired={"b": "2026-01-01T00:00:00Z"},
         since={"a": Since("Ready", "10.0.0.1", "", "t")},
         confirmed=("x",),
+        held_before=("a", "b"),
+        released=("b",),
     )
     assert Memory.from_json(json.loads(json.dumps(memory.to_json()))) == memory
 

@@ -1,0 +1,179 @@
+"""Wishes that cannot be granted, hands that meddle, and documents that take much away: what is held stays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from support.bench import Bench
+
+
+def web(*ports: Any, **more: Any) -> dict[str, Any]:
+    return {"selector": ["app=ws"], "ports": list(ports) or [80], **more}
+
+
+def bench_with(exposures: dict[str, Any]) -> Bench:
+    bench = Bench()
+    bench.cluster.add_pod("w", {"app": "ws"})
+    bench.desire(exposures)
+    bench.run()
+    return bench
+
+
+def addresses(bench: Bench) -> dict[str, str | None]:
+    return {name: bench.cluster.address_of(name) for _, name in sorted(bench.cluster.services)}
+
+
+# --- the brake ---
+
+
+def test_a_bulk_rename_does_not_open_the_brake() -> None:
+    bench = bench_with({f"r{n}": web() for n in range(4)})
+    before = addresses(bench)
+    bench.desire({f"s{n}": web() for n in range(4)})
+    report = bench.run(6)
+    assert {name: ip for name, ip in addresses(bench).items() if name.startswith("r")} == before
+    assert report["lastDesiredStatus"]["code"] == 406
+    bench.restart()
+    assert bench.run(4)["pendingRemoval"]["count"] == 4
+    assert bench.state("r0") == ("Ready", before["r0"], "RemovalHeldBack")
+    bench.desire({f"s{n}": web() for n in range(4)}, confirmRemoval=report["pendingRemoval"]["token"])
+    bench.run()
+    assert set(addresses(bench)) == {f"s{n}" for n in range(4)}
+
+
+def test_one_token_releases_one_removal() -> None:
+    many = {f"r{n}": web() for n in range(6)}
+    bench = bench_with(many)
+    bench.desire({"r0": web()})
+    token = bench.run()["pendingRemoval"]["token"]
+    bench.desire({"r0": web()}, confirmRemoval=token)
+    bench.run()
+    assert set(addresses(bench)) == {"r0"}
+    bench.desire(many, confirmRemoval=token)
+    bench.run()
+    assert len(addresses(bench)) == 6
+    bench.desire({"r0": web()}, confirmRemoval=token)
+    assert bench.run(6)["pendingRemoval"]["token"] != token
+    assert len(addresses(bench)) == 6
+
+
+# --- wishes that cannot be granted ---
+
+
+@pytest.mark.parametrize(
+    ("wish", "reason"),
+    [
+        pytest.param({"pool": "nope"}, "UnknownPool", id="a pool that is not there"),
+        pytest.param({"pool": "nope", "address": "10.0.0.10"}, "UnknownPool", id="the same beside its own address"),
+        pytest.param({"address": "10.0.0.99", "ports": [81]}, "AddressOutsideRange", id="an address outside"),
+        pytest.param({"annotations": ["metallb.io/address-pool=x"]}, "InvalidExposure", id="a pool by annotation"),
+        pytest.param(
+            {"annotations": ["metallb.universe.tf/loadBalancerIPs=10.0.0.12"]},
+            "InvalidExposure",
+            id="an address by annotation",
+        ),
+        pytest.param({"labels": ["net.azure-devices.edge.deviceid=edge1"]}, "InvalidExposure", id="edgeAgent's label"),
+        pytest.param({"labels": ["app.kubernetes.io/managed-by=me"]}, "InvalidExposure", id="whose it is"),
+    ],
+)
+@pytest.mark.parametrize("keeps_disk", [True, False], ids=["known", "disk lost"])
+def test_a_wish_that_cannot_be_granted_loses_nothing(wish: dict[str, Any], reason: str, keeps_disk: bool) -> None:
+    bench = bench_with({"a": web(), "b": web()})
+    before = addresses(bench)
+    bench.restart(keep_disk=keeps_disk)
+    bench.desire({"a": {**web(), **wish}, "b": web()})
+    bench.run(5)
+    assert bench.state("a") == ("Blocked", before["a"], reason)
+    assert addresses(bench) == before
+    bench.desire({"a": web(), "b": web()})
+    bench.run()
+    assert bench.state("a") == ("Ready", before["a"], None)
+
+
+def test_a_port_that_a_sharing_group_has_is_refused_before_it_is_written() -> None:
+    bench = bench_with({"a": web(80, share="k"), "b": web(81, share="k")})
+    before = addresses(bench)
+    bench.desire({"a": web(80, share="k"), "b": web(80, share="k")})
+    bench.run(4)
+    assert bench.state("b")[0] == "Blocked"
+    assert addresses(bench) == before
+    assert bench.cluster.services[("edge1", "b")]["spec"]["ports"][0]["port"] == 81, "the last good form goes on"
+
+
+def test_drift_is_repaired_to_the_last_good_form_while_a_newer_one_is_blocked() -> None:
+    bench = bench_with({"a": web()})
+    bench.desire({"a": web(81, address="10.0.0.99")})
+    bench.run()
+    bench.cluster.services[("edge1", "a")]["spec"]["sessionAffinity"] = "ClientIP"
+    bench.run()
+    assert bench.cluster.services[("edge1", "a")]["spec"]["sessionAffinity"] == "None"
+    assert bench.cluster.services[("edge1", "a")]["spec"]["ports"][0]["port"] == 80
+
+
+def test_whoever_leaves_a_sharing_group_leaves_its_address_too() -> None:
+    bench = bench_with({name: web(port, share="k") for port, name in enumerate("abc", 80)})
+    group = bench.cluster.address_of("a")
+    bench.desire({"a": web(80), "b": web(81, share="k"), "c": web(82, share="k")})
+    bench.run(4)
+    assert bench.cluster.address_of("b") == bench.cluster.address_of("c") == group
+    assert bench.cluster.address_of("a") not in (None, group)
+
+
+def test_an_exposure_named_like_the_udp_half_of_another_is_told_so_and_nothing_fights() -> None:
+    bench = bench_with({"a": web("53/tcp", "53/udp"), "a-udp": web(80)})
+    bench.run()
+    assert bench.state("a")[0] == "Ready"
+    assert bench.state("a-udp")[::2] == ("Blocked", "ServiceNameClash")
+    version = bench.cluster.services[("edge1", "a-udp")]["metadata"]["resourceVersion"]
+    bench.run(4)
+    assert bench.cluster.services[("edge1", "a-udp")]["metadata"]["resourceVersion"] == version
+    other = bench_with({"a-udp": web(80)})
+    held = other.cluster.address_of("a-udp")
+    other.desire({"a-udp": web(80), "a": web("53/tcp", "53/udp")})
+    other.run()
+    assert other.state("a-udp") == ("Ready", held, None), "who was there first keeps its name"
+    assert other.state("a")[::2] == ("Blocked", "ServiceNameClash")
+
+
+def test_fixed_addresses_change_places_in_one_edit() -> None:
+    fixed = {"a": "10.0.0.10", "b": "10.0.0.11", "c": "10.0.0.12"}
+    bench = bench_with({name: web(address=ip) for name, ip in fixed.items()})
+    turned = dict(zip(fixed, ["10.0.0.11", "10.0.0.12", "10.0.0.10"], strict=True))
+    bench.desire({name: web(address=ip) for name, ip in turned.items()})
+    bench.run(5)
+    bench.cluster.settle()  # as the touch does that follows after two seconds
+    assert addresses(bench) == turned
+    bench.desire({"a": web(address="10.0.0.12"), "b": web(address="10.0.0.12"), "c": web(address="10.0.0.10")})
+    bench.run(5)
+    assert addresses(bench) == turned, "no ring: nobody gives way"
+
+
+# --- hands that meddle ---
+
+
+@pytest.mark.parametrize(
+    ("metadata", "spec"),
+    [
+        pytest.param({"annotations": {"metallb.io/address-pool": "nope"}}, {}, id="a pool by annotation"),
+        pytest.param({}, {"loadBalancerIP": "10.0.0.14"}, id="another free address"),
+        pytest.param({"labels": {"net.azure-devices.edge.deviceid": "edge1"}}, {}, id="edgeAgent's label"),
+    ],
+)
+def test_what_a_hand_wrote_is_taken_back_and_the_address_is_the_same(
+    metadata: dict[str, Any], spec: dict[str, Any]
+) -> None:
+    bench = bench_with({"a": web(), "b": web()})
+    before = addresses(bench)
+    for _ in range(3):
+        service = bench.cluster.services[("edge1", "b")]
+        for part, values in metadata.items():
+            service["metadata"].setdefault(part, {}).update(values)
+        service["spec"].update(spec)
+        bench.cluster.settle()
+        bench.run(4)
+        assert addresses(bench) == before
+    service = bench.cluster.services[("edge1", "b")]
+    assert "net.azure-devices.edge.deviceid" not in service["metadata"]["labels"]
+    assert "metallb.io/address-pool" not in service["metadata"]["annotations"]
