@@ -8,6 +8,7 @@ from edge_expose_cloud.capacity import capacity_of
 from edge_expose_cloud.findings import Finding, Severity, finding
 from edge_expose_cloud.spec import Network, Spec
 from edge_expose_contract.addressing import Address, AddressSet, parse_address, parse_range
+from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.names import sanitize_k8s_value
 from edge_expose_contract.services import service_shapes
@@ -17,6 +18,7 @@ from edge_expose_contract.violations import shown
 ASE_PORTS = {31000: "the Kubernetes dashboard", 31001: "the container registry"}
 ASE_ADDRESSES = {parse_address("172.28.0.1"), parse_address("172.28.0.10")}
 SIDECAR_PORTS = (35000, 35001)
+SYSTEM_MODULES = ("edgeAgent", "edgeHub")
 
 
 def lint_addresses(spec: Spec, declared: set[str] | None = None) -> list[Finding]:
@@ -91,12 +93,15 @@ def _service_names(spec: Spec, active: dict[str, Exposure]) -> Iterator[Finding]
     namespace = (spec.network.namespace if spec.network else None) or ""
     taken: dict[tuple[str, str], str] = {}
     if spec.driver == "module":
-        modules = {sanitize_k8s_value(module): module for module in spec.modules}
+        modules = {sanitize_k8s_value(module): module for module in (*SYSTEM_MODULES, MODULE_ID, *spec.modules)}
         for name, exposure in active.items():
-            if name in modules:
+            for shape in service_shapes(name, exposure, namespace):
+                if shape.name not in modules:
+                    continue
                 # With a namespace of its own the Service may stand apart from the module's: then it is only a warning.
                 apart = bool(exposure.namespace or namespace)
-                message = f"exposure {shown(name)} has the Service name of module {shown(modules[name])}"
+                what = f"exposure {shown(name)}" + ("" if shape.name == name else f", whose UDP half is {shape.name},")
+                message = f"{what} has the Service name of module {shown(modules[shape.name])}"
                 yield finding(
                     "ExposureNamedLikeModule", f"exposures.{name}", message, severity="warning" if apart else "error"
                 )

@@ -16,6 +16,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from edge_expose_cloud.findings import Finding, finding
+from edge_expose_contract.violations import shown
 
 MAX_BYTES = 2 * 1024 * 1024
 _MAX_NODES = 200_000  # after expanding aliases: stops a document that explodes
@@ -68,13 +69,17 @@ def read_yaml(text: str, file: str) -> YamlDocument | Finding:
         data = YAML(typ="safe", pure=True).load(text)
         return YamlDocument(_plain(data), lines, file)
     except DuplicateKeyError as error:
-        return finding("DuplicateKey", "", _first_line(error.problem or "a key is written twice")).at(
-            file, _line(error)
-        )
+        return finding("DuplicateKey", "", _written_twice(error.problem or "")).at(file, _line(error))
     except MarkedYAMLError as error:
         return finding("YamlSyntax", "", _first_line(error.problem or "cannot be read")).at(file, _line(error))
     except (YAMLError, _TooMuch, ValueError, RecursionError) as error:
         return finding("YamlSyntax", "", _first_line(str(error) or type(error).__name__)).at(file, 1)
+
+
+def _written_twice(problem: str) -> str:
+    """The key, without the values that the parser tells with it: they may be passwords."""
+    key = re.search(r'duplicate key "([^"]*)"', problem)
+    return f"the key {shown(key[1])} is written twice" if key else "a key is written twice"
 
 
 class _TooMuch(Exception):

@@ -62,11 +62,24 @@ _PLAIN_RULES: Mapping[str, tuple[str, str]] = {
 }
 
 
+# How pydantic calls the parts of `str | int | float | bool`.
+_SCALARS = frozenset({"str", "int", "float", "bool"})
+
+
 def from_pydantic(error: ValidationError, prefix: str = "") -> list[Violation]:
     """All violations of a failed model, in document order, each with its own rule id."""
     found: list[Violation] = []
+    scalars: set[tuple[str | int, ...]] = set()
     for item in error.errors(include_url=False):
         kind = item["type"]
+        if item["loc"][-1:] and item["loc"][-1] in _SCALARS:
+            # A place that takes several kinds of value has an error for each of them; one is enough.
+            if item["loc"][:-1] not in scalars:
+                scalars.add(item["loc"][:-1])
+                where = dotted(_location(item["loc"][:-1]))
+                plain = Violation(where, "InvalidValue", "this should be a text, a number, or true or false")
+                found.append(plain.under(prefix) if prefix else plain)
+            continue
         context: Mapping[str, Any] = item.get("ctx") or {}
         hint = str(context.get("hint", ""))
         if kind in _PLAIN_RULES:

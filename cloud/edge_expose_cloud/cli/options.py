@@ -60,6 +60,11 @@ def connect(connection_file: str | None, host: str | None, auth: str) -> Hub:
     if auth == "entra" and not host:
         raise UsageProblem("--auth entra needs the hub's host name", "add --hub NAME.azure-devices.net")
     text = None if auth == "entra" else _connection_string(connection_file)
+    if text is not None and host and host.lower() not in (meant := _host_of(text)):
+        raise UsageProblem(
+            f"--hub {host} is not the hub of the connection string ({meant[0] or 'which names none'})",
+            "leave --hub out, give the connection string of that hub, or sign in with --auth entra",
+        )
     from edge_expose_cloud.adapters.files import state_folder
     from edge_expose_cloud.adapters.iothub import Credentials, IotHub, Pace, Patience
     from edge_expose_cloud.adapters.pace_file import SharedWindow
@@ -79,6 +84,13 @@ def connect(connection_file: str | None, host: str | None, auth: str) -> Hub:
             raise
         # No call was made yet: what is wrong is what it was given.
         raise UsageProblem(error.message, error.hint) from error
+
+
+def _host_of(connection_string: str) -> tuple[str, str]:
+    """Host name of the hub, and the same without a port."""
+    fields = dict(part.partition("=")[::2] for part in connection_string.strip().split(";"))
+    host = fields.get("HostName", "").lower()
+    return host, host.partition(":")[0]
 
 
 def _units() -> int:
@@ -124,6 +136,9 @@ def use_hub(hub: Hub | None) -> None:
         _TEST_HUB["hub"] = hub
 
 
+_KINDS = ("removals", "moves", "modules", "retarget")
+
+
 def parse_allow(values: list[str]) -> dict[str, int]:
     """`removals=3` -> {"removals": 3}."""
     allowed: dict[str, int] = {}
@@ -131,6 +146,8 @@ def parse_allow(values: list[str]) -> dict[str, int]:
         kind, equals, count = value.partition("=")
         if not equals or not count.isdigit():
             raise UsageProblem(f"--allow {value!r} cannot be read", "write it like --allow removals=3")
+        if kind.strip() not in _KINDS:
+            raise UsageProblem(f"--allow {value!r}: nothing is called {kind.strip()!r}", f"one of {', '.join(_KINDS)}")
         allowed[kind.strip()] = int(count)
     return allowed
 

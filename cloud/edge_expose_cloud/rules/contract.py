@@ -66,7 +66,7 @@ ROWS: tuple[Row, ...] = (
     ("InvalidShareKey", "error", "Not a sharing key.", "1 to 63 characters."),
     ("InvalidTime", "error", "Not an RFC 3339 time with a zone.", "Write it like 2026-11-22T18:00:00Z."),
     ("InvalidProbe", "error", "Not a probe.", '"tcp", or an HTTP path such as "/healthz".'),
-    ("InvalidValue", "error", "A value of the wrong type or outside its choices.", "Write one of the values named."),
+    ("InvalidValue", "error", "A value of the wrong type or outside its choices.", "Write a value of the kind named."),
     ("OneTarget", "error", "Not exactly one of module, selector and endpoints.", "Keep one."),
     ("DuplicateSelectorKey", "error", "A selector that names one key twice.", "No pod could match both."),
     ("OnlyLoadBalancer", "error", "A field that needs type LoadBalancer.", "Leave it out, or change the type."),

@@ -352,6 +352,7 @@ def test_usage_errors_are_2(arguments: tuple[str, ...]) -> None:
 
 def test_allow_must_be_a_kind_and_a_count(spec: str, hub: FakeHub) -> None:
     assert run("apply", spec, "--allow", "everything").exit_code == 2
+    assert run("apply", spec, "--allow", "removal=3").exit_code == 2, "a typo is no permission"
     assert hub.calls == []
 
 

@@ -312,3 +312,30 @@ def test_a_key_twice_in_json_is_an_error_and_nan_has_no_place() -> None:
     for text, rule in (('{"a": 1, "a": 2}', "DuplicateKey"), ('{"a": NaN}', None)):
         found = read_yaml(text, "x")
         assert (None if isinstance(found, YamlDocument) else found.rule) == rule
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "registries: {a: {address: r.example.com, username: u, password: hunter2, password: hunter3}}",
+        """modules: {w: {image: "r/w:1", createOptions: '{"Env":["P=hunter2"]}'}}""",
+        "modules: {w: {image: 'r/w:1', env: {A: [hunter2]}}}",
+        "modules: [hunter2]",
+    ],
+)
+def test_no_value_that_may_be_a_password_is_repeated(line: str) -> None:
+    text = f'schemaVersion: "1.0"\nname: a\ntarget: {{device: d1}}\n{line}\n'
+    found = load_spec(text, "s.yaml").findings
+    assert found
+    assert "hunter" not in str(found)
+
+
+def test_no_exposure_takes_the_service_name_of_a_module() -> None:
+    text = (
+        'schemaVersion: "1.0"\nname: a\ntarget: {device: d1}\n'
+        'modules: {w: {image: "r/w:1"}, dns-udp: {image: "r/w:1"}}\n'
+        "exposures:\n  edgehub: {module: w, ports: [80]}\n  edge-expose: {module: w, ports: [81]}\n"
+        '  dns: {module: w, ports: ["53/udp", "53/tcp"]}\n'
+    )
+    named = [item.path for item in load_spec(text, "s.yaml").findings if item.rule == "ExposureNamedLikeModule"]
+    assert named == ["exposures.edgehub", "exposures.edge-expose", "exposures.dns"]
