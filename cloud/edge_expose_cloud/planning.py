@@ -107,7 +107,7 @@ def plan_device(shown: Spec, resolved: Spec, state: DeviceState, secrets: Mappin
         changes=in_plan_order(changes),
         step=step,
         etags=state.etags(),
-        dangers=tuple(_dangers(resolved, state, changes)),
+        dangers=tuple(_dangers(resolved, state, changes, wanted)),
         notes=tuple(_notes(state, wanted)),
         lease=lease if isinstance(lease := state.device_twin.tags.get(LEASE_TAG), dict) else None,
     )
@@ -177,7 +177,7 @@ def _service_changes(spec: Spec, content: Json, state: DeviceState) -> list[Chan
     return diff_services(before, predicted_services(spec.exposures, around))
 
 
-def _dangers(spec: Spec, state: DeviceState, changes: list[Change]) -> list[Danger]:
+def _dangers(spec: Spec, state: DeviceState, changes: list[Change], wanted: Mapping[str, Json]) -> list[Danger]:
     found = service_dangers(changes, len(current_exposures(state.ours)))
     moved = _losing_their_address(spec, state)
     if moved:
@@ -185,7 +185,7 @@ def _dangers(spec: Spec, state: DeviceState, changes: list[Change]) -> list[Dang
             Danger("moves", len(moved), f"{len(moved)} held addresses leave the external range: {', '.join(moved[:5])}")
         )
     if spec.target.device is not None and any(change.kind == "Manifest" for change in changes):
-        found += module_dangers(state, {*spec.modules, MODULE_ID})
+        found += module_dangers(state, wanted["$edgeAgent"].get("modules") or {})
     return found
 
 
@@ -234,4 +234,10 @@ def _notes(state: DeviceState, wanted: Mapping[str, Json]) -> list[str]:
     missing = sorted(module for module in wanted if module not in state.twins)
     if missing:
         notes.append(f"new on this device: {', '.join(missing)}")
+    left = sorted(report_of(state.ours).exposures)
+    if left and MODULE_ID not in (wanted.get("$edgeAgent", {}).get("modules") or {MODULE_ID: {}}):
+        notes.append(
+            f"{MODULE_ID} leaves the device: the Services it made ({', '.join(left[:5])}) stay, and nobody keeps them; "
+            f"withdraw them first with edge-expose unexpose {state.device_id} NAME"
+        )
     return notes

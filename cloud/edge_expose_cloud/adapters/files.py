@@ -24,8 +24,19 @@ def read_text(path: str) -> str | Finding:
         return finding("FileUnreadable", "", f"{path}: {error.strerror or error}").at(path, 0)
 
 
+class LocalFileError(Exception):
+    """A file of ours cannot be written on this machine."""
+
+
 def write_private(folder: Path, name: str, text: str) -> Path:
-    """Writes `folder/name` (0600, folder 0700), complete or not at all."""
+    """Writes `folder/name` (0600, folder 0700), complete or not at all. Raises LocalFileError."""
+    try:
+        return _write_private(folder, name, text)
+    except OSError as error:
+        raise LocalFileError(f"{folder / name} cannot be written: {error.strerror or error}") from error
+
+
+def _write_private(folder: Path, name: str, text: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.")
     try:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from typing import Any
@@ -111,8 +112,18 @@ def _root(
 
 def main() -> None:
     """The entry point of the command. A mistake of ours is one line (a traceback with EDGE_EXPOSE_DEBUG=1): exit 1."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that knows fewer characters than we print shows another one, and nothing fails.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         app()
+    except OSError as error:
+        if os.environ.get("EDGE_EXPOSE_DEBUG"):
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"✗ error {where}{error.strerror or error}\n    try: check path, permissions and free space\n")
+        sys.exit(1)
     except Exception as error:
         if os.environ.get("EDGE_EXPOSE_DEBUG"):
             raise

@@ -67,7 +67,7 @@ def report(made: Plan, done: str, result: WaitResult | None, timeout: float, out
     elif result is not None:
         _report_devices(result.devices)
     if result is not None and not result.done:
-        say(f"not converged after {timeout:g} s: {result.reason}")
+        say(f"not converged{'' if result.held_back else f' after {timeout:g} s'}: {result.reason}")
         raise typer.Exit(3)
 
 

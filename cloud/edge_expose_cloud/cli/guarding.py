@@ -11,6 +11,7 @@ from typing import ParamSpec
 import typer
 from rich.markup import escape
 
+from edge_expose_cloud.adapters.files import LocalFileError
 from edge_expose_cloud.cli.options import UsageProblem
 from edge_expose_cloud.cli.output import count_words, err, show_findings
 from edge_expose_cloud.hub import HubError
@@ -35,6 +36,9 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
             raise typer.Exit(2) from None
         except (Refused, HubError) as error:
             _tell(error.message, error.hint)
+            raise typer.Exit(1) from None
+        except LocalFileError as error:
+            _tell(str(error), "check the path, its permissions and the space left, or name another folder")
             raise typer.Exit(1) from None
         except BrokenPipeError:
             # The reader went away (head, less): not an error of ours.

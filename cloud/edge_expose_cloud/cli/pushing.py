@@ -31,13 +31,15 @@ from edge_expose_cloud.cli.output import (
     say,
     show_findings,
 )
+from edge_expose_cloud.fleet_status import release_hint
 from edge_expose_cloud.hub import Hub
 from edge_expose_cloud.inventory import Inventory
 from edge_expose_cloud.spec import Spec
-from edge_expose_cloud.usecases.applying import Operator
+from edge_expose_cloud.usecases.applying import Operator, apply_plan
 from edge_expose_cloud.usecases.each import DevicePlan
 from edge_expose_cloud.usecases.fleet_plans import plan_members
 from edge_expose_cloud.usecases.planning import make_plan, require_spec
+from edge_expose_cloud.usecases.releasing import plan_release
 from edge_expose_cloud.usecases.siting import write_sites
 from edge_expose_cloud.usecases.waiting import WaitResult
 
@@ -138,6 +140,13 @@ def apply(
     result: WaitResult | None = None
     if spec.target.device is not None:
         result = follow(target, spec, timeout) if wait else None
+        if result is not None and 0 < result.held_back <= allowed.get("removals", 0):
+            # The operator has allowed it already, and the device asks for exactly that word.
+            apply_plan(target, plan_release(target, spec.target.device), operator(backup))
+            say(f"{spec.target.device} held {result.held_back} removals back; confirmed, as --allow says")
+            result = follow(target, spec, timeout)
+        elif result is None and any(danger.kind == "removals" for danger in made.dangers):
+            say(f"the device may hold the removal back: {release_hint(spec.target.device)}")
     elif wait:
         result = follow(target, spec, timeout, lambda devices: _write_sites(target, spec, inventory))
     else:

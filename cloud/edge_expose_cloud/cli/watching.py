@@ -13,6 +13,7 @@ from edge_expose_cloud.cli.options import Auth, ConnectionFile, HubHost, Output,
 from edge_expose_cloud.cli.output import Format, data, exposures_table, out, say, state_text, table
 from edge_expose_cloud.fleet_status import DeviceStatus
 from edge_expose_cloud.hub import Hub, HubError
+from edge_expose_cloud.usecases.explaining import REASON_HINTS
 from edge_expose_cloud.usecases.owning import OwnedKey, who_wins
 from edge_expose_cloud.usecases.status import device_status, fleet_status
 
@@ -82,6 +83,9 @@ def show(statuses: list[DeviceStatus], output: Format) -> None:
                 f"{pool.get('free')} free of {pool.get('size')}",
                 markup=False,
             )
+            if pool.get("reason"):
+                hint = REASON_HINTS.get(str(pool["reason"]), "")
+                out().print(f"{pool['reason']}: {hint}", markup=False, soft_wrap=True)
         if item.code is not None and item.code != 200:
             out().print(f"the module answered {item.code}: {item.description}", markup=False, soft_wrap=True)
         if item.reported_version is not None and item.reported_version != item.desired_version:

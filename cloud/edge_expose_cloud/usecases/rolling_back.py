@@ -38,7 +38,7 @@ from edge_expose_cloud.plans import (
     redacted,
 )
 from edge_expose_cloud.service_prediction import predicted_services
-from edge_expose_cloud.usecases.observing import observe_device
+from edge_expose_cloud.usecases.observing import observe_device, targeting_deployments
 from edge_expose_cloud.usecases.problems import Refused
 from edge_expose_contract.identity import MODULE_ID
 
@@ -134,6 +134,8 @@ def plan_restore(hub: Hub, device_id: str, text: str) -> Plan:
     }
     step: Step | None = None
     ours = state.ours
+    if MODULE_ID in different and ours is not None:
+        _refuse_owned(hub, state, different[MODULE_ID])
     if set(different) == {MODULE_ID} and ours is not None:
         step = PatchTwin(device_id, MODULE_ID, merge_patch(ours.desired, different[MODULE_ID]), ours.etag)
     elif different:
@@ -151,6 +153,20 @@ def plan_restore(hub: Hub, device_id: str, text: str) -> Plan:
     if "$edgeAgent" in different:
         dangers += module_dangers(state, different["$edgeAgent"].get("modules") or {})
     return Plan(f"device {device_id}", in_plan_order(changes), step, state.etags(), tuple(dangers))
+
+
+def _refuse_owned(hub: Hub, state: DeviceState, desired: Json) -> None:
+    """Exposures that an automatic deployment sets would be set again."""
+    deployments = targeting_deployments(state, hub.deployments()) if state.ours is not None else []
+    owners = owned_exposures(deployments, [item.id for item in deployments])
+    now = (state.ours.desired.get("exposures") or {}) if state.ours is not None else {}
+    then = desired.get("exposures") or {}
+    for name in sorted(owners.keys() & (now.keys() | then.keys())):
+        if not same_json(now.get(name), then.get(name)):
+            raise Refused(
+                f"exposure {name!r} is set by the deployment {owners[name]}, which would set it again",
+                f"edge-expose rollback NAME promotes an earlier deployment; {owners[name]} is of the spec to name",
+            )
 
 
 def _services(state: DeviceState, different: Mapping[str, Json]) -> list[Change]:

@@ -17,10 +17,28 @@ def device_status(hub: Hub, device_id: str) -> DeviceStatus:
     twin = hub.module_twin(device_id, MODULE_ID)
     if twin is not None:
         status = status_of(twin)
-        if twin.reported:
+        if not twin.reported:
+            says = agent_says(hub.module_twin(device_id, "$edgeAgent"))
+            return replace(status, note=f"the module has never reported; edgeAgent says {says or 'nothing about it'}")
+        if twin.connection_state != "Disconnected":
             return status
-        says = agent_says(hub.module_twin(device_id, "$edgeAgent"))
-        return replace(status, note=f"the module has never reported; edgeAgent says {says or 'nothing about it'}")
+        agent = hub.module_twin(device_id, "$edgeAgent")
+        modules = agent.desired.get("modules") if agent is not None else None
+        if not isinstance(modules, dict) or MODULE_ID in modules:
+            return replace(status, note="the hub says the module is not connected: this is what it said last")
+        left = ", ".join(sorted(status.exposures)) or "none"
+        gone = f"{MODULE_ID} is not in the manifest any more; Services it made may still stand, and nobody keeps them"
+        return replace(_predicted(hub, device_id), note=f"{gone} ({left})")
+    predicted = _predicted(hub, device_id)
+    if not predicted.exposures:
+        raise Refused(
+            f"device {device_id} has no module {MODULE_ID}", "apply a spec first: its manifest brings the module"
+        )
+    return predicted
+
+
+def _predicted(hub: Hub, device_id: str) -> DeviceStatus:
+    """Without our module: the Services that edgeAgent makes of the manifest."""
     state = observe_device(hub, device_id)
     agent = state.twins.get("$edgeAgent")
     content = {"$edgeAgent": {"properties.desired": agent.desired}} if agent is not None else {}
@@ -29,10 +47,6 @@ def device_status(hub: Hub, device_id: str) -> DeviceStatus:
         for item in predict_services(content, device_id=device_id).services
         if item.module not in ("edgeAgent", "edgeHub")
     ]
-    if not services:
-        raise Refused(
-            f"device {device_id} has no module {MODULE_ID}", "apply a spec first: its manifest brings the module"
-        )
     exposures = {
         item.name: {
             "state": "Predicted",

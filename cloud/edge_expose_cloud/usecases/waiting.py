@@ -33,6 +33,8 @@ class WaitResult:
     done: bool
     reason: str
     devices: tuple[DeviceStatus, ...] = ()
+    held_back: int = 0
+    """Exposures whose removal the one device waited for holds back: nothing changes until somebody confirms it."""
 
 
 def wait_until_ready(
@@ -88,7 +90,7 @@ def _poll(
                 raise
             result = WaitResult(False, error.message, devices)
         looked(result)
-        if result.done:
+        if result.done or result.held_back:
             return result
         devices = result.devices
         left = deadline - clock.monotonic()
@@ -117,8 +119,15 @@ def _look_at(hub: Hub, spec: Spec, devices: list[str]) -> WaitResult:
             reasons.append(f"{device}: {reason}")
     if reasons:
         more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-        return WaitResult(False, reasons[0] + more, tuple(statuses))
+        held = _held_back(statuses[0]) if spec.target.device is not None and statuses else 0
+        return WaitResult(False, reasons[0] + more, tuple(statuses), held)
     return WaitResult(True, "", tuple(statuses))
+
+
+def _held_back(status: DeviceStatus) -> int:
+    if status.pending_removal is None or status.code != 406 or status.reported_version != status.desired_version:
+        return 0
+    return int(status.pending_removal.get("count", 0))
 
 
 class FleetWatch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -257,6 +258,46 @@ def test_a_removal_that_the_device_holds_back_is_confirmed_by_a_stronger_word(ap
     again = run(*run_it)
     assert again.exit_code == 0, "the device has not read it yet"
     assert "no changes" in again.stdout
+
+
+def test_an_allowed_removal_that_the_device_holds_back_is_confirmed_on_the_way(
+    applied: FakeHub, tmp_path: Path
+) -> None:
+    twin = applied.module_twin("d1", "edge-expose")
+    assert twin is not None
+    fewer = tmp_path / "fewer.yaml"
+    fewer.write_text(SPEC.partition("exposures:")[0])
+    held = {**READY, "lastDesiredStatus": HELD_BACK, "pendingRemoval": {"count": 2, "token": "t0ken"}}
+    held["lastDesiredVersion"] = twin.desired_version + 1
+    applied.report("d1", "edge-expose", held)
+    words = ("apply", str(fewer), "--yes", "--wait", "--timeout", "1", "--backup", str(tmp_path / "b"))
+    result = run(*words, "--allow", "removals=2", "--allow", "modules=9")
+    assert "held 2 removals back; confirmed" in result.stderr
+    after = applied.module_twin("d1", "edge-expose")
+    assert after is not None
+    assert after.desired["confirmRemoval"] == "t0ken"
+
+
+def test_a_device_whose_manifest_lost_our_module_is_not_shown_as_ready(applied: FakeHub, tmp_path: Path) -> None:
+    applied.report("d1", "edge-expose", READY)
+    other = tmp_path / "manifest.yaml"
+    other.write_text(SPEC.replace("target:", "driver: manifest\ntarget:", 1))
+    refused = run("apply", str(other), "--yes", "--backup", str(tmp_path / "b"))
+    assert refused.exit_code == 1
+    assert "modules would be removed" in refused.stderr
+    assert "edge-expose leaves the device" in refused.stderr
+    assert run("apply", str(other), "--yes", "--backup", str(tmp_path / "b"), "--allow", "modules=1").exit_code == 0
+    applied.twins["d1", "edge-expose"] = replace(applied.twins["d1", "edge-expose"], connection_state="Disconnected")
+    shown = run("status", "d1").stdout
+    assert "Ready" not in shown
+    assert "nobody keeps them" in shown
+
+
+def test_a_backup_that_cannot_be_written_is_told_and_nothing_is_sent(applied: FakeHub) -> None:
+    result = run("expose", "d1", "api", "--module", "web", "--port", "9000:80", "--backup", "/dev/null/x")
+    assert result.exit_code == 1
+    assert "/dev/null/x" in result.stderr
+    assert "api" not in applied.twins["d1", "edge-expose"].desired["exposures"]
 
 
 @pytest.mark.parametrize("words", [(), ("web-out", "--held-back")])

@@ -247,6 +247,16 @@ def test_a_backup_from_before_the_modules_needs_a_stronger_word(operator: Operat
     assert "edge-expose" in dangers["modules"].what
 
 
+def test_what_a_deployment_sets_is_not_brought_back_by_hand() -> None:
+    hub = applied_hub()
+    text = backup_of(hub)
+    fleet = SPEC.replace("{device: d1}", "{condition: \"tags.x='y'\", priority: 3}").replace("8080:80", "9090:80")
+    apply_plan(hub, make_plan(hub, spec_of_text(fleet), {}), Operator("me@here", lambda: NOW))
+    hub.target(next(iter(hub.configurations)), "d1")
+    with pytest.raises(Refused, match="set by the deployment"):
+        plan_restore(hub, "d1", text.replace("8080:80", "7070:80"))
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"modulesContent": 3}', "no json"])
 def test_a_file_that_is_no_backup_changes_nothing(text: str) -> None:
     with pytest.raises(Refused, match="backup cannot be read"):
