@@ -17,6 +17,7 @@ from edge_expose_contract.violations import shown
 # Azure Stack Edge: dashboard and registry; the API server and DNS of its default Service network.
 ASE_PORTS = {31000: "the Kubernetes dashboard", 31001: "the container registry"}
 ASE_ADDRESSES = {parse_address("172.28.0.1"), parse_address("172.28.0.10")}
+ASE_POD_NETWORK, ASE_SERVICE_NETWORK = "172.27.0.0/16", "172.28.0.0/16"
 SIDECAR_PORTS = (35000, 35001)
 SYSTEM_MODULES = ("edgeAgent", "edgeHub")
 
@@ -36,13 +37,19 @@ def lint_addresses(spec: Spec, declared: set[str] | None = None) -> list[Finding
 
 
 def _ranges(network: Network) -> Iterator[Finding]:
-    for field, text in (("podNetwork", network.pod_network), ("serviceNetwork", network.service_network)):
-        if text is None:
-            continue
-        other = AddressSet.of([parse_range(text)])
+    for field, text, usual in (
+        ("podNetwork", network.pod_network, ASE_POD_NETWORK),
+        ("serviceNetwork", network.service_network, ASE_SERVICE_NETWORK),
+    ):
+        other = AddressSet.of([parse_range(text or usual)])
         for name, ranges in (("externalServiceIPs", network.external), ("nodeIPs", network.nodes)):
-            if ranges.overlaps(other):
+            if not ranges.overlaps(other):
+                continue
+            if text is not None:
                 yield finding("RangeOverlapsNetwork", f"network.{name}", f"{name} {ranges} overlaps {field} {text}")
+            else:
+                what = f"{name} {ranges} overlaps the {field} that Azure Stack Edge has unless it was changed, {usual}"
+                yield finding("RangeOverlapsNetwork", f"network.{name}", what, severity="warning")
     for address in sorted(ASE_ADDRESSES):
         if address in network.external:
             yield finding(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from edge_expose_cloud.create_options import CreateOptionsError, read_create_options
 from edge_expose_cloud.edge_agent import modules_of, predict_services
@@ -34,6 +35,8 @@ from edge_expose_contract.models import Exposure
 from edge_expose_contract.parsing import Refusal, parse_desired
 from edge_expose_contract.reported import Reported, parse_reported
 from edge_expose_contract.violations import RuleError
+
+CONFIRMED: Final = "confirmRemoval"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,10 @@ def plan_device(shown: Spec, resolved: Spec, state: DeviceState, secrets: Mappin
     patch: Json = {}
     manifest_before: Json = {}
     manifest_after: Json = {}
+    if state.ours is not None and MODULE_ID in wanted and CONFIRMED in state.ours.desired:
+        # A word that was given once stays where it is: it is no part of what a spec declares.
+        for desired in (wanted[MODULE_ID], seen[MODULE_ID]):
+            desired[CONFIRMED] = state.ours.desired[CONFIRMED]
     for module, desired in sorted(wanted.items()):
         twin = state.twins.get(module)
         if twin is not None and same_json(twin.desired, desired):

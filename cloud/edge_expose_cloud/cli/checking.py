@@ -87,6 +87,9 @@ def _each_device(source: Source, inventory: Inventory) -> list[Finding]:
 def render_command(
     file: SpecFile,
     fleet: Fleet = None,
+    device: Annotated[
+        str | None, typer.Option("--device", metavar="ID", help="For a spec with target: {device: ${deviceId}}.")
+    ] = None,
     with_secrets: Annotated[
         bool, typer.Option("--with-secrets", help="Fill in ${env:NAME}; refused on a terminal.")
     ] = False,
@@ -101,7 +104,7 @@ def render_command(
 
     from edge_expose_cloud.usecases.planning import require_spec, resolve_spec
 
-    loaded = read_spec(file, fleet)
+    loaded = read_spec(file, fleet, device)
     spec = require_spec(loaded)
     if with_secrets:
         if sys.stdout.isatty():

@@ -247,6 +247,15 @@ def test_a_backup_from_before_the_modules_needs_a_stronger_word(operator: Operat
     assert "edge-expose" in dangers["modules"].what
 
 
+def test_a_confirmed_removal_is_no_difference(operator: Operator) -> None:
+    hub = applied_hub()
+    hub.patch_module_twin("d1", "edge-expose", {"confirmRemoval": "t0ken"}, hub.twins["d1", "edge-expose"].etag)
+    assert make_plan(hub, spec_of_text(SPEC), {}).changes == ()
+    changed = make_plan(hub, spec_of_text(SPEC.replace("8080:80", "9090:80")), {})
+    apply_plan(hub, changed, operator)
+    assert hub.twins["d1", "edge-expose"].desired["confirmRemoval"] == "t0ken"
+
+
 def test_what_a_deployment_sets_is_not_brought_back_by_hand() -> None:
     hub = applied_hub()
     text = backup_of(hub)

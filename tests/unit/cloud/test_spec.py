@@ -330,6 +330,17 @@ def test_no_value_that_may_be_a_password_is_repeated(line: str) -> None:
     assert "hunter" not in str(found)
 
 
+@pytest.mark.parametrize(
+    ("more", "severity"),
+    [("", "warning"), (", serviceNetwork: 172.28.0.0/16", "error"), (", serviceNetwork: 10.9.0.0/16", "")],
+)
+def test_the_usual_networks_of_azure_stack_edge_are_known(more: str, severity: str) -> None:
+    network = f"network: {{externalServiceIPs: 172.28.5.1-172.28.5.9{more}}}"
+    text = f'schemaVersion: "1.0"\nname: a\ntarget: {{device: d1}}\n{network}\nmodules: {{w: {{image: "r/w:1"}}}}\n'
+    found = [item.severity for item in load_spec(text, "s.yaml").findings if item.rule == "RangeOverlapsNetwork"]
+    assert found == ([severity] if severity else [])
+
+
 def test_no_exposure_takes_the_service_name_of_a_module() -> None:
     text = (
         'schemaVersion: "1.0"\nname: a\ntarget: {device: d1}\n'
