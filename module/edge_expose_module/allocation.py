@@ -84,7 +84,8 @@ class _Candidate:
     asked: tuple[Address, ...] = ()
     """What we asked for, by our own note; another request was written by somebody else."""
     settled: bool = False
-    """Holds its address under the sharing key it wants now: whoever leaves a group does not take its address along."""
+    """Holds the address it asks for under the sharing key it wants now: who leaves a group does not take its address
+    along, not even while the load balancer has not looked yet."""
 
     @property
     def pinned(self) -> tuple[Address, ...]:
@@ -445,7 +446,7 @@ def _candidates(
             remembered.get(name, ()),
             claim,
             _merge(s.asked for s in services),
-            bool(assigned) and all(s.share_key == claim.share for s in services),
+            bool(assigned) and requested in ((), assigned) and all(s.share_key == claim.share for s in services),
         )
     return found
 

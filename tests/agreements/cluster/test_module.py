@@ -298,3 +298,69 @@ def test_a_pool_that_moves_away_says_so_and_comes_back_with_the_same_addresses(c
     module.until("web", "Blocked", reason="AddressOutsideRange")
     cluster.set_pool(f"{cluster.base}.10-{cluster.base}.20")
     module.until("web", "Pending", f"{cluster.base}.12")
+
+
+def addresses(cluster, module, names: str) -> dict[str, str | None]:
+    return {name: cluster.address(module.namespace, name) for name in names}
+
+
+def test_a_wish_that_cannot_be_granted_loses_nothing(cluster, module) -> None:
+    module.desire({"a": web(address=f"{cluster.base}.15"), "b": web()})
+    module.until("b", "Pending", f"{cluster.base}.10")
+    before = addresses(cluster, module, "ab")
+    for more in (
+        {"pool": "nope"},
+        {"annotations": ["metallb.io/address-pool=nope"]},
+        {"address": f"{cluster.base}.99"},
+    ):
+        module.desire({"a": {**web(address=f"{cluster.base}.15"), **more}, "b": {**web(), **more}})
+        module.until("a", "Blocked")
+        module.until("b", "Blocked")
+        module.run()
+        assert addresses(cluster, module, "ab") == before, more
+    module.desire({"a": web(address=f"{cluster.base}.15"), "b": web()})
+    module.until("b", "Pending", f"{cluster.base}.10", "SelectorMatchesNothing")
+    assert addresses(cluster, module, "ab") == before
+
+
+def test_a_hand_made_request_is_taken_back(cluster, module) -> None:
+    module.desire({"a": web(), "b": web()})
+    module.until("b", "Pending", f"{cluster.base}.11")
+    module.run()
+    before = addresses(cluster, module, "ab")
+    for patch in (
+        {"spec": {"loadBalancerIP": f"{cluster.base}.14"}},
+        {"metadata": {"annotations": {"metallb.universe.tf/address-pool": "nope", "metallb.io/address-pool": "nope"}}},
+    ):
+        merge(module, "b", patch)
+        module.until_true(lambda: "address-pool" not in str(module.service("b")["metadata"]["annotations"]), "undone")
+        module.until_true(lambda: addresses(cluster, module, "ab") == before, "the address of before")
+        assert module.is_quiet()
+
+
+def test_whoever_leaves_a_sharing_group_leaves_its_address_too(cluster, module) -> None:
+    group = {name: web(ports=[f"{port}:80"], share="k") for name, port in zip("abc", (80, 81, 82), strict=True)}
+    module.desire(group)
+    module.until("c", "Pending", f"{cluster.base}.10")
+    module.desire({**group, "a": web(ports=["80:80"])})
+    module.until("a", "Pending", f"{cluster.base}.11", "SelectorMatchesNothing")
+    assert addresses(cluster, module, "bc") == dict.fromkeys("bc", f"{cluster.base}.10")
+
+
+def test_fixed_addresses_change_places_and_a_group_changes_its_key(cluster, module) -> None:
+    here, there = f"{cluster.base}.15", f"{cluster.base}.16"
+    module.desire({"a": web(address=here), "b": web(address=there)})
+    module.until("b", "Pending", there)
+    module.desire({"a": web(address=there), "b": web(address=here)})
+    module.until("a", "Pending", there, "SelectorMatchesNothing")
+    module.until("b", "Pending", here, "SelectorMatchesNothing")
+    group = {name: web(ports=[f"{port}:80"], share="k") for name, port in zip("ab", (80, 81), strict=True)}
+    module.desire(group)
+
+    def shared() -> set[str | None]:
+        found = set(addresses(cluster, module, "ab").values())
+        return found if len(found) == 1 and all(found) and module.is_quiet() else set()
+
+    before = module.until_true(shared, "one address")
+    module.desire({name: {**exposure, "share": "other"} for name, exposure in group.items()})
+    module.until_true(lambda: shared() == before, "the same address")

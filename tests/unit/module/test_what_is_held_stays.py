@@ -119,6 +119,11 @@ def test_whoever_leaves_a_sharing_group_leaves_its_address_too() -> None:
     bench.run(4)
     assert bench.cluster.address_of("b") == bench.cluster.address_of("c") == group
     assert bench.cluster.address_of("a") not in (None, group)
+    # A load balancer that is slow: the leaver's Service still shows the group's address.
+    bench.cluster.services[("edge1", "a")]["status"] = {"loadBalancer": {"ingress": [{"ip": group}]}}
+    asked = {name: bench.cluster.services[("edge1", name)]["spec"]["loadBalancerIP"] for name in "abc"}
+    bench.run(1)
+    assert {name: bench.cluster.services[("edge1", name)]["spec"]["loadBalancerIP"] for name in "abc"} == asked
 
 
 def test_an_exposure_named_like_the_udp_half_of_another_is_told_so_and_nothing_fights() -> None:
