@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -15,7 +14,7 @@ from typing import Any, Final
 
 from edge_expose_local import control_client, settings, supervisor
 from edge_expose_local.control_client import ControlError
-from edge_expose_local.settings import LocalSettings
+from edge_expose_local.settings import BadSettings, LocalSettings
 from edge_expose_local.simulated.listing import write_devices
 
 UP_SECONDS: Final = 90.0
@@ -33,15 +32,31 @@ class Instance:
     # --- up and down ---
 
     def prepare(self, local: LocalSettings) -> LocalSettings:
-        """Checks and stores the settings; an instance that was there keeps its ports and what is not given anew."""
+        """Checks and stores the settings; an instance that was there keeps its ports and what is not given anew.
+
+        Raises BadSettings for what cannot be, PortTaken, and InstanceError when one runs already; then nothing is
+        stored.
+        """
         local.check()
-        self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.state.chmod(0o700)
-        if self.running:
-            raise InstanceError(f"an instance runs already with {self.state}; `edge-expose local down` ends it")
-        local = local.with_ports()
-        local.save(self.state)
+        try:
+            self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.state.chmod(0o700)
+            held = None if self.running else supervisor.lock(self.state)
+        except OSError as error:
+            raise BadSettings(
+                f"--state {self.state} cannot be a state folder: {error.strerror}; give a folder that you may write"
+            ) from error
+        if held is None:
+            raise self._busy()
+        try:
+            local = local.with_ports()
+            local.save(self.state)
+        finally:
+            os.close(held)
         return local
+
+    def _busy(self) -> InstanceError:
+        return InstanceError(f"an instance runs already with {self.state}; `edge-expose local down` ends it")
 
     def up_detached(self) -> None:
         """Starts the supervisor in the background and returns when everything serves. Raises InstanceError."""
@@ -56,23 +71,24 @@ class Instance:
             )
         deadline = time.monotonic() + UP_SECONDS
         while time.monotonic() < deadline:
-            if child.poll() is not None:
-                raise InstanceError(f"it did not come up; see {self.state / 'supervisor.log'}")
-            if self._supervisor().get("ready"):
+            code = child.poll()
+            if code == supervisor.BUSY:
+                raise self._busy()
+            told = self._supervisor()
+            ours = told.get("pid") == child.pid
+            if code is not None:
+                reason = str(told.get("failed") or "") if ours else ""
+                raise InstanceError(reason or f"it did not come up; see {self.state / 'supervisor.log'}")
+            if ours and told.get("ready"):
                 return
             time.sleep(0.05)
         child.terminate()
+        child.wait(30.0)
         raise InstanceError(f"it did not come up within {UP_SECONDS:.0f} s; see {self.state / 'supervisor.log'}")
 
     @property
     def running(self) -> bool:
-        if not self.state.is_dir():
-            return False
-        held = supervisor.lock(self.state)
-        if held is None:
-            return True
-        os.close(held)
-        return False
+        return supervisor.locked(self.state)
 
     def down(self, *, wipe: bool = False) -> bool:
         """Ends it and, if asked to, forgets everything; False when nothing ran."""
@@ -97,11 +113,7 @@ class Instance:
     # --- looking ---
 
     def _supervisor(self) -> JsonObject:
-        try:
-            content = json.loads((self.state / "supervisor.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return content if isinstance(content, dict) else {}
+        return supervisor.read_status(self.state)
 
     def status(self) -> JsonObject:
         """`{"parts": [{"name", "pid", "ports", "state"}], ...}`; our module on `edge1` is the part `module`."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import json
 import os
 import socket
+import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
+
+from edge_expose_local.cluster.pools import ConfigError, parse_element
 
 DEFAULT_POOL: Final = "127.77.0.10-127.77.0.20"
 DEFAULT_SERVICE_CIDR: Final = "127.78.0.0/16"
@@ -16,8 +20,18 @@ PROFILES: Final = ("1.36", "1.20")
 DEVICE: Final = "edge1"
 
 
+# The ports that a person can give, by the name of their option.
+PORT_OPTIONS: Final = {"https_port": "--https-port", "mqtt_port": "--mqtt-port", "kube_port": "--kube-port"}
+# How long a port may stay taken: the parts of an instance that was killed a moment ago may still be ending.
+_PORT_SECONDS: Final = 2.0
+
+
 class BadSettings(ValueError):
     """An argument that cannot be; the text says which and why."""
+
+
+class PortTaken(Exception):
+    """Another program listens on a port of this instance; the text says on which."""
 
 
 def default_state() -> Path:
@@ -55,24 +69,73 @@ class LocalSettings:
             )
         if self.profile not in PROFILES:
             raise BadSettings(f"--profile {self.profile} is not one of {', '.join(PROFILES)}")
+        self._check_ports()
+        self.check_ranges(self.pool, "--pool ")
         try:
-            ipaddress.ip_network(self.service_cidr)
+            services = ipaddress.IPv4Network(self.service_cidr)
         except ValueError as error:
-            raise BadSettings(f"--service-cidr {self.service_cidr}: {error}") from None
+            raise BadSettings(f"--service-cidr {self.service_cidr}: {error}; try {DEFAULT_SERVICE_CIDR}") from None
+        if not services.is_loopback and not self.allow_non_loopback:
+            raise BadSettings(_beyond("--service-cidr ", self.service_cidr, DEFAULT_SERVICE_CIDR))
         if self.kubeconfig and not Path(self.kubeconfig).is_file():
             raise BadSettings(f"--kubeconfig {self.kubeconfig} is not a file")
 
+    def _check_ports(self) -> None:
+        given: dict[int, str] = {}
+        for name, option in PORT_OPTIONS.items():
+            port = getattr(self, name)
+            if not 0 <= port <= 65535:
+                raise BadSettings(f"{option} {port} is not a port: give 1 to 65535, or leave it out for a free one")
+            if port and port in given:
+                raise BadSettings(f"{option} {port} is the port of {given[port]} too: give each a port of its own")
+            given[port] = option
+
+    def check_ranges(self, ranges: str, option: str = "") -> None:
+        """Raises BadSettings unless the load balancer takes these ranges and this machine can serve them.
+
+        `option` stands in the message before the value, with a blank.
+        """
+        try:
+            networks = [
+                network
+                for part in ranges.split(",")
+                for network in parse_element(part.strip(), legacy=self.profile == "1.20")
+            ]
+        except ConfigError as error:
+            raise BadSettings(
+                f"{option}{ranges}: {error}; a range is A-B or a CIDR, several with commas, like {DEFAULT_POOL}"
+            ) from None
+        if not networks:
+            raise BadSettings(f"{option}{ranges} holds no address; try {DEFAULT_POOL}")
+        outside = any(network.version == 4 and not network.is_loopback for network in networks)
+        if outside and not self.allow_non_loopback:
+            raise BadSettings(_beyond(option, ranges, DEFAULT_POOL))
+
     def with_ports(self) -> LocalSettings:
-        """Free ports for those not given; all are held open until each is known, so that they differ."""
+        """Free ports for those not given; all are held open until each is known, so that they differ.
+
+        Raises PortTaken for a port that somebody else listens on, BadSettings for one that cannot be had at all.
+        """
+        for name, option in PORT_OPTIONS.items():
+            if (port := getattr(self, name)) and not self._is_free(option, port):
+                raise PortTaken(
+                    f"another program listens on {self.address}:{port}, the port of {option}; "
+                    f"end it, or give another one: {option} N"
+                )
+        # Nobody gives these two and nobody need know them: others are as good.
+        hidden = {name: getattr(self, name) for name in ("workload_port", "dns_port")}
+        taken = {name: 0 for name, port in hidden.items() if port and not self._is_free(name, port)}
+        return replace(self, **taken)._with_free_ports()
+
+    def _with_free_ports(self) -> LocalSettings:
         names = ("https_port", "mqtt_port", "proxy_port", "workload_port", "kube_port", "dns_port")
-        family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
         probes: list[socket.socket] = []
         chosen: dict[str, Any] = {}
         try:
             for name in names:
                 if getattr(self, name):
                     continue
-                probe = socket.socket(family, socket.SOCK_STREAM)
+                probe = self._socket()
                 probes.append(probe)
                 probe.bind((self.address, 0))
                 chosen[name] = int(probe.getsockname()[1])
@@ -83,10 +146,33 @@ class LocalSettings:
                 probe.close()
         return replace(self, **chosen)
 
+    def _socket(self) -> socket.socket:
+        return socket.socket(socket.AF_INET6 if ":" in self.address else socket.AF_INET, socket.SOCK_STREAM)
+
+    def _is_free(self, option: str, port: int) -> bool:
+        deadline = time.monotonic() + _PORT_SECONDS
+        while True:
+            with self._socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind((self.address, port))
+                    probe.listen(1)
+                    return True
+                except OSError as error:
+                    if error.errno != errno.EADDRINUSE:
+                        raise BadSettings(f"{option} {port}: {error.strerror}; try another port") from error
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.1)
+
     def save(self, state: Path) -> None:
         temporary = state / "local.tmp"
         temporary.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
         temporary.replace(state / "local.json")
+
+
+def _beyond(option: str, value: str, instead: str) -> str:
+    return f"{option}{value} is not loopback; try one like {instead}, or --allow-non-loopback, which permits it"
 
 
 def load(state: Path) -> LocalSettings | None:

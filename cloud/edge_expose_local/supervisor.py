@@ -26,8 +26,14 @@ from edge_expose_local.settings import DEVICE, LocalSettings
 
 log = logging.getLogger("edge_expose_local.supervisor")
 READY_SECONDS: Final = 60.0
+START_ATTEMPTS: Final = 3
+_BAD_ARGUMENTS: Final = 2
+_TOLD_LINES: Final = 10
 _PAUSES: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
 _STEADY_SECONDS: Final = 20.0
+# Exit code of a supervisor whose state folder another one serves already.
+BUSY: Final = 75
+_LOCK_SECONDS: Final = 2.0
 
 
 @dataclass(slots=True)
@@ -41,6 +47,11 @@ class Part:
     ports: dict[str, int] = field(default_factory=dict)
     restarts: int = 0
     ready: asyncio.Event = field(default_factory=asyncio.Event)
+    gave_up: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class PartFailed(Exception):
+    """A part does not come up; the text says which, and what it said last."""
 
 
 class Supervisor:
@@ -54,14 +65,23 @@ class Supervisor:
         self._children: dict[str, asyncio.subprocess.Process] = {}
 
     async def start(self) -> None:
-        """Returns when every part serves, started in order since the later need the earlier. Raises TimeoutError."""
+        """Returns when every part serves, started in order since the later need the earlier. Raises PartFailed."""
         for part in self.parts:
+            log_file = self._log_file(part)
+            begin = log_file.stat().st_size if log_file.exists() else 0
             self._tasks.append(asyncio.create_task(self._keep(part), name=part.name))
-            async with asyncio.timeout(READY_SECONDS):
-                await part.ready.wait()
+            waits = [asyncio.create_task(event.wait()) for event in (part.ready, part.gave_up)]
+            await asyncio.wait(waits, timeout=READY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            for wait in waits:
+                wait.cancel()
+            if not part.ready.is_set():
+                raise PartFailed(_why(part, log_file, begin))
             if part.name == "hub":
                 await asyncio.to_thread(control_client.call, self._state / "hub", "POST", "/devices", {"ids": [DEVICE]})
         self._tasks.append(asyncio.create_task(self._keep_simulated(), name="simulated"))
+
+    def _log_file(self, part: Part) -> Path:
+        return self._state / f"{part.name}.log"
 
     async def _keep_simulated(self) -> None:
         """Light devices are a part of their own from the moment that there are any."""
@@ -100,13 +120,15 @@ class Supervisor:
             part.ready.clear()
             part.state, part.pid = "restarting", None
             part.restarts += 1
+            if code == _BAD_ARGUMENTS or part.restarts >= START_ATTEMPTS:
+                part.gave_up.set()  # only looked at until it has served once
             failures = 1 if time.monotonic() - started > _STEADY_SECONDS else failures + 1
             log.warning("%s ended with %s: starting it again", part.name, code)
             self._changed(self.parts)
             await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES)) - 1])
 
     async def _run(self, part: Part) -> int:
-        with (self._state / f"{part.name}.log").open("ab") as log_file:
+        with self._log_file(part).open("ab") as log_file:
             child = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
@@ -129,6 +151,18 @@ class Supervisor:
             part.ready.set()
             self._changed(self.parts)
         return await child.wait()
+
+
+def _why(part: Part, log_file: Path, begin: int) -> str:
+    """One line that says what failed, then what the part wrote since `begin`, its last lines only."""
+    how = f"ended {part.restarts} times" if part.gave_up.is_set() else f"did not serve within {READY_SECONDS:.0f} s"
+    try:
+        with log_file.open("rb") as file:
+            file.seek(begin)
+            lines = file.read().decode(errors="replace").splitlines()[-_TOLD_LINES:]
+    except OSError:
+        lines = []
+    return "\n".join([f"the part {part.name} does not come up: it {how}; its log is {log_file}", *lines])
 
 
 def part_environment() -> dict[str, str]:
@@ -169,18 +203,48 @@ def parts_of(state: Path, local: LocalSettings) -> list[Part]:
 
 
 def lock(state: Path) -> int | None:
-    """The instance's lock, or None when another supervisor holds it."""
+    """The instance's lock, or None when another supervisor holds it. Raises OSError when the folder is not ours."""
     descriptor = os.open(state / "supervisor.lock", os.O_CREAT | os.O_RDWR, 0o600)
+    deadline = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return descriptor
+        except BlockingIOError:
+            # Whoever only looks (`locked`) or stores settings has it for an instant.
+            if time.monotonic() > deadline:
+                os.close(descriptor)
+                return None
+            time.sleep(0.02)
+
+
+def locked(state: Path) -> bool:
+    """Whether a supervisor holds the lock. Looks with a shared lock, so that two who look do not see each other."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+        descriptor = os.open(state / "supervisor.lock", os.O_RDWR)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
         os.close(descriptor)
-        return None
-    return descriptor
+    return False
 
 
-def write_status(state: Path, parts: list[Part], ready: bool) -> None:
+def read_status(state: Path) -> dict[str, Any]:
+    """What a supervisor wrote last, maybe one that was killed: `pid` says which. `{}` when there is nothing."""
+    try:
+        content = json.loads((state / "supervisor.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def write_status(state: Path, parts: list[Part], ready: bool, failed: str = "") -> None:
     content = {
+        **({"failed": failed} if failed else {}),
         "pid": os.getpid(),
         "ready": ready,
         "parts": [
@@ -194,12 +258,14 @@ def write_status(state: Path, parts: list[Part], ready: bool) -> None:
 
 
 async def supervise(state: Path, local: LocalSettings, on_ready: Callable[[], None] = lambda: None) -> int:
-    """Runs until SIGTERM or SIGINT. 1 when a part does not come up in time."""
+    """Runs until SIGTERM or SIGINT. 1 when a part does not come up; supervisor.json then says why (`failed`)."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    ready = False
+    ready, failed = False, ""
     supervisor = Supervisor(state, local, lambda parts: write_status(state, parts, ready))
+    # In place of what a killed supervisor may have left: nobody may take its word that all of it serves.
+    write_status(state, supervisor.parts, ready)
     starting = asyncio.create_task(supervisor.start())
     stopping = asyncio.create_task(stop.wait())
     try:
@@ -208,8 +274,8 @@ async def supervise(state: Path, local: LocalSettings, on_ready: Callable[[], No
             starting.cancel()
             return 0
         if error := starting.exception():
-            slow = next((part.name for part in supervisor.parts if not part.ready.is_set()), "a part")
-            log.error("%s did not come up (%s); see %s", slow, type(error).__name__, state / f"{slow}.log")
+            failed = str(error) if isinstance(error, PartFailed) else f"it did not come up: {error!r}"
+            log.error("%s", failed)
             return 1
         ready = True
         write_status(state, supervisor.parts, ready)
@@ -218,8 +284,10 @@ async def supervise(state: Path, local: LocalSettings, on_ready: Callable[[], No
         return 0
     finally:
         await supervisor.stop()
-        with contextlib.suppress(FileNotFoundError):
-            (state / "supervisor.json").unlink()
+        if failed:
+            write_status(state, [], False, failed)
+        else:
+            (state / "supervisor.json").unlink(missing_ok=True)
 
 
 def main() -> int:
@@ -227,14 +295,14 @@ def main() -> int:
     parser.add_argument("--state", type=Path, required=True)
     state: Path = parser.parse_args().state
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    local = settings.load(state)
-    if local is None:
-        log.error("%s holds no local.json", state)
-        return 2
     held = lock(state)
     if held is None:
         log.error("another supervisor runs with %s", state)
-        return 1
+        return BUSY
+    local = settings.load(state)  # under the lock: nobody stores others meanwhile
+    if local is None:
+        log.error("%s holds no local.json", state)
+        return 2
     return asyncio.run(supervise(state, local))
 
 

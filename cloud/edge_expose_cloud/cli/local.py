@@ -22,7 +22,7 @@ from edge_expose_cloud.cli.output import Format, data, err, out, say, table
 from edge_expose_local import settings, supervisor
 from edge_expose_local.control_client import ControlError
 from edge_expose_local.instance import Instance, InstanceError
-from edge_expose_local.settings import BadSettings, LocalSettings
+from edge_expose_local.settings import BadSettings, LocalSettings, PortTaken
 
 P = ParamSpec("P")
 
@@ -62,9 +62,16 @@ def told(command: Callable[P, None]) -> Callable[P, None]:
         except BadSettings as error:
             err().print(f"[red]✗ error[/red] {escape(str(error))}", soft_wrap=True)
             raise typer.Exit(2) from None
-        except (InstanceError, ControlError) as error:
+        except (InstanceError, ControlError, PortTaken) as error:
             err().print(f"[red]✗ error[/red] {escape(str(error))}", soft_wrap=True)
             raise typer.Exit(2 if isinstance(error, ControlError) and error.status in (400, 404, 422) else 1) from None
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            # The state folder is the one thing of this machine that these commands touch.
+            where = f"{error.filename}: " if error.filename else ""
+            err().print(f"[red]✗ error[/red] {escape(where + (error.strerror or str(error)))}", soft_wrap=True)
+            raise typer.Exit(1) from None
 
     return run
 
@@ -128,6 +135,7 @@ def up(
     held = supervisor.lock(target.state)
     if held is None:
         raise InstanceError(f"an instance runs already with {target.state}")
+    local = settings.load(target.state) or local  # under the lock: nobody stores others any more
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     code = asyncio.run(supervisor.supervise(target.state, local, lambda: _tell_up(target)))
     if code:

@@ -1,0 +1,117 @@
+"""An instance as a person handles it: up, down, killed, given wrong options, looked at."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge_expose_local import supervisor
+from support.hub import child_environment
+from support.waiting import eventually
+
+pytestmark = [pytest.mark.local, pytest.mark.timeout(180)]
+BLOCK = 172
+OPTIONS = ("--pool", f"127.{BLOCK}.0.10-127.{BLOCK}.0.20", "--service-cidr", f"127.{BLOCK + 1}.0.0/16")
+
+
+def start(*arguments: str, folder: Path) -> subprocess.Popen[str]:
+    """`edge-expose local ...` with `folder` as the current one."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "edge_expose_cloud", "local", *arguments],
+        cwd=folder,
+        env=child_environment(HOME=str(folder), COLUMNS="160"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(*arguments: str, folder: Path) -> tuple[int, str, str]:
+    """(exit code, stdout, stderr)."""
+    child = start(*arguments, folder=folder)
+    data, talk = child.communicate(timeout=120)
+    return child.returncode, data, talk
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[Path]:
+    """The state folder of an instance that is down when the test begins, and afterwards."""
+    state = tmp_path / "s"
+    yield state
+    run("down", "--state", str(state), folder=tmp_path)
+
+
+def test_up_after_the_supervisor_was_killed_returns_when_all_of_it_serves(state: Path, tmp_path: Path) -> None:
+    up = ("up", "--detach", "--state", str(state), *OPTIONS)
+    code, _, talk = run(*up, folder=tmp_path)
+    assert code == 0, talk
+    old = supervisor.read_status(state)
+    os.kill(old["pid"], signal.SIGKILL)
+    eventually(lambda: not supervisor.locked(state))
+    assert supervisor.read_status(state)["ready"] is True, "it left its last word behind"
+    code, _, talk = run(*up, folder=tmp_path)
+    assert code == 0, talk
+    for part in ("hub: running", "cluster: running", "runtime: running"):
+        assert part in talk
+    new = supervisor.read_status(state)
+    assert new["pid"] != old["pid"]
+    for part in new["parts"]:
+        for port in part["ports"].values():
+            socket.create_connection(("127.0.0.1", port), 2.0).close()
+
+
+def test_of_two_ups_at_once_one_serves_and_the_other_says_that_it_runs(state: Path, tmp_path: Path) -> None:
+    ups = [start("up", "--detach", "--state", str(state), *OPTIONS, folder=tmp_path) for _ in range(2)]
+    talks = [child.communicate(timeout=120)[1] for child in ups]
+    assert sorted(child.returncode for child in ups) == [0, 1], talks
+    loser = next(talk for child, talk in zip(ups, talks, strict=True) if child.returncode)
+    assert f"an instance runs already with {state}" in loser
+    assert supervisor.locked(state)
+
+
+def test_wrong_options_end_at_once_and_are_not_kept(state: Path, tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        for wrong, code, told in (
+            (("--pool", "banana"), 2, "--pool banana"),
+            (("--pool", "10.0.0.1-10.0.0.5"), 2, "--allow-non-loopback"),
+            (("--https-port", "99999"), 2, "--https-port 99999"),
+            (("--https-port", port), 1, f"127.0.0.1:{port}"),
+        ):
+            found, _, talk = run("up", "--detach", "--state", str(state), *wrong, folder=tmp_path)
+            assert (found, told in talk) == (code, True), talk
+            assert not (state / "local.json").exists()
+
+
+@pytest.mark.parametrize("detach", [("--detach",), ()], ids=["detached", "in the foreground"])
+def test_a_part_that_cannot_start_is_named_with_what_it_said_last(
+    detach: tuple[str, ...], state: Path, tmp_path: Path
+) -> None:
+    state.mkdir()
+    (state / "cluster").write_text("in the way of the folder")
+    code, _, talk = run("up", *detach, "--state", str(state), *OPTIONS, folder=tmp_path)
+    assert code == 1
+    assert "the part cluster does not come up: it ended 3 times" in talk
+    assert f"FileExistsError: [Errno 17] File exists: '{state / 'cluster'}'" in talk
+    (state / "cluster").unlink()
+    assert run("up", "--detach", "--state", str(state), *OPTIONS, folder=tmp_path)[0] == 0
+
+
+@pytest.mark.parametrize("where", ["/proc/nope", "/etc/passwd", "/etc/passwd/below"])
+def test_a_state_folder_that_cannot_be_one_is_an_error_in_one_line(where: str, tmp_path: Path) -> None:
+    code, _, talk = run("up", "--detach", "--state", where, folder=tmp_path)
+    assert (code, talk.count("\n")) == (2, 1)
+    assert f"--state {where} cannot be a state folder" in talk
+    for command in (("status",), ("env",), ("down",), ("pool", "set", "127.1.0.1-127.1.0.2"), ("devices", "add", "d")):
+        code, _, talk = run(*command, "--state", where, folder=tmp_path)
+        assert code in (0, 1, 2)
+        assert "internal error" not in talk
