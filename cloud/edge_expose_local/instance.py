@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ from edge_expose_local.settings import BadSettings, LocalSettings
 from edge_expose_local.simulated.listing import write_devices
 
 UP_SECONDS: Final = 90.0
+_MODULE_SECONDS: Final = 10.0
 JsonObject = dict[str, Any]
 
 
@@ -62,7 +64,8 @@ class Instance:
         """Starts the supervisor in the background and returns when everything serves. Raises InstanceError."""
         with (self.state / "supervisor.log").open("ab") as log:
             child = subprocess.Popen(
-                [sys.executable, "-m", "edge_expose_local.supervisor", "--state", str(self.state)],
+                [sys.executable, "-P", "-m", "edge_expose_local.supervisor", "--state", str(self.state)],
+                cwd=self.state,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -116,9 +119,12 @@ class Instance:
         return supervisor.read_status(self.state)
 
     def status(self) -> JsonObject:
-        """`{"parts": [{"name", "pid", "ports", "state"}], ...}`; our module on `edge1` is the part `module`."""
+        """`{"parts": [{"name", "pid", "ports", "state"}], "running", "unbound"}`; our module on `edge1` is `module`.
+
+        `unbound` is what the data path cannot listen on: `[{"ip", "port", "protocol", "service", "error"}]`.
+        """
         if not self.running:
-            return {"parts": [], "running": False}
+            return {"parts": [], "running": False, "unbound": []}
         parts: list[JsonObject] = list(self._supervisor().get("parts", []))
         result: JsonObject = {"parts": parts, "running": True, "unbound": []}
         try:
@@ -133,19 +139,29 @@ class Instance:
                         "pid": module["pid"],
                         "ports": {"http": module["http"]},
                         "state": module["state"],
+                        "description": module["description"],
                         "restarts": module["restarts"],
                         "module": name,
                         "device": device,
                     }
                 )
         if not any(part["name"] == "module" for part in parts):
-            parts.append({"name": "module", "pid": None, "ports": {}, "state": "not deployed", "restarts": 0})
+            # An edgeAgent that has not read its twin since it started does not know yet what it runs.
+            state = "not deployed" if devices.get(settings.DEVICE, {}).get("settled") else "starting"
+            parts.append({"name": "module", "pid": None, "ports": {}, "state": state, "restarts": 0})
         if not self._settings().kubeconfig:
-            try:
-                result["unbound"] = control_client.call(self.state / "cluster", "GET", "/status").get("unbound", [])
-            except ControlError:
-                result["unbound"] = []
+            with contextlib.suppress(ControlError):  # its part says so
+                result["unbound"] = control_client.call(self.state / "cluster", "GET", "/status")["notBound"]
         return result
+
+    def await_module(self) -> None:
+        """Returns when our module on `edge1`, if one is deployed, runs or has failed more than once; or in 10 s."""
+        deadline = time.monotonic() + _MODULE_SECONDS
+        while time.monotonic() < deadline:
+            module = next((part for part in self.status()["parts"] if part["name"] == "module"), None)
+            if module is None or module["state"] in ("running", "stopped", "not deployed") or module["restarts"] > 1:
+                return
+            time.sleep(0.1)
 
     def environment(self) -> dict[str, str]:
         """What clients of this instance need, by name of the variable."""
@@ -180,8 +196,10 @@ class Instance:
         return control_client.call(self.state / "hub", method, path, body)
 
     def set_pool(self, ranges: str) -> Any:
-        answer = self.cluster("POST", "/pool", {"ranges": ranges})
+        """Raises BadSettings for what `up --pool` would refuse too."""
         local = self._settings()
+        local.check_ranges(ranges)
+        answer = self.cluster("POST", "/pool", {"ranges": ranges})
         # A restart of the cluster part must not bring the old range back.
         replace(local, pool=ranges).save(self.state)
         return answer

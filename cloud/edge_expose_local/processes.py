@@ -48,11 +48,14 @@ class Process:
         self._copying = asyncio.ensure_future(self._copy())
 
     @classmethod
-    async def start(cls, command: list[str], environment: dict[str, str], log: Path) -> Process:
-        """Start a command; raises OSError when it cannot be."""
+    async def start(
+        cls, command: list[str], environment: dict[str, str], log: Path, folder: Path | None = None
+    ) -> Process:
+        """Start a command in `folder` (else in our own); raises OSError when it cannot be."""
         child = await asyncio.create_subprocess_exec(
             *command,
             env=environment,
+            cwd=folder,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

@@ -124,7 +124,7 @@ class LocalSettings:
                 )
         # Nobody gives these two and nobody need know them: others are as good.
         hidden = {name: getattr(self, name) for name in ("workload_port", "dns_port")}
-        taken = {name: 0 for name, port in hidden.items() if port and not self._is_free(name, port)}
+        taken: dict[str, Any] = {name: 0 for name, port in hidden.items() if port and not self._is_free(name, port)}
         return replace(self, **taken)._with_free_ports()
 
     def _with_free_ports(self) -> LocalSettings:

@@ -131,12 +131,14 @@ class Supervisor:
         with self._log_file(part).open("ab") as log_file:
             child = await asyncio.create_subprocess_exec(
                 sys.executable,
+                "-P",  # what lies in the folder where `up` ran is none of our modules
                 "-m",
                 f"edge_expose_local.{part.name}",
                 *part.arguments,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log_file,
+                cwd=self._state,
                 env=part_environment(),
                 preexec_fn=die_with_parent,
             )
@@ -168,7 +170,11 @@ def _why(part: Part, log_file: Path, begin: int) -> str:
 def part_environment() -> dict[str, str]:
     """What a part needs of ours, and nothing that points it elsewhere (proxies, CA bundles, kubeconfigs)."""
     kept = ("PATH", "PYTHONPATH", "HOME", "LANG", "TMPDIR", "XDG_STATE_HOME")
-    return {**{name: os.environ[name] for name in kept if name in os.environ}, "PYTHONUNBUFFERED": "1"}
+    found = {name: os.environ[name] for name in kept if name in os.environ}
+    if path := found.pop("PYTHONPATH", ""):
+        # Parts have another current folder, and an empty entry would mean just that folder.
+        found["PYTHONPATH"] = os.pathsep.join(os.path.abspath(entry) for entry in path.split(os.pathsep) if entry)
+    return {**found, "PYTHONUNBUFFERED": "1"}
 
 
 def parts_of(state: Path, local: LocalSettings) -> list[Part]:
@@ -279,8 +285,10 @@ async def supervise(state: Path, local: LocalSettings, on_ready: Callable[[], No
             return 1
         ready = True
         write_status(state, supervisor.parts, ready)
-        on_ready()
+        # In a thread: it looks at the parts, which this loop goes on keeping.
+        telling = asyncio.create_task(asyncio.to_thread(on_ready))
         await stopping
+        await asyncio.wait({telling})
         return 0
     finally:
         await supervisor.stop()
@@ -293,7 +301,7 @@ async def supervise(state: Path, local: LocalSettings, on_ready: Callable[[], No
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m edge_expose_local.supervisor", description=__doc__)
     parser.add_argument("--state", type=Path, required=True)
-    state: Path = parser.parse_args().state
+    state: Path = parser.parse_args().state.absolute()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     held = lock(state)
     if held is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -13,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from edge_expose_local import supervisor
-from support.hub import child_environment
+from edge_expose_local.runtime.kube import Kube
+from support.hub import ROOT, child_environment
+from support.local import Local
 from support.waiting import eventually
 
 pytestmark = [pytest.mark.local, pytest.mark.timeout(180)]
@@ -38,6 +41,13 @@ def run(*arguments: str, folder: Path) -> tuple[int, str, str]:
     child = start(*arguments, folder=folder)
     data, talk = child.communicate(timeout=120)
     return child.returncode, data, talk
+
+
+def local_run(local: Local, *arguments: str) -> tuple[int, str, str]:
+    """The same for the instance that the tests share."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    where = ("--state", str(local.instance.state))
+    return run(*arguments[:end], *where, *arguments[end:], folder=local.folder.parent)
 
 
 @pytest.fixture
@@ -115,3 +125,82 @@ def test_a_state_folder_that_cannot_be_one_is_an_error_in_one_line(where: str, t
         code, _, talk = run(*command, "--state", where, folder=tmp_path)
         assert code in (0, 1, 2)
         assert "internal error" not in talk
+
+
+def test_status_ends_with_1_when_nothing_runs_in_every_form(tmp_path: Path) -> None:
+    where = ("--state", str(tmp_path / "none"))
+    assert run("status", *where, folder=tmp_path)[0] == 1
+    code, data, _ = run("status", "-o", "json", *where, folder=tmp_path)
+    assert (code, json.loads(data)) == (1, {"parts": [], "running": False, "unbound": []})
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
+    """An instance that serves, brought up in a folder with files that are called like modules of ours."""
+    folder = tmp_path_factory.mktemp("instance")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("dns.py", "yaml.py", "json.py", "azure.py", "kubernetes.py", "edge_expose_module.py"):
+            (folder / name).write_text("raise SystemExit('taken from the current folder')\n")
+        patch.chdir(folder)
+        patch.setenv("PYTHONPATH", f":{ROOT / 'module'}:{ROOT / 'cloud'}")
+        instance = Local(folder, block=BLOCK + 2)
+    yield instance
+    instance.stop()
+
+
+def test_files_in_the_folder_where_up_ran_are_none_of_our_modules(local: Local) -> None:
+    local.deploy(
+        {"web": {"module": "webserver", "ports": [{"port": 8080, "targetPort": 80}], "address": local.address(15)}}
+    )
+    local.wait_for("web", "Ready")
+    assert [part["state"] for part in local.instance.status()["parts"]] == ["running"] * 4
+
+
+def test_what_cannot_be_bound_is_said_in_status(local: Local) -> None:
+    address = local.address(19)
+    with socket.socket() as taken:
+        taken.bind((address, 18099))
+        taken.listen()
+        spec = {"type": "LoadBalancer", "loadBalancerIP": address, "ports": [{"port": 18099}]}
+        body = {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "taken", "namespace": "edge1"},
+            "spec": spec,
+        }
+        Kube(local.instance.state / "cluster" / "kubeconfig").call("POST", "/api/v1/namespaces/edge1/services", body)
+        unbound = eventually(lambda: json.loads(local_run(local, "status", "-o", "json")[1])["unbound"])
+        assert unbound == [
+            {
+                "ip": address,
+                "port": 18099,
+                "protocol": "TCP",
+                "service": "edge1/taken",
+                "error": "Address already in use",
+            }
+        ]
+        _, data, _ = local_run(local, "status")
+        assert f"{address}:18099/TCP" in data
+        assert "edge1/taken" in data
+        assert "Address already in use" in data
+    eventually(lambda: not local.instance.status()["unbound"])
+
+
+def test_a_pool_beyond_this_machine_is_refused_as_up_refuses_it(local: Local) -> None:
+    code, _, talk = local_run(local, "pool", "set", "10.0.0.1-10.0.0.5")
+    assert code == 2
+    assert "10.0.0.1-10.0.0.5 is not loopback" in talk
+    assert "--allow-non-loopback" in talk
+    assert local_run(local, "pool", "set", "banana")[0] == 2
+    pool = f"{local.address(10)}-{local.address(20)}"
+    assert local_run(local, "pool", "set", pool)[0] == 0
+
+
+def test_up_tells_of_a_module_that_is_deployed_already(local: Local) -> None:
+    local.instance.down()
+    code, _, talk = local_run(local, "up", "--detach")
+    assert code == 0, talk
+    assert "module: running" in talk
+    assert "not deployed" not in talk
+    assert "apply" not in talk
+    assert "edge-expose status" in talk

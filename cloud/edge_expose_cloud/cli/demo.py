@@ -78,7 +78,7 @@ def _apply(instance: Instance) -> int:
     ]
     for arguments, good in steps:
         say(f"\n$ edge-expose {' '.join(arguments)}")
-        code = subprocess.run([sys.executable, "-m", "edge_expose_cloud", *arguments], env=environment).returncode
+        code = subprocess.run([sys.executable, "-P", "-m", "edge_expose_cloud", *arguments], env=environment).returncode
         if code not in good:
             say(f"✗ it ended with {code}")
             return 1
@@ -102,7 +102,7 @@ def _portal(instance: Instance) -> Iterator[tuple[str, str]]:
     environment = {**_environment(instance), "EDGE_EXPOSE_HUB_UNITS": "4"}
     with (folder / "portal.log").open("w+") as log:
         child = subprocess.Popen(
-            [sys.executable, "-m", "edge_expose_cloud", *arguments], env=environment, stderr=log, stdout=log
+            [sys.executable, "-P", "-m", "edge_expose_cloud", *arguments], env=environment, stderr=log, stdout=log
         )
         try:
             yield _links(folder / "portal.log", child)

@@ -143,11 +143,20 @@ def up(
 
 
 def _tell_up(target: Instance) -> None:
-    for part in target.status()["parts"]:
+    target.await_module()
+    parts = target.status()["parts"]
+    for part in parts:
         ports = ", ".join(f"{name} {number}" for name, number in part["ports"].items() if number)
-        say(f"{part['name']}: {part['state']}" + (f" ({ports})" if ports else ""))
+        say(f"{part['name']}: {part['state']}" + (f" ({ports})" if ports else "") + _trouble(part))
     extra = f" --state {target.state}" if target.state != settings.default_state().absolute() else ""
-    say(f'next: eval "$(edge-expose local env{extra})"; edge-expose apply two-tier.yaml --wait')
+    deployed = any(part["name"] == "module" and part["state"] != "not deployed" for part in parts)
+    then = "edge-expose status" if deployed else "edge-expose apply two-tier.yaml --wait"
+    say(f'next: eval "$(edge-expose local env{extra})"; {then}')
+
+
+def _trouble(part: dict[str, Any]) -> str:
+    """What the runtime says of a module that does not run."""
+    return f": {part['description']}" if part["state"] != "running" and part.get("description") else ""
 
 
 @app.command()
@@ -189,10 +198,11 @@ def status(state: State = None, output: Output = Format.TABLE) -> None:
     found = instance(state).status()
     if output is not Format.TABLE:
         data(found, output)
-        return
     if not found["running"]:
         say("nothing is running; edge-expose local up starts it")
         raise typer.Exit(1)
+    if output is not Format.TABLE:
+        return
     rows = [
         (
             part["name"],
@@ -204,8 +214,15 @@ def status(state: State = None, output: Output = Format.TABLE) -> None:
         for part in found["parts"]
     ]
     out().print(table(("PART", "STATE", "PID", "PORTS", "RESTARTS"), rows))
-    for item in found["unbound"]:
-        say(f"! cannot listen: {item if isinstance(item, str) else json.dumps(item)}")
+    for part in found["parts"]:
+        if told := _trouble(part):
+            say(f"! {part['name']}{told}")
+    if found["unbound"]:
+        unbound = [
+            (f"{item['ip']}:{item['port']}/{item['protocol']}", item["service"], item["error"])
+            for item in found["unbound"]
+        ]
+        out().print(table(("! CANNOT LISTEN ON", "SERVICE", "WHY"), unbound))
 
 
 @pool_app.command("set")

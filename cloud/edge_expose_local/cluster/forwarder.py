@@ -100,8 +100,15 @@ class Forwarder:
                 if f in self._targets
             ],
             "notBound": [
-                {"ip": f.ip, "port": f.port, "protocol": f.protocol, "error": text}
+                {
+                    "ip": f.ip,
+                    "port": f.port,
+                    "protocol": f.protocol,
+                    "service": f"{self._targets[f].namespace}/{self._targets[f].name}",
+                    "error": text,
+                }
                 for f, text in sorted(self.failed.items(), key=lambda pair: (pair[0].ip, pair[0].port))
+                if f in self._targets
             ],
         }
 

@@ -73,7 +73,7 @@ def start_mapper(folder: Path, address: str, listening: socket.socket) -> subpro
     place, descriptors = f"{address}:{listening.getsockname()[1]}", (listening.fileno(), lock)
     try:
         process = subprocess.Popen(
-            [sys.executable, "-m", __name__, str(folder), address, str(listening.fileno())],
+            [sys.executable, "-P", "-m", __name__, str(folder), address, str(listening.fileno())],
             pass_fds=descriptors,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

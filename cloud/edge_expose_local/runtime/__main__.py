@@ -95,16 +95,17 @@ class Runtime:
     def _told(self, device: str, agent: EdgeAgent) -> JsonObject:
         port = self._load().get(device)
         return {
+            "settled": agent.settled,
             "modules": {
                 name: {
                     "pid": process.state.pid,
-                    "state": process.state.runtime_status,
+                    "state": "starting" if process.state.runtime_status == "unknown" else process.state.runtime_status,
                     "description": process.state.description,
                     "restarts": process.state.restarts,
                     "http": port,
                 }
                 for name, process in agent.own.items()
-            }
+            },
         }
 
     def _environment(self, device: str, module: str) -> dict[str, str]:

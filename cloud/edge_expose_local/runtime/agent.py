@@ -21,7 +21,7 @@ VERSION = "0.1.0-local"
 
 
 class EdgeAgent:
-    """`environment_of` asks the hub for the environment of a module of this device; it blocks."""
+    """`own` are our modules that run here. `environment_of` asks the hub for the environment of a module; it blocks."""
 
     def __init__(
         self,
@@ -44,6 +44,8 @@ class EdgeAgent:
         self._http_port = http_port
         self.awake = asyncio.Event()
         self.own: dict[str, OwnProcess] = {}
+        self.settled = False
+        """Whether `own` stands for a twin that was read since the start."""
         self._modules: list[Module] = []
         self._system: JsonObject = {}
         self._version = 0
@@ -92,6 +94,7 @@ class EdgeAgent:
         ours = [module for module in self._modules if module.image.startswith(OWN_IMAGE_PREFIX)]
         others = [module for module in self._modules if not module.image.startswith(OWN_IMAGE_PREFIX)]
         await self._run_own(ours)
+        self.settled = self.settled or self._reported is not None
         kube = Kube(self._kubeconfig)
         namespace = kube.namespace or "default" if self._external else self.device.lower()
         pods = Pods(kube, self.device, namespace)

@@ -91,7 +91,10 @@ class OwnProcess:
             try:
                 environment = await asyncio.to_thread(self.environment)
                 self._process = await Process.start(
-                    [sys.executable, "-m", "edge_expose_module"], dict(environment), self.log_file
+                    [sys.executable, "-P", "-m", "edge_expose_module"],
+                    dict(environment),
+                    self.log_file,
+                    self.log_file.parent,
                 )
             except Exception as error:  # no token, no cluster, no hub yet: tried again
                 self._tell("backoff", f"cannot start: {error}")
@@ -105,11 +108,11 @@ class OwnProcess:
             self.state.pid, self.state.exit_code, self.state.last_exit = None, code, now()
             policy = self.module.restart_policy
             if policy == "never" or (policy == "on-failure" and code == 0):
-                self._tell("stopped" if code == 0 else "failed", f"ended with {code}")
+                self._tell("stopped" if code == 0 else "failed", f"ended with {code}; its log is {self.log_file}")
                 return
             failures = 0 if time.monotonic() - started > _STEADY_SECONDS else failures + 1
             self.state.restarts += 1
-            self._tell("backoff", f"ended with {code}")
+            self._tell("backoff", f"ended with {code}; its log is {self.log_file}")
             await asyncio.sleep(_BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS)) - 1 if failures else 0])
 
     def _tell(self, status: str, description: str) -> None:
