@@ -204,9 +204,11 @@ class Instance:
         replace(local, pool=ranges).save(self.state)
         return answer
 
-    def add_devices(self, ids: list[str]) -> Any:
+    def add_devices(self, ids: list[str]) -> dict[str, str]:
+        """The namespace of each."""
         self.hub("POST", "/devices", {"ids": ids})
-        return control_client.call(self.state / "runtime", "POST", "/devices", {"ids": ids})
+        answer = control_client.call(self.state / "runtime", "POST", "/devices", {"ids": ids})
+        return {str(name): str(namespace) for name, namespace in answer["namespaces"].items()}
 
     def add_simulated(self, ids: list[str]) -> None:
         """Light devices: they connect and report, nothing runs on them. They come up in the background."""

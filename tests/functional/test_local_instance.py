@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from edge_expose_local import supervisor
+from edge_expose_local.device_names import namespace_of
 from edge_expose_local.runtime.kube import Kube
 from support.hub import ROOT, child_environment
 from support.local import Local
@@ -204,3 +205,23 @@ def test_up_tells_of_a_module_that_is_deployed_already(local: Local) -> None:
     assert "not deployed" not in talk
     assert "apply" not in talk
     assert "edge-expose status" in talk
+
+
+def test_a_device_whose_id_is_no_namespace_works_in_one_made_of_it(local: Local) -> None:
+    code, _, talk = local_run(local, "devices", "add", "Edge_3.x@y", "edge4")
+    assert code == 0, talk
+    namespace = namespace_of("Edge_3.x@y")
+    assert f"namespace of Edge_3.x@y: {namespace}" in talk
+    assert "namespace of edge4" not in talk
+    spec = {
+        "schemaVersion": "1.0",
+        "name": "odd",
+        "target": {"device": "Edge_3.x@y"},
+        "modules": {"webserver": {"image": "edge-expose/sample-web:1"}},
+        "exposures": {"odd": {"module": "webserver", "ports": ["8080:80"], "address": local.address(18)}},
+    }
+    local.run("apply", "-", "--yes", stdin=json.dumps(spec))
+    entry = eventually(lambda: (e := local.status("Edge_3.x@y").get("odd", {})).get("state") == "Ready" and e)
+    assert entry["service"] == f"{namespace}/odd"
+    assert any(part["name"] == "module:Edge_3.x@y" for part in local.instance.status()["parts"])
+    assert "invalid" not in (local.instance.state / "runtime.log").read_text()

@@ -303,7 +303,7 @@ def devices_add(
     ] = 1,
     state: State = None,
 ) -> None:
-    """Add edge devices, each with a namespace of its own.
+    """Add edge devices, each with a namespace of its own: its id, or one made of it where the id cannot be one.
 
     Example: edge-expose local devices add edge2 edge3
     """
@@ -313,7 +313,10 @@ def devices_add(
     if simulated:
         instance(state).add_simulated(names)
     else:
-        instance(state).add_devices(names)
+        namespaces = instance(state).add_devices(names)
+        for name, namespace in namespaces.items():
+            if namespace != name:
+                say(f"namespace of {name}: {namespace}")
     say(f"devices: {', '.join(names[:5])}" + (f" and {len(names) - 5} more" if len(names) > 5 else ""))
 
 

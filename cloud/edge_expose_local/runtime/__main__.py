@@ -11,9 +11,11 @@ import socket
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from edge_expose_local import control_client
 from edge_expose_local.control_server import ControlServer, Refusal
+from edge_expose_local.device_names import namespace_of
 from edge_expose_local.runtime.agent import EdgeAgent
 from edge_expose_local.runtime.link import HubLink
 
@@ -45,7 +47,7 @@ class Runtime:
         self._save({**ports, device: port})
         status = await asyncio.to_thread(control_client.call, self._hub_state, "GET", "/status")
         ca = (self._hub_state / "ca.pem").read_text(encoding="utf-8")
-        folder = self._state / device
+        folder = self._state / namespace_of(device)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         awake: list[EdgeAgent] = []
 
@@ -88,13 +90,14 @@ class Runtime:
                     raise Refusal(400, "ids is not a list of device ids")
                 for device in ids:
                     await self.add(device)
-                return {"devices": sorted(self._agents)}
+                return {"devices": sorted(self._agents), "namespaces": {name: namespace_of(name) for name in ids}}
             case _:
                 raise Refusal(404, f"{method} {path} is not known")
 
     def _told(self, device: str, agent: EdgeAgent) -> JsonObject:
         port = self._load().get(device)
         return {
+            "namespace": namespace_of(device),
             "settled": agent.settled,
             "modules": {
                 name: {
@@ -109,7 +112,7 @@ class Runtime:
         }
 
     def _environment(self, device: str, module: str) -> dict[str, str]:
-        quoted = f"/device-env?device={device}&module={module.replace('$', '%24')}"
+        quoted = f"/device-env?device={quote(device, safe='')}&module={quote(module, safe='')}"
         answer = control_client.call(self._hub_state, "GET", quoted)
         return {str(key): str(value) for key, value in answer.items()}
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from edge_expose_local.device_names import namespace_of
 from edge_expose_local.runtime import rights
 from edge_expose_local.runtime.kube import Kube, KubeError
 from edge_expose_local.runtime.link import HubLink, LinkError
@@ -96,7 +97,7 @@ class EdgeAgent:
         await self._run_own(ours)
         self.settled = self.settled or self._reported is not None
         kube = Kube(self._kubeconfig)
-        namespace = kube.namespace or "default" if self._external else self.device.lower()
+        namespace = kube.namespace or "default" if self._external else namespace_of(self.device)
         pods = Pods(kube, self.device, namespace)
         if not self._external:
             await asyncio.to_thread(rights.grant, kube, namespace)
@@ -127,7 +128,7 @@ class EdgeAgent:
         extra = {"EDGE_EXPOSE_STATE_DIR": str(state), "EDGE_EXPOSE_HTTP_ADDRESS": f"127.0.0.1:{self._http_port}"}
         if not self._external:
             kube = Kube(self._kubeconfig)
-            namespace = self.device.lower()
+            namespace = namespace_of(self.device)
             rights.grant(kube, namespace)
             kubeconfig = self._folder / "kubeconfig"
             rights.write_kubeconfig(kube, namespace, kubeconfig)

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from edge_expose_local.device_names import namespace_of
 from edge_expose_local.processes import Process
 from edge_expose_local.runtime.kube import Kube, KubeError
 from edge_expose_local.runtime.manifest import Module, container_ports
@@ -157,7 +158,7 @@ def pod_body(module: Module, device: str, namespace: str) -> JsonObject:
         "metadata": {
             "name": f"{name}-{pod_hash(module)[:8]}",
             "namespace": namespace,
-            "labels": {MODULE_LABEL: name, DEVICE_LABEL: device.lower()},
+            "labels": {MODULE_LABEL: name, DEVICE_LABEL: namespace_of(device)},
             "annotations": {HASH_ANNOTATION: pod_hash(module), "net.azure-devices.edge.original-moduleid": module.name},
         },
         "spec": {"containers": [container], "restartPolicy": policies[module.restart_policy]},
@@ -175,7 +176,7 @@ class Pods:
     def sync(self, modules: list[Module]) -> dict[str, RunState]:
         """Makes the pods equal the modules; returns what is seen of each. Raises KubeError."""
         path = f"/api/v1/namespaces/{self._namespace}/pods"
-        selector = f"{DEVICE_LABEL}%3D{self._device.lower()}"
+        selector = f"{DEVICE_LABEL}%3D{namespace_of(self._device)}"
         pods = self._kube.call("GET", f"{path}?labelSelector={selector}").get("items", [])
         wanted = {module.object_name: module for module in modules if module.status == "running"}
         living: dict[str, JsonObject] = {}

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from edge_expose_local import control_client
 from edge_expose_local.control_server import ControlServer, Refusal
@@ -71,7 +72,7 @@ class Fleet:
         if self._hub is None:
             self._hub = await asyncio.to_thread(control_client.call, self._hub_state, "GET", "/status")
         status: dict[str, Any] = self._hub or {}
-        quoted = f"/device-env?device={device}&module={module.replace('$', '%24')}"
+        quoted = f"/device-env?device={quote(device, safe='')}&module={quote(module, safe='')}"
         answer = await asyncio.to_thread(control_client.call, self._hub_state, "GET", quoted)
         environment = {str(key): str(value) for key, value in answer.items()}
         return HubLink(environment, status["address"], status["ports"]["mqtt"], self._ca, changed, self._tls)

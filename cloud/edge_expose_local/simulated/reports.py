@@ -7,6 +7,8 @@ import ipaddress
 from collections.abc import Mapping
 from typing import Any
 
+from edge_expose_local.device_names import namespace_of
+
 JsonObject = dict[str, Any]
 VERSION = "0.1.0-simulated"
 
@@ -39,7 +41,7 @@ def module_report(device: str, desired: Mapping[str, Any]) -> JsonObject:
         if entry.get("enabled") is False:
             report[name] = {"state": "Disabled"}
             continue
-        report[name] = {"state": "Ready", "service": f"{device.lower()}/{name}", "endpoints": 1}
+        report[name] = {"state": "Ready", "service": f"{namespace_of(device)}/{name}", "endpoints": 1}
         if entry.get("type", "LoadBalancer") == "LoadBalancer":
             address = str(entry.get("address") or next((item for item in free if item not in taken), free[0]))
             taken.add(address)
