@@ -12,6 +12,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from edge_expose_local import control_client, settings, supervisor
 from edge_expose_local.control_client import ControlError
@@ -20,6 +21,8 @@ from edge_expose_local.simulated.listing import write_devices
 
 UP_SECONDS: Final = 90.0
 _MODULE_SECONDS: Final = 10.0
+_POD_SECONDS: Final = 3.0
+_STEADY_SECONDS: Final = 0.5
 JsonObject = dict[str, Any]
 
 
@@ -195,6 +198,28 @@ class Instance:
     def hub(self, method: str, path: str, body: Any = None) -> Any:
         return control_client.call(self.state / "hub", method, path, body)
 
+    def run_pod(self, namespace: str, name: str, body: JsonObject) -> bool:
+        """Runs a pod and looks at it for a moment; False when it runs but nothing listens in it yet.
+
+        Raises InstanceError when it ends at once, ControlError when it is refused.
+        """
+        devices: JsonObject = control_client.call(self.state / "runtime", "GET", "/status")["devices"]
+        of_a_device = any(entry["namespace"] == namespace for entry in devices.values())
+        self.cluster("POST", "/pods", {**body, "namespace": namespace, "name": name, "createNamespace": of_a_device})
+        begun = time.monotonic()
+        steady = 0.0
+        while time.monotonic() - begun < _POD_SECONDS:
+            seen: JsonObject = self.cluster("GET", f"/pods?namespace={quote(namespace)}&name={quote(name)}")
+            if ended := seen["ended"]:
+                raise InstanceError(_pod_ended(f"{namespace}/{name}", ended, seen["log"]))
+            if seen["ready"]:
+                steady = steady or time.monotonic()
+                # One that serves no TCP is ready as soon as it is there, also when it ends in the next instant.
+                if body.get("protocol") != "UDP" or time.monotonic() - steady > _STEADY_SECONDS:
+                    return True
+            time.sleep(0.05)
+        return False
+
     def set_pool(self, ranges: str) -> Any:
         """Raises BadSettings for what `up --pool` would refuse too."""
         local = self._settings()
@@ -238,3 +263,10 @@ class Instance:
     def clear_faults(self) -> None:
         for part in self._fault_parts():
             control_client.call(self.state / part, "DELETE", "/fault")
+
+
+def _pod_ended(pod: str, ended: JsonObject, log: list[str]) -> str:
+    lines = [f"pod {pod} does not run: {ended.get('message') or 'its command ended with ' + str(ended['exitCode'])}"]
+    if log:
+        lines += ["it wrote last:", *log]
+    return "\n".join([*lines, "it is tried again until it is deleted"])

@@ -172,6 +172,21 @@ def test_an_address_that_cannot_be_bound_is_said(cluster: ClusterProcess) -> Non
         assert "CannotBind" in kubectl(cluster, "get", "events")
 
 
+def test_an_endpoint_that_does_not_answer_is_called_what_it_is(cluster: ClusterProcess) -> None:
+    """A pod that listens on another port is not called a stranger."""
+    echo(cluster, "o1", "other")
+    ports = [{"name": "http", "port": 18080, "targetPort": 81}]
+    kubectl(cluster, "apply", "-f", "-", stdin=service("other", "other", "127.85.0.13", ports=ports))
+    told = "which does not listen on 81 but on 80"
+
+    def said() -> bool:
+        fetch("http://127.85.0.13:18080/")
+        return told in kubectl(cluster, "describe", "svc", "other")
+
+    eventually(said)
+    assert "no pod of this cluster" not in kubectl(cluster, "describe", "svc", "other")
+
+
 def test_garbage_connections_do_no_harm(cluster: ClusterProcess) -> None:
     for i in range(300):
         with socket.create_connection(("127.0.0.1", cluster.ports["kube" if i % 2 else "dns"])) as sock:

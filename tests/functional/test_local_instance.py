@@ -225,3 +225,38 @@ def test_a_device_whose_id_is_no_namespace_works_in_one_made_of_it(local: Local)
     assert entry["service"] == f"{namespace}/odd"
     assert any(part["name"] == "module:Edge_3.x@y" for part in local.instance.status()["parts"])
     assert "invalid" not in (local.instance.state / "runtime.log").read_text()
+
+
+def pod_run(local: Local, name: str, *more: str) -> tuple[int, str, str]:
+    end = more.index("--") if "--" in more else len(more)
+    return local_run(local, "pod", "run", name, "--label", f"app={name}", *more[:end], *more[end:])
+
+
+def test_a_pod_that_ends_at_once_is_no_pod_that_runs(local: Local) -> None:
+    for number, protocol in enumerate(("TCP", "UDP")):
+        code, _, talk = pod_run(local, f"false-{number}", "--protocol", protocol, "--", "/bin/false")
+        assert (code, "its command ended with 1" in talk) == (1, True), talk
+    code, _, talk = pod_run(local, "missing", "--", "/nowhere/at-all")
+    assert (code, "No such file or directory: '/nowhere/at-all'" in talk) == (1, True), talk
+    code, _, talk = pod_run(local, "says-why", "--", "sh", "-c", "echo no database; exit 3")
+    assert code == 1
+    assert "ended with 3" in talk
+    assert "no database" in talk
+
+
+def test_a_pod_runs_where_the_command_was_typed_and_says_whether_it_listens(local: Local) -> None:
+    (local.folder.parent / "serve.sh").write_text("exec sleep 60\n")
+    code, _, talk = pod_run(local, "silent", "--", "sh", "serve.sh")
+    assert (code, "runs, but nothing listens on 8080 in it yet" in talk) == (0, True), talk
+    code, _, talk = pod_run(local, "echo-1", "--port", "80")
+    assert (code, talk) == (0, "pod edge1/echo-1 runs\n")
+
+
+def test_a_pod_that_cannot_be_is_refused(local: Local) -> None:
+    for options, told in (
+        (("--protocol", "ICMP"), "--protocol ICMP is not carried: give TCP or UDP"),
+        (("--port", "0"), "'--port'"),
+        (("--namespace", "nowhere"), "there is no namespace nowhere"),
+    ):
+        code, _, talk = pod_run(local, "never", *options)
+        assert (code, told in talk) == (2, True), talk

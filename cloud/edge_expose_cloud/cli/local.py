@@ -21,6 +21,7 @@ from edge_expose_cloud.cli.options import Output
 from edge_expose_cloud.cli.output import Format, data, err, out, say, table
 from edge_expose_local import settings, supervisor
 from edge_expose_local.control_client import ControlError
+from edge_expose_local.device_names import namespace_of
 from edge_expose_local.instance import Instance, InstanceError
 from edge_expose_local.settings import BadSettings, LocalSettings, PortTaken
 
@@ -49,7 +50,7 @@ State = Annotated[
         "--state", metavar="DIR", help="State folder; default $XDG_STATE_HOME/edge-expose. One instance each."
     ),
 ]
-Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the pod.")]
+Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the pod, or the id of its device.")]
 
 
 def told(command: Callable[P, None]) -> Callable[P, None]:
@@ -244,7 +245,9 @@ def pool_set(
 def pod_run(
     name: Annotated[str, typer.Argument(metavar="NAME")],
     label: Annotated[list[str], typer.Option("--label", "-l", metavar="K=V", help="May be given several times.")],
-    port: Annotated[int, typer.Option("--port", "-p", metavar="N", help="Port the pod listens on.")] = 8080,
+    port: Annotated[
+        int, typer.Option("--port", "-p", metavar="N", min=1, max=65535, help="Port the pod listens on.")
+    ] = 8080,
     protocol: Annotated[str, typer.Option("--protocol", help="TCP or UDP.")] = "TCP",
     namespace: Namespace = settings.DEVICE,
     command: Annotated[
@@ -255,14 +258,19 @@ def pod_run(
     ] = None,
     state: State = None,
 ) -> None:
-    """Run a pod with these labels.
+    """Run a pod with these labels, and look for a moment whether it stays; exit 1 when it does not.
 
     Example: edge-expose local pod run ws-1 --label app=ws --port 80
     """
     labels = dict(_pair(text) for text in label)
-    body = {"namespace": namespace, "name": name, "labels": labels, "port": port, "protocol": protocol}
-    instance(state).cluster("POST", "/pods", {**body, **({"command": command} if command else {})})
-    say(f"pod {namespace}/{name} runs")
+    if protocol.upper() not in ("TCP", "UDP"):
+        raise BadSettings(f"--protocol {protocol} is not carried: give TCP or UDP")
+    body = {"labels": labels, "port": port, "protocol": protocol.upper()}
+    if command:
+        body |= {"command": command, "workingDir": str(Path.cwd())}
+    where = namespace_of(namespace)
+    listens = instance(state).run_pod(where, name, body)
+    say(f"pod {where}/{name} runs" + ("" if listens else f", but nothing listens on {port} in it yet"))
 
 
 @pod_app.command("replace")
@@ -274,8 +282,8 @@ def pod_replace(
 
     Example: edge-expose local pod replace ws-1
     """
-    answer = instance(state).cluster("POST", "/pods/replace", {"namespace": namespace, "name": name})
-    say(f"pod {namespace}/{answer['name']}: {answer.get('before')} is now {answer.get('podIP')}")
+    answer = instance(state).cluster("POST", "/pods/replace", {"namespace": namespace_of(namespace), "name": name})
+    say(f"pod {namespace_of(namespace)}/{answer['name']}: {answer.get('before')} is now {answer.get('podIP')}")
 
 
 @pod_app.command("delete")
@@ -287,7 +295,7 @@ def pod_delete(
 
     Example: edge-expose local pod delete ws-1
     """
-    answer = instance(state).cluster("DELETE", "/pods", {"namespace": namespace, "name": name})
+    answer = instance(state).cluster("DELETE", "/pods", {"namespace": namespace_of(namespace), "name": name})
     say(f"pod {answer['deleted']} deleted")
 
 

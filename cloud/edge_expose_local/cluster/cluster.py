@@ -159,6 +159,10 @@ class Cluster:
             **self._forwarder.status(),
         }
 
+    def pod_log(self, pod: Document, lines: int) -> list[str]:
+        """The last lines of a pod's log."""
+        return self._kubelet.tail(pod, lines)
+
     def drop_watches(self) -> int:
         """End all watches; returns how many."""
         found = list(self.store.subscriptions)

@@ -24,6 +24,7 @@ from .pools import ConfigError, parse_element
 from .registry import Registry
 from .tokens import Tokens
 
+_TOLD_LINES = 5
 MODULE_LABEL = "net.azure-devices.edge.module"
 
 
@@ -31,6 +32,7 @@ class Moves(Protocol):
     """What the control socket can do to the running cluster."""
 
     def status(self) -> Document: ...
+    def pod_log(self, pod: Document, lines: int) -> list[str]: ...
     def drop_watches(self) -> int: ...
     def api_down(self, seconds: float) -> None: ...
     def lb_changed(self) -> None: ...
@@ -63,6 +65,8 @@ class Control:
                 return self._moves.status()
             case ("POST", "/pool"):
                 return set_pool(self._registry, str(body["ranges"]))
+            case ("GET", "/pods"):
+                return self._pod(request.arg("namespace", "default"), request.arg("name"))
             case ("POST", "/pods"):
                 return self._run_pod(body)
             case ("DELETE", "/pods"):
@@ -88,10 +92,15 @@ class Control:
     def _run_pod(self, body: Document) -> Document:
         namespace = str(body.get("namespace") or "default")
         if self._registry.store.get("namespaces", "", namespace) is None:
+            if body.get("createNamespace") is False:
+                known = ", ".join(sorted(item["metadata"]["name"] for item in self._registry.store.all("namespaces")))
+                raise ApiError(404, "NotFound", f"there is no namespace {namespace}; there are {known}")
             self._registry.create(self._registry.resource("namespaces"), "", {"metadata": {"name": namespace}})
         container: Document = {"name": "main", "image": str(body.get("image") or "edge-expose/echo:1")}
         if body.get("command"):
             container["command"] = [str(part) for part in body["command"]]
+        if body.get("workingDir"):
+            container["workingDir"] = str(body["workingDir"])
         if body.get("env"):
             container["env"] = [{"name": str(k), "value": str(v)} for k, v in dict(body["env"]).items()]
         port = {"containerPort": int(body.get("port") or 80), "protocol": str(body.get("protocol") or "TCP").upper()}
@@ -100,6 +109,18 @@ class Control:
         pod = {"metadata": {"name": str(body["name"]), "labels": labels}, "spec": {"containers": [container]}}
         created = self._registry.create(self._registry.resource("pods"), namespace, pod)
         return {"namespace": namespace, "name": created["metadata"]["name"], "uid": created["metadata"]["uid"]}
+
+    def _pod(self, namespace: str, name: str) -> Document:
+        """How the pod fares: `{"running", "ready", "restarts", "ended", "log"}`; `ended` as in its lastState."""
+        pod = self._registry.get(self._registry.resource("pods"), namespace, name)
+        seen: Document = (pod.get("status", {}).get("containerStatuses") or [{}])[0]
+        return {
+            "running": "running" in seen.get("state", {}),
+            "ready": bool(seen.get("ready")),
+            "restarts": int(seen.get("restartCount", 0)),
+            "ended": seen.get("lastState", {}).get("terminated"),
+            "log": self._moves.pod_log(pod, _TOLD_LINES),
+        }
 
     def _pod_called(self, namespace: str, name: str) -> str:
         """The pod of this name, or the one that runs the module of this name, whose own name nobody can know."""

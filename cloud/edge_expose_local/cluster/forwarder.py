@@ -250,8 +250,25 @@ class Forwarder:
             if len(self._refused) > 4096:
                 self._refused.clear()
             self._refused.add(key)
-            message = f"endpoint {ip}:{port} is no pod of this cluster, and nothing outside it is dialled"
-            self._recorder.event(service, "Warning", "EndpointNotLocal", message)
+            pod = next((pod for pod in self._store.all("pods") if pod.get("status", {}).get("podIP") == ip), None)
+            if pod is None:
+                message = f"endpoint {ip}:{port} is no pod of this cluster, and nothing outside it is dialled"
+                self._recorder.event(service, "Warning", "EndpointNotLocal", message)
+            else:
+                self._recorder.event(service, "Warning", "EndpointNotServed", _why_not(pod, ip, port))
+
+
+def _why_not(pod: Document, ip: str, port: int) -> str:
+    """Why a pod of this cluster has nothing that answers on a port."""
+    declared = [
+        str(item["containerPort"])
+        for container in pod["spec"].get("containers") or []
+        for item in container.get("ports") or []
+    ]
+    where = f"endpoint {ip}:{port} is pod {pod['metadata']['namespace']}/{pod['metadata']['name']}"
+    if str(port) in declared:
+        return f"{where}, of which no process runs here"
+    return f"{where}, which does not listen on {port} but on {', '.join(declared) or 'no port'}"
 
 
 def _source_allowed(service: Document, client: str) -> bool:

@@ -40,6 +40,8 @@ class _Running:
     """container port -> loopback port"""
     restarts: dict[str, int] = field(default_factory=dict)
     state: dict[str, Document] = field(default_factory=dict)
+    last: dict[str, Document] = field(default_factory=dict)
+    """How each container ended last."""
     ready: dict[str, bool] = field(default_factory=dict)
     processes: dict[str, Process] = field(default_factory=dict)
     stopping: bool = False
@@ -170,11 +172,14 @@ class Kubelet:
             assert command is not None
             log = self._log(pod["metadata"]["uid"], name)
             try:
-                process = await Process.start(command, environment, log)
+                folder = Path(container["workingDir"]) if container.get("workingDir") else None
+                process = await Process.start(command, environment, log, folder)
             except OSError as error:
-                self._recorder.event(pod, "Warning", "Failed", f'Error: failed to start container "{name}": {error}')
+                failed = f'failed to start container "{name}": {error}'
+                self._recorder.event(pod, "Warning", "Failed", f"Error: {failed}")
                 code = 128
             else:
+                failed = ""
                 self._recorder.event(pod, "Normal", "Started", f"Started container {name}")
                 running.processes[name] = process
                 running.state[name] = {"running": {"startedAt": now()}}
@@ -192,11 +197,14 @@ class Kubelet:
                 return
             again = policy == "Always" or (policy == "OnFailure" and code != 0)
             ended = {"exitCode": code, "reason": "Completed" if code == 0 else "Error", "finishedAt": now()}
+            if failed:
+                ended |= {"reason": "StartError", "message": failed}
             if not again:
                 running.state[name] = {"terminated": ended}
                 self._report(key, running)
                 return
             running.restarts[name] += 1
+            running.last[name] = {"terminated": ended}
             running.state[name] = {
                 "waiting": {
                     "reason": "CrashLoopBackOff",
@@ -304,6 +312,7 @@ class Kubelet:
                     "started": "running" in running.state.get(c["name"], {}),
                     "restartCount": running.restarts.get(c["name"], 0),
                     "state": running.state.get(c["name"], {}),
+                    "lastState": running.last.get(c["name"], {}),
                 }
                 for c in containers
             ],
@@ -355,6 +364,11 @@ class Kubelet:
 
     def _log(self, uid: str, container: str) -> Path:
         return self._folder / f"{uid}.{container}.log"
+
+    def tail(self, pod: Document, lines: int) -> list[str]:
+        """The last lines that the first container of a pod wrote."""
+        path = self._log(pod["metadata"]["uid"], pod["spec"]["containers"][0]["name"])
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:] if path.exists() else []
 
     async def logs(self, namespace: str, name: str, request: Request) -> Response:
         """Answer pods/log: container, tailLines, limitBytes and follow are honoured."""
