@@ -241,23 +241,21 @@ class Instance:
             self.hub("POST", "/devices", {"ids": ids[start : start + 500]})
         write_devices(self.state / "simulated", ids)
 
-    def faults(self) -> dict[str, dict[str, str]]:
-        """Help of every fault, by part. Raises ControlError when a part is away."""
-        found: dict[str, dict[str, str]] = {}
-        for part in self._fault_parts():
-            answer = control_client.call(self.state / part, "GET", "/faults")
-            found[part] = {str(name): str(text) for name, text in answer.get("known", answer).items()}
-        return found
+    def faults(self) -> JsonObject:
+        """`{"known": {part: {name: help}}, "set": {part: [{"name", ...}]}}`. Raises ControlError without a part."""
+        answers = {part: control_client.call(self.state / part, "GET", "/faults") for part in self._fault_parts()}
+        return {kind: {part: answer[kind] for part, answer in answers.items()} for kind in ("known", "set")}
 
     def _fault_parts(self) -> tuple[str, ...]:
         return ("hub",) if self._settings().kubeconfig else ("hub", "cluster")
 
     def fault(self, name: str, options: JsonObject) -> Any:
-        faults = self.faults()
+        """The part's answer: `{"set": [...]}`, or what was done at once (`{"dropped": 2}`). Raises BadSettings."""
+        faults: dict[str, dict[str, str]] = self.faults()["known"]
         part = next((part for part, known in faults.items() if name in known), None)
         if part is None:
             known = ", ".join(sorted(name for names in faults.values() for name in names))
-            raise InstanceError(f"there is no fault {name!r}; known: {known}")
+            raise BadSettings(f"there is no fault {name!r}; known: {known}")
         return control_client.call(self.state / part, "POST", "/fault", {"name": name, **options})
 
     def clear_faults(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -260,3 +261,26 @@ def test_a_pod_that_cannot_be_is_refused(local: Local) -> None:
     ):
         code, _, talk = pod_run(local, "never", *options)
         assert (code, told in talk) == (2, True), talk
+
+
+def test_faults_are_described_set_listed_and_taken_back(local: Local) -> None:
+    known = json.loads(local_run(local, "fault", "-o", "json")[1])["known"]
+    assert "drop-watches" in known["cluster"]
+    assert all(len(text) > 15 for names in known.values() for text in names.values())
+    code, data, _ = local_run(local, "fault", "api-status", "code=503", "count=100000", "-o", "json")
+    assert (code, json.loads(data)["set"][0]["name"]) == (0, "api-status")
+    local_run(local, "fault", "throttle")
+    in_force = json.loads(local_run(local, "fault", "-o", "json")[1])["set"]
+    assert in_force["hub"] == [{"name": "throttle"}]
+    assert in_force["cluster"][0]["code"] == 503
+    table = local_run(local, "fault")[1]
+    assert re.search(r"api-status +code=503 \d+ left +answer the next", table)
+    assert re.search(r"lb-stopped +- +stop the load balancer", table)
+    code, data, _ = local_run(local, "fault", "--clear", "-o", "json")
+    assert (code, json.loads(data)) == (0, {"set": {"hub": [], "cluster": []}})
+    code, data, talk = local_run(local, "fault", "drop-watches", "-o", "json")
+    assert code == 0
+    assert f"fault drop-watches: dropped {json.loads(data)['dropped']}" in talk
+    code, _, talk = local_run(local, "fault", "nonsense")
+    assert (code, "there is no fault 'nonsense'; known: api-down" in talk) == (2, True)
+    assert local_run(local, "fault", "api-down")[0] == 2

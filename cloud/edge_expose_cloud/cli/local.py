@@ -344,18 +344,40 @@ def fault(
     target = instance(state)
     if clear:
         target.clear_faults()
+        if output is not Format.TABLE:
+            data({"set": target.faults()["set"]}, output)
         say("all faults taken back")
         return
     if name is None:
-        known = target.faults()
+        found = target.faults()
         if output is not Format.TABLE:
-            data(known, output)
+            data(found, output)
             return
-        rows = [(part, key, escape(text)) for part, names in known.items() for key, text in sorted(names.items())]
-        out().print(table(("PART", "FAULT", "WHAT IT DOES"), rows))
+        rows = [
+            (part, key, _in_force(found["set"][part], key), escape(text))
+            for part, names in found["known"].items()
+            for key, text in sorted(names.items())
+        ]
+        out().print(table(("PART", "FAULT", "SET", "WHAT IT DOES"), rows))
         return
-    target.fault(name, {key: _value(text) for key, text in (_pair(option) for option in options or [])})
-    say(f"fault {name} is set; edge-expose local fault --clear takes it back")
+    answer = target.fault(name, {key: _value(text) for key, text in (_pair(option) for option in options or [])})
+    if output is not Format.TABLE:
+        data(answer, output)
+    if "set" in answer:
+        say(f"fault {name} is set; edge-expose local fault --clear takes it back")
+    else:
+        say(f"fault {name}: " + ", ".join(f"{key} {value}" for key, value in answer.items()))
+
+
+def _in_force(faults: list[dict[str, Any]], name: str) -> str:
+    """`2 left` or the options of a fault that is set, `-` for one that is not."""
+    told = []
+    for item in faults:
+        if item["name"] == name:
+            options = [f"{key}={json.dumps(value)}" for key, value in item.items() if key not in ("name", "remaining")]
+            left = item.get("remaining", -1)
+            told.append(" ".join([*options, *([f"{left} left"] if left >= 0 else [])]) or "yes")
+    return escape("; ".join(told)) or "-"
 
 
 @app.command()

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import yaml
 
 from .errors import ApiError, Document, bad_request
-from .faults import Faults
+from .faults import CATALOG, Faults, problem
 from .http1 import HttpServer, Request, Response, json_response
 from .load_balancer import NAMESPACE
 from .pools import ConfigError, parse_element
@@ -79,14 +79,14 @@ class Control:
             case ("POST", "/token"):
                 return self._token(str(body["namespace"]), str(body["serviceaccount"]))
             case ("GET", "/faults"):
-                return self._faults.document()
+                return {"known": CATALOG, "set": self._faults.view()}
             case ("POST", "/fault"):
                 return self._fault(body)
             case ("DELETE", "/fault"):
                 self._faults.clear()
                 self._moves.api_down(0.0)
                 self._moves.lb_changed()
-                return self._faults.document()
+                return {"set": self._faults.view()}
         raise ApiError(404, "NotFound", f"no such control request: {request.method} {request.path}")
 
     def _run_pod(self, body: Document) -> Document:
@@ -166,13 +166,12 @@ class Control:
         return {"token": token}
 
     def _fault(self, body: Document) -> Document:
-        name = str(body["name"])
+        name, options = str(body.get("name", "")), {key: value for key, value in body.items() if key != "name"}
+        if wrong := problem(name, options):
+            raise bad_request(wrong)
         match name:
             case "api-status":
-                code = int(body["code"])
-                if not 400 <= code <= 599:
-                    raise bad_request("code must be 400 to 599")
-                self._faults.status_code, self._faults.status_left = code, int(body.get("count", 1))
+                self._faults.status_code, self._faults.status_left = body["code"], body.get("count", 1)
             case "api-hang":
                 self._faults.hang = bool(body.get("on", True))
                 self._faults.released.set()
@@ -194,9 +193,7 @@ class Control:
                     self._faults.not_ready.add(pod)
                 else:
                     self._faults.not_ready.discard(pod)
-            case _:
-                raise bad_request(f"no fault is called {name}")
-        return self._faults.document()
+        return {"set": self._faults.view()}
 
 
 def set_pool(registry: Registry, ranges: str) -> Document:

@@ -33,6 +33,7 @@ class ControlApi:
         self._links = links
         self._devices = devices
         self._drop_every = drop_every
+        self._drop_seconds = 0.0
         self._routes: dict[tuple[str, str], Callable[[Request], Awaitable[Any]]] = {
             ("GET", "/status"): self._status,
             ("GET", "/device-env"): self._device_env,
@@ -93,7 +94,7 @@ class ControlApi:
             "configurations": sorted(state.configurations),
             "connected": sorted(str(key) for key in self._links.live),
             "cloudOffline": sorted(state.offline),
-            "faults": self._hub.faults.view(),
+            "faults": self._faults_in_force(),
             "settings": self._settings_view(),
         }
 
@@ -129,7 +130,16 @@ class ControlApi:
         return dict(self._hub.throttle.view())
 
     async def _fault_list(self, request: Request) -> JsonObject:
-        return {"known": fault_rules.CATALOG, "set": self._hub.faults.view()}
+        return {"known": fault_rules.CATALOG, "set": self._faults_in_force()}
+
+    def _faults_in_force(self) -> list[JsonObject]:
+        """Those that wait for their turn, then the conditions that last."""
+        lasting: list[JsonObject] = [{"name": "cloud-offline", "device": name} for name in self._hub.state.offline]
+        if self._hub.throttle.enforced:
+            lasting.append({"name": "throttle"})
+        if self._drop_seconds > 0:
+            lasting.append({"name": "drop-every", "seconds": self._drop_seconds})
+        return self._hub.faults.view() + lasting
 
     # -- changing --------------------------------------------------------------------------------------------------
 
@@ -187,11 +197,12 @@ class ControlApi:
         if name in (None, "throttle"):
             self._hub.throttle.enforced = False
         if name in (None, "drop-every"):
+            self._drop_seconds = 0.0
             self._drop_every(0)
         if name in (None, "cloud-offline"):
             for device in list(self._hub.state.offline):
                 twin_service.come_online(self._hub.state, device)
-        return {"set": self._hub.faults.view()}
+        return {"set": self._faults_in_force()}
 
     async def _set_fault(self, request: Request) -> JsonObject:
         fault = fault_rules.check(self._body(request))
@@ -205,7 +216,8 @@ class ControlApi:
             case "forget-sessions":
                 return {"forgotten": self._forget_sessions(device, module)}
             case "drop-every":
-                self._drop_every(fault.number("seconds", 5))
+                self._drop_seconds = fault.number("seconds", 5)
+                self._drop_every(self._drop_seconds)
             case "version-back":
                 twin_service.recreate_twin(self._hub.state, self._key(options))
             case "cloud-offline":
@@ -214,7 +226,7 @@ class ControlApi:
                 self._hub.throttle.enforced = options.get("on", True)
             case _:
                 self._hub.faults.add(fault)
-        return {"set": self._hub.faults.view()}
+        return {"set": self._faults_in_force()}
 
     def _cloud_offline(self, device: str | None, on: bool) -> None:
         if device is None:
