@@ -184,6 +184,10 @@ class Instance:
             found["EDGE_EXPOSE_DNS"] = f"{local.address}:{local.dns_port}"
         return found
 
+    def policies(self) -> dict[str, str]:
+        """The connection string of each shared access policy of the hub, to try what its rights allow."""
+        return {str(name): str(text) for name, text in self.hub("GET", "/policies").items()}
+
     def _settings(self) -> LocalSettings:
         local = settings.load(self.state)
         if local is None:

@@ -284,3 +284,10 @@ def test_faults_are_described_set_listed_and_taken_back(local: Local) -> None:
     code, _, talk = local_run(local, "fault", "nonsense")
     assert (code, "there is no fault 'nonsense'; known: api-down" in talk) == (2, True)
     assert local_run(local, "fault", "api-down")[0] == 2
+
+
+def test_env_for_programs_names_the_policies_of_the_hub(local: Local) -> None:
+    found = json.loads(local_run(local, "env", "-o", "json")[1])
+    assert found["policies"]["iothubowner"] == found["IOTHUB_CONNECTION_STRING"]
+    assert "SharedAccessKeyName=registryRead;" in found["policies"]["registryRead"]
+    assert "policies" not in local_run(local, "env")[1]

@@ -177,13 +177,14 @@ def down(
 @app.command()
 @told
 def env(state: State = None, output: Output = Format.TABLE) -> None:
-    """Print what clients need, as shell lines; -o json for programs.
+    """Print what clients need, as shell lines; -o json for programs, with a connection string for each policy.
 
     Example: eval "$(edge-expose local env)"
     """
-    found = instance(state).environment()
+    target = instance(state)
+    found = target.environment()
     if output is not Format.TABLE:
-        data(found, output)
+        data({**found, "policies": target.policies()}, output)
         return
     for name, value in found.items():
         typer.echo(f"export {name}='{value}'")

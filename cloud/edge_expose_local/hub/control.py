@@ -38,6 +38,7 @@ class ControlApi:
             ("GET", "/status"): self._status,
             ("GET", "/device-env"): self._device_env,
             ("GET", "/modules"): self._modules,
+            ("GET", "/policies"): self._policies,
             ("POST", "/devices"): self._add_devices,
             ("GET", "/faults"): self._fault_list,
             ("POST", "/fault"): self._set_fault,
@@ -121,6 +122,10 @@ class ControlApi:
             {"module": item.module, "generation": item.generation, "managedBy": item.managed_by}
             for item in self._hub.state.modules_of(key.device)
         ]
+
+    async def _policies(self, request: Request) -> JsonObject:
+        """The connection string of each shared access policy; their rights are in `hub.RIGHTS`."""
+        return {name: self._hub.connection_string(name) for name in self._hub.policies}
 
     async def _telemetry(self, request: Request) -> list[JsonObject]:
         wanted = {name: request.query[name] for name in ("device", "module", "output") if name in request.query}

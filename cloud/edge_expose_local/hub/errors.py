@@ -49,8 +49,9 @@ class HubError(Exception):
         ).encode()
 
 
-def argument_invalid(text: str) -> HubError:
-    return HubError(400, "ArgumentInvalid", text, 400004)
+def argument_invalid(text: str, shape: BodyShape = "named") -> HubError:
+    """400004; the number stands in the body of the method calls alone, whose shape is `nested`."""
+    return HubError(400, "ArgumentInvalid", text, 400004, shape)
 
 
 def bad_request(text: str) -> HubError:

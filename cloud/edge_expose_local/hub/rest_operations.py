@@ -118,11 +118,12 @@ def _top(request: Request) -> int:
 
 
 def _seconds(body: JsonObject, name: str, default: int, low: int, high: int) -> int:
+    """A timeout of a method call. Raises HubError 400 in the shape of those calls."""
     value = body.get(name)
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise argument_invalid(f"{name} must be {low} to {high} seconds")
+        raise argument_invalid(f"{name} must be within [{low}; {high}].", "nested")
     return value
 
 
@@ -222,11 +223,11 @@ class Operations:
             raise device_not_found(*ids)
         name = body.get("methodName")
         if not isinstance(name, str) or not name or not name.isascii() or len(name) > 100:
-            raise argument_invalid("methodName is not a US-ASCII name of 1 to 100 characters")
+            raise argument_invalid("methodName is not a US-ASCII name of 1 to 100 characters", "nested")
         response_timeout = _seconds(body, "responseTimeoutInSeconds", 30, 5, 300)
         connect_timeout = _seconds(body, "connectTimeoutInSeconds", 0, 0, 300)
         if connect_timeout > response_timeout:
-            raise argument_invalid("connectTimeoutInSeconds is larger than responseTimeoutInSeconds")
+            raise argument_invalid("connectTimeoutInSeconds is larger than responseTimeoutInSeconds", "nested")
         payload = json.dumps(body.get("payload")).encode()
         if len(payload) > MAX_METHOD_PAYLOAD:
             raise HubError(413, "RequestEntityTooLarge", "the payload is larger than 128 KB", 413001)

@@ -12,6 +12,7 @@ MAX_STRING_BYTES = 4096
 MAX_DEPTH = 10
 MIN_INTEGER = -4503599627370496
 MAX_INTEGER = 4503599627370495
+SYSTEM_KEYS = frozenset({"$metadata", "$version"})
 _FORBIDDEN_IN_KEYS = ".$# "
 
 
@@ -84,8 +85,11 @@ def problem(value: Any, path: str = "", depth: int = 0, in_array: bool = False) 
 
 
 def without_system_keys(section: dict[str, Any]) -> dict[str, Any]:
-    """Drops `$metadata`, `$version` and the like from the top of a section that was read and sent back."""
-    return {key: value for key, value in section.items() if not key.startswith("$")}
+    """Drops what the service itself puts at the top of a section, for one that was read and is sent back.
+
+    Any other key with a `$` is the sender's own and breaks the rule for keys.
+    """
+    return {key: value for key, value in section.items() if key not in SYSTEM_KEYS}
 
 
 def size_problem(section: dict[str, Any], limit: int, name: str) -> str | None:

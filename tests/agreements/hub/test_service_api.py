@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import sqlite3
 from typing import Any
 
 import pytest
@@ -174,7 +173,30 @@ def test_method_errors_have_the_nested_envelope(call: Call, device: str) -> None
     assert code(offline) == (404, "DeviceNotOnline")
     assert json.loads(offline.json()["Message"])["errorCode"] == 404103
     wrong = {"methodName": "ping", "responseTimeoutInSeconds": 5, "connectTimeoutInSeconds": 6}
-    assert code(call("POST", path, wrong)) == (400, "ArgumentInvalid")
+    for body in (wrong, {**wrong, "responseTimeoutInSeconds": 3}, {**wrong, "methodName": ""}):
+        answer = call("POST", path, body)
+        assert code(answer) == (400, "ArgumentInvalid")
+        assert json.loads(answer.json()["Message"])["errorCode"] == 400004
+
+
+@pytest.mark.parametrize("key", ["$a", "a$", "a.b", "a#b", "a b", "$versions"])
+@pytest.mark.parametrize("method", ["PATCH", "PUT"])
+def test_keys_that_a_twin_cannot_have_are_refused_at_the_top_too(
+    call: Call, device: str, method: str, key: str
+) -> None:
+    before = call("GET", f"/twins/{device}").json()
+    for body in ({"properties": {"desired": {key: 1}}}, {"tags": {key: 1}}, {"tags": {"$version": 1}}):
+        answer = call(method, f"/twins/{device}", body, If_Match="*")
+        assert code(answer) == (400, "ArgumentInvalid")
+    assert call("GET", f"/twins/{device}").json() == before
+
+
+def test_a_twin_that_was_read_may_be_sent_back_as_it_came(call: Call, device: str) -> None:
+    twin = call("PATCH", f"/twins/{device}", {"properties": {"desired": {"a": 1}}, "tags": {"b": 2}}).json()
+    assert {"$metadata", "$version"} <= set(twin["properties"]["desired"])
+    again = call("PUT", f"/twins/{device}", twin, If_Match="*")
+    assert again.status_code == 200
+    assert again.json()["properties"]["desired"]["a"] == 1
 
 
 def test_query_pages_until_no_continuation_is_sent(hub: RunningHub, call: Call, device: str) -> None:
@@ -216,14 +238,20 @@ def test_unknown_paths_methods_and_jobs(call: Call, device: str) -> None:
 
 
 def test_policies_have_different_rights(hub: RunningHub, device: str) -> None:
-    with sqlite3.connect(hub.state / "hub.sqlite") as db:
-        keys = json.loads(db.execute("SELECT value FROM record WHERE kind='hub' AND key='policies'").fetchone()[0])
+    texts = hub.control("GET", "/policies")
+    assert sorted(texts) == ["device", "iothubowner", "registryRead", "registryReadWrite", "service"]
+    assert texts["iothubowner"] == hub.connection_string
+    keys = {name: text.partition(";SharedAccessKey=")[2] for name, text in texts.items()}
+    assert len(set(keys.values())) == len(keys)
     may = {name: caller(hub, name, key) for name, key in keys.items()}
     assert may["registryReadWrite"]("GET", f"/devices/{device}").status_code == 200
     assert code(may["registryReadWrite"]("GET", f"/twins/{device}")) == (401, "IotHubUnauthorizedAccess")
     assert may["service"]("GET", f"/twins/{device}").status_code == 200
     assert may["service"]("GET", f"/devices/{device}").status_code == 401
-    assert may["registryRead"]("PUT", f"/devices/{device}-z", {}).status_code == 401
+    assert may["registryRead"]("GET", f"/devices/{device}").status_code == 200
+    assert code(may["registryRead"]("PUT", f"/devices/{device}-z", {})) == (401, "IotHubUnauthorizedAccess")
+    assert code(may["device"]("GET", f"/devices/{device}")) == (401, "IotHubUnauthorizedAccess")
+    assert code(may["device"]("GET", f"/twins/{device}")) == (401, "IotHubUnauthorizedAccess")
     assert caller(hub, "nobody", keys["service"])("GET", "/devices").status_code == 401
     assert caller(hub, "iothubowner", keys["service"])("GET", "/devices").status_code == 401
 
