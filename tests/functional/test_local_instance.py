@@ -286,8 +286,11 @@ def test_faults_are_described_set_listed_and_taken_back(local: Local) -> None:
     assert local_run(local, "fault", "api-down")[0] == 2
 
 
-def test_env_for_programs_names_the_policies_of_the_hub(local: Local) -> None:
-    found = json.loads(local_run(local, "env", "-o", "json")[1])
-    assert found["policies"]["iothubowner"] == found["IOTHUB_CONNECTION_STRING"]
-    assert "SharedAccessKeyName=registryRead;" in found["policies"]["registryRead"]
-    assert "policies" not in local_run(local, "env")[1]
+def test_env_signs_in_by_the_policy_that_is_named(local: Local) -> None:
+    usual = json.loads(local_run(local, "env", "-o", "json")[1])
+    fewer = json.loads(local_run(local, "env", "--policy", "registryRead", "-o", "json")[1])
+    assert all(isinstance(value, str) for value in usual.values()), "an environment, for programs too"
+    assert "SharedAccessKeyName=iothubowner;" in usual["IOTHUB_CONNECTION_STRING"]
+    assert "SharedAccessKeyName=registryRead;" in fewer["IOTHUB_CONNECTION_STRING"]
+    code, _, talk = local_run(local, "env", "--policy", "nobody")
+    assert (code, "there are device, iothubowner" in talk) == (2, True)

@@ -176,15 +176,29 @@ def down(
 
 @app.command()
 @told
-def env(state: State = None, output: Output = Format.TABLE) -> None:
-    """Print what clients need, as shell lines; -o json for programs, with a connection string for each policy.
+def env(
+    state: State = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            "--policy", metavar="NAME", help="Sign in by a policy with fewer rights: service, registryRead ..."
+        ),
+    ] = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Print what clients need, as shell lines; -o json for programs.
 
     Example: eval "$(edge-expose local env)"
     """
     target = instance(state)
     found = target.environment()
+    if policy is not None:
+        policies = target.policies()
+        if policy not in policies:
+            raise BadSettings(f"--policy {policy} is not known: there are {', '.join(sorted(policies))}")
+        found["IOTHUB_CONNECTION_STRING"] = policies[policy]
     if output is not Format.TABLE:
-        data({**found, "policies": target.policies()}, output)
+        data(found, output)
         return
     for name, value in found.items():
         typer.echo(f"export {name}='{value}'")
