@@ -138,6 +138,34 @@ def test_a_device_that_goes_offline_is_shown_so_and_comes_back(open_page, served
     remove(page, "later")
 
 
+def test_open_pages_say_that_the_hub_fails_and_recover_by_themselves(open_page, served, tmp_path) -> None:
+    fleet, device, exposure = open_page("ada"), open_page("vic"), open_page("ada")
+    device.goto("/devices/edge1")
+    exposure.goto("/devices/edge1/exposures/shop")
+    device.locator(".status .pill", has_text="Online").wait_for()
+    expect_state(exposure, "Ready")
+    pages = (fleet, device, exposure)
+    served.local.instance.fault("http-status", {"status": 503, "count": -1})
+    try:
+        for page in pages:
+            page.get_by_text("The hub does not answer just now").wait_for(timeout=30000)
+            page.locator(".pill", has_text="last known: ").first.wait_for()
+        for page in pages:
+            text = page.locator("main").inner_text()
+            assert "Connected to the hub" not in text
+            assert "Not connected" not in text
+        device.reload()
+        assert "last known: Online" in device.locator("main").inner_text()
+        device.screenshot(path=tmp_path / "outage.png")
+        fleet.screenshot(path=tmp_path / "outage-fleet.png")
+    finally:
+        served.local.instance.clear_faults()
+    for page in pages:
+        page.get_by_text("The hub does not answer just now").wait_for(state="detached", timeout=60000)
+        page.locator(".pill", has_text="last known: ").first.wait_for(state="detached")
+    expect_state(exposure, "Ready")
+
+
 def test_a_blocked_exposure_says_why_and_a_wider_pool_cures_it(open_page, served) -> None:
     page, local = open_page(), served.local
     state = ["--state", str(local.instance.state)]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from edge_expose_cloud.hub import HubError, Twin
+from edge_expose_cloud.hub import HubError, HubProblem, Twin
 from edge_expose_cloud.portal import fleet
 from edge_expose_cloud.portal.device_view import device_view
 from edge_expose_cloud.portal.shell import Portal, PortalDep, SessionDep, page
@@ -67,7 +67,7 @@ def device_fragment(portal: PortalDep, session: SessionDep, device: str) -> Resp
 
 
 def _device(portal: Portal, session: SessionDep, device: str, template: str) -> Response:
-    view = device_view(portal.reading, device)
+    view = device_view(portal.last_known, device)
     return page(portal, session, template, view=view, device=device, at=portal.reading.read_at(device, MODULE_ID))
 
 
@@ -82,9 +82,9 @@ def exposure_fragment(portal: PortalDep, session: SessionDep, device: str, name:
 
 
 def _exposure(portal: Portal, session: SessionDep, device: str, name: str, template: str) -> Response:
-    view = device_view(portal.reading, device)
+    view = device_view(portal.last_known, device)
     row = next((item for item in view.exposures if item.name == name), None)
-    explanation = explain_exposure(portal.reading, device, name) if row is not None and view.has_module else None
+    explanation = explain_exposure(portal.last_known, device, name) if row is not None and view.has_module else None
     return page(
         portal,
         session,
@@ -102,26 +102,29 @@ def _exposure(portal: Portal, session: SessionDep, device: str, name: str, templ
 @router.get("/devices/{device}/exposures/{name}/checks")
 def exposure_checks(portal: PortalDep, session: SessionDep, device: str, name: str) -> Response:
     """What the device itself finds when it is asked now; a direct method that changes nothing."""
-    problem, checks = "", []
+    trouble, checks = "", []
     try:
         result = portal.reading.invoke(device, MODULE_ID, "explain", {"exposure": name}, 10)
         payload = result.payload if isinstance(result.payload, dict) else {}
         found = payload.get("exposures", {}).get(name, {}) if isinstance(payload.get("exposures"), dict) else {}
         checks = [item for item in found.get("checks", []) if isinstance(item, dict)] if isinstance(found, dict) else []
-        problem = "" if checks else str(payload.get("error") or payload.get("cluster") or "it has nothing to say")
+        if not checks:
+            said = str(payload.get("error") or payload.get("cluster") or "it has nothing to say")
+            trouble = f"The device did not answer: {said}"
     except HubError as error:
-        problem = error.message
-    return page(portal, session, "checks.html", device=device, name=name, checks=checks, trouble=problem)
+        who = "The device did not answer" if error.problem is HubProblem.OFFLINE else "The device could not be asked"
+        trouble = f"{who}: {error.message}"
+    return page(portal, session, "checks.html", device=device, name=name, checks=checks, trouble=trouble)
 
 
 @router.get("/devices/{device}/who-wins")
 def who_wins_page(portal: PortalDep, session: SessionDep, device: str) -> Response:
-    return page(portal, session, "who_wins.html", device=device, keys=who_wins(portal.reading, device))
+    return page(portal, session, "who_wins.html", device=device, keys=who_wins(portal.last_known, device))
 
 
 @router.get("/devices/{device}/history")
 def history_page(portal: PortalDep, session: SessionDep, device: str) -> Response:
-    twin = portal.reading.module_twin(device, MODULE_ID)
+    twin = portal.last_known.module_twin(device, MODULE_ID)
     now = twin.desired if twin is not None else {}
     backups = [(backup, difference(now, backup.desired)) for backup in portal.backups(device)]
     return page(portal, session, "history.html", device=device, backups=backups, entries=portal.audit.of_device(device))
@@ -130,8 +133,8 @@ def history_page(portal: PortalDep, session: SessionDep, device: str) -> Respons
 @router.get("/devices/{device}/twin")
 def twin_page(portal: PortalDep, session: SessionDep, device: str) -> Response:
     """Our module's own twin and the device's tags: nothing there is secret, other modules' twins are not shown."""
-    twin = portal.reading.module_twin(device, MODULE_ID)
-    tags = portal.reading.device_twin(device)
+    twin = portal.last_known.module_twin(device, MODULE_ID)
+    tags = portal.last_known.device_twin(device)
     sections = (
         [
             ("Desired properties", _json(twin.desired), f"version {twin.desired_version}"),

@@ -32,7 +32,7 @@ async def _stream(portal: Portal, topic: str, cookie: str) -> AsyncIterator[str]
         yield "retry: 30000\n\n"
         return
     with portal.events.listen(topic) as queue:
-        yield "retry: 2000\n\nevent: changed\ndata: {}\n\n"
+        yield f"retry: 2000\n\n{_message(portal, 'changed')}"
         while portal.sessions.find(cookie) is not None:
             try:
                 async with asyncio.timeout(BEAT_SECONDS):
@@ -42,4 +42,9 @@ async def _stream(portal: Portal, topic: str, cookie: str) -> AsyncIterator[str]
                 continue
             if event is None:
                 return
-            yield f"event: {event.kind}\ndata: {json.dumps({'at': time.time()})}\n\n"
+            yield _message(portal, event.kind)
+
+
+def _message(portal: Portal, kind: str) -> str:
+    """`at` is now; `problem` is for the banner, which stands outside of what an open page fetches again."""
+    return f"event: {kind}\ndata: {json.dumps({'at': time.time(), 'problem': portal.watching.problem})}\n\n"

@@ -6,6 +6,7 @@ Only reads pass; changes go to the real hub. `at` of what is shown stands on eve
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 from edge_expose_cloud.hub import Deployment, Hub, HubError, HubProblem, MethodResult, Twin
+from edge_expose_cloud.portal.health import Health
 
 T = TypeVar("T")
 TWIN_SECONDS: Final = 2.0
@@ -32,6 +34,7 @@ class ReadingHub:
     def __init__(self, hub: Hub, now: Callable[[], float] = time.monotonic) -> None:
         self._hub = hub
         self._now = now
+        self.health = Health(now)
         self._kept: dict[tuple[str, ...], tuple[Any, float, float]] = {}
         self._lock = threading.Lock()
         self._listing: Future[None] | None = None
@@ -43,11 +46,12 @@ class ReadingHub:
         return self._hub.host
 
     def device_twin(self, device_id: str) -> Twin | None:
-        return self._get(("device", device_id), TWIN_SECONDS, lambda: self._hub.device_twin(device_id))
+        missing: Twin | None = Twin(device_id, None, "")
+        return self._get(("device", device_id), TWIN_SECONDS, lambda: self._hub.device_twin(device_id), missing)
 
     def module_twin(self, device_id: str, module_id: str) -> Twin | None:
         key = ("module", device_id, module_id)
-        return self._get(key, TWIN_SECONDS, lambda: self._hub.module_twin(device_id, module_id))
+        return self._get(key, TWIN_SECONDS, lambda: self._hub.module_twin(device_id, module_id), None)
 
     def module_twins(self, module_id: str) -> list[Twin]:
         return self._hub.module_twins(module_id)
@@ -74,14 +78,14 @@ class ReadingHub:
         return self._hub.devices_matching(condition)
 
     def module_ids(self, device_id: str) -> list[str]:
-        return self._get(("ids", device_id), LIST_SECONDS, lambda: self._hub.module_ids(device_id))
+        return self._get(("ids", device_id), LIST_SECONDS, lambda: self._hub.module_ids(device_id), [])
 
     def deployments(self) -> list[Deployment]:
         """Half a minute old at most, or older while the hub has no room for another call: pages never wait for it."""
         kept = self._kept.get(("deployments",))
         if kept is None:
-            return self._get(("deployments",), LIST_SECONDS, self._hub.deployments)
-        if self._now() - kept[1] > LIST_SECONDS:
+            return self._get(("deployments",), LIST_SECONDS, self._hub.deployments, [])
+        if self._now() - kept[1] > LIST_SECONDS and not self.health.down:
             with self._lock:
                 if self._listing is None or self._listing.done():
                     self._listing = self._workers.submit(self._list)
@@ -110,7 +114,7 @@ class ReadingHub:
             lasts = UNANSWERED_SECONDS if kept is not None and kept[0] is None else TOPOLOGY_SECONDS
             fresh = age is not None and age <= lasts
             asked = self._asked.get(device_id)
-            if not fresh and asked is None and len(self._asked) < MOST_ASKED:
+            if not fresh and asked is None and len(self._asked) < MOST_ASKED and not self.health.down:
                 asked = self._asked[device_id] = self._workers.submit(self._ask, device_id, module_id)
         if not fresh and asked is not None:
             try:
@@ -159,23 +163,30 @@ class ReadingHub:
         self._keep(("module", twin.device_id, twin.module_id or ""), twin)
 
     def forget(self, device_id: str) -> None:
-        """The next look at this device's twins is a fresh one."""
+        """The next look at this device's twins is a fresh one; the last one stays for when there can be none."""
         with self._lock:
             for key in [key for key in self._kept if device_id in key[1:2]]:
-                del self._kept[key]
+                self._kept[key] = (self._kept[key][0], -math.inf, self._kept[key][2])
 
     def read_at(self, device_id: str, module_id: str) -> float:
         """Unix seconds of the reading that pages show now."""
         kept = self._kept.get(("module", device_id, module_id))
         return kept[2] if kept is not None else time.time()
 
-    def _get(self, key: tuple[str, ...], seconds: float, read: Callable[[], T]) -> T:
+    def _get(self, key: tuple[str, ...], seconds: float, read: Callable[[], T], missing: T) -> T:
+        """`missing` stands in for what was never read, where the last known is enough."""
         with self._lock:
             kept = self._kept.get(key)
         if kept is not None and self._now() - kept[1] <= seconds:
             value: T = kept[0]
             return value
-        fresh = read()
+        try:
+            fresh = read()
+        except HubError as error:
+            # A listing that is throttled says nothing of the twins; the poller tells when those are.
+            if error.is_transient and error.problem is not HubProblem.THROTTLED:
+                self.health.failed(error)
+            raise
         self._keep(key, fresh)
         return fresh
 

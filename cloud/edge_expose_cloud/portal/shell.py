@@ -20,6 +20,7 @@ from edge_expose_cloud.portal.accounts import Accounts
 from edge_expose_cloud.portal.auditing import Audit
 from edge_expose_cloud.portal.events import Events
 from edge_expose_cloud.portal.guards import read_fields
+from edge_expose_cloud.portal.last_known import LastKnown
 from edge_expose_cloud.portal.reading import ReadingHub
 from edge_expose_cloud.portal.sessions import LoginBrake, Session, Sessions
 from edge_expose_cloud.portal.watching import Watching
@@ -54,6 +55,11 @@ class Portal:
     name_brake: LoginBrake
     audit: Audit
     templates: Environment
+
+    @property
+    def last_known(self) -> LastKnown:
+        """For pages that only show."""
+        return LastKnown(self.reading)
 
     @property
     def cookie(self) -> str:

@@ -22,6 +22,7 @@ from edge_expose_contract.identity import MODULE_ID
 log = logging.getLogger(__name__)
 OPEN_SECONDS: Final = 1.0
 VISIBLE_SECONDS: Final = 5.0
+PROBE_SECONDS: Final = 3.0
 EAGER_SECONDS: Final = 0.3
 EAGER_FOR: Final = 10.0
 LEASE_SECONDS: Final = 30.0
@@ -58,7 +59,7 @@ class Budget:
 
 
 class Watching:
-    """`rows` is everything known of the fleet; `problem` is what keeps the hub from answering, "" when nothing does."""
+    """`rows` is everything known of the fleet."""
 
     def __init__(self, hub: Hub, reading: ReadingHub, events: Events, queries_per_minute: float) -> None:
         self._hub = hub
@@ -69,13 +70,20 @@ class Watching:
         self._read: dict[str, float] = {}
         self._eager: dict[str, float] = {}
         self.rows: dict[str, Row] = {}
-        self.problem = ""
+        self._health = reading.health
+        self._told = ""
+        self._probed = 0.0
         self.sweeps = 0
         self.swept_at = 0.0
         self.queries = 0
         self._last_fleet_event = 0.0
         self._listed_at = 0.0
         self._listing: tuple[list[Row], dict[str, int]] = ([], totals([]))
+
+    @property
+    def problem(self) -> str:
+        """What keeps the hub from answering, "" when nothing does."""
+        return self._health.problem
 
     def listing(self) -> tuple[list[Row], dict[str, int]]:
         """All rows in order of device id, and their sums; made anew twice a second at most, since every page asks."""
@@ -114,7 +122,9 @@ class Watching:
                 pause = 1.0
                 await asyncio.sleep(SWEEP_PAUSE)
             except HubError as error:
-                self._failed(error)
+                # Queries are few: while twins are read, a throttled one leaves what is looked at as fresh as before.
+                if error.problem is not HubProblem.THROTTLED or not self._read:
+                    self._failed(error)
                 await asyncio.sleep(pause)
                 pause = min(30.0, pause * 2)
 
@@ -163,6 +173,7 @@ class Watching:
 
     async def _look_forever(self) -> None:
         while True:
+            self._tell_health()
             due = self._due()
             if due:
                 await asyncio.gather(*(self._look(device) for device in due))
@@ -180,15 +191,19 @@ class Watching:
         wanted |= dict.fromkeys(opened, OPEN_SECONDS)
         eager = {device for device, until in list(self._eager.items()) if until > now}
         wanted |= dict.fromkeys(eager & opened, EAGER_SECONDS)
-        if self.problem:
-            wanted = {device: 5 * seconds for device, seconds in wanted.items()}
         late = [(self._read.get(device, 0.0), device) for device, every in wanted.items()]
         due = [device for read, device in sorted(late) if now - read >= wanted[device]]
         for device in list(self._read):
             if device not in wanted:
                 self._read.pop(device, None)
                 self._eager.pop(device, None)
-        return due[:READS_PER_TICK]
+        if not self.problem:
+            return due[:READS_PER_TICK]
+        # One device is enough to learn that the hub is back; all of them would only add to its load.
+        if not due or now - self._probed < PROBE_SECONDS:
+            return []
+        self._probed = now
+        return due[:1]
 
     async def _look(self, device: str) -> None:
         self._read[device] = time.monotonic()
@@ -219,17 +234,23 @@ class Watching:
             self._events.send(Event("changed", FLEET_TOPIC))
 
     def _failed(self, error: HubError) -> None:
-        text = "IoT Hub is throttling us" if error.problem is HubProblem.THROTTLED else error.message
-        if text != self.problem:
-            log.warning("hub: %s", text)
-            self.problem = text
-            self._tell_all()
+        self._health.failed(error)
+        self._tell_health()
 
     def _worked(self) -> None:
-        if self.problem:
+        self._health.worked()
+        self._tell_health()
+
+    def _tell_health(self) -> None:
+        """Pages find the hub failing as well, in threads of their own: they are told of it from here."""
+        if self.problem == self._told:
+            return
+        self._told = self.problem
+        if self._told:
+            log.warning("hub: %s", self._told)
+        else:
             log.info("hub: it answers again")
-            self.problem = ""
-            self._tell_all()
+        self._tell_all()
 
     def _tell_all(self) -> None:
         for topic in self._events.topics():

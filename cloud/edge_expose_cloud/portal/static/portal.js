@@ -36,6 +36,19 @@ function placeOf(element) {
   return [selector, [...scope.querySelectorAll(selector)].indexOf(element)];
 }
 
+// The banner stands outside of the live sections: each event says whether the hub answers.
+function tellProblem(problem) {
+  const banner = document.querySelector("#banner");
+  const text = problem ? banner.dataset.before + problem + banner.dataset.after : "";
+  if (banner.textContent === text) return;
+  banner.replaceChildren();
+  if (!text) return;
+  const line = document.createElement("p");
+  line.className = "banner";
+  line.textContent = text;
+  banner.append(line);
+}
+
 function follow(section) {
   let stream = null;
   let shown = section.innerHTML;
@@ -67,13 +80,15 @@ function follow(section) {
   const start = () => {
     if (stream) return;
     stream = new EventSource(section.dataset.events);
-    stream.addEventListener("changed", () => {
+    stream.addEventListener("changed", (event) => {
       delete section.dataset.stale;
+      tellProblem(JSON.parse(event.data).problem);
       refresh();
     });
     stream.addEventListener("seen", (event) => {
       delete section.dataset.stale;
-      const at = JSON.parse(event.data).at;
+      const { at, problem } = JSON.parse(event.data);
+      tellProblem(problem);
       const age = section.querySelector(".status .age");
       if (age && at) age.dataset.at = at;
     });

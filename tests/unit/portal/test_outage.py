@@ -1,0 +1,143 @@
+"""The hub fails while pages are open: they say so, show what was read last as such, blame no device, and recover."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from edge_expose_cloud.hub import HubError, HubProblem
+from edge_expose_cloud.portal import watching as poller
+from edge_expose_cloud.portal.live import _stream
+from edge_expose_contract.identity import MODULE_ID
+
+TEXT = "reading a twin: the hub answered 503"
+
+
+def fails(world, problem: HubProblem = HubProblem.UNAVAILABLE, text: str = TEXT) -> None:
+    def away(call: str) -> None:
+        raise HubError(problem, text)
+
+    world.hub.before = away
+
+
+def works(world) -> None:
+    world.hub.before = None
+
+
+LIVE = ["/devices/d1", "/devices/d1/fragments/state", "/devices/d1/exposures/web-out/fragment"]
+
+
+@pytest.mark.parametrize("path", [*LIVE, "/devices/d1/exposures/web-out"])
+def test_a_page_of_a_device_that_was_read_is_shown_from_that_reading(world, ada, path) -> None:
+    assert ada.get(path).status_code == 200
+    assert "last known" not in ada.get(path).text
+    world.portal.reading.forget("d1")  # nothing is fresh any more, as after a while
+    fails(world)
+    answer = ada.get(path)
+    assert answer.status_code == 200
+    assert "10.0.0.11:8080" in answer.text
+    assert "last known: Ready" in answer.text
+    for blame in ("Not connected", "Connected to the hub", "check the device"):
+        assert blame not in answer.text
+    if "fragment" not in path:
+        assert TEXT in answer.text
+    works(world)
+    world.portal.reading.health.worked()
+    assert "last known" not in ada.get(path).text
+
+
+def test_a_page_waits_for_the_failing_hub_once_and_not_for_every_twin(world, ada) -> None:
+    ada.get("/devices/d1")
+    world.portal.reading.forget("d1")
+    fails(world)
+    before = len(world.hub.calls)
+    ada.get("/devices/d1")
+    ada.get("/devices/d1")
+    assert len(world.hub.calls) == before + 1
+
+
+def test_a_device_that_only_the_poller_has_read_is_shown_with_what_it_read(world, ada) -> None:
+    world.portal.reading.put(world.hub.twins["d1", MODULE_ID])
+    fails(world)
+    text = ada.get("/devices/d1").text
+    assert "web-out" in text
+    assert "No manifest has been applied" not in text
+
+
+def test_a_device_that_nobody_has_read_is_still_an_error_of_the_hub(world, ada) -> None:
+    fails(world)
+    assert ada.get("/devices/d1").status_code == 502
+
+
+def test_a_plan_is_never_made_of_an_old_reading(world, ada) -> None:
+    ada.get("/devices/d1")
+    token = ada.csrf
+    fails(world)
+    answer = ada.post("/devices/d1/plan", {"csrf": token, "kind": "remove", "name": "web-out"})
+    assert answer.status_code == 502
+
+
+def test_rows_of_the_fleet_are_last_known_while_the_hub_fails(world, ada) -> None:
+    asyncio.run(world.portal.watching._sweep())
+    assert "last known" not in ada.get("/fragments/fleet").text
+    world.portal.watching._failed(HubError(HubProblem.UNAVAILABLE, TEXT))
+    assert "last known: " in ada.get("/fragments/fleet").text
+
+
+def test_a_device_that_cannot_be_asked_because_of_the_hub_is_not_blamed(world, ada) -> None:
+    fails(world)
+    assert "could not be asked" in ada.get("/devices/d1/exposures/web-out/checks").text
+    fails(world, HubProblem.OFFLINE, "it is not connected")
+    assert "The device did not answer" in ada.get("/devices/d1/exposures/web-out/checks").text
+
+
+def test_open_pages_hear_of_the_trouble_and_of_its_end_whoever_finds_it(world) -> None:
+    portal = world.portal
+    cookie = portal.sessions.start("ada", "operator")
+
+    async def follow() -> list[str]:
+        stream = _stream(portal, "device:d1", cookie)
+        heard = [await anext(stream)]
+        portal.reading.health.failed(HubError(HubProblem.UNAVAILABLE, TEXT))  # as a page finds it, in a thread
+        portal.watching._tell_health()
+        heard.append(await anext(stream))
+        portal.watching._failed(HubError(HubProblem.UNAVAILABLE, "another call: the hub answered 503"))
+        portal.watching._worked()
+        heard.append(await anext(stream))
+        await stream.aclose()
+        return heard
+
+    first, trouble, end = asyncio.run(follow())
+    assert '"problem": ""' in first
+    assert TEXT in trouble
+    assert '"problem": ""' in end, "one trouble is told once, however its calls word it"
+
+
+def test_one_device_is_asked_now_and_then_while_the_hub_fails(world) -> None:
+    watching, events = world.portal.watching, world.portal.events
+    with events.listen("device:d1"), events.listen("device:d2"):
+        assert len(watching._due()) == 2
+        watching._failed(HubError(HubProblem.UNAVAILABLE, TEXT))
+        assert len(watching._due()) == 1
+        assert watching._due() == [], f"the next probe is {poller.PROBE_SECONDS} seconds later"
+        watching._worked()
+        assert len(watching._due()) == 2
+
+
+def test_throttled_queries_do_not_call_twins_old_that_are_read_all_the_time(world) -> None:
+    watching = world.portal.watching
+    fails(world, HubProblem.THROTTLED)
+
+    async def sweep_a_moment() -> None:
+        task = asyncio.create_task(watching._sweep_forever())
+        await asyncio.sleep(0.1)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    watching._read["d1"] = 1.0
+    asyncio.run(sweep_a_moment())
+    assert watching.problem == ""
+    watching._read.clear()
+    asyncio.run(sweep_a_moment())
+    assert "throttling" in watching.problem
