@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from edge_expose_cloud.spec import Network, Spec
 from edge_expose_contract.addressing import Address, AddressSet
-from edge_expose_contract.models import Exposure
+from edge_expose_contract.models import Exposure, Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ class Move:
     why: str
 
 
-def rehearse_range(network: Network | None, held: Mapping[str, Iterable[Address]], ranges: AddressSet) -> list[Move]:
+def rehearse_range(network: Site | None, held: Mapping[str, Iterable[Address]], ranges: AddressSet) -> list[Move]:
     """Exposures whose held address would no longer be legal if the external range became `ranges`."""
     nodes = network.nodes if network else AddressSet()
     reserved = network.reserved_addresses if network else {}

@@ -26,6 +26,7 @@ class ClusterInfo(Lenient):
     version: str = ""
     load_balancer: str = Field("", alias="loadBalancer")
     api: str = ""
+    denied: str = ""
 
 
 class PoolReport(Lenient):

@@ -14,7 +14,7 @@ from edge_expose_cloud.portal.reading import ReadingHub
 from edge_expose_cloud.portal.topology import Topology, topology_of
 from edge_expose_cloud.usecases.observing import observe_device, targeting_deployments
 from edge_expose_cloud.usecases.problems import Refused
-from edge_expose_cloud.usecases.ranging import network_of
+from edge_expose_cloud.usecases.ranging import network_of, pool_decides
 from edge_expose_cloud.usecases.status import device_status
 from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.models import Exposure
@@ -49,6 +49,11 @@ class DeviceView:
     def behind(self) -> bool:
         """The module has not taken the newest document yet."""
         return self.status is not None and (self.status.reported_version or 0) < self.status.desired_version
+
+    @property
+    def pool_decides(self) -> bool:
+        """The device reads its load balancer's pool: the declared range is a copy."""
+        return pool_decides(self.report)
 
     @property
     def shares(self) -> list[str]:

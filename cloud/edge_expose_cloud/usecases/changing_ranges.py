@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -10,21 +11,25 @@ from edge_expose_cloud.capacity import Move, rehearse_range
 from edge_expose_cloud.findings import Finding, has_errors
 from edge_expose_cloud.hub import Hub, Json, merge_patch, merged
 from edge_expose_cloud.linting_addresses import lint_addresses
-from edge_expose_cloud.planning import current_exposures
+from edge_expose_cloud.planning import current_exposures, report_of
 from edge_expose_cloud.plans import Change, Danger, PatchTwin, Plan
 from edge_expose_cloud.spec import ModuleSpec, Network, Spec, Target
 from edge_expose_cloud.usecases.observing import observe_device, targeting_deployments
 from edge_expose_cloud.usecases.owning import owned_keys
 from edge_expose_cloud.usecases.problems import InputError, Refused
-from edge_expose_cloud.usecases.ranging import device_ranges
+from edge_expose_cloud.usecases.ranging import network_of, pool_decides
 from edge_expose_cloud.violating import findings_of
+from edge_expose_contract.addressing import Address, AddressRange, AddressSet
 from edge_expose_contract.identity import MODULE_ID, SCHEMA_VERSION
 from edge_expose_contract.models import Site
 from edge_expose_contract.violations import from_pydantic
 
 
 def plan_site(hub: Hub, device_id: str, fields: Json) -> tuple[Plan, list[Finding], list[Move]]:
-    """A plan that sets the given keys of `site` (None removes one); InputError lists what is wrong with them."""
+    """A plan that sets the given keys of `site` (None removes one); InputError lists what is wrong with them.
+
+    Where the module reads the load balancer's pool, that pool stands for the external range in every check.
+    """
     state = observe_device(hub, device_id)
     twin = state.ours
     if twin is None:
@@ -47,12 +52,13 @@ def plan_site(hub: Hub, device_id: str, fields: Json) -> tuple[Plan, list[Findin
             "change the spec of that deployment",
         )
     exposures = current_exposures(twin)
-    old = {item for item in _lint(device_id, before, exposures) if item.severity == "error"}
-    findings = [item for item in _lint(device_id, after, exposures) if item not in old]
+    network, held = network_of(twin)
+    pool = network.external if network is not None and pool_decides(report_of(twin)) else None
+    old = {item for item in _lint(device_id, _counting(before, pool), exposures) if item.severity == "error"}
+    findings = [item for item in _lint(device_id, _counting(after, pool), exposures) if item not in old]
     if has_errors(findings):
         raise InputError(findings)
-    network, _, held = device_ranges(hub, device_id)
-    moves = rehearse_range(network, held, site.external) if site.external else []
+    moves = _moves(_site(before), site, pool, held)
     difference = merge_patch(before, after)
     changes: tuple[Change, ...] = ()
     step: PatchTwin | None = None
@@ -60,11 +66,72 @@ def plan_site(hub: Hub, device_id: str, fields: Json) -> tuple[Plan, list[Findin
         desired = merged(twin.desired, {"site": difference})
         changes = (Change("update", "ModuleTwin", None, f"{device_id}/{MODULE_ID}", twin.desired, desired),)
         step = PatchTwin(device_id, MODULE_ID, {"site": difference}, twin.etag)
-    dangers: tuple[Danger, ...] = ()
-    if moves and difference:
-        names = ", ".join(f"{move.exposure} ({move.address})" for move in moves[:5])
-        dangers = (Danger("moves", len(moves), f"{len(moves)} held addresses leave the external range: {names}"),)
-    return Plan(f"device {device_id}", changes, step, state.etags(), dangers), findings, moves
+    dangers = _dangers(_site(before), site, pool, held, moves) if difference else ()
+    notes = (_pool_note(site, pool),) if pool is not None and "externalServiceIPs" in difference else ()
+    return Plan(f"device {device_id}", changes, step, state.etags(), dangers, notes), findings, moves
+
+
+def _site(section: Json) -> Site | None:
+    """What the device has now, None when that makes no sense."""
+    try:
+        return Site.model_validate(section)
+    except ValidationError:
+        return None
+
+
+def _legal(site: Site) -> AddressSet:
+    """Every address that the module takes for one of the load balancer's, where `site` is all it knows."""
+    named = [part for pool in site.named_pools.values() for part in pool.ranges]
+    return AddressSet.of([*site.external.ranges, *named])
+
+
+def _moves(
+    before: Site | None, after: Site, pool: AddressSet | None, held: Mapping[str, tuple[Address, ...]]
+) -> list[Move]:
+    """Held addresses that are legal now and would not be: out of what decides, a node's, or reserved."""
+
+    def illegal(site: Site) -> list[Move]:
+        ranges = _legal(site) if pool is None else pool
+        return rehearse_range(site, held, ranges or AddressSet.of(_around(held)))
+
+    gone = {(move.exposure, move.address) for move in illegal(before)} if before is not None else set()
+    return [move for move in illegal(after) if (move.exposure, move.address) not in gone]
+
+
+def _around(held: Mapping[str, tuple[Address, ...]]) -> list[AddressRange]:
+    """Where nobody tells the range, what is held is not outside of it."""
+    return [AddressRange(address, address) for address in {one for addresses in held.values() for one in addresses}]
+
+
+def _dangers(
+    before: Site | None,
+    after: Site,
+    pool: AddressSet | None,
+    held: Mapping[str, tuple[Address, ...]],
+    moves: list[Move],
+) -> tuple[Danger, ...]:
+    names = ", ".join(f"{move.exposure} ({move.address})" for move in moves[:5])
+    if moves:
+        what = "held address is" if len(moves) == 1 else "held addresses are"
+        return (Danger("moves", len(moves), f"{len(moves)} {what} no longer in the device's range: {names}"),)
+    had = before is None or bool(_legal(before))
+    if pool is None and had and held and not _legal(after):
+        what = "1 held address stays" if len(held) == 1 else f"{len(held)} held addresses stay"
+        return (Danger("moves", len(held), f"no external range is left: {what} only as the load balancer pleases"),)
+    return ()
+
+
+def _pool_note(site: Site, pool: AddressSet) -> str:
+    """Why nothing moves, and what the device will say."""
+    text = f"This changes only the copy: the device reads its load balancer's own pool ({pool}), and that pool decides."
+    if site.external and not site.external.same_addresses(pool):
+        text += " The device will report PoolMismatch until both say the same."
+    return text
+
+
+def _counting(site: Json, pool: AddressSet | None) -> Json:
+    """`site` with the range that counts."""
+    return site if not pool else {**site, "externalServiceIPs": [str(part) for part in pool.ranges]}
 
 
 def _lint(device_id: str, site: Json, exposures: Any) -> list[Finding]:

@@ -10,12 +10,13 @@ from edge_expose_cloud.findings import Finding, has_errors
 from edge_expose_cloud.hub import Hub, Twin, merge_patch, merged
 from edge_expose_cloud.linting_addresses import lint_addresses
 from edge_expose_cloud.manifest import exposures_json
-from edge_expose_cloud.planning import DeviceState, current_exposures, surroundings
+from edge_expose_cloud.planning import DeviceState, current_exposures, report_of, surroundings
 from edge_expose_cloud.plans import Change, PatchTwin, Plan, diff_services, in_plan_order
 from edge_expose_cloud.service_prediction import predicted_services
 from edge_expose_cloud.spec import ModuleSpec, Network, Spec, Target
 from edge_expose_cloud.usecases.observing import observe_device, targeting_deployments
 from edge_expose_cloud.usecases.problems import InputError, Refused
+from edge_expose_cloud.usecases.ranging import network_of, pool_decides
 from edge_expose_cloud.violating import findings_of
 from edge_expose_contract.identity import MODULE_ID, SCHEMA_VERSION
 from edge_expose_contract.limits import twin_violations
@@ -73,6 +74,9 @@ def _as_spec(state: DeviceState, exposures: dict[str, Exposure]) -> Spec:
         network = Network.model_validate(site) if isinstance(site, dict) and site else None
     except ValueError:
         network = None
+    if pool_decides(report_of(state.ours)):
+        # A copy that differs from the pool neither blocks an address here nor allows one.
+        network = network_of(state.ours)[0] or network
     agent = state.twins.get("$edgeAgent")
     known = (
         [name for name, _, _ in modules_of({"$edgeAgent": {"properties.desired": agent.desired}})]

@@ -10,6 +10,7 @@ from edge_expose_cloud.usecases.problems import Refused
 from edge_expose_contract.addressing import Address, parse_address
 from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.models import Exposure
+from edge_expose_contract.reported import Reported
 from edge_expose_contract.violations import RuleError
 
 
@@ -22,6 +23,26 @@ def device_ranges(
         raise Refused(f"device {device_id} has no module {MODULE_ID}", "apply a spec first")
     network, held = network_of(state.ours)
     return network, current_exposures(state.ours), held
+
+
+def pool_decides(report: Reported) -> bool:
+    """The module reads the load balancer's own pool, so that `site` neither moves nor blocks an address.
+
+    The report gives `pool.ranges` in both cases; what tells them apart is which load balancer it found, what it was
+    denied, and the reasons that only a pool which was read can have.
+    """
+    reason = report.pool.reason if report.pool is not None else None
+    if reason == "PoolMismatch":
+        return True
+    if reason == "PoolInvalid" or report.cluster is None:
+        return False
+    match report.cluster.load_balancer:
+        case "MetalLB/ConfigMap":
+            return True
+        case "MetalLB/CRD":
+            return "ipaddresspools" not in report.cluster.denied
+        case _:
+            return False
 
 
 def network_of(twin: Twin | None) -> tuple[Network | None, dict[str, tuple[Address, ...]]]:
