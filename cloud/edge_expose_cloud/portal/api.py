@@ -140,9 +140,15 @@ def put_exposure(
     name: Name,
     body: Wanted,
     dry_run: Annotated[bool, Query(alias="dryRun")] = False,
+    digest: str | None = None,
 ) -> dict[str, Any]:
-    """Declares it; the same plan and the same guards as `edge-expose expose`."""
-    return _change(portal, session, Wish("expose", device, name, body.exposure), body.digest, dry_run)
+    """Declares it; the same plan and the same guards as `edge-expose expose`. The digest may stand in either place."""
+    if digest is not None and body.digest is not None and digest != body.digest:
+        raise Refused(
+            "the query and the body give two different digests", "give one of them, as ?dryRun=true showed it"
+        )
+    expected = body.digest if digest is None else digest
+    return _change(portal, session, Wish("expose", device, name, body.exposure), expected, dry_run)
 
 
 @router.delete("/devices/{device}/exposures/{name}")
