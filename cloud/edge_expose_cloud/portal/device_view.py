@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from edge_expose_cloud.deployment_planning import owned_exposures
 from edge_expose_cloud.fleet_status import DeviceStatus, status_of
-from edge_expose_cloud.hub import Json
+from edge_expose_cloud.hub import Json, Twin
 from edge_expose_cloud.planning import current_exposures, report_of
 from edge_expose_cloud.portal.ip_map import IpMap, ip_map
 from edge_expose_cloud.portal.pieces import ExposureView, ModuleView, exposures_view, modules_view
@@ -79,9 +79,7 @@ def device_view(hub: ReadingHub, device_id: str) -> DeviceView:
         except Refused:
             status = None
     network, held = network_of(twin)
-    topology = Topology()
-    if twin is not None and twin.connection_state == "Connected":
-        topology = topology_of(hub.topology(device_id, MODULE_ID))
+    topology, last = topologies(hub, twin)
     site = twin.desired.get("site") if twin is not None else None
     raw = twin.desired.get("exposures") if twin is not None else None
     return DeviceView(
@@ -96,8 +94,18 @@ def device_view(hub: ReadingHub, device_id: str) -> DeviceView:
         declared_raw=raw if isinstance(raw, dict) else {},
         exposures=exposures_view(status.exposures if status is not None else {}, declared, owners),
         modules=modules_view(state.twins.get("$edgeAgent")),
-        map=ip_map(network, declared, held, report, topology.foreign()),
+        map=ip_map(network, declared, held, report, last.foreign()),
         topology=topology,
         owners=owners,
         deployments=tuple(sorted(item.id for item in deployments)),
     )
+
+
+def topologies(hub: ReadingHub, twin: Twin | None) -> tuple[Topology, Topology]:
+    """(what the module says now, what it said last): who holds addresses is worth knowing even when it is old."""
+    if twin is None:
+        return Topology(), Topology()
+    now = Topology()
+    if twin.connection_state == "Connected":
+        now = topology_of(hub.topology(twin.device_id, MODULE_ID))
+    return now, now if now.known else topology_of(hub.last_topology(twin.device_id))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final, Literal
 
+from edge_expose_cloud.portal.taken import foreign_addresses
 from edge_expose_cloud.spec import Network
 from edge_expose_contract.addressing import Address, AddressSet
 from edge_expose_contract.models import Exposure
@@ -83,13 +84,7 @@ def ip_map(
     for name, addresses in sorted(held.items()):
         for address in addresses:
             holders.setdefault(address, []).append(name)
-    foreign = {
-        address: "somebody else"
-        for name, entry in report.exposures.items()
-        if entry.reason == "AddressTaken" and name in exposures
-        for address in exposures[name].addresses
-        if address not in holders
-    } | dict(named or {})
+    foreign = foreign_addresses(exposures, held, report, named or {})
     cells = []
     for address in islice(pool, MOST_CELLS):
         names = tuple(holders.get(address, ()))

@@ -123,6 +123,11 @@ class ReadingHub:
                 pass
         return kept[0] if kept is not None else None
 
+    def last_topology(self, device_id: str) -> Any:
+        """What it said when it last answered, None when it never has; nobody is asked."""
+        kept = self._kept.get(("picture", device_id))
+        return kept[0] if kept is not None else None
+
     def _ask(self, device_id: str, module_id: str) -> Any:
         payload: Any = None
         try:
@@ -132,6 +137,8 @@ class ReadingHub:
             payload = None
         finally:
             self._keep(("topology", device_id), payload)
+            if payload is not None:
+                self._keep(("picture", device_id), payload)
             with self._lock:
                 self._asked.pop(device_id, None)
         return payload

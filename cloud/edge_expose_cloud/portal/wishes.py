@@ -8,18 +8,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from edge_expose_cloud.findings import Finding
+from edge_expose_cloud.findings import Finding, has_errors
 from edge_expose_cloud.fleet_status import status_of
 from edge_expose_cloud.hub import Hub, Json
-from edge_expose_cloud.planning import current_exposures
+from edge_expose_cloud.planning import current_exposures, report_of
 from edge_expose_cloud.plans import Plan
+from edge_expose_cloud.portal.device_view import topologies
 from edge_expose_cloud.portal.planned import breaks
+from edge_expose_cloud.portal.reading import ReadingHub
+from edge_expose_cloud.portal.taken import foreign_addresses, taken_findings
 from edge_expose_cloud.usecases.changing_ranges import plan_site
 from edge_expose_cloud.usecases.exposing import plan_expose, plan_unexpose
 from edge_expose_cloud.usecases.history import Backup, backup_prefix, plan_revert, read_backups
-from edge_expose_cloud.usecases.problems import Refused
+from edge_expose_cloud.usecases.problems import InputError, Refused
+from edge_expose_cloud.usecases.ranging import network_of
 from edge_expose_cloud.usecases.releasing import plan_release
 from edge_expose_contract.identity import MODULE_ID
+from edge_expose_contract.parsing import parse_exposure
 
 Kind = Literal["expose", "remove", "disable", "enable", "ranges", "revert", "release"]
 KINDS: Final[tuple[Kind, ...]] = ("expose", "remove", "disable", "enable", "ranges", "revert", "release")
@@ -73,11 +78,14 @@ def wish_of(device: str, text: str) -> Wish:
     return Wish(kind, device, name, fields)
 
 
-def plan_wish(hub: Hub, wish: Wish, backups: Callable[[str], list[Backup]]) -> Planned:
+def plan_wish(hub: ReadingHub, wish: Wish, backups: Callable[[str], list[Backup]]) -> Planned:
     """Raises InputError, Refused or HubError, as the use cases do."""
     match wish.kind:
         case "expose":
             plan, findings = plan_expose(hub, wish.device, wish.name, wish.fields)
+            findings += _taken(hub, wish)
+            if has_errors(findings):
+                raise InputError(findings)
             return Planned(plan, findings)
         case "remove":
             return Planned(plan_unexpose(hub, wish.device, wish.name), breaks=_breaks(hub, wish))
@@ -95,6 +103,18 @@ def plan_wish(hub: Hub, wish: Wish, backups: Callable[[str], list[Backup]]) -> P
             return Planned(plan_revert(hub, wish.device, chosen[0]))
         case "release":
             return Planned(plan_release(hub, wish.device))
+
+
+def _taken(hub: ReadingHub, wish: Wish) -> list[Finding]:
+    """Holders of the addresses wished for that only the device knows of."""
+    exposure, _ = parse_exposure(wish.name, wish.fields)
+    twin = hub.module_twin(wish.device, MODULE_ID)
+    if twin is None or exposure is None or not exposure.addresses:
+        return []
+    _, held = network_of(twin)
+    others = {name: item for name, item in current_exposures(twin).items() if name != wish.name}
+    foreign = foreign_addresses(others, held, report_of(twin), topologies(hub, twin)[1].foreign())
+    return taken_findings(wish.name, exposure, others, held, foreign)
 
 
 def _declared(hub: Hub, wish: Wish) -> dict[str, Any]:

@@ -173,6 +173,12 @@ ROWS: tuple[Row, ...] = (
         "Give both the same share key, or different addresses.",
     ),
     (
+        "AddressTaken",
+        "error",
+        "An address that another Service of the device holds.",
+        "Choose a free address, or give both one share key.",
+    ),
+    (
         "AddressIsNodeIp",
         "error",
         "An external address that is also a node IP.",
