@@ -24,7 +24,7 @@ from edge_expose_cloud.portal.forms import (
 )
 from edge_expose_cloud.portal.planned import lines_of
 from edge_expose_cloud.portal.presets import BY_KEY, PRESETS
-from edge_expose_cloud.portal.rendering import path_of
+from edge_expose_cloud.portal.rendering import exposure_path, path_of
 from edge_expose_cloud.portal.sessions import Session
 from edge_expose_cloud.portal.shell import CheckedDep, OperatorDep, Portal, PortalDep, page
 from edge_expose_cloud.portal.wishes import KINDS, Planned, Wish, plan_wish, wish_of
@@ -240,9 +240,8 @@ def apply(portal: PortalDep, session: OperatorDep, fields: CheckedDep, device: s
         except (Refused, InputError):
             raise error from None
     target = _back(wish)
-    return RedirectResponse(
-        f"{target}?{'follow=1' if wish.kind in ('expose', 'enable') else 'done=1'}" if done else target, 303
-    )
+    mark = "follow=1" if wish.kind in ("expose", "enable") else "done=1"
+    return RedirectResponse(f"{target}{'&' if '?' in target else '?'}{mark}" if done else target, 303)
 
 
 def plan_fresh(portal: Portal, wish: Wish) -> Planned:
@@ -273,5 +272,6 @@ def _count(value: str) -> int:
 
 
 def _back(wish: Wish) -> str:
-    base = f"/devices/{path_of(wish.device)}"
-    return f"{base}/exposures/{path_of(wish.name)}" if wish.kind in ("expose", "disable", "enable") else base
+    if wish.kind in ("expose", "disable", "enable"):
+        return exposure_path(wish.device, wish.name)
+    return f"/devices/{path_of(wish.device)}"

@@ -71,11 +71,14 @@ def _device(portal: Portal, session: SessionDep, device: str, template: str) -> 
     return page(portal, session, template, view=view, device=device, at=portal.reading.read_at(device, MODULE_ID))
 
 
+# Hand-typed keys of a twin that are no names come as ?name=: they may hold a slash, or nothing at all.
+@router.get("/devices/{device}/exposure")
 @router.get("/devices/{device}/exposures/{name}")
 def exposure_page(portal: PortalDep, session: SessionDep, device: str, name: str) -> Response:
     return _exposure(portal, session, device, name, "exposure.html")
 
 
+@router.get("/devices/{device}/exposure/fragment")
 @router.get("/devices/{device}/exposures/{name}/fragment")
 def exposure_fragment(portal: PortalDep, session: SessionDep, device: str, name: str) -> Response:
     return _exposure(portal, session, device, name, "exposure_state.html")
@@ -99,6 +102,7 @@ def _exposure(portal: Portal, session: SessionDep, device: str, name: str, templ
     )
 
 
+@router.get("/devices/{device}/exposure/checks")
 @router.get("/devices/{device}/exposures/{name}/checks")
 def exposure_checks(portal: PortalDep, session: SessionDep, device: str, name: str) -> Response:
     """What the device itself finds when it is asked now; a direct method that changes nothing."""

@@ -13,6 +13,8 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from edge_expose_cloud.portal.planned import text_of
+from edge_expose_contract.names import check_exposure_name
+from edge_expose_contract.violations import RuleError
 
 HERE: Final = Path(__file__).parent
 STATIC: Final = HERE / "static"
@@ -40,12 +42,14 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["named"] = lambda name: name or "(no name)"
     made.filters["seg"] = lambda text: quote(str(text), safe="")
     made.filters["mark"] = lambda state: _MARKS.get(state, "?")
     made.filters["said"] = text_of
     made.filters["ago"] = ago
     made.filters["clock"] = clock
     made.filters["slug"] = lambda state: str(state).lower().replace(" ", "-") if str(state) in _MARKS else "unknown"
+    made.globals["exposure_path"] = exposure_path
     made.globals["asset"] = _asset_urls()
     return made
 
@@ -87,3 +91,13 @@ def clock(value: Any) -> str:
 def path_of(text: str) -> str:
     """A device id or a name as one segment of a path."""
     return quote(text, safe="")
+
+
+def exposure_path(device: str, name: str, part: str = "") -> str:
+    """An exposure's page, or a `part` of it. A twin takes keys that are no names: those cannot be a path's segment."""
+    base, tail = f"/devices/{path_of(device)}", f"/{part}" if part else ""
+    try:
+        check_exposure_name(name)
+    except RuleError:
+        return f"{base}/exposure{tail}?name={path_of(name)}"
+    return f"{base}/exposures/{name}{tail}"

@@ -54,7 +54,7 @@ class Wish:
             case "release":
                 return "Confirm the removal"
             case _:
-                return f"{self.kind.capitalize()} {self.name}"
+                return f"{self.kind.capitalize()} {self.name or '(no name)'}"
 
 
 @dataclass(frozen=True, slots=True)

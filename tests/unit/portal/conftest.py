@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ class Browser:
         hidden = dict(re.findall(r'<input type="hidden" name="(wish|digest)" value="([^"]*)"', answer.text))
         assert action, answer.text
         assert hidden, answer.text
-        unescaped = {key: value.replace("&#34;", '"').replace("&amp;", "&") for key, value in hidden.items()}
+        unescaped = {key: html.unescape(value) for key, value in hidden.items()}
         return self.change(action[1], **unescaped, **more)
 
 
