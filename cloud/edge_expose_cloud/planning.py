@@ -132,6 +132,17 @@ def report_of(twin: Twin | None) -> Reported:
     return parse_reported(twin.reported if twin is not None else {})
 
 
+def without_service(report: Reported) -> frozenset[str]:
+    """Exposures of which the module says that none of their Services is there: it counts no endpoints for those."""
+    if report.shortened:
+        return frozenset()  # endpoints were left out for want of room
+    return frozenset(
+        name
+        for name, entry in report.exposures.items()
+        if entry.endpoints is None and not entry.address and entry.state is not State.READY
+    )
+
+
 def surroundings(state: DeviceState, namespace: str | None = None) -> Surroundings:
     """Namespace (declared, else as the module reported it) and the addresses held."""
     report = report_of(state.ours)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from edge_expose_cloud.deployment_planning import owned_exposures
 from edge_expose_cloud.fleet_status import DeviceStatus, status_of
 from edge_expose_cloud.hub import Json, Twin
-from edge_expose_cloud.planning import current_exposures, report_of
+from edge_expose_cloud.planning import current_exposures, report_of, without_service
 from edge_expose_cloud.portal.ip_map import IpMap, ip_map
 from edge_expose_cloud.portal.pieces import ExposureView, ModuleView, exposures_view, modules_view
 from edge_expose_cloud.portal.reading import ReadingHub
@@ -92,7 +92,9 @@ def device_view(hub: ReadingHub, device_id: str) -> DeviceView:
         report=report,
         declared=declared,
         declared_raw=raw if isinstance(raw, dict) else {},
-        exposures=exposures_view(status.exposures if status is not None else {}, declared, owners),
+        exposures=exposures_view(
+            status.exposures if status is not None else {}, declared, owners, without_service(report)
+        ),
         modules=modules_view(state.twins.get("$edgeAgent")),
         map=ip_map(network, declared, held, report, last.foreign()),
         topology=topology,

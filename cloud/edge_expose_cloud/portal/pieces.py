@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,10 @@ class ModuleView:
 
 @dataclass(frozen=True, slots=True)
 class ExposureView:
-    """A row of the exposures table: declared and reported together. `links` are (text, URL or None) per port."""
+    """A row of the exposures table: declared and reported together.
+
+    `links` are (text, URL or None) per port; `service` and `dns_name` are "" while there is no Service.
+    """
 
     name: str
     state: str
@@ -77,14 +80,20 @@ def modules_view(agent: Twin | None) -> list[ModuleView]:
 
 
 def exposures_view(
-    entries: Mapping[str, Mapping[str, Any]], declared: Mapping[str, Exposure], owners: Mapping[str, str]
+    entries: Mapping[str, Mapping[str, Any]],
+    declared: Mapping[str, Exposure],
+    owners: Mapping[str, str],
+    unmade: Collection[str] = (),
 ) -> list[ExposureView]:
-    """By name; `entries` as `DeviceStatus.exposures`."""
-    return [_view(name, entry, declared.get(name), owners.get(name, "")) for name, entry in sorted(entries.items())]
+    """By name; `entries` as `DeviceStatus.exposures`. A report also names Services that are planned: `unmade`."""
+    return [
+        _view(name, entry, declared.get(name), owners.get(name, ""), name not in unmade)
+        for name, entry in sorted(entries.items())
+    ]
 
 
-def _view(name: str, entry: Mapping[str, Any], exposure: Exposure | None, owner: str) -> ExposureView:
-    address, service = str(entry.get("address") or ""), str(entry.get("service") or "")
+def _view(name: str, entry: Mapping[str, Any], exposure: Exposure | None, owner: str, made: bool) -> ExposureView:
+    address, service = str(entry.get("address") or ""), str(entry.get("service") or "") if made else ""
     namespace, slash, short = service.partition("/")
     links: list[tuple[str, str | None]] = []
     ports: list[str] = []

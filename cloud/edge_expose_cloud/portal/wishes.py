@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 from edge_expose_cloud.findings import Finding, has_errors
 from edge_expose_cloud.fleet_status import status_of
 from edge_expose_cloud.hub import Hub, Json
-from edge_expose_cloud.planning import current_exposures, report_of
+from edge_expose_cloud.planning import current_exposures, report_of, without_service
 from edge_expose_cloud.plans import Plan
 from edge_expose_cloud.portal.device_view import topologies
 from edge_expose_cloud.portal.planned import breaks
@@ -131,7 +131,10 @@ def _breaks(hub: Hub, wish: Wish) -> list[str]:
     if twin is None:
         return []
     entries = status_of(twin).exposures
-    return breaks(wish.name, current_exposures(twin).get(wish.name), entries.get(wish.name, {}), entries)
+    entry = entries.get(wish.name, {})
+    if wish.name in without_service(report_of(twin)):
+        entry = {key: value for key, value in entry.items() if key != "service"}
+    return breaks(wish.name, current_exposures(twin).get(wish.name), entry, entries)
 
 
 def backups_in(folder: Path) -> Callable[[str], list[Backup]]:

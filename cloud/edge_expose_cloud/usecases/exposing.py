@@ -10,7 +10,7 @@ from edge_expose_cloud.findings import Finding, has_errors
 from edge_expose_cloud.hub import Hub, Twin, merge_patch, merged
 from edge_expose_cloud.linting_addresses import lint_addresses
 from edge_expose_cloud.manifest import exposures_json
-from edge_expose_cloud.planning import DeviceState, current_exposures, report_of, surroundings
+from edge_expose_cloud.planning import DeviceState, current_exposures, report_of, surroundings, without_service
 from edge_expose_cloud.plans import Change, PatchTwin, Plan, diff_services, in_plan_order
 from edge_expose_cloud.service_prediction import predicted_services
 from edge_expose_cloud.spec import ModuleSpec, Network, Spec, Target
@@ -39,7 +39,7 @@ def plan_expose(hub: Hub, device_id: str, name: str, fields: dict[str, Any]) -> 
     body = exposures_json({name: exposure})[name]
     old = (twin.desired.get("exposures") or {}).get(name)
     patch: dict[str, Any] = {"exposures": {name: merge_patch(old, body) if isinstance(old, dict) else body}}
-    return _plan(state, twin, patch, exposures), found
+    return _plan(state, twin, patch, exposures, name), found
 
 
 def plan_unexpose(hub: Hub, device_id: str, name: str) -> Plan:
@@ -49,7 +49,7 @@ def plan_unexpose(hub: Hub, device_id: str, name: str) -> Plan:
         known = ", ".join(sorted(twin.desired.get("exposures") or {})) or "none"
         raise Refused(f"device {device_id} has no exposure {name!r}", f"declared there: {known}")
     exposures = {key: value for key, value in current_exposures(twin).items() if key != name}
-    return _plan(state, twin, {"exposures": {name: None}}, exposures)
+    return _plan(state, twin, {"exposures": {name: None}}, exposures, name)
 
 
 def _observe(hub: Hub, device_id: str, name: str) -> tuple[DeviceState, Twin]:
@@ -90,19 +90,23 @@ def _as_spec(state: DeviceState, exposures: dict[str, Exposure]) -> Spec:
     )
 
 
-def _plan(state: DeviceState, twin: Twin, patch: dict[str, Any], exposures: dict[str, Exposure]) -> Plan:
+def _plan(state: DeviceState, twin: Twin, patch: dict[str, Any], exposures: dict[str, Exposure], changed: str) -> Plan:
+    """`exposures` are those wanted. A Service that was never made is not removed, and made only for `changed`."""
     if "schemaVersion" not in twin.desired:
         patch["schemaVersion"] = SCHEMA_VERSION
     after = merged(twin.desired, patch)
     # What is there already is not this change's business: a removal must be possible beside another bad key.
-    there = {(item.path, item.rule) for item in twin_violations(twin.desired)}
-    broken = [item for item in twin_violations(after) if (item.path, item.rule) not in there]
+    old = {(item.path, item.rule) for item in twin_violations(twin.desired)}
+    broken = [item for item in twin_violations(after) if (item.path, item.rule) not in old]
     if broken:
         raise InputError(findings_of(broken))
     around = surroundings(state)
     changes: list[Change] = []
     if merge_patch(twin.desired, after):
         changes.append(Change("update", "ModuleTwin", None, f"{state.device_id}/{MODULE_ID}", twin.desired, after))
-    changes += diff_services(predicted_services(current_exposures(twin), around), predicted_services(exposures, around))
+    missing = without_service(report_of(twin))
+    there = {name: exposure for name, exposure in current_exposures(twin).items() if name not in missing}
+    wanted = {name: exposure for name, exposure in exposures.items() if name not in missing or name == changed}
+    changes += diff_services(predicted_services(there, around), predicted_services(wanted, around))
     step = PatchTwin(state.device_id, MODULE_ID, patch, twin.etag) if changes else None
     return Plan(f"device {state.device_id}", in_plan_order(changes), step, state.etags())

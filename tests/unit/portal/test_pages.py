@@ -290,3 +290,32 @@ def test_api_and_pages_speak_of_the_same_device(world, ada) -> None:
     bad = {"device": "d1", "name": "x", "exposure": {"module": "web", "ports": ["70000"]}}
     assert ada.client.post("/api/validate", json=bad, headers=headers).json()["violations"]
     assert json.loads(ada.get("/api/openapi.json").text)["paths"]["/api/devices/{device}"]
+
+
+LATE = {"module": "web", "ports": ["9000:80"]}
+UNMADE = {"state": "Blocked", "reason": "PoolExhausted", "message": "no address is free", "service": "d1/late"}
+
+
+def test_a_service_that_was_never_made_is_neither_named_nor_removed(world, ada) -> None:
+    world.hub.patch_module_twin("d1", MODULE_ID, {"exposures": {"late": LATE}}, "*")
+    world.hub.report("d1", MODULE_ID, {**READY, "exposures": {**READY["exposures"], "late": UNMADE}})
+    for path in ("/devices/d1", "/devices/d1/exposures/late"):
+        text = ada.get(path).text
+        assert "late.d1.svc.cluster.local" not in text
+        assert "d1/late" not in text
+    assert "Without a Service: late (PoolExhausted)" in ada.get("/devices/d1").text
+    removal = ada.change("/devices/d1/plan", kind="remove", name="late")
+    assert "Service d1/late" not in removal.text
+    assert "no longer resolves" not in removal.text
+    other = ada.change("/devices/d1/plan", kind="remove", name="db")
+    assert "Service d1/late" not in other.text, "the plan of another exposure does not make it either"
+    edited = ada.change("/devices/d1/expose", **{**NEW, "editing": "late"})
+    assert "Service d1/late</b> is created" in edited.text
+
+
+def test_a_service_that_is_blocked_but_still_there_is_named(world, ada) -> None:
+    still = {**UNMADE, "address": "10.0.0.12", "endpoints": 1}
+    world.hub.patch_module_twin("d1", MODULE_ID, {"exposures": {"late": LATE}}, "*")
+    world.hub.report("d1", MODULE_ID, {**READY, "exposures": {**READY["exposures"], "late": still}})
+    assert "late.d1.svc.cluster.local" in ada.get("/devices/d1").text
+    assert "Service d1/late" in ada.change("/devices/d1/plan", kind="remove", name="late").text
