@@ -200,7 +200,7 @@ def _dangers(spec: Spec, state: DeviceState, changes: list[Change], wanted: Mapp
     moved = _losing_their_address(spec, state)
     if moved:
         found.append(
-            Danger("moves", len(moved), f"{len(moved)} held addresses leave the external range: {', '.join(moved[:5])}")
+            Danger("moves", len(moved), f"{_addresses(len(moved))} the external range: {', '.join(moved[:5])}")
         )
     if spec.target.device is not None and any(change.kind == "Manifest" for change in changes):
         found += module_dangers(state, wanted["$edgeAgent"].get("modules") or {})
@@ -224,6 +224,10 @@ def module_dangers(state: DeviceState, kept: Collection[str]) -> list[Danger]:
     return [
         Danger("modules", len(gone), f"{len(gone)} modules would be removed from the device: {', '.join(gone[:5])}")
     ]
+
+
+def _addresses(count: int) -> str:
+    return "1 held address leaves" if count == 1 else f"{count} held addresses leave"
 
 
 def _losing_their_address(spec: Spec, state: DeviceState) -> list[str]:

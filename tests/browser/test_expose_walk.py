@@ -94,6 +94,22 @@ def test_mistakes_are_said_while_typing_and_the_field_is_marked(open_page, serve
     assert page.locator("[aria-invalid=true]").count() == 0
 
 
+def test_a_preset_keeps_what_was_typed_and_chosen(open_page, served) -> None:
+    page = open_page()
+    page.goto("/devices/edge1/expose")
+    page.get_by_role("link", name="Web page or API").click()
+    page.get_by_role("link", name="MQTT broker").click()
+    assert page.get_by_label("Name", exact=True).input_value() == "mqtt", "a preset's own name is nobody's"
+    page.get_by_label("Name", exact=True).fill("mine")
+    page.get_by_label("Module", exact=True).select_option("broker")
+    for preset, port in (("Camera stream", "554"), ("OPC UA server", "4840")):
+        page.get_by_role("link", name=preset).click()
+        page.locator(".presets [aria-current]", has_text=preset).wait_for()
+        assert page.get_by_label("Name", exact=True).input_value() == "mine"
+        assert page.get_by_label("Module", exact=True).input_value() == "broker"
+        assert page.get_by_label("Port outside, row 1").input_value() == port
+
+
 def test_two_people_at_once_see_each_others_changes_and_never_overwrite_them(open_page, served) -> None:
     ada, vic = open_page("ada"), open_page("vic")
     vic.goto("/devices/edge1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -39,12 +40,19 @@ router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 @router.get("/devices/{device}/expose")
 def expose_form(
-    portal: PortalDep, session: OperatorDep, device: str, preset: str = "", module: str = "", address: str = ""
+    portal: PortalDep,
+    session: OperatorDep,
+    device: str,
+    preset: str = "",
+    module: str = "",
+    address: str = "",
+    name: str = "",
 ) -> Response:
+    """`name` is one that somebody typed before choosing a preset."""
     view = device_view(portal.reading, device)
     declared = next((item.ports for item in view.modules if item.name == module), ())
-    form = form_of_preset(BY_KEY.get(preset), module, declared, address)
-    return _form(portal, session, view, form, [], preset=preset, editing="")
+    form = form_of_preset(BY_KEY.get(preset), module, declared, address, name)
+    return _form(portal, session, view, form, [], preset=preset, editing="", typed=name)
 
 
 @router.get("/devices/{device}/exposures/{name}/edit")
@@ -123,6 +131,7 @@ def _form(
     *,
     preset: str,
     editing: str,
+    typed: str = "",
 ) -> Response:
     name = editing or form.get("name")
     findings = [in_words(item) for item in findings]
@@ -140,6 +149,7 @@ def _form(
         presets=PRESETS,
         preset=preset,
         editing=editing,
+        typed=typed if editing or not findings else name,
         open_for=OPEN_FOR,
     )
 
@@ -188,7 +198,7 @@ def _network(
         device=view.device_id,
         values=values,
         rows=[*rows, ("", "")],
-        findings=findings,
+        findings=[in_words(item) for item in findings],
     )
 
 
@@ -210,6 +220,7 @@ def plan_other(portal: PortalDep, session: OperatorDep, fields: CheckedDep, devi
 
 def _plan(portal: Portal, session: Session, wish: Wish, problem: Refused | None = None, status: int = 200) -> Response:
     planned = plan_fresh(portal, wish)
+    planned = replace(planned, findings=[in_words(item) for item in planned.findings])
     return page(
         portal,
         session,

@@ -55,8 +55,10 @@ def read_form(data: Mapping[str, str]) -> ExposeForm:
     return ExposeForm({key: value.strip() for key, value in data.items()}, tuple(ports))
 
 
-def form_of_preset(preset: Preset | None, module: str, ports: tuple[str, ...], address: str) -> ExposeForm:
-    """A new exposure: ports the module declares win over the preset's."""
+def form_of_preset(
+    preset: Preset | None, module: str, ports: tuple[str, ...], address: str, name: str = ""
+) -> ExposeForm:
+    """A new exposure: ports the module declares win over the preset's, and a `name` that was typed over its name."""
     values = {"target": "module", "module": module, "reach": "outside", "address_mode": "auto"}
     rows = preset.ports if preset is not None else ()
     if preset is not None:
@@ -65,6 +67,8 @@ def form_of_preset(preset: Preset | None, module: str, ports: tuple[str, ...], a
         known = {port.partition("/")[0]: published for published, port, _ in rows}
         declared = [port.partition("/") for port in ports]
         rows = tuple((known.get(number, number), number, protocol.upper()) for number, _, protocol in declared)
+    if name:
+        values["name"] = name
     if address:
         values |= {"address": address, "address_mode": "fixed"}
     return ExposeForm(values, rows)
@@ -207,6 +211,20 @@ def place_of(finding: Finding, name: str) -> str:
     return _PLACES.get(re.split(r"[.\[]", path)[0], "")
 
 
+_HINTS: Final[Mapping[str, str]] = {
+    "InvalidPort": "write a number from 1 to 65535, or a range such as 5000-5010; in the app it may be a port's name",
+    "InvalidAddress": "write one IPv4 or IPv6 address",
+    "AddressOutsideRange": "choose a free address of the range, or extend it on the Compute network page",
+    "AddressReserved": "choose another address, or drop the reservation on the Compute network page",
+    "AddressTaken": "choose a free address, or share it: give both exposures one sharing key",
+    "AddressTwice": "choose a free address, or give both exposures one sharing key",
+    "RangeTooSmall": "extend the range, share addresses, or remove an exposure",
+    "RangeNoEdgehub": "on Azure Stack Edge edgeHub takes one address of the range: write it under Reserved addresses",
+    "ExposureModuleUnknown": "choose a module of the list, or expose pods by their labels",
+}
+_OF_A_SPEC = re.compile(r" is not in this spec \(modules: .*\)$")
+
+
 def in_words(finding: Finding) -> Finding:
     """A finding about the document, said about the form where the document's words mean nothing to its user."""
     path = finding.path.rpartition(".")[2]
@@ -214,7 +232,10 @@ def in_words(finding: Finding) -> Finding:
         return replace(finding, message="no port is given", hint="fill in at least one row of ports")
     if finding.rule == "OneTarget":
         return replace(finding, message="nothing to expose is chosen", hint="choose a module, labels or addresses")
-    return finding
+    message = _OF_A_SPEC.sub(" is not on this device", finding.message)
+    # A warning has a hint of its own, which the rule's would hide.
+    hint = finding.hint if finding.severity == "warning" else _HINTS.get(finding.rule, finding.hint)
+    return replace(finding, message=message, hint=hint)
 
 
 def site_fields(data: Mapping[str, str]) -> Json:

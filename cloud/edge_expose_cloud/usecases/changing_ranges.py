@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from edge_expose_cloud.capacity import Move, rehearse_range
 from edge_expose_cloud.findings import Finding, has_errors
-from edge_expose_cloud.hub import Hub, Json, merge_patch, merged
+from edge_expose_cloud.hub import Hub, Json, merge_patch, merged, same_json
 from edge_expose_cloud.linting_addresses import lint_addresses
 from edge_expose_cloud.planning import current_exposures, report_of
 from edge_expose_cloud.plans import Change, Danger, PatchTwin, Plan
@@ -22,7 +22,7 @@ from edge_expose_cloud.violating import findings_of
 from edge_expose_contract.addressing import Address, AddressRange, AddressSet
 from edge_expose_contract.identity import MODULE_ID, SCHEMA_VERSION
 from edge_expose_contract.models import Site
-from edge_expose_contract.violations import from_pydantic
+from edge_expose_contract.violations import RuleError, from_pydantic
 
 
 def plan_site(hub: Hub, device_id: str, fields: Json) -> tuple[Plan, list[Finding], list[Move]]:
@@ -37,7 +37,7 @@ def plan_site(hub: Hub, device_id: str, fields: Json) -> tuple[Plan, list[Findin
             f"device {device_id} has no module {MODULE_ID}", "apply a spec first: its manifest brings the module"
         )
     before: Json = dict(twin.desired.get("site") or {})
-    after = merged(before, fields)
+    after = merged(before, _changed(before, fields))
     try:
         site = Site.model_validate(after)
     except ValidationError as error:
@@ -69,6 +69,22 @@ def plan_site(hub: Hub, device_id: str, fields: Json) -> tuple[Plan, list[Findin
     dangers = _dangers(_site(before), site, pool, held, moves) if difference else ()
     notes = (_pool_note(site, pool),) if pool is not None and "externalServiceIPs" in difference else ()
     return Plan(f"device {device_id}", changes, step, state.etags(), dangers, notes), findings, moves
+
+
+def _changed(before: Json, fields: Json) -> Json:
+    """`fields` without those that say what is there already in another form, such as `A-B` for `["A-B"]`."""
+    return {key: value for key, value in fields.items() if not _same(before.get(key), value)}
+
+
+def _same(left: Any, right: Any) -> bool:
+    if not left or not right:
+        return not left and not right
+    if not isinstance(left, (str, list)) or not isinstance(right, (str, list)):
+        return same_json(left, right)
+    try:
+        return AddressSet.parse(left) == AddressSet.parse(right)
+    except RuleError:
+        return False
 
 
 def _site(section: Json) -> Site | None:

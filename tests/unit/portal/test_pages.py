@@ -319,3 +319,11 @@ def test_a_service_that_is_blocked_but_still_there_is_named(world, ada) -> None:
     world.hub.report("d1", MODULE_ID, {**READY, "exposures": {**READY["exposures"], "late": still}})
     assert "late.d1.svc.cluster.local" in ada.get("/devices/d1").text
     assert "Service d1/late" in ada.change("/devices/d1/plan", kind="remove", name="late").text
+
+
+def test_a_preset_keeps_the_name_that_was_typed_and_gives_its_own_otherwise(ada) -> None:
+    kept = ada.get("/devices/d1/expose?preset=rtsp&module=web&name=mine").text
+    assert 'name="name" value="mine"' in kept
+    assert "preset=mqtt&amp;module=web&amp;address=&amp;name=mine" in kept, "and the next preset keeps it too"
+    assert 'name="name" value="camera"' in ada.get("/devices/d1/expose?preset=rtsp").text
+    assert "&amp;name=" not in ada.get("/devices/d1/expose?preset=rtsp").text

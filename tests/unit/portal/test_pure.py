@@ -8,11 +8,19 @@ from typing import Any
 
 import pytest
 
-from edge_expose_cloud.findings import Finding
+from edge_expose_cloud.findings import Finding, finding
 from edge_expose_cloud.hub import Deployment, Twin
 from edge_expose_cloud.planning import DeviceState
 from edge_expose_cloud.portal import fleet
-from edge_expose_cloud.portal.forms import fields_of, form_of_exposure, form_of_preset, place_of, read_form, site_fields
+from edge_expose_cloud.portal.forms import (
+    fields_of,
+    form_of_exposure,
+    form_of_preset,
+    in_words,
+    place_of,
+    read_form,
+    site_fields,
+)
 from edge_expose_cloud.portal.guards import Hosts
 from edge_expose_cloud.portal.ip_map import ip_map
 from edge_expose_cloud.portal.planned import breaks, text_of
@@ -103,6 +111,28 @@ def test_a_preset_gives_way_to_the_ports_a_module_declares() -> None:
 )
 def test_a_finding_belongs_to_its_field(path, rule, place) -> None:
     assert place_of(Finding(rule, "error", path, ""), "x") == place
+
+
+@pytest.mark.parametrize(
+    ("rule", "message", "says"),
+    [
+        ("InvalidPort", "port 99999 is not between 1 and 65535", "a range such as 5000-5010"),
+        ("RangeNoEdgehub", "no address is reserved for edgeHub", "under Reserved addresses"),
+        ("AddressOutsideRange", "10.0.0.9 is outside", "on the Compute network page"),
+        ("RangeTooSmall", "2 addresses are needed", "share addresses"),
+        ("ExposureModuleUnknown", "module 'x' is not in this spec (modules: a, b)", "module 'x' is not on this device"),
+    ],
+)
+def test_a_finding_speaks_of_what_is_on_the_screen(rule, message, says) -> None:
+    found = in_words(finding(rule, "exposures.x", message))
+    assert says in f"{found.message} {found.hint}"
+    for syntax in ("[published", "{edgehub", "network.", "spec", "share: "):
+        assert syntax not in f"{found.message} {found.hint}"
+
+
+def test_a_name_that_was_typed_wins_over_the_presets() -> None:
+    assert form_of_preset(BY_KEY["web"], "m", (), "", "mine").get("name") == "mine"
+    assert form_of_preset(BY_KEY["web"], "m", (), "").get("name") == "web"
 
 
 def test_the_network_form_removes_what_was_emptied() -> None:

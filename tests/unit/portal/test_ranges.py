@@ -114,3 +114,16 @@ def test_an_exposure_may_ask_for_an_address_of_the_pool_whatever_the_copy_says()
     plan, findings = plan_expose(hub, "d1", "late", wish)
     assert plan.changes
     assert not findings
+
+
+@pytest.mark.parametrize("there", [["10.0.0.1-10.0.0.2"], "10.0.0.1 - 10.0.0.2"])
+def test_what_only_looks_different_is_no_change(world, ada, there) -> None:
+    world.hub.patch_module_twin("d1", MODULE_ID, {"site": {"nodeIPs": there}}, "*")
+    before = world.desired()
+    plan = ada.change("/devices/d1/network", external="10.0.0.10-10.0.0.25", **NODES, **EDGEHUB)
+    assert "externalServiceIPs" in plan.text
+    assert "site.nodeIPs" not in plan.text
+    ada.apply(plan)
+    assert world.desired()["site"]["nodeIPs"] == before["site"]["nodeIPs"]
+    same = ada.change("/devices/d1/network", external="10.0.0.10-10.0.0.25", **NODES, **EDGEHUB)
+    assert "Nothing would change" in same.text

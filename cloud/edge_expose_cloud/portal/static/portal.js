@@ -150,6 +150,19 @@ function check(form) {
   if (form.querySelector('[name="name"]')?.value || form.querySelector('[name="editing"]')?.value) later();
 }
 
+// A preset fills in the rest: what somebody has typed or chosen goes along.
+function keepTyped(link, form) {
+  const url = new URL(link.href);
+  const name = form.querySelector("#name");
+  if (name && name.value !== name.defaultValue) url.searchParams.set("name", name.value.trim());
+  const module = form.querySelector("#module");
+  if (module) url.searchParams.set("module", module.value);
+  const address = form.querySelector("#address");
+  const fixed = form.querySelector('[name="address_mode"][value="fixed"]');
+  if (address && fixed) url.searchParams.set("address", fixed.checked ? address.value.trim() : "");
+  link.href = url.href;
+}
+
 // Ports that the module declares go into rows that nobody has filled.
 function fillPorts(form, select) {
   const ports = (select.selectedOptions[0]?.dataset.ports ?? "").split(" ").filter(Boolean);
@@ -167,7 +180,10 @@ function fillPorts(form, select) {
 // -- start --
 
 for (const section of document.querySelectorAll("[data-live]")) follow(section);
-for (const form of document.querySelectorAll("form[data-check]")) check(form);
+for (const form of document.querySelectorAll("form[data-check]")) {
+  check(form);
+  for (const link of document.querySelectorAll(".presets a")) link.addEventListener("click", () => keepTyped(link, form));
+}
 for (const form of document.querySelectorAll("form[data-auto]"))
   form.querySelector("select")?.addEventListener("change", () => form.requestSubmit());
 for (const item of document.querySelectorAll("[data-load]"))
