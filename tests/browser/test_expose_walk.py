@@ -124,6 +124,10 @@ def test_two_people_at_once_see_each_others_changes_and_never_overwrite_them(ope
     other.get_by_role("button", name="Apply").click()
     expect_state(other, "Ready")
     vic.locator("#state").get_by_role("link", name="theirs", exact=True).wait_for()
+    vic.locator("#news[aria-live=polite]", has_text=re.compile("theirs is (new: Ready|Ready now)")).wait_for(
+        state="attached"
+    )
+    assert "theirs is Ready now" in other.locator("#news").inner_text()
 
     ada.get_by_role("button", name="Apply").click()
     ada.get_by_text("the hub moved since the plan").wait_for()

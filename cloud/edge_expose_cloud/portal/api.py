@@ -13,7 +13,7 @@ from edge_expose_cloud.portal.device_view import device_view
 from edge_expose_cloud.portal.sessions import Session
 from edge_expose_cloud.portal.shell import Forbidden, PortalDep, SessionDep
 from edge_expose_cloud.portal.wishes import Planned, Wish, plan_wish
-from edge_expose_cloud.usecases.problems import InputError, Refused
+from edge_expose_cloud.usecases.problems import InputError, Missing, Refused
 
 _Problem = {
     "description": "what is wrong, and what to try",
@@ -123,7 +123,7 @@ def exposure(portal: PortalDep, session: SessionDep, device: DeviceId, name: Nam
     view = device_view(portal.reading, device)
     reported = view.status.exposures.get(name) if view.status is not None else None
     if reported is None and name not in view.declared_raw:
-        raise Refused(f"exposure {name!r} is not registered on {device}", "GET /api/devices/{device} lists them")
+        raise Missing(f"device {device} has no exposure {name!r}", "GET /api/devices/{device} lists them")
     return {
         "name": name,
         "declared": view.declared_raw.get(name),

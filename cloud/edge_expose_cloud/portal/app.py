@@ -26,7 +26,7 @@ from edge_expose_cloud.portal.rendering import STATIC, environment
 from edge_expose_cloud.portal.sessions import FREE_TRIES_OF_A_NAME, LoginBrake, Sessions
 from edge_expose_cloud.portal.shell import Forbidden, NotSignedIn, Portal, Settings, page
 from edge_expose_cloud.portal.watching import Watching
-from edge_expose_cloud.usecases.problems import InputError, Refused
+from edge_expose_cloud.usecases.problems import InputError, Missing, Refused
 
 
 def make_portal(hub: Hub, settings: Settings) -> Portal:
@@ -94,7 +94,7 @@ def _answer_problems(app: FastAPI, portal: Portal) -> None:
 
     @app.exception_handler(Refused)
     def refused(request: Request, error: Refused) -> Response:
-        return problem(request, 404 if "not registered" in error.message else 409, error.message, error.hint)
+        return problem(request, 404 if isinstance(error, Missing) else 409, error.message, error.hint)
 
     @app.exception_handler(InputError)
     def wrong_input(request: Request, error: InputError) -> Response:
@@ -116,6 +116,5 @@ def _answer_problems(app: FastAPI, portal: Portal) -> None:
 
     @app.exception_handler(RequestValidationError)
     def bad_request(request: Request, error: RequestValidationError) -> Response:
-        return problem(
-            request, 422, "The request cannot be read.", "; ".join(str(item["msg"]) for item in error.errors())[:300]
-        )
+        wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        return problem(request, 422, "The request cannot be read.", wrong[:300])

@@ -15,6 +15,7 @@ from edge_expose_cloud.portal.shell import Portal, PortalDep, SessionDep, page
 from edge_expose_cloud.usecases.explaining import explain_exposure
 from edge_expose_cloud.usecases.exporting import export_spec
 from edge_expose_cloud.usecases.history import difference
+from edge_expose_cloud.usecases.observing import observe_device
 from edge_expose_cloud.usecases.owning import who_wins
 from edge_expose_cloud.yaml_writing import yaml_text
 from edge_expose_contract.identity import MODULE_ID
@@ -123,7 +124,11 @@ def exposure_checks(portal: PortalDep, session: SessionDep, device: str, name: s
 
 @router.get("/devices/{device}/who-wins")
 def who_wins_page(portal: PortalDep, session: SessionDep, device: str) -> Response:
-    return page(portal, session, "who_wins.html", device=device, keys=who_wins(portal.last_known, device))
+    has_module = portal.last_known.module_twin(device, MODULE_ID) is not None
+    if not has_module:
+        observe_device(portal.last_known, device)  # Missing, when there is no such device at all
+    keys = who_wins(portal.last_known, device) if has_module else []
+    return page(portal, session, "who_wins.html", device=device, keys=keys, has_module=has_module)
 
 
 @router.get("/devices/{device}/history")

@@ -58,6 +58,9 @@ class Guard:
         if problem is not None:
             await PlainTextResponse(problem[1], problem[0])(scope, receive, with_headers)
             return
+        if scope["method"] == "HEAD" and scope["path"] != "/events":
+            await self._app({**scope, "method": "GET"}, receive, _without_body(with_headers))
+            return
         await self._app(scope, receive, with_headers)
 
     def _problem(self, method: str, headers: Headers) -> tuple[int, str] | None:
@@ -71,6 +74,15 @@ class Guard:
         if not same_origin(headers, self._tls):
             return 403, "This request comes from another site."
         return None
+
+
+def _without_body(send: Send) -> Send:
+    """HEAD is a GET whose body is not sent; the stream of events, which has no end, has none."""
+
+    async def headers_only(message: Message) -> None:
+        await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+    return headers_only
 
 
 def same_origin(headers: Headers, tls: bool) -> bool:

@@ -20,7 +20,7 @@ from edge_expose_cloud.portal.taken import foreign_addresses, taken_findings
 from edge_expose_cloud.usecases.changing_ranges import plan_site
 from edge_expose_cloud.usecases.exposing import plan_expose, plan_unexpose
 from edge_expose_cloud.usecases.history import Backup, backup_prefix, plan_revert, read_backups
-from edge_expose_cloud.usecases.problems import InputError, Refused
+from edge_expose_cloud.usecases.problems import InputError, Missing, Refused
 from edge_expose_cloud.usecases.ranging import network_of
 from edge_expose_cloud.usecases.releasing import plan_release
 from edge_expose_contract.identity import MODULE_ID
@@ -122,7 +122,7 @@ def _declared(hub: Hub, wish: Wish) -> dict[str, Any]:
     exposures = twin.desired.get("exposures") if twin is not None else None
     entry = exposures.get(wish.name) if isinstance(exposures, dict) else None
     if not isinstance(entry, dict):
-        raise Refused(f"device {wish.device} declares no exposure {wish.name!r}", "it may be removed already")
+        raise Missing(f"device {wish.device} declares no exposure {wish.name!r}", "it may be removed already")
     return entry
 
 

@@ -15,7 +15,7 @@ from edge_expose_cloud.plans import Change, PatchTwin, Plan, diff_services, in_p
 from edge_expose_cloud.service_prediction import predicted_services
 from edge_expose_cloud.spec import ModuleSpec, Network, Spec, Target
 from edge_expose_cloud.usecases.observing import observe_device, targeting_deployments
-from edge_expose_cloud.usecases.problems import InputError, Refused
+from edge_expose_cloud.usecases.problems import InputError, Missing, Refused
 from edge_expose_cloud.usecases.ranging import network_of, pool_decides
 from edge_expose_cloud.violating import findings_of
 from edge_expose_contract.identity import MODULE_ID, SCHEMA_VERSION
@@ -47,7 +47,7 @@ def plan_unexpose(hub: Hub, device_id: str, name: str) -> Plan:
     state, twin = _observe(hub, device_id, name)
     if name not in (twin.desired.get("exposures") or {}):
         known = ", ".join(sorted(twin.desired.get("exposures") or {})) or "none"
-        raise Refused(f"device {device_id} has no exposure {name!r}", f"declared there: {known}")
+        raise Missing(f"device {device_id} has no exposure {name!r}", f"declared there: {known}")
     exposures = {key: value for key, value in current_exposures(twin).items() if key != name}
     return _plan(state, twin, {"exposures": {name: None}}, exposures, name)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from edge_expose_cloud.deployment_planning import RETIRED_LABEL
 from edge_expose_cloud.hub import Deployment, Hub
 from edge_expose_cloud.planning import DeviceState
-from edge_expose_cloud.usecases.problems import Refused
+from edge_expose_cloud.usecases.problems import Missing
 from edge_expose_contract.identity import MODULE_ID
 
 
@@ -15,7 +15,7 @@ def observe_device(hub: Hub, device_id: str, modules: Iterable[str] = ()) -> Dev
     """The device's own twin and those of `modules`, of the system modules and of ours, as far as they exist."""
     device_twin = hub.device_twin(device_id)
     if device_twin is None:
-        raise Refused(
+        raise Missing(
             f"device {device_id!r} is not registered in {hub.host}",
             "register it as an IoT Edge device, or check target.device",
         )

@@ -20,3 +20,7 @@ class Refused(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+
+class Missing(Refused):
+    """What was named is not there."""

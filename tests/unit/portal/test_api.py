@@ -32,3 +32,19 @@ def test_a_digest_counts_wherever_it_stands(world, api, query, body, status) -> 
     wanted = WANTED if body is None else {**WANTED, "digest": body.format(good=good)}
     assert api.put(PATH + query.format(good=good), json=wanted).status_code == status
     assert ("api-made" in world.desired()["exposures"]) is (status == 200)
+
+
+@pytest.mark.parametrize("query", ["", "?dryRun=true"])
+def test_what_is_not_there_is_404(api, query) -> None:
+    for path in (PATH, "/api/devices/nobody/exposures/x"):
+        assert api.delete(path + query).status_code == 404
+    assert api.get(PATH).status_code == 404
+
+
+def test_a_body_that_cannot_be_read_is_answered_with_the_names_of_its_fields(api) -> None:
+    answer = api.put(PATH, json={"exposures": {}, "digst": "x"})
+    assert answer.status_code == 422
+    hint = answer.json()["hint"]
+    assert "body.exposure: Field required" in hint
+    assert "body.digst: Extra inputs are not permitted" in hint
+    assert "query.page" in api.get("/api/devices?page=0").json()["hint"]

@@ -233,6 +233,9 @@ def test_a_device_that_does_not_exist_and_a_hub_that_is_away_are_said_in_words(w
     missing = ada.get("/devices/nothing-here")
     assert missing.status_code == 404
     assert "is not registered" in missing.text
+    for page in (missing, ada.get("/no/such/page")):
+        assert "<title>Not found" in page.text
+        assert "did not work" not in page.text
 
     def away(call: str) -> None:
         raise HubError(HubProblem.UNREACHABLE, "the hub cannot be reached")
@@ -286,7 +289,7 @@ def test_api_and_pages_speak_of_the_same_device(world, ada) -> None:
     assert done.json()["applied"] is True
     assert world.desired()["exposures"]["api-made"] == {"module": "web", "ports": ["9000:80"]}
     assert ada.client.delete("/api/devices/d1/exposures/api-made", headers=headers).status_code == 200
-    assert ada.client.delete("/api/devices/d1/exposures/api-made", headers=headers).status_code == 409
+    assert ada.client.delete("/api/devices/d1/exposures/api-made", headers=headers).status_code == 404
     bad = {"device": "d1", "name": "x", "exposure": {"module": "web", "ports": ["70000"]}}
     assert ada.client.post("/api/validate", json=bad, headers=headers).json()["violations"]
     assert json.loads(ada.get("/api/openapi.json").text)["paths"]["/api/devices/{device}"]
@@ -327,3 +330,24 @@ def test_a_preset_keeps_the_name_that_was_typed_and_gives_its_own_otherwise(ada)
     assert "preset=mqtt&amp;module=web&amp;address=&amp;name=mine" in kept, "and the next preset keeps it too"
     assert 'name="name" value="camera"' in ada.get("/devices/d1/expose?preset=rtsp").text
     assert "&amp;name=" not in ada.get("/devices/d1/expose?preset=rtsp").text
+
+
+def test_who_wins_on_a_device_without_the_module_says_what_to_do(world, ada) -> None:
+    world.hub.add_device("bare")
+    page = ada.get("/devices/bare/who-wins")
+    assert page.status_code == 200
+    assert "edge-expose apply SPEC.yaml" in page.text
+    assert 'href="/devices/bare/history"' in page.text
+    assert ada.get("/devices/nothing-here/who-wins").status_code == 404
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/", "/sign-in", "/api/devices/d1", "/static/portal.js", "/devices/no"])
+def test_head_answers_like_get_without_a_body(ada, path) -> None:
+    get, head = ada.get(path), ada.client.head(path, follow_redirects=False)
+    assert (head.status_code, head.content) == (get.status_code, b"")
+    assert head.headers.get("content-type") == get.headers.get("content-type")
+    assert head.headers["content-security-policy"]
+
+
+def test_head_never_opens_the_endless_stream(ada) -> None:
+    assert ada.client.head("/events").status_code == 405

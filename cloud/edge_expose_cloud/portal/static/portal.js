@@ -27,6 +27,21 @@ function swap(target, html) {
   if (place) [...target.querySelectorAll(place[0])][place[1]]?.focus({ preventScroll: true });
 }
 
+// What changed is told to screen readers from a place that stays: a region that is itself replaced stays silent.
+const statesIn = (section) =>
+  new Map([...section.querySelectorAll("[data-exposure]")].map((item) => [item.dataset.exposure, item.dataset.state]));
+
+function tellNews(before, after) {
+  const news = document.querySelector("#news");
+  if (!news) return;
+  const lines = [];
+  for (const [name, state] of after)
+    if (!before.has(name)) lines.push(`${name} is new: ${state}`);
+    else if (before.get(name) !== state) lines.push(`${name} is ${state} now`);
+  for (const name of before.keys()) if (!after.has(name)) lines.push(`${name} is gone`);
+  if (lines.length) news.textContent = lines.length > 5 ? `${lines.length} exposures changed` : lines.join(". ");
+}
+
 // The same control in the new fragment: by where it leads, else by its place among its kind.
 function placeOf(element) {
   const kind = element.tagName.toLowerCase();
@@ -65,7 +80,9 @@ function follow(section) {
       const html = await fetchFragment(section.dataset.live);
       if (html !== null && html !== shown) {
         shown = html;
+        const before = statesIn(section);
         swap(section, html);
+        tellNews(before, statesIn(section));
       }
     } catch {
       section.dataset.stale = "";
