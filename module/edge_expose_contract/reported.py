@@ -36,6 +36,7 @@ class PoolReport(Lenient):
     reserved: int = 0
     free: int = 0
     reason: str | None = None
+    message: str | None = None
 
 
 class Summary(Lenient):

@@ -19,6 +19,7 @@ from edge_expose_cloud.portal.forms import (
     form_of_exposure,
     form_of_preset,
     in_words,
+    label_of,
     place_of,
     read_form,
     site_fields,
@@ -134,7 +135,14 @@ def _form(
     typed: str = "",
 ) -> Response:
     name = editing or form.get("name")
-    findings = [in_words(item) for item in findings]
+    wrong: dict[str, Finding] = {}
+    elsewhere: list[Finding] = []
+    for item in map(in_words, findings):
+        place = place_of(item, name)
+        if item.severity == "error" and place not in wrong and label_of(place, form, bool(editing)):
+            wrong[place] = item
+        else:
+            elsewhere.append(item)
     return page(
         portal,
         session,
@@ -143,9 +151,9 @@ def _form(
         view=view,
         device=view.device_id,
         form=form,
-        findings=findings,
-        places={item: place_of(item, name) for item in findings},
-        wrong={place_of(item, name): item for item in reversed(findings)},
+        elsewhere=elsewhere,
+        wrong=wrong,
+        labels={place: label_of(place, form, bool(editing)) for place in wrong},
         presets=PRESETS,
         preset=preset,
         editing=editing,

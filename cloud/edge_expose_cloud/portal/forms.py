@@ -211,6 +211,41 @@ def place_of(finding: Finding, name: str) -> str:
     return _PLACES.get(re.split(r"[.\[]", path)[0], "")
 
 
+LABELS: Final[Mapping[str, str]] = {
+    "name": "Name",
+    "module": "Module",
+    "selector": "Labels",
+    "endpoints": "Addresses",
+    "address": "External service IP",
+    "share": "Sharing key",
+    "allow_from": "Clients that may connect",
+    "hostname": "DNS name",
+    "namespace": "Namespace",
+    "pool": "Address pool",
+    "probe": "Health check",
+}
+
+
+def label_of(place: str, form: ExposeForm, editing: bool) -> str:
+    """What the field is called on the screen, "" when the form as it stands does not show it."""
+    outside = form.get("reach", "outside") == "outside"
+    row = re.fullmatch(r"out(\d+)", place)
+    if row:
+        return f"Ports, row {int(row[1]) + 1}" if int(row[1]) < len(form.rows) else ""
+    match place:
+        case "name":
+            shown = not editing
+        case "module" | "selector" | "endpoints":
+            shown = form.get("target", "module") == place
+        case "address":
+            shown = outside and form.get("address_mode") == "fixed"
+        case "share":
+            shown = outside and form.get("address_mode") == "shared"
+        case _:
+            shown = True
+    return LABELS.get(place, "") if shown else ""
+
+
 _HINTS: Final[Mapping[str, str]] = {
     "InvalidPort": "write a number from 1 to 65535, or a range such as 5000-5010; in the app it may be a port's name",
     "InvalidAddress": "write one IPv4 or IPv6 address",

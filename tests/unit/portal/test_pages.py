@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -351,3 +352,39 @@ def test_head_answers_like_get_without_a_body(ada, path) -> None:
 
 def test_head_never_opens_the_endless_stream(ada) -> None:
     assert ada.client.head("/events").status_code == 405
+
+
+def test_an_error_stands_once_at_its_field_and_the_summary_leads_there(ada) -> None:
+    page = ada.change("/devices/d1/expose", **{**NEW, "address": "10.0.0.99"}).text
+    assert page.count("10.0.0.99 is outside") == 1
+    assert '<a href="#address">External service IP</a>' in page
+    assert "data-refused" in page
+    hidden = {"address_mode": "auto", "probe": "ping", "open_for": "until", "expires": "soon"}
+    page = ada.change("/devices/d1/expose", **{**NEW, **hidden}).text
+    assert '<a href="#probe">Health check</a>' in page
+    assert page.count("is not an RFC 3339 time") == 1, "what has no field on the screen is said in full"
+    assert "<details open>" in page
+
+
+@pytest.mark.parametrize(
+    ("pool", "says"),
+    [
+        ({"reason": "PoolMismatch"}, "The pool decides, and no address moves or is blocked"),
+        ({"reason": "PoolInvalid", "message": "two pools overlap"}, "configuration on the device is broken: two pools"),
+        ({"reason": "SomethingNew", "message": "said by a newer module"}, "said by a newer module"),
+    ],
+)
+def test_a_reason_of_the_pool_comes_with_a_sentence(world, ada, pool, says) -> None:
+    world.hub.report("d1", MODULE_ID, {**READY, "pool": {**READY["pool"], **pool}})
+    assert says in ada.get("/devices/d1").text
+
+
+def test_the_map_of_a_device_that_is_not_connected_is_last_known(world, ada) -> None:
+    twin = world.hub.twins["d1", MODULE_ID]
+    for state, stale in (("Disconnected", True), ("Connected", False)):
+        world.hub.twins["d1", MODULE_ID] = replace(twin, connection_state=state)
+        world.portal.reading.forget("d1")
+        page = ada.get("/devices/d1").text
+        assert ("The map is as last known: the device is not connected" in page) is stale
+        assert ("free when last known: expose" in page) is stale
+        assert ("as last known: the device" in ada.get("/devices/d1/expose").text) is stale

@@ -127,3 +127,12 @@ def test_what_only_looks_different_is_no_change(world, ada, there) -> None:
     assert world.desired()["site"]["nodeIPs"] == before["site"]["nodeIPs"]
     same = ada.change("/devices/d1/network", external="10.0.0.10-10.0.0.25", **NODES, **EDGEHUB)
     assert "Nothing would change" in same.text
+
+
+def test_a_pool_that_is_full_is_a_warning_since_it_is_widened_on_the_device() -> None:
+    hub = applied_hub()
+    full = {**POOL_READ, "pool": {**READY["pool"], "ranges": "10.0.0.10-10.0.0.11", "reason": "PoolMismatch"}}
+    hub.report("d1", MODULE_ID, full)
+    plan, findings = plan_expose(hub, "d1", "late", {"module": "web", "ports": ["9000:80"]})
+    assert plan.changes
+    assert [(item.rule, item.severity) for item in findings] == [("RangeTooSmall", "warning")]

@@ -152,6 +152,8 @@ function check(form) {
     const html = await fetchFragment(form.dataset.check, { method: "POST", body, headers: { "X-CSRF-Token": csrf() } }).catch(() => null);
     if (mine !== latest || html === null) return;
     target.innerHTML = html;
+    // What the page was refused for is said anew below, as far as it still holds.
+    for (const old of document.querySelectorAll("#refused, [data-check] .hint.error")) old.remove();
     const wrong = new Set([...target.querySelectorAll(".error[data-place]")].map((item) => item.dataset.place));
     for (const input of form.querySelectorAll("input[name], select[name]"))
       if (wrong.has(input.name)) input.setAttribute("aria-invalid", "true");
@@ -164,6 +166,7 @@ function check(form) {
   form.addEventListener("input", later);
   form.addEventListener("change", later);
   form.querySelector("#module")?.addEventListener("change", (event) => fillPorts(form, event.target));
+  if ("refused" in form.dataset) return; // it has just been checked
   if (form.querySelector('[name="name"]')?.value || form.querySelector('[name="editing"]')?.value) later();
 }
 
