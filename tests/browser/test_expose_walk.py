@@ -94,6 +94,19 @@ def test_mistakes_are_said_while_typing_and_the_field_is_marked(open_page, serve
     assert page.locator("[aria-invalid=true]").count() == 0
 
 
+def test_an_error_is_said_in_one_place_before_and_while_it_is_corrected(open_page) -> None:
+    page = open_page()
+    expose(page, "typing", "broker", "7001", "80", "127.1.1.1")
+    page.locator("#refused").get_by_role("link", name="External service IP").click()
+    field = page.get_by_label("External service IP", exact=True)
+    assert field.evaluate("item => item === document.activeElement"), "the summary leads to the field"
+    page.wait_for_timeout(1000)
+    assert page.locator("main").inner_text().count("127.1.1.1 is outside") == 1
+    field.fill("127.1.1.2")
+    page.locator("#check", has_text="127.1.1.2 is outside").wait_for()
+    assert page.locator("main").inner_text().count(" is outside") == 1, "what was said before is gone"
+
+
 def test_a_preset_keeps_what_was_typed_and_chosen(open_page, served) -> None:
     page = open_page()
     page.goto("/devices/edge1/expose")

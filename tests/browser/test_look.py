@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from edge_expose_cloud.adapters.iothub import Credentials, IotHub
+
 from .conftest import screenshots_folder
 
 pytestmark = [pytest.mark.browser, pytest.mark.local, pytest.mark.timeout(180)]
@@ -99,3 +101,29 @@ def test_every_page_is_accessible_and_fits(
         if screenshots_folder() is not None:
             shrink(picture)
     assert not serious, serious
+
+
+def test_all_tabs_of_a_phone_are_in_sight(open_page: Any) -> None:
+    page = open_page(viewport={"width": 390, "height": 844})
+    page.goto("/devices/edge1")
+    boxes = [item.bounding_box() for item in page.locator(".tabs a").all()]
+    assert len(boxes) == 5
+    for box in boxes:
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 390
+
+
+def test_a_long_tag_leaves_the_other_columns_of_the_fleet_their_room(open_page: Any, served: Any) -> None:
+    environment = served.local.environment
+    hub = IotHub(Credentials(environment["IOTHUB_CONNECTION_STRING"], None, environment["EDGE_EXPOSE_HUB_CA"]))
+    hub.patch_device_tags("edge1", {"note": "x" * 180}, "*")
+    try:
+        page = open_page()
+        row = page.locator("tr", has=page.get_by_role("link", name="edge1", exact=True))
+        row.locator(".tag", has_text="note=").wait_for(timeout=60000)
+        age, tag = row.locator(".age").bounding_box(), row.locator(".tag", has_text="note=").bounding_box()
+        assert age["height"] < 26, "one line"
+        assert tag["width"] <= 242
+        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    finally:
+        hub.patch_device_tags("edge1", {"note": None}, "*")
