@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 OPEN_SECONDS: Final = 1.0
 VISIBLE_SECONDS: Final = 5.0
 PROBE_SECONDS: Final = 3.0
+SLOW_SECONDS: Final = 8.0
 EAGER_SECONDS: Final = 0.3
 EAGER_FOR: Final = 10.0
 LEASE_SECONDS: Final = 30.0
@@ -208,7 +209,7 @@ class Watching:
     async def _look(self, device: str) -> None:
         self._read[device] = time.monotonic()
         try:
-            twin = await asyncio.to_thread(self._hub.module_twin, device, MODULE_ID)
+            twin = await self._read_twin(device)
         except HubError as error:
             self._failed(error)
             return
@@ -224,6 +225,13 @@ class Watching:
             self._fleet_changed(force=True)
         else:
             self._events.send(Event("seen", device_topic(device)))
+
+    async def _read_twin(self, device: str) -> Twin | None:
+        """A hub that only hangs fails after minutes: pages are told long before, and are told again while it hangs."""
+        reading = asyncio.ensure_future(asyncio.to_thread(self._hub.module_twin, device, MODULE_ID))
+        while not (await asyncio.wait({reading}, timeout=SLOW_SECONDS))[0]:
+            self._failed(HubError(HubProblem.UNREACHABLE, f"no answer for {SLOW_SECONDS:.0f} seconds"))
+        return reading.result()
 
     # -- telling --
 

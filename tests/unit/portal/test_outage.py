@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 
@@ -141,3 +142,22 @@ def test_throttled_queries_do_not_call_twins_old_that_are_read_all_the_time(worl
     watching._read.clear()
     asyncio.run(sweep_a_moment())
     assert "throttling" in watching.problem
+
+
+def test_a_hub_that_hangs_is_said_long_before_the_call_fails(world, monkeypatch) -> None:
+    monkeypatch.setattr(poller, "SLOW_SECONDS", 0.05)
+    watching, answered = world.portal.watching, threading.Event()
+    world.hub.before = lambda call: answered.wait(10)
+
+    async def look() -> str:
+        task = asyncio.create_task(watching._look("d1"))
+        async with asyncio.timeout(5):
+            while not watching.problem:
+                await asyncio.sleep(0.01)
+        found = str(watching.problem)
+        answered.set()
+        await task
+        return found
+
+    assert "no answer" in asyncio.run(look())
+    assert watching.problem == "", "it answers after all"
