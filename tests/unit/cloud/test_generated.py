@@ -13,16 +13,16 @@ from ruamel.yaml import YAML
 from edge_expose_cloud.findings import RULES
 from edge_expose_cloud.goldens import rendered
 from edge_expose_cloud.reference import pages
-from edge_expose_cloud.schemas import cloud_schemas
+from edge_expose_cloud.schemas import all_schemas
 from edge_expose_contract.schema import schema_text
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
-@pytest.mark.parametrize("name", sorted(cloud_schemas()))
+@pytest.mark.parametrize("name", sorted(all_schemas()))
 def test_schema_is_current(name: str) -> None:
     path = ROOT / "deployment-manifests" / "schemas" / name
-    assert path.read_text(encoding="utf-8") == schema_text(cloud_schemas()[name]), (
+    assert path.read_text(encoding="utf-8") == schema_text(all_schemas()[name]), (
         "run: python -m edge_expose_cloud.schemas --write"
     )
 
