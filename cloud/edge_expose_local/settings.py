@@ -67,6 +67,8 @@ class LocalSettings:
                 f"--address {self.address} is not a loopback address: anybody on that network could use the hub; "
                 "--allow-non-loopback allows it"
             )
+        if address.version != 4 and not self.kubeconfig:
+            raise BadSettings(f"--address {self.address}: the local cluster carries IPv4 only; try 127.0.0.1")
         if self.profile not in PROFILES:
             raise BadSettings(f"--profile {self.profile} is not one of {', '.join(PROFILES)}")
         self._check_ports()

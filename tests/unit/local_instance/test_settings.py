@@ -16,6 +16,7 @@ from edge_expose_local.instance import Instance, InstanceError
 from edge_expose_local.settings import BadSettings, LocalSettings, PortTaken
 
 REFUSED = [
+    ({"address": "::1"}, ("--address ::1", "IPv4", "127.0.0.1")),
     ({"pool": "banana"}, ("--pool banana", "A-B or a CIDR", settings.DEFAULT_POOL)),
     ({"pool": "127.77.0.10"}, ("--pool 127.77.0.10", "A-B or a CIDR")),
     ({"pool": "127.77.0.20-127.77.0.10"}, ("is after the end",)),
