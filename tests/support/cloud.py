@@ -36,6 +36,19 @@ READY = {
     },
 }
 
+#: a new exposure as the portal's form sends it
+SHOP_FORM = {
+    "name": "shop",
+    "target": "module",
+    "module": "web",
+    "out0": "8443",
+    "in0": "443",
+    "proto0": "TCP",
+    "reach": "outside",
+    "address_mode": "fixed",
+    "address": "10.0.0.14",
+}
+
 #: what the module answers to a document that would take much away at once
 HELD_BACK = {"code": 406, "description": 'nothing is removed until confirmRemoval is "t0ken"'}
 

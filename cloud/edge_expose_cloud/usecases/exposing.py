@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from edge_expose_cloud.deployment_planning import owned_exposures
 from edge_expose_cloud.edge_agent import modules_of
 from edge_expose_cloud.findings import Finding, has_errors
 from edge_expose_cloud.hub import Hub, Twin, merge_patch, merged
@@ -15,7 +14,7 @@ from edge_expose_cloud.planning import DeviceState, current_exposures, report_of
 from edge_expose_cloud.plans import Change, PatchTwin, Plan, diff_services, in_plan_order
 from edge_expose_cloud.service_prediction import predicted_services
 from edge_expose_cloud.spec import ModuleSpec, Network, Spec, Target
-from edge_expose_cloud.usecases.observing import observe_device, targeting_deployments
+from edge_expose_cloud.usecases.observing import exposure_owners, observe_device
 from edge_expose_cloud.usecases.problems import InputError, Missing, Refused
 from edge_expose_cloud.usecases.ranging import network_of, pool_decides
 from edge_expose_cloud.violating import findings_of
@@ -62,8 +61,7 @@ def _observe(hub: Hub, device_id: str, name: str) -> tuple[DeviceState, Twin]:
         raise Refused(
             f"device {device_id} has no module {MODULE_ID}", "apply a spec first: its manifest brings the module"
         )
-    deployments = targeting_deployments(state, hub.deployments())
-    owners = owned_exposures(deployments, [item.id for item in deployments])
+    owners = exposure_owners(hub, state)
     if name in owners:
         raise Refused(
             f"exposure {name!r} is set by the deployment {owners[name]}, which would set it again",

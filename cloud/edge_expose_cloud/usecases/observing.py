@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from edge_expose_cloud.deployment_planning import RETIRED_LABEL
+from edge_expose_cloud.deployment_planning import RETIRED_LABEL, owned_exposures
 from edge_expose_cloud.hub import Deployment, Hub
 from edge_expose_cloud.planning import DeviceState
 from edge_expose_cloud.usecases.problems import Missing
@@ -29,3 +29,9 @@ def targeting_deployments(state: DeviceState, deployments: Iterable[Deployment])
     agent = state.twins.get("$edgeAgent")
     ids = set(agent.configurations) if agent is not None else set()
     return [item for item in deployments if item.id in ids and RETIRED_LABEL not in item.labels]
+
+
+def exposure_owners(hub: Hub, state: DeviceState) -> dict[str, str]:
+    """Exposure -> the automatic deployment that sets it on this device, and would set it again."""
+    deployments = targeting_deployments(state, hub.deployments())
+    return owned_exposures(deployments, [item.id for item in deployments])

@@ -38,7 +38,7 @@ from edge_expose_cloud.plans import (
     redacted,
 )
 from edge_expose_cloud.service_prediction import predicted_services
-from edge_expose_cloud.usecases.observing import observe_device, targeting_deployments
+from edge_expose_cloud.usecases.observing import exposure_owners, observe_device
 from edge_expose_cloud.usecases.problems import Refused
 from edge_expose_contract.identity import MODULE_ID
 
@@ -135,7 +135,7 @@ def plan_restore(hub: Hub, device_id: str, text: str) -> Plan:
     step: Step | None = None
     ours = state.ours
     if MODULE_ID in different and ours is not None:
-        _refuse_owned(hub, state, different[MODULE_ID])
+        _refuse_owned(exposure_owners(hub, state), ours.desired, different[MODULE_ID])
     if set(different) == {MODULE_ID} and ours is not None:
         step = PatchTwin(device_id, MODULE_ID, merge_patch(ours.desired, different[MODULE_ID]), ours.etag)
     elif different:
@@ -155,12 +155,9 @@ def plan_restore(hub: Hub, device_id: str, text: str) -> Plan:
     return Plan(f"device {device_id}", in_plan_order(changes), step, state.etags(), tuple(dangers))
 
 
-def _refuse_owned(hub: Hub, state: DeviceState, desired: Json) -> None:
+def _refuse_owned(owners: Mapping[str, str], before: Json, after: Json) -> None:
     """Exposures that an automatic deployment sets would be set again."""
-    deployments = targeting_deployments(state, hub.deployments()) if state.ours is not None else []
-    owners = owned_exposures(deployments, [item.id for item in deployments])
-    now = (state.ours.desired.get("exposures") or {}) if state.ours is not None else {}
-    then = desired.get("exposures") or {}
+    now, then = before.get("exposures") or {}, after.get("exposures") or {}
     for name in sorted(owners.keys() & (now.keys() | then.keys())):
         if not same_json(now.get(name), then.get(name)):
             raise Refused(

@@ -10,6 +10,7 @@ import pytest
 from edge_expose_cloud.hub import Deployment, HubError, HubProblem
 from edge_expose_contract.identity import MODULE_ID
 from support.cloud import HELD_BACK, READY
+from support.cloud import SHOP_FORM as NEW
 from support.fake_hub import FakeHub
 
 PAGES = [
@@ -32,17 +33,6 @@ FORMS = [
     "/devices/d1/exposures/web-out/edit",
     "/devices/d1/network",
 ]
-NEW = {
-    "name": "shop",
-    "target": "module",
-    "module": "web",
-    "out0": "8443",
-    "in0": "443",
-    "proto0": "TCP",
-    "reach": "outside",
-    "address_mode": "fixed",
-    "address": "10.0.0.14",
-}
 
 
 @pytest.mark.parametrize("path", PAGES)

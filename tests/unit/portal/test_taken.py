@@ -13,19 +13,9 @@ from edge_expose_contract.addressing import parse_address
 from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.models import Exposure
 from support.cloud import READY
+from support.cloud import SHOP_FORM as FIELDS
 
 LEGACY = {"services": [{"service": "edge2/web", "ours": False, "external": ["10.0.0.14"]}]}
-FIELDS = {
-    "name": "shop",
-    "target": "module",
-    "module": "web",
-    "out0": "8443",
-    "in0": "443",
-    "proto0": "TCP",
-    "reach": "outside",
-    "address_mode": "fixed",
-    "address": "10.0.0.14",
-}
 
 
 @pytest.fixture
