@@ -1,4 +1,8 @@
-"""In CI nothing that CI can have may be skipped: there, a skip for a reason not listed here fails the run."""
+"""What holds for every test: in CI nothing may be skipped that CI can have, and who may have a second try.
+
+In CI a skip for a reason not listed here fails the run. Tests of a real cluster's data path and of a real browser run
+against other people's programs in real time; one that fails is run once more, and the summary names it (RERUN).
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,15 @@ ALLOWED_IN_CI = (
     "only on",
     "not on",
 )
+
+
+SECOND_TRY = ("network", "browser")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if any(item.get_closest_marker(name) for name in SECOND_TRY):
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 @pytest.hookimpl(trylast=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import time
 from collections import Counter
 from typing import Any
 
@@ -52,14 +53,22 @@ def echo_udp(namespace: str, ip: str, port: int, *, source: str = "", timeout: f
 
 
 def spread(namespace: str, ip: str, port: int, count: int, *, source: str = "") -> Counter[str]:
-    """How many of `count` requests each pod answered; failures are counted under 'failed'."""
-    found: Counter[str] = Counter()
-    for _ in range(count):
+    """How many of `count` requests each pod answered; those that no pod answered are counted under 'failed'.
+
+    A request is sent up to three times, each from a port of its own: a connection that begins in the instant in which
+    kube-proxy exchanges its rules is refused or left untranslated for good (seen: 3 of 79,000 while a pod was replaced
+    31 times).
+    """
+    return Counter(_answered_by(namespace, ip, port, source) for _ in range(count))
+
+
+def _answered_by(namespace: str, ip: str, port: int, source: str) -> str:
+    for _ in range(3):
         try:
-            found[str(echo(namespace, ip, port, source=source)["pod"])] += 1
+            return str(echo(namespace, ip, port, source=source, timeout=1.0)["pod"])
         except OSError:
-            found["failed"] += 1
-    return found
+            time.sleep(0.1)
+    return "failed"
 
 
 def why_not_reached(namespace: str, ip: str, port: int, *, source: str = "", timeout: float = 1.5) -> str:
