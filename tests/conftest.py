@@ -1,7 +1,8 @@
 """What holds for every test: in CI nothing may be skipped that CI can have, and who may have a second try.
 
 In CI a skip for a reason not listed here fails the run. Tests of a real cluster's data path and of a real browser run
-against other people's programs in real time; one that fails is run once more, and the summary names it (RERUN).
+against other people's programs in real time; one that fails is run once more, twice in a whole run at
+most, and the summary shows how it failed (RERUN).
 """
 
 from __future__ import annotations
