@@ -10,18 +10,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from edge_expose_contract.addressing import Address, AddressRange, AddressSet
+from edge_expose_contract.addressing import Address
 from edge_expose_contract.identity import Code
 from edge_expose_contract.models import Exposure, Site
 from edge_expose_contract.parsing import DesiredDocument
 from edge_expose_contract.services import service_shapes
-from edge_expose_module.allocation import Decision, Space, allocate
+from edge_expose_module.allocation import Decision, allocate
 from edge_expose_module.guards import Guards
 from edge_expose_module.memory import Memory
 from edge_expose_module.observing import Key, Observed
 from edge_expose_module.planning import Plan, plan
 from edge_expose_module.removal import Brake, PendingRemoval, brake
 from edge_expose_module.rendering import DeclaredService, Target, declare, slice_bodies
+from edge_expose_module.space import Space, address_space
 from edge_expose_module.wishes import Block, Wish, Wishes, gather, selector_of
 
 
@@ -261,32 +262,3 @@ def _why_name_taken(namespace: str, name: str, exposure: Exposure, inputs: Input
             f"Service {namespace}/{name} exists and is not ours; rename the exposure, or take it over with adopt: true",
         )
     return None
-
-
-def address_space(site: Site | None, observed: Observed, guards: Guards) -> Space:
-    """The real pool decides where it may be read; else the site's copy; else the load balancer alone knows."""
-    reserved = dict(site.reserved_addresses) if site is not None else {}
-    nodes = site.nodes if site is not None else AddressSet()
-    if observed.pools is not None and not observed.pool_error:
-        return Space(
-            legal=observed.real_addresses(),
-            automatic=tuple(pool.addresses for pool in observed.pools if pool.auto_assign),
-            pools={pool.name: pool.addresses for pool in observed.pools},
-            reserved=reserved,
-            nodes=nodes,
-            allowed=guards.addresses,
-            buggy=AddressSet.of(
-                [part for pool in observed.pools if pool.avoid_buggy for part in pool.addresses.ranges]
-            ),
-        )
-    external = site.external if site is not None else AddressSet()
-    named = site.named_pools if site is not None else {}
-    ranges: list[AddressRange] = [*external.ranges, *(part for pool in named.values() for part in pool.ranges)]
-    return Space(
-        legal=AddressSet.of(ranges) if ranges else None,
-        automatic=(external,) if external else None,
-        pools=named or None,
-        reserved=reserved,
-        nodes=nodes,
-        allowed=guards.addresses,
-    )

@@ -29,7 +29,7 @@ only_mutate = [{paths}]
 pytest_add_cli_args_test_selection = ["tests/unit/module", "tests/scenarios"]
 also_copy = ["tests"]
 """
-FILES = ("allocation.py", "planning.py")
+FILES = ("allocation.py", "claims.py", "space.py", "planning.py")
 
 
 def main() -> int:

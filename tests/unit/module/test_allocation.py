@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from edge_expose_contract.addressing import AddressSet
 from edge_expose_contract.models import Exposure
-from edge_expose_module.allocation import Decision, Space, allocate
+from edge_expose_module.allocation import Decision, allocate
 from edge_expose_module.observing import Observed, ObservedService
+from edge_expose_module.space import Space
 from edge_expose_module.wishes import Wish
 
 OWNER = "0123456789abcdef"

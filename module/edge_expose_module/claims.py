@@ -1,0 +1,187 @@
+"""Who claims which address: the exposures that want one, and everybody else's Services. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from edge_expose_contract.addressing import Address
+from edge_expose_contract.models import Exposure
+from edge_expose_contract.services import service_shapes, sharing_key
+from edge_expose_module.observing import Observed, ObservedService, selector_text
+from edge_expose_module.wishes import Block, Wish, selector_of
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One party's use of an address. `exposure` is None for a Service that no wish of ours stands behind; `backend` is
+    the selector where traffic policy Local makes sharing depend on it."""
+
+    party: str
+    exposure: str | None
+    ports: frozenset[tuple[str, int]]
+    share: str
+    backend: str
+
+
+class Ledger:
+    """Claims by address."""
+
+    def __init__(self) -> None:
+        self.claims: dict[Address, list[Claim]] = defaultdict(list)
+        self.groups: dict[str, tuple[Address, ...]] = {}
+
+    def add(self, addresses: Iterable[Address], claim: Claim) -> None:
+        for address in addresses:
+            self.claims[address].append(claim)
+
+    def why_taken(self, address: Address, mine: Claim) -> Block | None:
+        for claim in self.claims.get(address, ()):
+            if claim.exposure is not None and claim.exposure == mine.exposure:
+                continue
+            block = _why_not_together(address, mine, claim)
+            if block is not None:
+                return block
+        return None
+
+    def taken(self, exposure: str) -> frozenset[Address]:
+        """Addresses that anybody but this exposure claims."""
+        return frozenset(
+            address for address, claims in self.claims.items() if any(claim.exposure != exposure for claim in claims)
+        )
+
+
+def _why_not_together(address: Address, mine: Claim, other: Claim) -> Block | None:
+    if not mine.share or mine.share != other.share:
+        how = "give both the same share key with different ports, or choose another address"
+        if mine.share and other.share:
+            return Block("AddressTaken", f"{address} is held by {other.party} under sharing key {other.share!r}; {how}")
+        return Block("AddressTaken", f"{address} is held by {other.party}; {how}")
+    clash = sorted(mine.ports & other.ports)
+    if clash:
+        ports = ", ".join(f"{number}/{protocol.lower()}" for protocol, number in clash)
+        return Block(
+            "PortTaken", f"port {ports} on shared address {address} is held by {other.party}; publish another port"
+        )
+    if mine.backend != other.backend:
+        return Block(
+            "SharingPolicyMismatch",
+            f"{address} is shared with {other.party}; externalTrafficPolicy Local only shares with the same selector",
+        )
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An external wish with what it holds now."""
+
+    name: str
+    wish: Wish
+    assigned: tuple[Address, ...]
+    requested: tuple[Address, ...]
+    remembered: tuple[Address, ...]
+    claim: Claim
+    asked: tuple[Address, ...] = ()
+    """What we asked for, by our own note; another request was written by somebody else."""
+    settled: bool = False
+    """Holds the address it asks for under the sharing key it wants now: who leaves a group does not take its address
+    along, not even while the load balancer has not looked yet."""
+
+    @property
+    def exposure(self) -> Exposure:
+        return self.wish.exposure
+
+    @property
+    def pinned(self) -> tuple[Address, ...]:
+        return self.wish.exposure.addresses
+
+    @property
+    def group(self) -> str | None:
+        return self.wish.exposure.share
+
+
+def candidates_of(
+    wishes: Mapping[str, Wish],
+    observed: Observed,
+    owner: str,
+    remembered: Mapping[str, tuple[Address, ...]],
+    default_namespace: str,
+) -> dict[str, Candidate]:
+    found: dict[str, Candidate] = {}
+    for name, wish in sorted(wishes.items()):
+        exposure = wish.exposure
+        if not exposure.is_external:
+            continue
+        services = _own_services(name, wish, observed, owner, default_namespace)
+        assigned = _merge(s.assigned for s in services)
+        requested = _merge(s.requested for s in services)
+        claim = Claim(
+            party=f"exposure {name}",
+            exposure=name,
+            ports=frozenset((str(m.protocol), m.port) for m in exposure.mappings),
+            share=sharing_key(name, exposure, owner, default_namespace) or "",
+            backend=_backend(exposure),
+        )
+        found[name] = Candidate(
+            name,
+            wish,
+            assigned,
+            requested,
+            remembered.get(name, ()),
+            claim,
+            _merge(s.asked for s in services),
+            bool(assigned) and requested in ((), assigned) and all(s.share_key == claim.share for s in services),
+        )
+    return found
+
+
+def _backend(exposure: Exposure) -> str:
+    return selector_text(selector_of(exposure) or {}) if exposure.external_traffic_policy == "Local" else ""
+
+
+def _own_services(
+    name: str, wish: Wish, observed: Observed, owner: str, default_namespace: str
+) -> list[ObservedService]:
+    """The Services that carry this exposure now: ours by label, wherever they are, and one about to be adopted."""
+    services = [s for s in observed.owned(owner) if s.exposure == name]
+    if wish.exposure.adopt:
+        for shape in service_shapes(name, wish.exposure, default_namespace):
+            candidate = observed.services.get((shape.namespace, shape.name))
+            if candidate is not None and candidate.other_owner is None and not candidate.made_by_edge_agent:
+                services.append(candidate)
+    return services
+
+
+def _merge(parts: Iterable[tuple[Address, ...]]) -> tuple[Address, ...]:
+    """Addresses of the Services of one exposure; they share them, so the first of each family counts."""
+    by_version: dict[int, Address] = {}
+    for part in parts:
+        for address in part:
+            by_version.setdefault(address.version, address)
+    return tuple(by_version[version] for version in sorted(by_version))
+
+
+def claim_others(
+    ledger: Ledger,
+    candidates: Mapping[str, Candidate],
+    observed: Observed,
+    owner: str,
+    default_namespace: str,
+    kept: frozenset[str],
+) -> None:
+    """Everybody else's claims: foreign Services with what they hold and ask for, and ours that stay without a wish."""
+    own_keys = {
+        service.key
+        for name, candidate in candidates.items()
+        for service in _own_services(name, candidate.wish, observed, owner, default_namespace)
+    }
+    for key, service in sorted(observed.services.items()):
+        if key in own_keys or not service.is_load_balancer:
+            continue
+        ours = service.owned_by(owner)
+        if ours and service.exposure not in kept:
+            continue  # about to be pruned
+        party = f"exposure {service.exposure}" if ours else f"Service {service.namespace}/{service.name}"
+        claim = Claim(party, None, service.ports, service.share_key, service.backend_key)
+        ledger.add(service.assigned or service.requested, claim)
