@@ -1,8 +1,8 @@
 """Who gets which external address. Pure: the same inputs give the same answer in any order.
 
 In turn: what is held and legal stays; then what our Services already ask for; then what is remembered; then new pins;
-then the lowest free address. Before a pin moves, the new address is checked, since asking a load balancer for an
-address it cannot give loses the one held.
+then the lowest free address, of those that no disabled exposure had before. Before a pin moves, the new address is
+checked, since asking a load balancer for an address it cannot give loses the one held.
 """
 
 from __future__ import annotations
@@ -38,18 +38,20 @@ def allocate(
     *,
     kept: frozenset[str] = frozenset(),
     refused: Mapping[str, frozenset[Address]] | None = None,
+    resting: frozenset[Address] = frozenset(),
 ) -> dict[str, Decision]:
     """A decision for every external wish.
 
     `kept` names exposures whose Services stay without a wish; `refused` holds addresses the load balancer would not
-    give an exposure because somebody we cannot see has them.
+    give an exposure because somebody we cannot see has them; `resting` those of exposures that have no Service now and
+    may come back: they are chosen last.
     """
     ledger = Ledger()
     candidates = candidates_of(wishes, observed, owner, remembered, default_namespace)
     claim_others(ledger, candidates, observed, owner, default_namespace, kept)
     # Pins first in each step, so that a sharing group settles where a member is pinned.
     ordered = sorted(candidates.values(), key=lambda c: (not c.settled, not c.pinned, c.name))
-    allocator = _Allocator(space, ledger, refused or {})
+    allocator = _Allocator(space, ledger, refused or {}, resting)
     for candidate in ordered:
         if candidate.asked and candidate.requested != candidate.asked:
             allocator.keep(candidate, candidate.asked)
@@ -72,10 +74,17 @@ def allocate(
 class _Allocator:
     """The steps of one allocation; each leaves alone whom an earlier step decided."""
 
-    def __init__(self, space: Space, ledger: Ledger, refused: Mapping[str, frozenset[Address]]) -> None:
+    def __init__(
+        self,
+        space: Space,
+        ledger: Ledger,
+        refused: Mapping[str, frozenset[Address]],
+        resting: frozenset[Address],
+    ) -> None:
         self.space = space
         self.ledger = ledger
         self.refused = refused
+        self.resting = resting
         self.decided: dict[str, Decision] = {}
 
     def keep(self, candidate: Candidate, addresses: tuple[Address, ...]) -> None:
@@ -159,11 +168,12 @@ class _Allocator:
         taken = (
             self.ledger.taken(candidate.name) | set(self.space.reserved) | self.refused.get(candidate.name, frozenset())
         )
-        for pool in pools:
-            found = _lowest(self.space, candidate, pool, taken)
-            if found:
-                self._grant(candidate, found)
-                return
+        for avoided in (taken | self.resting, taken):
+            for pool in pools:
+                found = _lowest(self.space, candidate, pool, avoided)
+                if found:
+                    self._grant(candidate, found)
+                    return
         where = ", ".join(str(pool) for pool in pools)
         families = {part.version for pool in pools for part in pool.ranges}
         missing = [version for version in self.space.versions_for(candidate.exposure) if version not in families]

@@ -141,9 +141,18 @@ def _granted(
     the new one would lose the address it has. `standing` and `blocks` are brought up to date."""
     remembered = inputs.memory.known_addresses()
     running = {service.exposure for service in inputs.observed.owned(inputs.owner)}
+    resting = _resting(standing, inputs)
     while True:
         decisions = allocate(
-            standing, inputs.observed, inputs.owner, remembered, space, namespace, kept=keep, refused=inputs.refused
+            standing,
+            inputs.observed,
+            inputs.owner,
+            remembered,
+            space,
+            namespace,
+            kept=keep,
+            refused=inputs.refused,
+            resting=resting,
         )
         fallen = {}
         for name, decision in decisions.items():
@@ -156,6 +165,17 @@ def _granted(
         if not fallen:
             return decisions
         standing.update(fallen)
+
+
+def _resting(standing: Mapping[str, Wish], inputs: Inputs) -> frozenset[Address]:
+    """What exposures that are disabled, expired or blocked wish for or had: they should find it when they come back."""
+    found: set[Address] = set()
+    remembered = inputs.memory.known_addresses()
+    for name in inputs.document.names - frozenset(standing):
+        found.update(remembered.get(name, ()))
+        if name in inputs.document.exposures:
+            found.update(inputs.document.exposures[name].addresses)
+    return frozenset(found)
 
 
 def _default_namespace(site: Site | None, inputs: Inputs) -> str:

@@ -182,3 +182,34 @@ def test_what_a_hand_wrote_is_taken_back_and_the_address_is_the_same(
     service = bench.cluster.services[("edge1", "b")]
     assert "net.azure-devices.edge.deviceid" not in service["metadata"]["labels"]
     assert "metallb.io/address-pool" not in service["metadata"]["annotations"]
+
+
+# --- exposures that rest ---
+
+
+def test_a_disabled_exposure_finds_its_address_again_while_others_are_free() -> None:
+    bench = bench_with({"a": web(), "b": web()})
+    before = addresses(bench)
+    bench.desire({"a": web(enabled=False), "b": web(), "c": web()})
+    bench.run()
+    assert addresses(bench)["c"] not in before.values()
+    bench.desire({"a": web(), "b": web(), "c": web()})
+    bench.run()
+    assert addresses(bench)["a"] == before["a"]
+
+
+def test_the_address_of_a_disabled_exposure_is_given_when_there_is_no_other() -> None:
+    names = [f"e{number:02}" for number in range(11)]
+    bench = bench_with({name: web() for name in names})
+    assert all(addresses(bench).values()), "as many as the range has"
+    bench.desire({name: web(enabled=name != "e00") for name in names} | {"late": web()})
+    bench.run()
+    assert bench.state("late")[0] == "Ready"
+
+
+def test_an_address_that_a_disabled_exposure_pins_is_chosen_last() -> None:
+    bench = bench_with({"first": web()})
+    lowest = addresses(bench)["first"]
+    bench.desire({"pinned": web(enabled=False, address=lowest), "new": web()})
+    bench.run()
+    assert addresses(bench)["new"] != lowest
