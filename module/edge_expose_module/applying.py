@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 from edge_expose_module.assessing import Failure, Outcome
 from edge_expose_module.clusterapi import (
@@ -60,4 +62,14 @@ def _apply_one(cluster: Cluster, change: Change) -> None:
         case Verb.PATCH:
             cluster.patch(resource, change.namespace, change.name, change.body or {})
         case Verb.DELETE:
+            if change.body is not None:
+                _rehearse(cluster, change.body)
             cluster.delete(resource, change.namespace, change.name, change.uid)
+
+
+def _rehearse(cluster: Cluster, body: Mapping[str, Any]) -> None:
+    """Raises when what is to take a Service's place would not be accepted."""
+    try:
+        cluster.rehearse(BY_KIND[body["kind"]], body["metadata"]["namespace"], body)
+    except NotFound as error:  # the namespace is not there
+        raise Rejected(str(error)) from error

@@ -95,6 +95,9 @@ class Cluster(Protocol):
 
     def create(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> None: ...
 
+    def rehearse(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> None:
+        """Raises what `create` would raise, and changes nothing. An object of that name is no objection."""
+
     def patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> None:
         """JSON merge patch."""
 

@@ -20,7 +20,7 @@ from edge_expose_contract.models import Exposure
 from edge_expose_contract.parsing import DesiredDocument, Refusal, parse_desired
 from edge_expose_module import remembering, reporting
 from edge_expose_module.applying import apply
-from edge_expose_module.assessing import Outcome, Status, assess
+from edge_expose_module.assessing import Failure, Outcome, Status, assess
 from edge_expose_module.believing import Belief, believe
 from edge_expose_module.clusterapi import (
     CONFIG_MAPS,
@@ -241,10 +241,13 @@ class Controller:
             decided = decide(self._inputs(document, observed))
             if self._refusals.learn(observed, self.identity.owner, self._drifted(decided)):
                 decided = decide(self._inputs(document, observed))
-            self._memory = remembering.after_decision(self._memory, raw, decided, observed, self.identity.owner)
+            before = self._memory
+            self._memory = remembering.after_decision(before, raw, decided, observed, self.identity.owner)
             self._store.save(self._memory)
             if decided.plan.changes:
                 outcomes = await asyncio.to_thread(apply, self._cluster, decided.plan)
+                refused = [name for name, outcome in outcomes.items() if outcome.failure is not Failure.TRANSIENT]
+                self._memory = remembering.without_refused(self._memory, before, refused)
                 observed_after, error = await self._look()
                 observed = observed_after or observed
             await asyncio.to_thread(self._nudges.nudge, decided, observed, self.identity.owner)

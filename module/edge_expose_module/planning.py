@@ -23,7 +23,9 @@ class Verb(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One write. `body` is the object to create or the JSON merge patch; deletes carry the uid they mean."""
+    """One write. `body` is the object to create or the JSON merge patch; a deletion carries the uid it means, and as
+    `body` what takes its place: a Service that serves goes only when the API server would accept its successor.
+    """
 
     verb: Verb
     kind: str
@@ -63,18 +65,24 @@ def plan(
     """
     changes: list[Change] = []
     wanted: set[tuple[str, str]] = set()
+    coming: dict[str, DeclaredService] = {}
     for service in declared:
-        wanted.add((service.namespace, service.name))
-        changes.extend(_service_changes(service, observed.services.get((service.namespace, service.name))))
+        key = (service.namespace, service.name)
+        wanted.add(key)
+        if key not in observed.services:
+            coming.setdefault(service.exposure, service)
+        changes.extend(_service_changes(service, observed.services.get(key)))
     for existing in observed.owned(owner):
         if existing.key not in wanted and existing.exposure not in keep and not existing.deleting:
-            changes.append(_deletion(existing, "not declared any more"))
+            changes.append(_deletion(existing, "not declared any more", coming.get(existing.exposure or "")))
     changes.extend(_companion_changes(companions, observed, keep))
     return Plan(tuple(sorted(changes, key=Change.sort_key)))
 
 
-def _deletion(service: ObservedService, why: str) -> Change:
-    return Change(Verb.DELETE, "Service", service.namespace, service.name, service.exposure or "", why, uid=service.uid)
+def _deletion(service: ObservedService, why: str, successor: DeclaredService | None) -> Change:
+    body = successor.body() if successor is not None else None
+    exposure = service.exposure or ""
+    return Change(Verb.DELETE, "Service", service.namespace, service.name, exposure, why, body, service.uid)
 
 
 def _service_changes(service: DeclaredService, existing: ObservedService | None) -> Iterable[Change]:
@@ -87,7 +95,7 @@ def _service_changes(service: DeclaredService, existing: ObservedService | None)
         return []  # it must be gone before it can come back; the next pass creates it
     reason = _why_recreate(service, existing)
     if reason:
-        return [_deletion(existing, reason)]
+        return [_deletion(existing, reason, service)]
     patch = service_patch(service, existing)
     if patch is None:
         return []

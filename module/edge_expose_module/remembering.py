@@ -5,7 +5,7 @@ It is written to disk before the cluster is touched, so that a kill at any point
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -50,3 +50,9 @@ def after_decision(memory: Memory, raw: Mapping[str, Any], decided: Decided, obs
         held_before=tuple(sorted(decided.brake.base)),
         released=tuple(sorted(decided.brake.released)),
     )
+
+
+def without_refused(memory: Memory, before: Memory, refused: Collection[str]) -> Memory:
+    """What the cluster refused is no good form of an exposure: the one before stands."""
+    wishes = {name: wish for name, wish in memory.wishes.items() if name not in refused}
+    return replace(memory, wishes=wishes | {n: before.wishes[n] for n in refused if n in before.wishes})

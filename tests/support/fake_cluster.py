@@ -58,12 +58,16 @@ class FakeCluster:
         dialect: str = "crd",
         readable_pool: bool = True,
         denied: frozenset[tuple[str, str]] = frozenset(),
+        namespaces: frozenset[str] = frozenset({"edge1", "web", "other"}),
+        families: tuple[str, ...] = ("IPv4", "IPv6"),
     ) -> None:
         self.pool = AddressSet.parse(pool)
         self.git_version = git_version
         self.dialect = dialect
         self.readable_pool = readable_pool
         self.denied = denied
+        self.namespaces = namespaces
+        self.families = families
         self.down = False
         self.fail_writes = 0
         self.services: dict[tuple[str, str], dict[str, Any]] = {}
@@ -137,14 +141,18 @@ class FakeCluster:
     def create(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> None:
         self._write("create", resource, namespace, body["metadata"]["name"])
         name = body["metadata"]["name"]
+        self._validate(namespace, body)
         if resource is SERVICES:
             if (namespace, name) in self.services:
                 raise Conflict(f'services "{name}" already exists')
-            self._validate(body)
             self._store(copy.deepcopy(dict(body)))
         else:
             self.companions[(resource.kind, namespace, name)] = self._stamped(copy.deepcopy(dict(body)))
         self.settle()
+
+    def rehearse(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> None:
+        self._allow("create", resource)
+        self._validate(namespace, body)
 
     def patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> None:
         self._write("patch", resource, namespace, name)
@@ -158,7 +166,7 @@ class FakeCluster:
             raise Conflict("the object has been modified; please apply your changes to the latest version")
         changed = merge(copy.deepcopy(current), body)
         if resource is SERVICES:
-            self._validate(changed)
+            self._validate(namespace, changed)
             if changed["spec"].get("type") != "LoadBalancer":
                 changed["status"] = {"loadBalancer": {}}
         store[key] = self._stamped(changed)
@@ -185,10 +193,13 @@ class FakeCluster:
         if self.down:
             raise Unavailable("the Kubernetes API cannot be reached: refused")
 
-    def _write(self, verb: str, resource: Resource, namespace: str, name: str) -> None:
+    def _allow(self, verb: str, resource: Resource) -> None:
         self._reach()
         if (verb, resource.plural) in self.denied:
             raise Denied(f'{resource.plural} is forbidden: User "module" cannot {verb} resource "{resource.plural}"')
+
+    def _write(self, verb: str, resource: Resource, namespace: str, name: str) -> None:
+        self._allow(verb, resource)
         if self.fail_writes:
             self.fail_writes -= 1
             raise Unavailable("the Kubernetes API did not answer")
@@ -250,7 +261,11 @@ class FakeCluster:
         meta = body["metadata"]
         self.services[(meta["namespace"], meta["name"])] = self._stamped(body)
 
-    def _validate(self, body: Mapping[str, Any]) -> None:
+    def _validate(self, namespace: str, body: Mapping[str, Any]) -> None:
+        if namespace not in self.namespaces:
+            raise NotFound(f'namespaces "{namespace}" not found')
+        if body.get("kind", "Service") != "Service":
+            return
         spec = body["spec"]
         protocols = {port.get("protocol", "TCP") for port in spec.get("ports", [])}
         if self.git_version.startswith("v1.20") and spec.get("type") == "LoadBalancer" and len(protocols) > 1:
@@ -259,6 +274,8 @@ class FakeCluster:
             )
         if not spec.get("ports"):
             raise Rejected("spec.ports: Required value")
+        if unknown := [family for family in spec.get("ipFamilies") or [] if family not in self.families]:
+            raise Rejected(f'spec.ipFamilies[0]: Invalid value: "{unknown[0]}": not configured on this cluster')
 
     # --- the load balancer ---
 

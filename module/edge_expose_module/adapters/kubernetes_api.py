@@ -6,6 +6,7 @@ loses 410s and its place (kubernetes 37). Credentials are read again when their 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -103,6 +104,11 @@ class KubernetesApi:
 
     def create(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> None:
         self._json("POST", _path(resource, namespace), body=body)
+
+    def rehearse(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> None:
+        # The API server looks for the name last, after defaults, admission and validation.
+        with contextlib.suppress(Conflict):
+            self._json("POST", _path(resource, namespace), {"dryRun": "All"}, body)
 
     def patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> None:
         self._json("PATCH", _path(resource, namespace, name), body=body, content_type="application/merge-patch+json")

@@ -56,6 +56,23 @@ def test_refusals_become_errors_of_ours(cluster, api, tmp_path: Path) -> None:
         KubernetesApi(wrong).list(SERVICES, ns)
 
 
+def test_a_rehearsal_is_refused_like_a_creation_and_leaves_nothing(cluster, api) -> None:
+    ns = cluster.namespace()
+    api.rehearse(SERVICES, ns, BODY)
+    assert api.list(SERVICES, ns).items == ()
+    with pytest.raises(NotFound):
+        api.rehearse(SERVICES, f"{ns}-none", BODY)
+    six = {"ipFamilies": ["IPv6"], "ipFamilyPolicy": "SingleStack"} if cluster.profile == "1.36" else {"type": "Typo"}
+    refused = {**BODY, "spec": {**BODY["spec"], **six}}
+    with pytest.raises(Rejected):
+        api.rehearse(SERVICES, ns, refused)
+    api.create(SERVICES, ns, BODY)
+    api.rehearse(SERVICES, ns, BODY)
+    with pytest.raises(Rejected):
+        api.rehearse(SERVICES, ns, refused)
+    assert len(api.list(SERVICES, ns).items) == 1
+
+
 def test_lists_are_read_to_their_end(cluster, api) -> None:
     ns = cluster.namespace()
     path = f"/api/v1/namespaces/{ns}/configmaps"

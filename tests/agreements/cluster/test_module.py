@@ -364,3 +364,14 @@ def test_fixed_addresses_change_places_and_a_group_changes_its_key(cluster, modu
     before = module.until_true(shared, "one address")
     module.desire({name: {**exposure, "share": "other"} for name, exposure in group.items()})
     module.until_true(lambda: shared() == before, "the same address")
+
+
+def test_a_service_that_cannot_come_back_elsewhere_stays(cluster, module) -> None:
+    module.desire({"web": web()})
+    module.until("web", "Pending", f"{cluster.base}.10")
+    uid = module.service("web")["metadata"]["uid"]
+    module.desire({"web": web(namespace=f"{module.namespace}-typo")})
+    module.run(3)
+    assert module.service("web")["metadata"]["uid"] == uid
+    assert module.service("web")["status"]["loadBalancer"]["ingress"][0]["ip"] == f"{cluster.base}.10"
+    assert module.twin.reported["exposures"]["web"]["state"] in ("Failed", "Blocked")

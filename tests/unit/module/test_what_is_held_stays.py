@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from support.bench import Bench
+from support.fake_cluster import FakeCluster
 
 
 def web(*ports: Any, **more: Any) -> dict[str, Any]:
@@ -213,3 +214,42 @@ def test_an_address_that_a_disabled_exposure_pins_is_chosen_last() -> None:
     bench.desire({"pinned": web(enabled=False, address=lowest), "new": web()})
     bench.run()
     assert addresses(bench)["new"] != lowest
+
+
+# --- moves and replacements ---
+
+
+def test_a_service_goes_only_when_the_namespace_it_is_to_move_to_is_there() -> None:
+    bench = bench_with({"a": web()})
+    before = addresses(bench)
+    bench.desire({"a": web(namespace="edge-typo")})
+    bench.run(4)
+    assert addresses(bench) == before
+    assert bench.state("a") == ("Failed", before["a"], "Rejected")
+    bench.desire({"a": web(namespace="other")})
+    bench.run(4)
+    assert [(namespace, name) for namespace, name in bench.cluster.services] == [("other", "a")]
+    assert bench.cluster.address_of("a", "other") == before["a"]
+
+
+def test_a_service_goes_only_when_the_cluster_takes_the_one_that_replaces_it() -> None:
+    bench = Bench(FakeCluster(families=("IPv4",), readable_pool=False))
+    bench.cluster.add_pod("w", {"app": "ws"})
+    bench.desire({"a": web(type="ClusterIP", ipFamilies=["IPv4"])})
+    bench.run()
+    uid = bench.cluster.services["edge1", "a"]["metadata"]["uid"]
+    bench.desire({"a": web(type="ClusterIP", ipFamilies=["IPv6"])})
+    bench.run(4)
+    assert bench.cluster.services["edge1", "a"]["metadata"]["uid"] == uid
+    assert bench.state("a")[2] == "Rejected"
+
+
+def test_what_the_cluster_refused_is_not_the_form_that_stands_in_for_a_broken_one() -> None:
+    bench = bench_with({"a": web()})
+    bench.desire({"a": web(namespace="edge-typo")})
+    bench.run()
+    bench.desire({"a": {"ports": "nonsense"}})
+    bench.run()
+    bench.cluster.lose_services()
+    bench.run()
+    assert [(namespace, name) for namespace, name in bench.cluster.services] == [("edge1", "a")]
