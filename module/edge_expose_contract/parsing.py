@@ -86,6 +86,11 @@ def parse_desired(document: object, *, unknown_is_error: bool = False) -> Desire
     )
 
 
+def parse_site(raw: object) -> tuple[Site | None, tuple[Violation, ...]]:
+    """The site with all its violations, paths starting with `site`; fields not known here are passed over."""
+    return _parse_part(Site, raw, "site", False, [])
+
+
 def parse_exposure(
     name: str, raw: object, *, unknown_is_error: bool = False, warnings: list[Violation] | None = None
 ) -> tuple[Exposure | None, tuple[Violation, ...]]:

@@ -80,14 +80,15 @@ def decide(inputs: Inputs) -> Decided:
     blocks = {name: wish.block for name, wish in wishes.wishes.items() if wish.block is not None}
     blocks.update(wishes.blocked)
     standing: dict[str, Wish] = {}
-    clashes = _name_clashes(wishes.wishes, inputs, namespace)
+    held_back = wishes.keep | (pending.names if pending is not None else frozenset())
+    clashes = _name_clashes(wishes.wishes, inputs, namespace, held_back)
     for name, wish in wishes.wishes.items():
         block = clashes.get(name) or _why_blocked(name, wish.exposure, inputs, namespace)
         if block is not None:
             blocks[name] = block
         else:
             standing[name] = wish
-    keep = frozenset(blocks) - frozenset(standing) | (pending.names if pending is not None else frozenset())
+    keep = frozenset(blocks) - frozenset(standing) | held_back
     space = address_space(site, inputs.observed, inputs.guards)
     decisions = _granted(standing, blocks, last_good, inputs, space, namespace, keep)
     target = Target(
@@ -197,17 +198,20 @@ def _brake(inputs: Inputs, wishes: Wishes) -> Brake:
     return brake(held, removed, inputs.guards.max_removal_percent, confirmations, before)
 
 
-def _name_clashes(wishes: Mapping[str, Wish], inputs: Inputs, namespace: str) -> dict[str, Block]:
-    """Exposures that need a Service of another's name (`a` with TCP and UDP has `a-udp` too). Who has it, keeps it."""
+def _name_clashes(
+    wishes: Mapping[str, Wish], inputs: Inputs, namespace: str, held_back: frozenset[str]
+) -> dict[str, Block]:
+    """Exposures that need a Service of another's name (`a` with TCP and UDP has `a-udp` too). Who has it, keeps it, and
+    so do those of `held_back`, whose Services stay without a wish."""
     holders = {service.key: service.exposure for service in inputs.observed.owned(inputs.owner)}
     keys = {
         name: [(shape.namespace, shape.name) for shape in service_shapes(name, wish.exposure, namespace)]
         for name, wish in wishes.items()
     }
-    claimed: dict[Key, str] = {}
+    claimed: dict[Key, str] = {key: holder for key, holder in holders.items() if holder in held_back}
     clashes: dict[str, Block] = {}
     for name in sorted(keys, key=lambda name: (any(holders.get(key) != name for key in keys[name]), name)):
-        taken = next((key for key in keys[name] if key in claimed), None)
+        taken = next((key for key in keys[name] if claimed.get(key, name) != name), None)
         if taken is None:
             claimed.update(dict.fromkeys(keys[name], name))
         else:
@@ -239,6 +243,12 @@ def _why_blocked(name: str, exposure: Exposure, inputs: Inputs, default_namespac
         return _unsupported("loadBalancerClass", "1.22", can.version)
     if (exposure.ip_family_policy or exposure.ip_families or len(exposure.addresses) > 1) and not can.dual_stack:
         return _unsupported("ipFamilies and dual stack", "1.21", can.version)
+    if (exposure.namespace or default_namespace) in observed.unreadable:
+        return Block(
+            "RBACDenied",
+            f"Services of namespace {exposure.namespace or default_namespace} may not be read by this module; apply "
+            "its Role and RoleBinding there, or choose another namespace",
+        )
     for shape in service_shapes(name, exposure, default_namespace):
         block = _why_name_taken(shape.namespace, shape.name, exposure, inputs)
         if block is not None:

@@ -65,11 +65,12 @@ class Looker:
         self._denied.clear()
 
     def look(self, namespaces: Iterable[str]) -> Observed:
-        """Reads everything a pass needs; `namespaces` are those that matter. Raises ClusterError when Services of
-        them cannot be read, since then nothing may be decided."""
+        """Reads everything a pass needs; `namespaces` are those that matter. Raises ClusterError when Services cannot
+        be read at all, since then nothing may be decided; a namespace whose Services may not be read is told as such.
+        """
         version = self._cluster.version()
         capabilities = Capabilities.of(version)
-        services = self._services(sorted(set(namespaces)))
+        services, unreadable = self._services(sorted(set(namespaces)))
         wanted = sorted({*namespaces, *(s.namespace for s in services.values() if s.owned_by(self._owner))})
         ready, addresses, companions = self._endpoints(wanted, capabilities, services)
         pods = {namespace: found for namespace in wanted if (found := self._pod_labels(namespace)) is not None}
@@ -78,6 +79,7 @@ class Looker:
         events = self._events(sorted({s.namespace for s in pending})) if pending else {}
         return Observed(
             services=services,
+            unreadable=unreadable,
             ready=ready,
             endpoints=addresses,
             pod_labels=pods,
@@ -92,12 +94,25 @@ class Looker:
             companions=companions,
         )
 
-    def _services(self, namespaces: list[str]) -> dict[Key, ObservedService]:
-        everywhere = self._optional("list", SERVICES, None)
-        if everywhere is None:
-            everywhere = tuple(item for name in namespaces for item in self._cluster.list(SERVICES, name).items)
-        found = [ObservedService.of(item) for item in everywhere]
-        return {service.key: service for service in found}
+    def _services(self, namespaces: list[str]) -> tuple[dict[Key, ObservedService], frozenset[str]]:
+        """Those that may be read, and the namespaces whose may not."""
+        items = self._optional("list", SERVICES, None)
+        unreadable: dict[str, Denied] = {}
+        if items is None:
+            items = ()
+            for name in namespaces:
+                key = DeniedRead("list", SERVICES.label, name)
+                # Asked each time: what waits for these rights should not wait for them longer than it must.
+                self._denied.pop(key, None)
+                try:
+                    items += self._cluster.list(SERVICES, name).items
+                except Denied as error:
+                    self._denied[key] = time.monotonic()
+                    unreadable[name] = error
+            if len(unreadable) == len(namespaces):
+                raise next(iter(unreadable.values()))
+        found = [ObservedService.of(item) for item in items]
+        return {service.key: service for service in found}, frozenset(unreadable)
 
     def _endpoints(
         self, namespaces: list[str], capabilities: Capabilities, services: Mapping[Key, ObservedService]

@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pydantic import ValidationError
-
 from edge_expose_contract.addressing import Address, parse_address
 from edge_expose_contract.models import Exposure, Site
-from edge_expose_contract.parsing import parse_exposure
+from edge_expose_contract.parsing import parse_exposure, parse_site
 from edge_expose_contract.violations import RuleError
 
 FORMAT = 1
@@ -52,10 +50,7 @@ class Memory:
         return found
 
     def good_site(self) -> Site | None:
-        try:
-            return Site.model_validate(self.site) if self.site is not None else None
-        except ValidationError:
-            return None
+        return parse_site(self.site)[0]
 
     def known_addresses(self) -> dict[str, tuple[Address, ...]]:
         return {name: found for name, texts in self.addresses.items() if (found := _addresses(texts))}

@@ -232,10 +232,11 @@ class Observed:
     """One consistent enough look at the cluster.
 
     `pools` is None where the real pool may not be read; `ready` counts ready endpoint addresses by Service, `endpoints`
-    names them.
+    names them; `unreadable` are namespaces whose Services may not be read.
     """
 
     services: Mapping[Key, ObservedService] = field(default_factory=dict)
+    unreadable: frozenset[str] = frozenset()
     ready: Mapping[Key, int] = field(default_factory=dict)
     endpoints: Mapping[Key, tuple[str, ...]] = field(default_factory=dict)
     pod_labels: Mapping[str, tuple[Mapping[str, str], ...]] = field(default_factory=dict)

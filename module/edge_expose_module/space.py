@@ -84,6 +84,10 @@ class Space:
 
     def lowest(self, pool: AddressSet, taken: Iterable[Address], version: int) -> Address | None:
         """The lowest address of the pool that is legal and not taken."""
+        pool = pool.without(self.nodes)
+        for limit in (self.legal, self.allowed):
+            pool = pool if limit is None else pool.intersection(limit)
+        # What may be left and illegal is few: reserved addresses, and those that end in .0 and .255.
         skipped = set(taken)
         while (address := pool.lowest_free(skipped, version)) is not None:
             if self.why_illegal(address) is None:
@@ -117,7 +121,7 @@ def address_space(site: Site | None, observed: Observed, guards: Guards) -> Spac
     named = site.named_pools if site is not None else {}
     ranges: list[AddressRange] = [*external.ranges, *(part for pool in named.values() for part in pool.ranges)]
     return Space(
-        legal=AddressSet.of(ranges) if ranges else None,
+        legal=AddressSet.of(ranges).merged() if ranges else None,
         automatic=(external,) if external else None,
         pools=named or None,
         reserved=reserved,

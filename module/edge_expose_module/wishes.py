@@ -15,7 +15,7 @@ from edge_expose_contract.models import Exposure, Site
 from edge_expose_contract.names import module_object_name, split_pair
 from edge_expose_contract.parsing import DesiredDocument
 from edge_expose_contract.violations import RuleError, joined
-from edge_expose_module.guards import Guards, Refused, refuse
+from edge_expose_module.guards import Guards, refuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,42 +68,42 @@ def gather(
     blocked: dict[str, Block] = {}
     expired: dict[str, str] = {}
     disabled: set[str] = set()
-    next_expiry: datetime | None = None
+    expiries: set[datetime] = set()
 
-    def refuse_newer(name: str, block: Block) -> None:
-        standing = last_good.get(name)
-        if standing is not None and standing.enabled:
-            wishes[name] = Wish(name, standing, block)
-        else:
-            blocked[name] = block
+    def is_over(name: str, exposure: Exposure) -> bool:
+        if exposure.expires is None or exposure.expiry is None:
+            return False
+        if exposure.expiry <= now or expired_before.get(name) == exposure.expires:
+            expired[name] = exposure.expires
+            return True
+        expiries.add(exposure.expiry)
+        return False
 
-    for name, violations in document.invalid.items():
-        refuse_newer(name, Block("InvalidExposure", joined(violations)))
-    held_first = sorted(document.exposures, key=lambda name: (name not in last_good, name))
-    granted = 0
-    for name in held_first:
-        exposure = document.exposures[name]
-        if not exposure.enabled:
+    def refused(exposure: Exposure) -> Block | None:
+        found = refuse(guards, exposure, exposure.namespace or default_namespace, len(wishes) + 1)
+        return Block(found.reason, found.message) if found is not None else None
+
+    for name in sorted(document.names, key=lambda name: (name not in last_good, name)):
+        newest, standing = document.exposures.get(name), last_good.get(name)
+        if newest is not None and not newest.enabled:
             disabled.add(name)
             continue
-        expiry = exposure.expiry
-        if exposure.expires is not None and expiry is not None:
-            if expiry <= now or expired_before.get(name) == exposure.expires:
-                expired[name] = exposure.expires
-                continue
-            next_expiry = expiry if next_expiry is None else min(next_expiry, expiry)
-        granted += 1
-        refused = refuse(guards, exposure, exposure.namespace or default_namespace, granted)
-        if refused is not None:
-            refuse_newer(name, _block(refused))
+        if newest is not None and is_over(name, newest):
+            continue
+        if newest is None:
+            block = Block("InvalidExposure", joined(document.invalid[name]))
+        elif (refusal := refused(newest)) is None:
+            wishes[name] = Wish(name, newest)
+            continue
         else:
-            wishes[name] = Wish(name, exposure)
-    keep = frozenset(blocked)
-    return Wishes(wishes, blocked, keep, frozenset(disabled), expired, next_expiry)
-
-
-def _block(refused: Refused) -> Block:
-    return Block(refused.reason, refused.message)
+            block = refusal
+        if standing is None or not standing.enabled or refused(standing) is not None:
+            # Guard rails that were tightened forbid the old form too: it is left alone, and not made again.
+            blocked[name] = block
+        elif not is_over(name, standing):
+            wishes[name] = Wish(name, standing, block)
+    next_expiry = min(expiries, default=None)
+    return Wishes(wishes, blocked, frozenset(blocked), frozenset(disabled), expired, next_expiry)
 
 
 def selector_of(exposure: Exposure) -> dict[str, str] | None:

@@ -513,3 +513,11 @@ def test_only_a_service_that_nobody_owns_is_adopted_with_its_address(labels: dic
     observed = world(ObservedService.of(theirs.body))
     assert texts(decide([wish("a", adopt=True)], observed, space())["a"]) == address
     assert texts(decide([wish("a")], observed, space())["a"]) == "10.0.0.1"
+
+
+def test_the_one_address_that_is_allowed_is_found_in_a_pool_too_large_to_walk() -> None:
+    pool = AddressSet.parse("fd00::/64")
+    last = AddressSet.parse("fd00::ffff:ffff:ffff:fffe-fd00::ffff:ffff:ffff:ffff")
+    where = Space(legal=pool, automatic=(pool,), allowed=last, nodes=AddressSet.parse("fd00::ffff:ffff:ffff:fffe/128"))
+    decided = decide([wish("a", ipFamilies=["IPv6"])], world(), where)
+    assert texts(decided["a"]) == "fd00::ffff:ffff:ffff:ffff"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from edge_expose_module.guards import Guards
 from support.bench import Bench
 from support.fake_cluster import FakeCluster
 
@@ -253,3 +255,54 @@ def test_what_the_cluster_refused_is_not_the_form_that_stands_in_for_a_broken_on
     bench.cluster.lose_services()
     bench.run()
     assert [(namespace, name) for namespace, name in bench.cluster.services] == [("edge1", "a")]
+
+
+# --- what the device's owner allows, and says ---
+
+
+def test_a_service_that_the_guard_rails_forbid_by_now_is_left_alone_and_not_made_again() -> None:
+    bench = bench_with({"a": web(81)})
+    before = addresses(bench)
+    bench.guards = Guards(ports=((80, 80),))
+    bench.restart()
+    bench.run()
+    assert bench.state("a") == ("Blocked", before["a"], "PortNotAllowed")
+    bench.cluster.lose_services()
+    bench.run()
+    assert addresses(bench) == {}
+
+
+def test_a_time_box_holds_although_a_later_edit_is_broken() -> None:
+    bench = bench_with({"a": web(expires="2026-11-22T05:00:00Z")})
+    bench.desire({"a": {"ports": "nonsense", "expires": "2026-11-22T05:00:00Z"}})
+    bench.run()
+    assert bench.state("a")[0] == "Blocked"
+    bench.time += timedelta(hours=2)
+    bench.run()
+    assert bench.state("a")[0] == "Expired"
+    assert addresses(bench) == {}
+
+
+def test_a_site_with_a_field_of_a_newer_tool_is_remembered() -> None:
+    bench = Bench(FakeCluster(readable_pool=False))
+    bench.desire({"a": web()}, site={"externalServiceIPs": "10.0.0.15-10.0.0.16", "newer": 1})
+    assert bench.run()["pool"]["size"] == 2
+    bench.desire({"a": web()})
+    assert bench.run()["pool"]["size"] == 2
+
+
+def test_an_address_that_two_ranges_of_the_site_name_is_counted_once() -> None:
+    bench = Bench(FakeCluster(readable_pool=False))
+    site = {"externalServiceIPs": "10.0.0.10-10.0.0.20", "pools": {"dmz": ["10.0.0.18-10.0.0.20"]}}
+    bench.desire({"a": web()}, site=site)
+    pool = bench.run()["pool"]
+    assert (pool["ranges"], pool["size"]) == ("10.0.0.10-10.0.0.20", 11)
+
+
+def test_an_exposure_that_is_held_back_keeps_its_service_from_another_that_needs_its_name() -> None:
+    bench = bench_with({name: web(80 + number) for number, name in enumerate(("a", "a-udp", "c", "d", "e"))})
+    bench.desire({"a": web(80, "90/udp")})
+    report = bench.run(4)
+    assert report["pendingRemoval"]["count"] == 4
+    labels = bench.cluster.services["edge1", "a-udp"]["metadata"]["labels"]
+    assert labels["edge-expose.io/exposure"] == "a-udp"
