@@ -5,7 +5,6 @@ Stages: YAML with lines ▸ variables of the device ▸ models (spec and contrac
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +14,7 @@ from pydantic import ValidationError
 from edge_expose_cloud.findings import Finding, finding, has_errors, in_reading_order
 from edge_expose_cloud.inventory import Inventory
 from edge_expose_cloud.linting import lint
+from edge_expose_cloud.pruning import refused_paths, without
 from edge_expose_cloud.spec import Spec
 from edge_expose_cloud.variables import fill_variables
 from edge_expose_cloud.violating import findings_of
@@ -51,7 +51,8 @@ def spec_from_data(
             None, [document.locate(finding("WrongType", "", f"a spec is a mapping; this file {what}"))], document
         )
     data = {key: value for key, value in document.data.items() if value is not None}
-    if data.get("schemaVersion") == 1.0:  # 1.0 without quotes is a number in YAML, and what was meant is clear
+    version = data.get("schemaVersion")
+    if isinstance(version, float) and version == 1.0:  # 1.0 without quotes is a number in YAML; what was meant is clear
         data["schemaVersion"] = "1.0"
     found = _check_version(data)
     device = device_id or _target_device(data)
@@ -125,22 +126,8 @@ def _build(data: dict[str, Any]) -> tuple[Spec | None, list[Finding]]:
 
 def _without_errors(data: dict[str, Any], error: ValidationError) -> Spec | None:
     """The spec without the pieces that are wrong, so that the rest is still checked; None when none is left."""
-    pruned = copy.deepcopy(data)
-    for item in error.errors(include_url=False):
-        location = item["loc"][:-1] if item["type"] == "missing" else item["loc"]
-        node: Any = pruned
-        trail: list[tuple[Any, Any]] = []
-        for part in location:
-            inside = isinstance(node, dict) and part in node
-            inside = inside or (isinstance(node, list) and isinstance(part, int) and part < len(node))
-            if not inside:
-                break  # what follows are pydantic's tags of a union, not keys of the document
-            trail.append((node, part))
-            node = node[part]
-        if trail and isinstance(trail[-1][0], dict):
-            trail[-1][0].pop(trail[-1][1], None)
     try:
-        return Spec.model_validate(pruned)
+        return Spec.model_validate(without(data, refused_paths(data, error)))
     except ValidationError:
         return None
 

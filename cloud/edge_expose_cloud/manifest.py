@@ -57,11 +57,15 @@ def _with_kept(content: Content, keep: Mapping[str, Any]) -> Content:
     """What was imported and has no field of its own, laid over what was rendered."""
     for twin, patch in keep.items():
         section = content.get(twin)
-        # A layer has dotted keys, which are patched like any other.
-        whole = section is None or "properties.desired" in section
-        body = {"properties.desired": patch} if whole else patch
+        # Dotted keys are patched like any other.
+        body = patch if is_dotted(patch if section is None else section) else {"properties.desired": patch}
         content[twin] = merged(section or {}, body)
     return content
+
+
+def is_dotted(section: Mapping[str, Any]) -> bool:
+    """Whether a section sets single keys (`properties.desired.a.b`) rather than the whole desired section."""
+    return "properties.desired" not in section and any(key.startswith("properties.desired.") for key in section)
 
 
 def adds_module(spec: Spec) -> bool:

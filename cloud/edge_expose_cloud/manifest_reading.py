@@ -9,18 +9,22 @@ from typing import Any
 from edge_expose_cloud.findings import Finding, finding
 from edge_expose_contract.violations import shown
 
+_DEPLOYMENT = ("id", "targetCondition", "priority", "labels", "metrics")
+
 
 @dataclass(frozen=True, slots=True)
 class ManifestDocument:
     """`content` maps module ids to their sections; `prefix` is its path in the document.
 
-    `is_template`: a solution template with `$schema-template`, whose `${...}` are filled by other tools.
+    `is_template`: a solution template with `$schema-template`, whose `${...}` are filled by other tools. `deployment`:
+    what stands around the content in an automatic deployment: its id, target condition, priority, labels, metrics.
     """
 
     content: dict[str, Any]
     prefix: str
     is_template: bool = False
     warnings: list[Finding] = field(default_factory=list)
+    deployment: Mapping[str, Any] = field(default_factory=dict)
 
     def path(self, inner: str) -> str:
         return f"{self.prefix}.{inner}" if self.prefix and inner else self.prefix or inner
@@ -54,7 +58,8 @@ def read_manifest(data: object) -> ManifestDocument | Finding:
             if key == "moduleContent"
             else []
         )
-        return ManifestDocument(dict(content), place, template, warnings)
+        around = {key: value for key, value in data.items() if key in _DEPLOYMENT} if outer is not data else {}
+        return ManifestDocument(dict(content), place, template, warnings, around)
     if any(isinstance(key, str) and key.startswith("$edge") for key in outer):
         content = {key: value for key, value in outer.items() if key not in ("$schema-template", "$schema")}
         return ManifestDocument(content, prefix, template)

@@ -5,6 +5,7 @@ What a spec can say becomes fields; what it cannot say is kept in `keep`, so tha
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -14,14 +15,21 @@ from pydantic import ValidationError
 from edge_expose_cloud.create_options import CreateOptionsError, read_create_options, write_create_options
 from edge_expose_cloud.findings import Finding, finding
 from edge_expose_cloud.hub import merge_patch
-from edge_expose_cloud.manifest import AGENT_IMAGE, HUB_IMAGE, render_content
-from edge_expose_cloud.manifest_checking import desired_sections
+from edge_expose_cloud.manifest import AGENT_IMAGE, HUB_IMAGE, is_dotted, render_content
+from edge_expose_cloud.manifest_checking import desired_sections, is_layered
+from edge_expose_cloud.manifest_reading import ManifestDocument
+from edge_expose_cloud.pruning import refused_paths, without
 from edge_expose_cloud.spec import Spec
+from edge_expose_cloud.variables import map_texts
 from edge_expose_contract.identity import MODULE_ID
+from edge_expose_contract.models import Exposure
 from edge_expose_contract.parsing import parse_exposure
 from edge_expose_contract.violations import RuleError
 
 Json = dict[str, Any]
+
+EXPOSURE_FIELDS = frozenset(field.alias or name for name, field in Exposure.model_fields.items())
+_REFERENCE = re.compile(r"\$\{(env:[A-Za-z_][A-Za-z0-9_]*\})?")
 
 
 def slug(text: str) -> str:
@@ -29,8 +37,11 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "imported"
 
 
-def spec_of(content: Mapping[str, Any], name: str, target: Json) -> tuple[Json, list[Finding]]:
-    """(spec as plain data, what it could not take over)."""
+def spec_of(
+    content: Mapping[str, Any], name: str, target: Json, *, references: bool = True
+) -> tuple[Json, list[Finding]]:
+    """(spec as plain data, what it could not take over). `references`: `${env:NAME}` stays one, as in what `render`
+    prints; on a live device it is text like any other."""
     found: list[Finding] = []
     sections = desired_sections(content)
     agent = sections.get("$edgeAgent", {})
@@ -53,19 +64,83 @@ def spec_of(content: Mapping[str, Any], name: str, target: Json) -> tuple[Json, 
     }
     if not spec["modules"]:
         del spec["modules"]
-    if ours is not None and MODULE_ID not in (agent.get("modules") or {}):
+    if MODULE_ID not in (agent.get("modules") or {}) and spec["driver"] == "module":
         spec["addModule"] = False
     if hub.get("routes"):
         spec["routes"] = hub["routes"]
     if ours is not None and ours.get("exposures"):
         spec["exposures"] = ours["exposures"]
-    keep = _kept(spec, sections, found)
+    spec = _sound(spec)
+    keep = _kept(spec, content, found)
     if keep:
         spec["keep"] = keep
-    return spec, found
+    return {key: _escaped(value, references, key, found) for key, value in spec.items()}, found
 
 
-def _kept(spec: Json, sections: Mapping[str, Json], found: list[Finding]) -> Json:
+def spec_of_manifest(document: ManifestDocument, name: str, device: str) -> tuple[Json, list[Finding]]:
+    """The same for a manifest file: one device's, or that of an automatic deployment with what stands around it."""
+    around = document.deployment
+    target, found = _target(document, device)
+    spec, more = spec_of(document.content, str(around.get("id") or "") or name, target)
+    labels = around.get("labels")
+    if isinstance(labels, Mapping) and labels:
+        spec["labels"] = {str(key): str(value) for key, value in labels.items()}
+    if any((around.get("metrics") or {}).values()):
+        found.append(_lost("metrics", "a metric query (apply writes its own)"))
+    return spec, [*found, *more]
+
+
+def _target(document: ManifestDocument, device: str) -> tuple[Json, list[Finding]]:
+    condition, priority = document.deployment.get("targetCondition"), document.deployment.get("priority")
+    layered = is_layered(document.content)
+    if not condition and not layered:
+        return {"device": device}, []
+    target: Json = {"condition": str(condition or f"deviceId='{device}'")}
+    target["priority"] = priority if isinstance(priority, int) else 10
+    if layered:
+        target["layered"] = True
+    text = f"a layer needs a target condition, and this manifest says none; the spec says {target['condition']}"
+    return target, [] if condition else [finding("ImportTarget", "target.condition", text)]
+
+
+def _sound(spec: Json) -> Json:
+    """Only what the models of a spec take; the rest is found again when the rendered is compared with what was."""
+    exposures = spec.get("exposures")
+    if isinstance(exposures, Mapping):
+        sound = {name: entry for name, raw in exposures.items() if (entry := _sound_exposure(name, raw)) is not None}
+        spec = {**spec, "exposures": sound}
+    rest = {key: value for key, value in spec.items() if key != "exposures"}
+    try:
+        Spec.model_validate(rest)
+    except ValidationError as error:
+        rest = without(rest, refused_paths(rest, error))
+    return {key: rest.get(key, value) for key, value in spec.items() if key in rest or key == "exposures"}
+
+
+def _sound_exposure(name: str, raw: object) -> Json | None:
+    """The fields that this version knows; None for an exposure that breaks a rule."""
+    if not isinstance(raw, Mapping):
+        return None
+    known = {key: value for key, value in raw.items() if key in EXPOSURE_FIELDS}
+    exposure, violations = parse_exposure(name, known, unknown_is_error=True)
+    return known if exposure is not None and not violations else None
+
+
+def _escaped(value: Any, references: bool, section: str, found: list[Finding]) -> Any:
+    """`${` of the manifest is text, and a spec would fill it in: `$${` says that it is text."""
+    if section == "registries":  # their passwords are references by now
+        return value
+
+    def escape(match: re.Match[str]) -> str:
+        if references and match[1] is not None:
+            found.append(finding("ImportReference", section, f"{match[0]} stays a reference to a secret"))
+            return match[0]
+        return f"$${{{match[0][2:]}"
+
+    return map_texts(value, lambda text: _REFERENCE.sub(escape, text))
+
+
+def _kept(spec: Json, content: Mapping[str, Any], found: list[Finding]) -> Json:
     """By twin, what rendering the spec would not give back: a merge patch from the rendered to what was there."""
     try:
         model = Spec.model_validate({key: value for key, value in spec.items() if key != "exposures"})
@@ -74,16 +149,21 @@ def _kept(spec: Json, sections: Mapping[str, Json], found: list[Finding]) -> Jso
             for name, entry in (spec.get("exposures") or {}).items()
             if (exposure := parse_exposure(name, entry, unknown_is_error=True)[0]) is not None
         }
-        rendered = desired_sections(render_content(model.model_copy(update={"exposures": exposures}), {}))
+        rendered = render_content(model.model_copy(update={"exposures": exposures}), {})
     except (ValidationError, CreateOptionsError, RuleError) as error:
         # What the spec says is wrong somewhere: validate names it, and nothing can be compared with it.
         text = str(error).split("\n", 1)[0]
         found.append(_lost("", f"what is beside the fields of a spec (the spec cannot be rendered: {text})"))
         return {}
     keep: Json = {}
-    for twin, desired in sections.items():
-        before = rendered.get(twin, {})
-        patch = merge_patch(_comparable(before), _comparable(desired))
+    for twin, section in content.items():
+        if not isinstance(section, Mapping):
+            continue
+        if is_dotted(rendered.get(twin, section)):
+            patch = merge_patch(_comparable(rendered.get(twin, {})), _comparable(section))
+        else:
+            before = desired_sections({twin: rendered.get(twin, {})})[twin]
+            patch = merge_patch(_comparable(before), _comparable(desired_sections({twin: section})[twin]))
         if patch:  # a module's twin without desired properties needs no word
             keep[twin] = patch
             found.append(
@@ -164,28 +244,35 @@ def _env(env: object) -> Json:
 
 def _registries(agent: Json, found: list[Finding]) -> Json:
     settings = (agent.get("runtime") or {}).get("settings") or {}
+    credentials = settings.get("registryCredentials")
     result: Json = {}
-    for label, entry in (settings.get("registryCredentials") or {}).items():
-        variable = re.sub(r"[^A-Z0-9]+", "_", label.upper()).strip("_") + "_PASSWORD"
-        if not re.match(r"[A-Z_]", variable):
-            variable = f"_{variable}"
+    taken: set[str] = set()
+    for label, entry in (credentials if isinstance(credentials, Mapping) else {}).items():
+        if not isinstance(entry, Mapping):
+            continue  # kept as it was, like all that is no credential
         password = str(entry.get("password", ""))
-        reference = password if re.fullmatch(r"\$\{env:[A-Za-z_][A-Za-z0-9_]*\}", password) else f"${{env:{variable}}}"
+        reference = password if re.fullmatch(r"\$\{env:[A-Za-z_][A-Za-z0-9_]*\}", password) else ""
+        if not reference:
+            variable = _variable(label, taken)
+            reference = f"${{env:{variable}}}"
+            path = f"registries.{label}.password"
+            text = f"the password became a reference: set {variable} before applying"
+            found.append(finding("SecretInClear", path, text, severity="info"))
         result[label] = {
             "address": entry.get("address", ""),
             "username": entry.get("username", ""),
             "password": reference,
         }
-        if reference != password:
-            found.append(
-                finding(
-                    "SecretInClear",
-                    f"registries.{label}.password",
-                    f"the password became a reference: set {variable} before applying",
-                    severity="info",
-                )
-            )
     return result
+
+
+def _variable(label: str, taken: set[str]) -> str:
+    """An environment variable for the password of a registry, another for each."""
+    base = re.sub(r"[^A-Z0-9]+", "_", label.upper()).strip("_") + "_PASSWORD"
+    base = base if re.match(r"[A-Z_]", base) else f"_{base}"
+    variable = next(name for n in itertools.count(1) if (name := base if n == 1 else f"{base}_{n}") not in taken)
+    taken.add(variable)
+    return variable
 
 
 def _runtime(agent: Json, hub: Json, found: list[Finding]) -> Json:

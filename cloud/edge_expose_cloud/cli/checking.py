@@ -23,6 +23,7 @@ from edge_expose_cloud.manifest_checking import budgets, check_manifest
 from edge_expose_cloud.manifest_reading import ManifestDocument
 from edge_expose_cloud.spec import Spec
 from edge_expose_cloud.usecases.problems import InputError
+from edge_expose_cloud.variables import resolve_secrets
 from edge_expose_contract.addressing import AddressSet
 from edge_expose_contract.violations import RuleError
 
@@ -111,7 +112,8 @@ def render_command(
             raise UsageProblem("secrets are not written to a terminal", "redirect the output into a file")
         spec, _ = resolve_spec(spec, os.environ)
     show_findings(loaded.findings, err())
-    document = render(spec)
+    # References stay, and what only reads like one is written as it will be sent.
+    document, _ = resolve_secrets(render(spec), "${{env:{}}}".format)
     sys.stdout.write(manifest_text(document))
     if budget:
         for meter in budgets(document["modulesContent"]):

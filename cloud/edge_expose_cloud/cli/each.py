@@ -50,14 +50,25 @@ def with_progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
             progress.advance(task)
 
 
-def plans_of(hub: Hub, file: str, inventory: Inventory | None, named: Iterable[str], every: bool) -> list[DevicePlan]:
-    """The plan of each device chosen. Every spec is read before the hub is asked anything."""
+def plans_of(
+    hub: Hub, file: str, inventory: Inventory | None, named: Iterable[str], every: bool
+) -> tuple[list[DevicePlan], list[DeviceOutcome]]:
+    """The plan of each device chosen, and the devices that refused one. Every spec is read before the hub is asked."""
     devices = chosen_devices(inventory, named, every)
     if not devices:
         raise Refused("no device is chosen", "name one with --device, or fill the inventory")
     source = read_source(file)
     specs = list(load_each(lambda device: spec_from_source(source, inventory, device), devices))
-    return list(with_progress(plan_each(hub, specs, os.environ, inventory), len(devices), "planning"))
+    found = list(with_progress(plan_each(hub, specs, os.environ, inventory), len(devices), "planning"))
+    refused = [item for item in found if isinstance(item, DeviceOutcome)]
+    for item in refused:
+        _say_problem(item)
+    return [item for item in found if isinstance(item, DevicePlan)], refused
+
+
+def _say_problem(outcome: DeviceOutcome) -> None:
+    if outcome.problem is not None:
+        say(f"✗ {outcome.device_id}: {outcome.problem.message}")
 
 
 def show_each(plans: list[DevicePlan], output: Format) -> None:
@@ -108,7 +119,7 @@ def do_each(
         if outcome.problem is None:
             say(f"{outcome.device_id}: {outcome.done}")
         else:
-            say(f"✗ {outcome.device_id}: {outcome.problem.message}")
+            _say_problem(outcome)
     failed = [item for item in outcomes if item.problem is not None]
     left = len(changed) - len(outcomes)
     if failed:

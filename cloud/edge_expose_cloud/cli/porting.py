@@ -13,7 +13,7 @@ from edge_expose_cloud.cli.options import Auth, ConnectionFile, HubHost, connect
 from edge_expose_cloud.cli.output import Format, data, err, show_findings
 from edge_expose_cloud.findings import Finding
 from edge_expose_cloud.hub import Json
-from edge_expose_cloud.porting import slug, spec_of
+from edge_expose_cloud.porting import slug, spec_of_manifest
 from edge_expose_cloud.usecases.exporting import export_spec
 
 app = typer.Typer(add_completion=False)
@@ -46,11 +46,13 @@ def import_(
 ) -> None:
     """Print a spec of a deployment manifest; what a spec cannot say is named on stderr.
 
+    Of an automatic deployment's document the target condition, priority and labels are taken along.
+
     Example: edge-expose import deployment.json --device edge1 > spec.yaml
     """
     source = read_source(manifest)
     document = source.manifest()
-    _print(*spec_of(document.content, name or slug(Path(manifest).stem), {"device": device}), output)
+    _print(*spec_of_manifest(document, name or slug(Path(manifest).stem), device), output)
 
 
 def _print(spec: Json, findings: list[Finding], output: Format) -> None:

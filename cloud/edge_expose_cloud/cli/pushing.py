@@ -36,7 +36,7 @@ from edge_expose_cloud.hub import Hub
 from edge_expose_cloud.inventory import Inventory
 from edge_expose_cloud.spec import Spec
 from edge_expose_cloud.usecases.applying import Operator, apply_plan
-from edge_expose_cloud.usecases.each import DevicePlan
+from edge_expose_cloud.usecases.each import DeviceOutcome, DevicePlan
 from edge_expose_cloud.usecases.fleet_plans import plan_members
 from edge_expose_cloud.usecases.planning import make_plan, require_spec
 from edge_expose_cloud.usecases.releasing import plan_release
@@ -73,8 +73,11 @@ def plan(
     """
     inventory = read_inventory(fleet) if fleet else None
     if device or every_device:
-        plans = plans_of(connect(connection_string_file, hub, auth), file, inventory, device or [], every_device)
+        target = connect(connection_string_file, hub, auth)
+        plans, refused = plans_of(target, file, inventory, device or [], every_device)
         show_each(plans, output)
+        if refused:
+            raise typer.Exit(1)
         if any(item.plan.changes for item in plans):
             raise typer.Exit(3)
         return
@@ -121,12 +124,14 @@ def apply(
     inventory = read_inventory(fleet) if fleet else None
     if device or every_device:
         target = connect(connection_string_file, hub, auth)
-        plans = plans_of(target, file, inventory, device or [], every_device)
+        plans, refused = plans_of(target, file, inventory, device or [], every_device)
         if output is Format.TABLE or dry_run:
             show_each(plans, output)
         check_expected_each(plans, expect)
         if not dry_run:
-            _apply_each(target, plans, operator(backup), allowed, yes, timeout if wait else None, output)
+            _apply_each(target, plans, refused, operator(backup), allowed, yes, timeout if wait else None, output)
+        elif refused:
+            raise typer.Exit(1)
         return
     loaded = read_spec(file, fleet)
     spec = require_spec(loaded)
@@ -157,14 +162,17 @@ def apply(
 def _apply_each(
     hub: Hub,
     plans: list[DevicePlan],
+    refused: list[DeviceOutcome],
     who: Operator,
     allowed: dict[str, int],
     yes: bool,
     timeout: float | None,
     output: Format,
 ) -> None:
-    outcomes = do_each(hub, plans, who, allowed, yes)
-    waited = [follow(hub, item.spec, timeout) for item in plans] if timeout is not None else []
+    outcomes = [*refused, *do_each(hub, plans, who, allowed, yes)]
+    failed = {item.device_id for item in outcomes if item.problem is not None}
+    reached = [item for item in plans if item.device_id not in failed]
+    waited = [follow(hub, item.spec, timeout) for item in reached] if timeout is not None else []
     if output is not Format.TABLE:
         results = [
             {"deviceId": item.device_id, "result": item.done, "error": item.problem.message if item.problem else None}

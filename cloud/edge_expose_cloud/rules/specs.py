@@ -273,6 +273,18 @@ ROWS: tuple[Row, ...] = (
         "It stands under keep: and is rendered as it was; move it to a field where there is one.",
     ),
     (
+        "ImportReference",
+        "warning",
+        "A text of the manifest that reads like a reference.",
+        "It is filled in from the environment when something is sent; write $${ where it is plain text.",
+    ),
+    (
+        "ImportTarget",
+        "warning",
+        "A layer whose target condition the manifest does not say.",
+        "Set target.condition and target.priority to those of the layer.",
+    ),
+    (
         "ImportLost",
         "warning",
         "Something that a spec cannot say.",

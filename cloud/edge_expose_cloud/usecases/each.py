@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from edge_expose_cloud.findings import Finding
 from edge_expose_cloud.hub import Hub, HubError, HubProblem
 from edge_expose_cloud.inventory import Inventory
 from edge_expose_cloud.loading import LoadedSpec
@@ -17,7 +18,7 @@ from edge_expose_cloud.plans import Plan
 from edge_expose_cloud.spec import Spec
 from edge_expose_cloud.usecases.applying import Operator, apply_plan, check_dangers
 from edge_expose_cloud.usecases.planning import make_plan, require_spec
-from edge_expose_cloud.usecases.problems import Refused
+from edge_expose_cloud.usecases.problems import InputError, Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +48,17 @@ def chosen_devices(inventory: Inventory | None, named: Iterable[str], every: boo
 
 
 def load_each(load: Callable[[str], LoadedSpec], devices: Iterable[str]) -> Iterator[tuple[str, Spec]]:
-    """The spec as each device sees it. InputError with what is wrong for the first device that it is wrong for."""
+    """The spec as each device sees it. InputError with what is wrong for any of them, each finding once."""
+    wrong: dict[Finding, None] = {}
+    specs: list[tuple[str, Spec]] = []
     for device in devices:
-        loaded = load(device)
-        spec = require_spec(loaded)
+        try:
+            specs.append((device, require_spec(load(device))))
+        except InputError as error:
+            wrong.update(dict.fromkeys(error.findings))
+    if wrong:
+        raise InputError(list(wrong))
+    for device, spec in specs:
         if spec.target.device != device:
             raise Refused(
                 f"the spec targets {spec.target_text}, not device {device}",
@@ -64,10 +72,16 @@ def plan_each(
     specs: Iterable[tuple[str, Spec]],
     environment: Mapping[str, str],
     inventory: Inventory | None = None,
-) -> Iterator[DevicePlan]:
-    """Plans one after the other."""
+) -> Iterator[DevicePlan | DeviceOutcome]:
+    """Plans one after the other. A device that refuses (one that is not registered, say) does not stop the others; a
+    hub that is gone does."""
     for device, spec in specs:
-        yield DevicePlan(device, spec, make_plan(hub, spec, environment, inventory))
+        try:
+            yield DevicePlan(device, spec, make_plan(hub, spec, environment, inventory))
+        except (Refused, HubError) as error:
+            if _is_gone(error):
+                raise
+            yield DeviceOutcome(device, "", error)
 
 
 def digest_of(plans: Iterable[DevicePlan]) -> str:
@@ -85,5 +99,10 @@ def apply_each(
             yield DeviceOutcome(item.device_id, apply_plan(hub, item.plan, operator))
         except (Refused, HubError) as error:
             yield DeviceOutcome(item.device_id, "", error)
-            if isinstance(error, HubError) and (error.is_transient or error.problem is HubProblem.UNAUTHORIZED):
+            if _is_gone(error):
                 return
+
+
+def _is_gone(error: Refused | HubError) -> bool:
+    """The hub cannot be used at all, and the next device would fare no better."""
+    return isinstance(error, HubError) and (error.is_transient or error.problem is HubProblem.UNAUTHORIZED)

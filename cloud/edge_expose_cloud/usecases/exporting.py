@@ -15,7 +15,7 @@ def export_spec(hub: Hub, device_id: str, *, hide_values: bool = False) -> tuple
     """(spec as plain data, what it could not take over). `hide_values` puts `${env:NAME}` for every env value."""
     state = observe_device(hub, device_id, hub.module_ids(device_id))
     content = {name: {"properties.desired": twin.desired} for name, twin in state.twins.items()}
-    spec, findings = spec_of(content, slug(device_id), {"device": device_id})
+    spec, findings = spec_of(content, slug(device_id), {"device": device_id}, references=False)
     if hide_values:
         for body in [*(spec.get("modules") or {}).values(), *(spec.get("runtime") or {}).values()]:
             if isinstance(body, dict):

@@ -202,6 +202,31 @@ def test_a_device_that_refuses_does_not_stop_the_others(files: Path) -> None:
     assert "1 of 3 devices change" in again.stdout
 
 
+def test_a_device_that_the_hub_does_not_know_does_not_stop_the_others(files: Path) -> None:
+    hub = FakeHub()
+    for device in ("d1", "d3"):
+        hub.add_device(device)
+    use_hub(hub)
+    devices = [word for device in ("d1", "ghost", "d3") for word in ("--device", device)]
+    planned = run("plan", str(files / "each.yaml"), *devices)
+    assert planned.exit_code == 1
+    assert "✗ ghost: device 'ghost' is not registered" in planned.stderr
+    assert "2 of 2 devices change" in planned.stdout
+    done = run("apply", str(files / "each.yaml"), *devices, "--yes", "--backup", str(files / "b"), "-o", "json")
+    assert done.exit_code == 1
+    results = {item["deviceId"]: item["result"] for item in json.loads(done.stdout)["results"]}
+    assert results == {"ghost": "", "d1": "modules of d1 set", "d3": "modules of d3 set"}
+
+
+def test_what_is_wrong_for_any_device_is_shown_for_all_at_once(files: Path) -> None:
+    use_hub(FakeHub())
+    (files / "each.yaml").write_text(EACH.replace("name: ", "# ${missing}\nname: x${site}", 1))
+    (files / "fleet.yaml").write_text("devices:\n  d1: {}\n  d2: {variables: {site: y}}\n  d3: {}\n")
+    refused = run("plan", str(files / "each.yaml"), "--fleet", str(files / "fleet.yaml"), "--every-device")
+    assert refused.exit_code == 2
+    assert refused.stderr.count("VariableUnknown") == 1
+
+
 def test_a_spec_for_one_device_is_not_used_for_others(files: Path) -> None:
     hub = FakeHub()
     hub.add_device("d1")

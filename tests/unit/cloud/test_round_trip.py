@@ -11,12 +11,14 @@ import pytest
 from ruamel.yaml import YAML
 
 from edge_expose_cloud.create_options import read_create_options
-from edge_expose_cloud.findings import has_errors
+from edge_expose_cloud.findings import Finding, has_errors
 from edge_expose_cloud.goldens import rendered
 from edge_expose_cloud.loading import load_spec
 from edge_expose_cloud.manifest import render
 from edge_expose_cloud.manifest_checking import desired_sections
-from edge_expose_cloud.porting import spec_of
+from edge_expose_cloud.manifest_reading import read_manifest
+from edge_expose_cloud.porting import spec_of, spec_of_manifest
+from edge_expose_cloud.variables import resolve_secrets
 
 ROOT = Path(__file__).resolve().parents[3]
 BASE: dict[str, Any] = {
@@ -82,15 +84,21 @@ def plain(value: Any) -> Any:
     return {key: plain(item) for key, item in value.items()}
 
 
-def back(content: dict[str, Any]) -> dict[str, Any]:
-    """Imported, written as YAML, loaded, rendered."""
-    spec, _ = spec_of(content, "imported", {"device": "d1"})
+def again(spec: dict[str, Any]) -> dict[str, Any]:
+    """Written as YAML, loaded, rendered and made ready for sending."""
     text = json.dumps(spec)
     loaded = load_spec(text, "spec.yaml")
     assert not has_errors(loaded.findings), loaded.findings
     assert loaded.spec is not None
-    assert YAML(typ="safe").load(text)["name"] == "imported"
-    return plain(desired_sections(render(loaded.spec)["modulesContent"]))
+    assert YAML(typ="safe").load(text)["name"] == spec["name"]
+    content, _ = resolve_secrets(render(loaded.spec)["modulesContent"], lambda name: f"${{env:{name}}}")
+    return dict(content)
+
+
+def back(content: dict[str, Any]) -> dict[str, Any]:
+    """Imported and rendered."""
+    spec, _ = spec_of(content, "imported", {"device": "d1"})
+    return plain(desired_sections(again(spec)))
 
 
 AGENT, HUB = "$edgeAgent/properties.desired", "$edgeHub/properties.desired"
@@ -116,6 +124,29 @@ AGENT, HUB = "$edgeAgent/properties.desired", "$edgeHub/properties.desired"
             changed(f"{AGENT}/modules/web/settings/createOptions", json.dumps({"Env": ["A=" + "x" * 900]})),
             id="createOptions longer than a chunk",
         ),
+        pytest.param(
+            changed(f"{AGENT}/modules/web/settings/createOptions", json.dumps({"Env": ["P=${d}", "$${x}", "${"]})),
+            id="text in createOptions that reads like a variable",
+        ),
+        pytest.param(changed(f"{AGENT}/modules/web/env", {"A": {"value": "${HOME}/x"}}), id="text in env that does"),
+        pytest.param(changed(f"{AGENT}/modules/web/env", {"A": {"value": [1]}, "B": {"value": "b"}}), id="an odd env"),
+        pytest.param(changed(f"{HUB}/routes/odd", 5), id="an odd route"),
+        pytest.param(changed(f"{AGENT}/modules/web/restartPolicy", "often"), id="an odd restart policy"),
+        pytest.param(changed(f"{AGENT}/modules/web/settings/image", 5), id="an odd image"),
+        pytest.param(changed(f"{AGENT}/runtime/settings/registryCredentials", {"q": 5}), id="an odd credential"),
+        pytest.param(
+            changed(
+                "edge-expose/properties.desired",
+                {
+                    "schemaVersion": "1.0",
+                    "exposures": {
+                        "a": {"module": "web", "ports": ["80"], "newer": {"b": 1}},
+                        "b": {"ports": 5},
+                    },
+                },
+            ),
+            id="exposures of a newer tool, and broken ones",
+        ),
     ],
 )
 def test_what_comes_in_goes_out_again(content: dict[str, Any]) -> None:
@@ -128,6 +159,70 @@ def test_our_own_manifests_need_nothing_kept(name: str) -> None:
     spec, _ = spec_of(content, "imported", {"device": "d1"})
     assert "keep" not in spec
     assert back(content) == plain(desired_sections(content))
+
+
+@pytest.mark.parametrize("name", ["fleet-layer.json"])
+def test_a_deployment_for_many_devices_comes_back_with_its_target(name: str) -> None:
+    content = json.loads(rendered(ROOT / "deployment-manifests" / "specs")[name])["modulesContent"]
+    document = read_manifest(
+        {
+            "id": "north-1",
+            "targetCondition": "tags.site='north'",
+            "priority": 7,
+            "labels": {"team": "edge"},
+            "content": {"modulesContent": content},
+        }
+    )
+    assert not isinstance(document, Finding)
+    spec, findings = spec_of_manifest(document, "unused", "d1")
+    assert (spec["name"], spec["labels"]) == ("north-1", {"team": "edge"})
+    assert spec["target"] == {"condition": "tags.site='north'", "priority": 7, "layered": True}
+    assert not [item for item in findings if item.severity != "info"]
+    assert again(spec) == content
+
+
+def test_a_base_deployment_comes_back_with_its_target() -> None:
+    text = """
+schemaVersion: "1.0"
+name: base
+target: {condition: "tags.site='north'", priority: 7}
+modules: {web: {image: "a/web:1", desired: {level: 3}}}
+exposures: {shop: {module: web, ports: ["80"]}}
+"""
+    loaded = load_spec(text, "base.yaml")
+    assert loaded.spec is not None
+    content = render(loaded.spec)["modulesContent"]
+    body = {"targetCondition": "tags.site='north'", "priority": 7, "content": {"modulesContent": content}}
+    document = read_manifest(body)
+    assert not isinstance(document, Finding)
+    spec, _ = spec_of_manifest(document, "base", "d1")
+    assert spec["target"] == {"condition": "tags.site='north'", "priority": 7}
+    assert again(spec) == content
+
+
+def test_a_layer_of_which_nobody_says_the_target_gets_one_that_is_named() -> None:
+    content = json.loads(rendered(ROOT / "deployment-manifests" / "specs")["fleet-layer.json"])["modulesContent"]
+    document = read_manifest({"modulesContent": content})
+    assert not isinstance(document, Finding)
+    spec, findings = spec_of_manifest(document, "layer", "d1")
+    assert spec["target"] == {"condition": "deviceId='d1'", "priority": 10, "layered": True}
+    assert "ImportTarget" in [item.rule for item in findings]
+    assert again(spec) == content
+
+
+def test_a_reference_that_render_left_stays_one_and_is_named() -> None:
+    content = changed(f"{AGENT}/modules/web/env", {"A": {"value": "${env:SECRET}"}})
+    spec, findings = spec_of(content, "imported", {"device": "d1"})
+    assert spec["modules"]["web"]["env"] == {"A": "${env:SECRET}"}
+    assert "ImportReference" in [item.rule for item in findings]
+    spec, _ = spec_of(content, "imported", {"device": "d1"}, references=False)
+    assert spec["modules"]["web"]["env"] == {"A": "$${env:SECRET}"}
+
+
+def test_two_registries_never_share_the_variable_of_a_password() -> None:
+    entry = {label: {"address": label, "username": "u", "password": label} for label in ("acme-x", "acme_x")}
+    spec, _ = spec_of(changed(f"{AGENT}/runtime/settings/registryCredentials", entry), "imported", {"device": "d1"})
+    assert len({body["password"] for body in spec["registries"].values()}) == 2
 
 
 def test_a_password_is_never_kept() -> None:
