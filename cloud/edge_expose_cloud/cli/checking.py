@@ -7,14 +7,13 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from edge_expose_cloud.capacity import capacity, rehearse_range
 from edge_expose_cloud.cli.files import Source, is_template, read_source, read_spec, spec_from_source
 from edge_expose_cloud.cli.files import read_inventory as _inventory
 from edge_expose_cloud.cli.guarding import guarded
 from edge_expose_cloud.cli.options import Auth, ConnectionFile, Fleet, HubHost, Output, SpecFile, UsageProblem, connect
-from edge_expose_cloud.cli.output import Format, count_words, data, err, out, say, show_findings, table
+from edge_expose_cloud.cli.output import Format, count_words, data, err, escape, out, say, show_findings, table
 from edge_expose_cloud.edge_agent import SERVICE_TYPES, predict_services
 from edge_expose_cloud.findings import Finding, has_errors, in_reading_order
 from edge_expose_cloud.inventory import Inventory

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from edge_expose_cloud.adapters.files import write_private
 from edge_expose_cloud.cli.guarding import guarded
 from edge_expose_cloud.cli.options import Auth, ConnectionFile, HubHost, Output, connect
-from edge_expose_cloud.cli.output import Format, data, out, say
+from edge_expose_cloud.cli.output import Format, data, escape, out, say
 from edge_expose_cloud.usecases.bundling import support_bundle
 from edge_expose_cloud.usecases.doctoring import Check, examine_device, examine_hub
 

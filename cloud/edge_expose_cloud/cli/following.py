@@ -10,11 +10,21 @@ from typing import Annotated
 import typer
 from rich.console import Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.spinner import Spinner
 
 from edge_expose_cloud.cli.carrying_out import done_json
-from edge_expose_cloud.cli.output import Format, data, err, exposures_table, out, say, state_text, table, url_lines
+from edge_expose_cloud.cli.output import (
+    Format,
+    data,
+    err,
+    escape,
+    exposures_table,
+    out,
+    say,
+    state_text,
+    table,
+    url_lines,
+)
 from edge_expose_cloud.fleet_status import DeviceStatus
 from edge_expose_cloud.hub import Hub
 from edge_expose_cloud.plans import Plan

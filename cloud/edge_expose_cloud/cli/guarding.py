@@ -9,11 +9,10 @@ from collections.abc import Callable
 from typing import ParamSpec
 
 import typer
-from rich.markup import escape
 
 from edge_expose_cloud.adapters.files import LocalFileError
 from edge_expose_cloud.cli.options import UsageProblem
-from edge_expose_cloud.cli.output import count_words, err, show_findings
+from edge_expose_cloud.cli.output import count_words, err, escape, show_findings
 from edge_expose_cloud.hub import HubError
 from edge_expose_cloud.usecases.problems import InputError, Refused
 

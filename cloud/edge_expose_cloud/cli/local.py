@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Annotated, Any, ParamSpec
 
 import typer
-from rich.markup import escape
 
 from edge_expose_cloud.cli.options import Output
-from edge_expose_cloud.cli.output import Format, data, err, out, say, table
+from edge_expose_cloud.cli.output import Format, data, err, escape, out, say, table
 from edge_expose_local import settings, supervisor
 from edge_expose_local.control_client import ControlError
 from edge_expose_local.device_names import namespace_of

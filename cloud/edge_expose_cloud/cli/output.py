@@ -12,8 +12,9 @@ from enum import StrEnum
 from typing import IO, Any, cast
 
 from rich.console import Console
-from rich.markup import escape
+from rich.markup import escape as escape_markup
 from rich.table import Table
+from rich.text import Text
 
 from edge_expose_cloud.findings import Finding
 
@@ -28,6 +29,10 @@ _STATES = {
     "Predicted": ("?", "blue"),
 }
 _PIPE_WIDTH = 160
+_C1 = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
+_VISIBLE = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"}
+_SHOWN_CHANGES = 6
+_SHOWN_URLS = 8
 
 
 class Format(StrEnum):
@@ -59,9 +64,21 @@ class _Trimmed:
         return getattr(self._stream, name)
 
 
+class _Console(Console):
+    """Shows control characters instead of sending them: what a device reports must not steer a terminal."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(text.translate(_VISIBLE), **options)
+
+
+def escape(text: str) -> str:
+    """Text from outside as markup of one line."""
+    return escape_markup(" ".join(text.splitlines()))
+
+
 def _console(stream: Any) -> Console:
     narrow = not getattr(stream, "isatty", lambda: False)()
-    return Console(
+    return _Console(
         file=cast("IO[str]", _Trimmed(stream)) if narrow else stream,
         highlight=False,
         soft_wrap=False,
@@ -71,7 +88,7 @@ def _console(stream: Any) -> Console:
 
 def say(text: str) -> None:
     """One line of talk."""
-    err().print(escape(text), soft_wrap=True)
+    err().print(escape_markup(text), soft_wrap=True)
 
 
 def data(value: Any, form: Format) -> None:
@@ -90,7 +107,7 @@ def to_text(value: Any, form: Format) -> str:
         stream = io.StringIO()
         yaml.dump(json.loads(json.dumps(value)), stream)
         return stream.getvalue()
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(value, indent=2, ensure_ascii=False).translate(_C1) + "\n"
 
 
 def show_findings(findings: Sequence[Finding], console: Console) -> None:
@@ -147,7 +164,7 @@ def exposures_table(exposures: Mapping[str, Mapping[str, Any]], *, device: str |
                 escape(name),
                 state_text(str(entry.get("state", "?"))),
                 escape(str(entry.get("address") or ("in the cluster" if entry.get("type") == "ClusterIP" else "-"))),
-                escape(", ".join(entry.get("ports") or []) or "-"),
+                escape(folded_ports(entry.get("ports") or []) or "-"),
                 escape(str(entry.get("service") or "-")),
                 escape(f"{reason}: {message}" if reason and message else reason or message),
             )
@@ -172,7 +189,38 @@ def url_lines(exposures: Mapping[str, Mapping[str, Any]]) -> list[str]:
                 number = published.partition(":")[0]
                 if protocol in ("", "tcp") and number.isdigit():
                     lines.append(f"{name}: http://{host}:{number}")
+    if len(lines) > _SHOWN_URLS:
+        return [*lines[:_SHOWN_URLS], f"and {len(lines) - _SHOWN_URLS} more ports"]
     return lines
+
+
+def folded_ports(ports: Iterable[str]) -> str:
+    """Ports in one text; neighbours of one kind as a range: `5000-5099:5000-5099/udp`."""
+    runs: list[tuple[str, str, str, int, int]] = []
+    for port in ports:
+        found = re.fullmatch(r"(\d+)(:|->)(\d+)(/[a-z]+)?", str(port))
+        if found is None:
+            runs.append((str(port), "", "", 0, 0))
+            continue
+        first, between, second, protocol = found[1], found[2], found[3], found[4] or ""
+        last = runs[-1] if runs else None
+        if (
+            last is not None
+            and last[3]
+            and (last[1], last[2]) == (between, protocol)
+            and last[3:] == (int(first) - 1, int(second) - 1)
+        ):
+            runs[-1] = (last[0], between, protocol, int(first), int(second))
+        else:
+            runs.append((f"{first}{between}{second}", between, protocol, int(first), int(second)))
+    return ", ".join(_run(*run) for run in runs)
+
+
+def _run(start: str, between: str, protocol: str, last: int, last_target: int) -> str:
+    first, _, target = start.partition(between) if between else (start, "", "")
+    if not between or int(first) == last:
+        return f"{start}{protocol}"
+    return f"{first}-{last}{between}{target}-{last_target}{protocol}"
 
 
 def plan_table(changes: Sequence[Mapping[str, Any]]) -> Table:
@@ -193,7 +241,7 @@ def _detail(change: Mapping[str, Any]) -> str:
     if change["kind"] == "Service":
         body = after or before or {}
         spec = body.get("spec", {})
-        ports = ", ".join(
+        ports = folded_ports(
             f"{port['port']}->{port.get('targetPort', port['port'])}/{port['protocol'].lower()}"
             for port in spec.get("ports", [])
         )
@@ -201,7 +249,9 @@ def _detail(change: Mapping[str, Any]) -> str:
             "address chosen by the device" if spec.get("type") == "LoadBalancer" else ""
         )
         return " ".join(part for part in (spec.get("type", ""), ports, address) if part)
-    return ", ".join(_differences(before, after)[:6])
+    found = _differences(before, after)
+    more = [f"and {len(found) - _SHOWN_CHANGES} more"] if len(found) > _SHOWN_CHANGES else []
+    return ", ".join([*found[:_SHOWN_CHANGES], *more])
 
 
 def _differences(before: Any, after: Any, path: str = "") -> list[str]:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from edge_expose_cloud.adapters.files import backups_of, read_text
 from edge_expose_cloud.cli.carrying_out import Allow, Backup, DryRun, backup_folder, carry_out, done_json
@@ -21,7 +20,7 @@ from edge_expose_cloud.cli.options import (
     connect,
     parse_allow,
 )
-from edge_expose_cloud.cli.output import Format, data, out, say, table
+from edge_expose_cloud.cli.output import Format, data, escape, out, say, table
 from edge_expose_cloud.findings import Finding
 from edge_expose_cloud.hub import Hub
 from edge_expose_cloud.usecases.problems import InputError, Refused

@@ -6,11 +6,10 @@ import time
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from edge_expose_cloud.cli.guarding import guarded
 from edge_expose_cloud.cli.options import Auth, ConnectionFile, HubHost, Output, UsageProblem, connect
-from edge_expose_cloud.cli.output import Format, data, exposures_table, out, say, state_text, table
+from edge_expose_cloud.cli.output import Format, data, escape, exposures_table, out, say, state_text, table
 from edge_expose_cloud.fleet_status import DeviceStatus
 from edge_expose_cloud.hub import Hub, HubError
 from edge_expose_cloud.usecases.explaining import REASON_HINTS
