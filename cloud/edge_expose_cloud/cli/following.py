@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.spinner import Spinner
 
 from edge_expose_cloud.cli.carrying_out import done_json
+from edge_expose_cloud.cli.options import seconds
 from edge_expose_cloud.cli.output import (
     Format,
     data,
@@ -32,7 +33,9 @@ from edge_expose_cloud.spec import Spec
 from edge_expose_cloud.usecases.waiting import Clock, WaitResult, wait_for_exposures, wait_until_ready
 
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until every exposure is Ready; exit 3 when the time is up.")]
-Timeout = Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="How long --wait waits.")]
+Timeout = Annotated[
+    float, typer.Option("--timeout", metavar="SECONDS", callback=seconds, help="How long --wait waits; at most a day.")
+]
 
 _TABLES = 3  # devices that get a table of their own; of more, each is one row
 _ROWS = 20

@@ -36,7 +36,9 @@ Auth = Annotated[
         "--auth", metavar="key|entra", help="Sign in by connection string (key) or Microsoft Entra ID (entra)."
     ),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before applying.")]
+Yes = Annotated[
+    bool, typer.Option("--yes", "-y", help="Do not ask before applying; without a terminal nothing is asked anyway.")
+]
 
 Connect = Callable[[str | None, str | None, str], "Hub"]
 
@@ -48,6 +50,13 @@ class UsageProblem(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+
+def seconds(value: float) -> float:
+    """A time that can be waited for: the callback of options in seconds."""
+    if not 0 <= value <= 86400:
+        raise typer.BadParameter(f"{value:g} is not a number of seconds from 0 to 86400 (a day)")
+    return value
 
 
 def connect(connection_file: str | None, host: str | None, auth: str) -> Hub:
@@ -144,7 +153,7 @@ def parse_allow(values: list[str]) -> dict[str, int]:
     allowed: dict[str, int] = {}
     for value in values:
         kind, equals, count = value.partition("=")
-        if not equals or not count.isdigit():
+        if not equals or not (count.isascii() and count.isdigit()):
             raise UsageProblem(f"--allow {value!r} cannot be read", "write it like --allow removals=3")
         if kind.strip() not in _KINDS:
             raise UsageProblem(f"--allow {value!r}: nothing is called {kind.strip()!r}", f"one of {', '.join(_KINDS)}")

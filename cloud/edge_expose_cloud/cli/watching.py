@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edge_expose_cloud.cli.guarding import guarded
-from edge_expose_cloud.cli.options import Auth, ConnectionFile, HubHost, Output, UsageProblem, connect
+from edge_expose_cloud.cli.options import Auth, ConnectionFile, HubHost, Output, UsageProblem, connect, seconds
 from edge_expose_cloud.cli.output import Format, data, escape, exposures_table, out, say, state_text, table
 from edge_expose_cloud.fleet_status import DeviceStatus
 from edge_expose_cloud.hub import Hub, HubError
@@ -96,7 +96,7 @@ def show(statuses: list[DeviceStatus], output: Format) -> None:
 def watch(
     device: Device = None,
     interval: Annotated[
-        float, typer.Option("--interval", metavar="SECONDS", min=0.5, help="Pause between two looks.")
+        float, typer.Option("--interval", metavar="SECONDS", min=0.5, callback=seconds, help="Pause between two looks.")
     ] = 2.0,
     count: Annotated[int | None, typer.Option("--count", metavar="N", min=1, help="Stop after N looks.")] = None,
     connection_string_file: ConnectionFile = None,

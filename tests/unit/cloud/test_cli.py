@@ -408,3 +408,17 @@ def test_a_connection_string_that_cannot_be_read_is_not_repeated() -> None:
     result = run("status", IOTHUB_CONNECTION_STRING="HostName=a;SharedAccessKey=hunter2hunter2")
     assert result.exit_code in (1, 2)
     assert "hunter2" not in result.output
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "90000"])
+def test_a_time_that_cannot_be_waited_for_is_wrong_input(value: str) -> None:
+    result = run("apply", "spec.yaml", "--wait", "--timeout", value)
+    assert result.exit_code == 2
+    assert "not a number of seconds" in result.stderr
+
+
+@pytest.mark.parametrize("value", ["removals=²", "removals", "removals=-1", "all=3"])
+def test_an_allowance_that_cannot_be_read_is_wrong_input(value: str) -> None:
+    result = run("apply", "spec.yaml", "--allow", value)
+    assert result.exit_code == 2
+    assert "--allow" in result.stderr
