@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from edge_expose_contract.addressing import Address, AddressSet
-from edge_expose_module.claims import Candidate, Ledger, candidates_of, claim_others
+from edge_expose_module.claims import Candidate, Ledger, candidates_of, carriers_of, claim_others
 from edge_expose_module.observing import Observed
 from edge_expose_module.space import Space
 from edge_expose_module.wishes import Block, Wish
@@ -47,8 +47,9 @@ def allocate(
     may come back: they are chosen last.
     """
     ledger = Ledger()
-    candidates = candidates_of(wishes, observed, owner, remembered, default_namespace)
-    claim_others(ledger, candidates, observed, owner, default_namespace, kept)
+    carriers = carriers_of(wishes, observed, owner, default_namespace)
+    candidates = candidates_of(wishes, carriers, owner, remembered, default_namespace)
+    claim_others(ledger, carriers, observed, owner, kept, waiting=False)
     # Pins first in each step, so that a sharing group settles where a member is pinned.
     ordered = sorted(candidates.values(), key=lambda c: (not c.settled, not c.pinned, c.name))
     allocator = _Allocator(space, ledger, refused or {}, resting)
@@ -61,6 +62,7 @@ def allocate(
         allocator.keep(candidate, candidate.requested)
     for candidate in ordered:
         allocator.keep(candidate, candidate.remembered)
+    claim_others(ledger, carriers, observed, owner, kept, waiting=True)
     allocator.swap(ordered)
     allocator.protect_movers(ordered)
     for candidate in ordered:
@@ -174,6 +176,10 @@ class _Allocator:
                 if found:
                     self._grant(candidate, found)
                     return
+        if not any(pools):
+            text = "the load balancer has no address pool to choose from; set the external service IPs on the device"
+            self.decided[candidate.name] = Decision((), Block("NoPool", text))
+            return
         where = ", ".join(str(pool) for pool in pools)
         families = {part.version for pool in pools for part in pool.ranges}
         missing = [version for version in self.space.versions_for(candidate.exposure) if version not in families]
@@ -182,7 +188,8 @@ class _Allocator:
             self.decided[candidate.name] = Decision((), Block("FamilyMismatch", text))
             return
         total = sum(pool.size for pool in pools)
-        what = f"no free address: all {total} of {where} are held or reserved"
+        refused = ", reserved or refused by the load balancer" if self.refused.get(candidate.name) else " or reserved"
+        what = f"no free address: all {total} of {where} are held{refused}"
         cure = "remove an exposure, share an address, or extend the external service IP range on the device"
         self.decided[candidate.name] = Decision(
             (), Block("PoolExhausted", f"{what}; {cure}, then it becomes Ready by itself")

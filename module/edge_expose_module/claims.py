@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edge_expose_contract.addressing import Address
@@ -23,6 +23,11 @@ class Claim:
     ports: frozenset[tuple[str, int]]
     share: str
     backend: str
+    waiting: bool = False
+
+    @property
+    def how(self) -> str:
+        return f"asked for by {self.party}, which has none yet" if self.waiting else f"held by {self.party}"
 
 
 class Ledger:
@@ -56,14 +61,12 @@ def _why_not_together(address: Address, mine: Claim, other: Claim) -> Block | No
     if not mine.share or mine.share != other.share:
         how = "give both the same share key with different ports, or choose another address"
         if mine.share and other.share:
-            return Block("AddressTaken", f"{address} is held by {other.party} under sharing key {other.share!r}; {how}")
-        return Block("AddressTaken", f"{address} is held by {other.party}; {how}")
+            return Block("AddressTaken", f"{address} is {other.how} under sharing key {other.share!r}; {how}")
+        return Block("AddressTaken", f"{address} is {other.how}; {how}")
     clash = sorted(mine.ports & other.ports)
     if clash:
         ports = ", ".join(f"{number}/{protocol.lower()}" for protocol, number in clash)
-        return Block(
-            "PortTaken", f"port {ports} on shared address {address} is held by {other.party}; publish another port"
-        )
+        return Block("PortTaken", f"port {ports} on shared address {address} is {other.how}; publish another port")
     if mine.backend != other.backend:
         return Block(
             "SharingPolicyMismatch",
@@ -103,17 +106,19 @@ class Candidate:
 
 def candidates_of(
     wishes: Mapping[str, Wish],
-    observed: Observed,
+    carriers: Mapping[str, Sequence[Carrier]],
     owner: str,
     remembered: Mapping[str, tuple[Address, ...]],
     default_namespace: str,
 ) -> dict[str, Candidate]:
+    """What every external wish holds, asks for and had; `carriers` as `carriers_of` gives them."""
     found: dict[str, Candidate] = {}
     for name, wish in sorted(wishes.items()):
         exposure = wish.exposure
         if not exposure.is_external:
             continue
-        services = _own_services(name, wish, observed, owner, default_namespace)
+        services = [carrier.service for carrier in carriers[name]]
+        declared = [carrier.service for carrier in carriers[name] if carrier.is_declared] or services
         assigned = _merge(s.assigned for s in services)
         requested = _merge(s.requested for s in services)
         claim = Claim(
@@ -131,7 +136,7 @@ def candidates_of(
             remembered.get(name, ()),
             claim,
             _merge(s.asked for s in services),
-            bool(assigned) and requested in ((), assigned) and all(s.share_key == claim.share for s in services),
+            bool(assigned) and requested in ((), assigned) and all(s.share_key == claim.share for s in declared),
         )
     return found
 
@@ -140,17 +145,33 @@ def _backend(exposure: Exposure) -> str:
     return selector_text(selector_of(exposure) or {}) if exposure.external_traffic_policy == "Local" else ""
 
 
-def _own_services(
-    name: str, wish: Wish, observed: Observed, owner: str, default_namespace: str
-) -> list[ObservedService]:
-    """The Services that carry this exposure now: ours by label, wherever they are, and one about to be adopted."""
-    services = [s for s in observed.owned(owner) if s.exposure == name]
-    if wish.exposure.adopt:
-        for shape in service_shapes(name, wish.exposure, default_namespace):
-            candidate = observed.services.get((shape.namespace, shape.name))
-            if candidate is not None and candidate.other_owner is None and not candidate.made_by_edge_agent:
-                services.append(candidate)
-    return services
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """A Service that carries an exposure now: the declared one, or another with our labels that is about to go."""
+
+    service: ObservedService
+    is_declared: bool
+
+
+def carriers_of(
+    wishes: Mapping[str, Wish], observed: Observed, owner: str, default_namespace: str
+) -> dict[str, list[Carrier]]:
+    """By exposure, the declared Services first: what they hold counts, whatever somebody wrote on them or on copies."""
+    declared = {
+        (shape.namespace, shape.name): name
+        for name, wish in wishes.items()
+        for shape in service_shapes(name, wish.exposure, default_namespace)
+    }
+    found: dict[str, list[Carrier]] = {name: [] for name in wishes}
+    for key, service in sorted(observed.services.items(), key=lambda item: (item[0] not in declared, item[0])):
+        name = declared.get(key)
+        if service.owned_by(owner):
+            carried = name or service.exposure
+            if carried in found:
+                found[carried].append(Carrier(service, name is not None))
+        elif name is not None and wishes[name].exposure.adopt and service.may_be_adopted_by(owner):
+            found[name].append(Carrier(service, True))
+    return found
 
 
 def _merge(parts: Iterable[tuple[Address, ...]]) -> tuple[Address, ...]:
@@ -164,24 +185,22 @@ def _merge(parts: Iterable[tuple[Address, ...]]) -> tuple[Address, ...]:
 
 def claim_others(
     ledger: Ledger,
-    candidates: Mapping[str, Candidate],
+    carriers: Mapping[str, Sequence[Carrier]],
     observed: Observed,
     owner: str,
-    default_namespace: str,
     kept: frozenset[str],
+    *,
+    waiting: bool,
 ) -> None:
-    """Everybody else's claims: foreign Services with what they hold and ask for, and ours that stay without a wish."""
-    own_keys = {
-        service.key
-        for name, candidate in candidates.items()
-        for service in _own_services(name, candidate.wish, observed, owner, default_namespace)
-    }
+    """Everybody else's claims: foreign Services, and ours that stay without a wish. Those that hold an address, or
+    those that are `waiting` for the one they ask for: these come after what we hold, ask for and remember."""
+    own_keys = {carrier.service.key for found in carriers.values() for carrier in found}
     for key, service in sorted(observed.services.items()):
-        if key in own_keys or not service.is_load_balancer:
+        if key in own_keys or not service.is_load_balancer or bool(service.assigned) is waiting:
             continue
         ours = service.owned_by(owner)
         if ours and service.exposure not in kept:
             continue  # about to be pruned
         party = f"exposure {service.exposure}" if ours else f"Service {service.namespace}/{service.name}"
-        claim = Claim(party, None, service.ports, service.share_key, service.backend_key)
-        ledger.add(service.assigned or service.requested, claim)
+        claim = Claim(party, None, service.ports, service.share_key, service.backend_key, waiting)
+        ledger.add(service.requested if waiting else service.assigned, claim)

@@ -347,7 +347,7 @@ class Controller:
             watched |= {(SERVICES, namespace) for namespace in namespaces}
         else:
             watched.add((SERVICES, None))
-        if observed.pools is not None:
+        if observed.pools is not None or observed.pool_error:
             pools = POOLS if observed.load_balancer is LoadBalancer.CRD else CONFIG_MAPS
             if (pools.label, METALLB_NAMESPACE) not in denied:
                 watched.add((pools, METALLB_NAMESPACE))

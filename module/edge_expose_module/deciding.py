@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from edge_expose_contract.addressing import Address
-from edge_expose_contract.identity import Code
+from edge_expose_contract.identity import EDGE_MODULE_LABEL, Code
 from edge_expose_contract.models import Exposure, Site
 from edge_expose_contract.parsing import DesiredDocument
 from edge_expose_contract.services import service_shapes
@@ -192,10 +192,20 @@ def _brake(inputs: Inputs, wishes: Wishes) -> Brake:
     for service in inputs.observed.owned(inputs.owner):
         if service.exposure is not None:
             held[service.exposure] = f"{held.get(service.exposure, '')} {service.uid}"
-    removed = frozenset(held) - frozenset(wishes.wishes) - wishes.keep - frozenset(wishes.expired)
+    removed = frozenset(held) - frozenset(wishes.wishes) - wishes.keep - _ran_out(inputs, wishes)
     confirmations = [*inputs.confirmations, inputs.document.confirm_removal or ""]
     before = Brake(base=frozenset(inputs.memory.held_before), released=frozenset(inputs.memory.released))
     return brake(held, removed, inputs.guards.max_removal_percent, confirmations, before)
+
+
+def _ran_out(inputs: Inputs, wishes: Wishes) -> frozenset[str]:
+    """Exposures whose time came. One whose time had passed when it was written is removed by who wrote it."""
+    good, document = inputs.memory.good_exposures(), inputs.document.exposures
+    return frozenset(
+        name
+        for name in wishes.expired
+        if name not in good or name not in document or good[name].expires == document[name].expires
+    )
 
 
 def _name_clashes(
@@ -274,7 +284,12 @@ def _why_name_taken(namespace: str, name: str, exposure: Exposure, inputs: Input
     existing = observed.services.get((namespace, name))
     if existing is not None and existing.owned_by(inputs.owner):
         return None
-    if name in observed.edge_modules(namespace):
+    like_its_own = (
+        exposure.module is not None
+        and namespace == inputs.own_namespace
+        and name == (selector_of(exposure) or {}).get(EDGE_MODULE_LABEL)
+    )
+    if like_its_own or name in observed.edge_modules(namespace):
         return Block(
             "ModuleName",
             f"{name} is the name of an IoT Edge module in namespace {namespace}: edgeAgent's own Service would fail; "
@@ -282,7 +297,13 @@ def _why_name_taken(namespace: str, name: str, exposure: Exposure, inputs: Input
         )
     if existing is None:
         return None
-    if existing.other_owner is not None:
+    if existing.other_owner == inputs.owner and not exposure.adopt:
+        return Block(
+            "ForeignService",
+            f"Service {namespace}/{name} was ours, and somebody changed our labels on it; put them back, or take it "
+            "over again with adopt: true",
+        )
+    if existing.other_owner not in (None, inputs.owner):
         return Block(
             "ForeignService", f"Service {namespace}/{name} belongs to another edge-expose module; rename the exposure"
         )

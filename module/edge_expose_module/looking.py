@@ -60,6 +60,7 @@ class Looker:
         self._cluster = cluster
         self._owner = owner
         self._denied: dict[DeniedRead, float] = {}
+        self._pools: tuple[Pool, ...] | None = None
 
     def forget_denials(self) -> None:
         self._denied.clear()
@@ -75,6 +76,8 @@ class Looker:
         ready, addresses, companions = self._endpoints(wanted, capabilities, services)
         pods = {namespace: found for namespace in wanted if (found := self._pod_labels(namespace)) is not None}
         kind, prefix, pools, error, advertised = self._load_balancer(services.values())
+        if pools is not None and not error:
+            self._pools = pools
         pending = [s for s in services.values() if s.owned_by(self._owner) and s.is_load_balancer and not s.assigned]
         events = self._events(sorted({s.namespace for s in pending})) if pending else {}
         return Observed(
@@ -83,7 +86,8 @@ class Looker:
             ready=ready,
             endpoints=addresses,
             pod_labels=pods,
-            pools=pools,
+            # The load balancer goes on with its last sound pools when they are broken now, and we with the last we saw.
+            pools=self._pools,
             pool_error=error,
             load_balancer=kind,
             metallb_prefix=prefix,

@@ -37,7 +37,10 @@ class Nudges:
         waiting = {
             service.key
             for service in observed.owned(owner)
-            if service.is_load_balancer and not service.assigned and service.exposure not in decided.blocks
+            if service.is_load_balancer
+            and not service.assigned
+            and service.exposure not in decided.blocks
+            and "loadBalancerClass" not in service.spec  # another load balancer's, which may never come
         }
         now = self._clock()
         self._since = {key: self._since.get(key, now) for key in waiting}

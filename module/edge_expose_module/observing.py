@@ -178,6 +178,10 @@ class ObservedService:
             labels.get(LABEL_MANAGED_BY) == MANAGED_BY and labels.get(LABEL_OWNER) == owner and LABEL_EXPOSURE in labels
         )
 
+    def may_be_adopted_by(self, owner: str) -> bool:
+        """Made by hand, or ours until somebody took one of our labels away."""
+        return self.other_owner in (None, owner) and not self.made_by_edge_agent
+
     @property
     def other_owner(self) -> str | None:
         """The owner label, whoever that is."""
@@ -231,8 +235,8 @@ class Denied:
 class Observed:
     """One consistent enough look at the cluster.
 
-    `pools` is None where the real pool may not be read; `ready` counts ready endpoint addresses by Service, `endpoints`
-    names them; `unreadable` are namespaces whose Services may not be read.
+    `pools` is None where the real pool may not be read, or was never seen sound; `ready` counts ready endpoint
+    addresses by Service, `endpoints` names them; `unreadable` are namespaces whose Services may not be read.
     """
 
     services: Mapping[Key, ObservedService] = field(default_factory=dict)

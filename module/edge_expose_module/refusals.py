@@ -32,8 +32,12 @@ class Refusals:
         before = self.current()
         for service in observed.owned(owner):
             event = observed.events.get(service.key)
+            for address in service.assigned:
+                self._until.pop((service.exposure or "", address), None)
             if service.assigned or event is None or event.type != "Warning" or service.exposure is None:
                 continue
+            if "not allowed in config" in event.message:
+                continue  # that is the pool, which we read ourselves
             if now - self._drifted.get(service.key, -DRIFT_SECONDS) < DRIFT_SECONDS:
                 self._spoiled[service.key] = event
             if event == self._spoiled.get(service.key):

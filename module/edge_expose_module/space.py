@@ -105,7 +105,10 @@ def address_space(site: Site | None, observed: Observed, guards: Guards) -> Spac
     """The real pool decides where it may be read; else the site's copy; else the load balancer alone knows."""
     reserved = dict(site.reserved_addresses) if site is not None else {}
     nodes = site.nodes if site is not None else AddressSet()
-    if observed.pools is not None and not observed.pool_error:
+    if observed.pools is None and observed.pool_error:
+        # The site is a copy of a pool that is broken now: only the load balancer knows with what it goes on.
+        return Space(reserved=reserved, nodes=nodes, allowed=guards.addresses)
+    if observed.pools is not None:
         return Space(
             legal=observed.real_addresses(),
             automatic=tuple(pool.addresses for pool in observed.pools if pool.auto_assign),

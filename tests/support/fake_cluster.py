@@ -74,6 +74,8 @@ class FakeCluster:
         self.companions: dict[tuple[str, str, str], dict[str, Any]] = {}
         self.pods: dict[tuple[str, str], dict[str, str]] = {}
         self.events: list[dict[str, Any]] = []
+        self.broken_pools: list[str] = []
+        """Ranges of another pool that no load balancer can read."""
         self.hidden: set[str] = set()
         """Addresses that somebody invisible holds."""
         self.writes: list[tuple[str, str, str]] = []
@@ -92,7 +94,7 @@ class FakeCluster:
         self.settle()
 
     def set_pool(self, pool: str | list[str]) -> None:
-        self.pool = AddressSet.parse(pool)
+        self.pool = AddressSet.parse(pool) if pool else AddressSet()
         for service in self.services.values():
             held = self._held(service)
             if held is not None and parse_address(held) not in self.pool:
@@ -221,8 +223,12 @@ class FakeCluster:
         if resource is POOLS:
             if not self.readable_pool:
                 raise Denied("ipaddresspools is forbidden")
-            spec = {"addresses": [str(part) for part in self.pool.ranges]}
-            return [{"metadata": {"name": "default", "namespace": "metallb-system"}, "spec": spec}]
+            pools = {"default": [str(part) for part in self.pool.ranges], "broken": self.broken_pools}
+            return [
+                {"metadata": {"name": name, "namespace": "metallb-system"}, "spec": {"addresses": ranges}}
+                for name, ranges in pools.items()
+                if ranges
+            ]
         if resource is L2_ADVERTISEMENTS:
             return [{"metadata": {"name": "all", "namespace": "metallb-system"}}]
         assert resource in (BGP_ADVERTISEMENTS, CONFIG_MAPS)

@@ -306,3 +306,140 @@ def test_an_exposure_that_is_held_back_keeps_its_service_from_another_that_needs
     assert report["pendingRemoval"]["count"] == 4
     labels = bench.cluster.services["edge1", "a-udp"]["metadata"]["labels"]
     assert labels["edge-expose.io/exposure"] == "a-udp"
+
+
+# --- others that ask, copy and relabel ---
+
+
+def lb(**spec: Any) -> dict[str, Any]:
+    return {"type": "LoadBalancer", "ports": [{"port": 7000, "protocol": "TCP"}], **spec}
+
+
+@pytest.mark.parametrize("pinned", [False, True])
+def test_who_only_asks_for_an_address_does_not_get_it_from_who_holds_it(pinned: bool) -> None:
+    bench = bench_with({"a": web(), "b": web(**({"address": "10.0.0.15"} if pinned else {}))})
+    before = addresses(bench)
+    bench.cluster.add_service("squat", lb(loadBalancerIP=before["b"]), namespace="default")
+    bench.run(6)
+    assert {name: bench.cluster.address_of(name) for name in before} == before
+    assert bench.state("b") == ("Ready", before["b"], None)
+
+
+def test_an_address_that_another_waits_for_is_not_chosen() -> None:
+    bench = bench_with({"a": web()})
+    bench.cluster.add_service("other", lb(loadBalancerIP="10.0.0.10"), namespace="default")
+    bench.cluster.hidden.add("10.0.0.11")
+    bench.cluster.add_service("waits", lb(loadBalancerIP="10.0.0.11"), namespace="default")
+    bench.desire({"a": web(), "b": web()})
+    bench.run()
+    assert bench.cluster.address_of("b") == "10.0.0.12"
+
+
+def test_a_service_that_was_relabelled_is_labelled_again_and_nothing_moves() -> None:
+    bench = bench_with({"a": web(), "b": web()})
+    before = addresses(bench)
+    bench.cluster.services["edge1", "a"]["metadata"]["labels"]["edge-expose.io/exposure"] = "b"
+    bench.run(4)
+    assert addresses(bench) == before
+    assert bench.cluster.services["edge1", "a"]["metadata"]["labels"]["edge-expose.io/exposure"] == "a"
+
+
+def test_a_copy_of_our_service_goes_and_takes_no_address_along() -> None:
+    bench = bench_with({"web": web()})
+    before = addresses(bench)
+    copied = bench.cluster.services["edge1", "web"]
+    spec = {"type": "LoadBalancer", "ports": [{"port": 80, "protocol": "TCP"}]}
+    notes = {key: value for key, value in copied["metadata"]["annotations"].items() if "loadBalancerIPs" not in key}
+    bench.cluster.add_service("a-copy", spec, labels=dict(copied["metadata"]["labels"]), annotations=notes)
+    assert bench.cluster.address_of("a-copy") != before["web"]
+    bench.run(4)
+    assert addresses(bench) == before
+
+
+def test_a_service_that_lost_a_label_of_ours_can_be_taken_over_again() -> None:
+    bench = bench_with({"a": web()})
+    before = addresses(bench)
+    bench.cluster.services["edge1", "a"]["metadata"]["labels"]["app.kubernetes.io/managed-by"] = "Helm"
+    report = bench.run()
+    assert report["exposures"]["a"]["reason"] == "ForeignService"
+    assert "was ours" in report["exposures"]["a"]["message"]
+    bench.desire({"a": web(adopt=True)})
+    bench.run()
+    assert bench.state("a") == ("Ready", before["a"], None)
+
+
+# --- a pool that comes and goes ---
+
+STALE = {"externalServiceIPs": "10.0.0.100-10.0.0.110"}
+
+
+def test_a_pool_that_may_not_be_read_for_a_while_costs_no_address() -> None:
+    bench = bench_with({"a": web()})
+    bench.desire({"a": web()}, site=STALE)
+    bench.run()
+    before = addresses(bench)
+    bench.cluster.readable_pool = False
+    bench.desire({"a": web(), "b": web()}, site=STALE)
+    bench.run(4)
+    assert addresses(bench) == {**before, "b": "10.0.0.11"}
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_pool_that_is_broken_costs_no_address_and_a_stale_site_gives_none(restarted: bool) -> None:
+    bench = bench_with({"a": web()})
+    bench.desire({"a": web()}, site=STALE)
+    bench.run()
+    before = addresses(bench)
+    bench.cluster.broken_pools = ["10.0.0.200-10.0.0.x"]
+    if restarted:
+        bench.restart()
+    bench.desire({"a": web(), "b": web()}, site=STALE)
+    report = bench.run(4)
+    assert report["pool"]["reason"] == "PoolInvalid"
+    assert addresses(bench) == {**before, "b": "10.0.0.11"}
+
+
+def test_an_address_that_the_pool_got_back_is_given_back() -> None:
+    bench = bench_with({name: web() for name in "abc"})
+    before = addresses(bench)
+    bench.cluster.set_pool("10.0.0.10-10.0.0.11")
+    bench.run(3)
+    assert bench.state("c")[0] == "Blocked"
+    bench.cluster.set_pool("10.0.0.10-10.0.0.20")
+    bench.run(3)
+    assert addresses(bench) == before
+
+
+def test_no_pool_is_told_apart_from_a_full_one() -> None:
+    bench = bench_with({"a": web()})
+    bench.cluster.set_pool([])
+    assert bench.run(3)["exposures"]["a"]["reason"] == "NoPool"
+
+
+# --- removals and names ---
+
+
+def test_times_that_had_passed_when_they_were_written_are_a_removal() -> None:
+    names = [f"e{number}" for number in range(4)]
+    bench = bench_with({name: web() for name in names})
+    before = addresses(bench)
+    bench.desire({name: web(expires="2025-11-22T18:00:00Z") for name in names})
+    report = bench.run(4)
+    assert report["lastDesiredStatus"]["code"] == 406
+    assert addresses(bench) == before
+
+
+def test_times_that_come_are_no_removal() -> None:
+    names = [f"e{number}" for number in range(4)]
+    bench = bench_with({name: web(expires="2026-11-22T05:00:00Z") for name in names})
+    bench.time += timedelta(hours=2)
+    bench.run()
+    assert addresses(bench) == {}
+
+
+def test_an_exposure_never_takes_the_name_of_the_module_it_leads_to() -> None:
+    bench = Bench()
+    bench.desire({"webserver": {"module": "webserver", "ports": [80]}})
+    bench.run()
+    assert bench.state("webserver")[2] == "ModuleName"
+    assert addresses(bench) == {}
