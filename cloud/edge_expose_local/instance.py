@@ -23,6 +23,8 @@ UP_SECONDS: Final = 90.0
 _MODULE_SECONDS: Final = 10.0
 _POD_SECONDS: Final = 3.0
 _STEADY_SECONDS: Final = 0.5
+_FOLDERS: Final = ("hub", "cluster", "runtime", "simulated")
+_FILES: Final = ("supervisor.*", "local.json", "local.tmp")
 JsonObject = dict[str, Any]
 
 
@@ -113,8 +115,20 @@ class Instance:
             known = settings.load(self.state)
             if known is None and any(self.state.iterdir()):
                 raise InstanceError(f"{self.state} does not look like a state folder of ours: not wiped")
-            shutil.rmtree(self.state)
+            self._wipe()
         return ran
+
+    def _wipe(self) -> None:
+        """Only what an instance makes: the folder is also where the command line keeps backups and the portal accounts
+        of other hubs."""
+        for name in _FOLDERS:
+            shutil.rmtree(self.state / name, ignore_errors=True)
+            (self.state / f"{name}.log").unlink(missing_ok=True)
+        for pattern in _FILES:
+            for file in self.state.glob(pattern):
+                file.unlink(missing_ok=True)
+        if not any(self.state.iterdir()):
+            self.state.rmdir()
 
     # --- looking ---
 

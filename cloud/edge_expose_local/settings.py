@@ -72,13 +72,13 @@ class LocalSettings:
         if self.profile not in PROFILES:
             raise BadSettings(f"--profile {self.profile} is not one of {', '.join(PROFILES)}")
         self._check_ports()
-        self.check_ranges(self.pool, "--pool ")
         try:
             services = ipaddress.IPv4Network(self.service_cidr)
         except ValueError as error:
             raise BadSettings(f"--service-cidr {self.service_cidr}: {error}; try {DEFAULT_SERVICE_CIDR}") from None
         if not services.is_loopback and not self.allow_non_loopback:
             raise BadSettings(_beyond("--service-cidr ", self.service_cidr, DEFAULT_SERVICE_CIDR))
+        self.check_ranges(self.pool, "--pool ")
         if self.kubeconfig and not Path(self.kubeconfig).is_file():
             raise BadSettings(f"--kubeconfig {self.kubeconfig} is not a file")
 
@@ -112,6 +112,12 @@ class LocalSettings:
         outside = any(network.version == 4 and not network.is_loopback for network in networks)
         if outside and not self.allow_non_loopback:
             raise BadSettings(_beyond(option, ranges, DEFAULT_POOL))
+        services = ipaddress.ip_network(self.service_cidr, strict=False)
+        if any(network.version == services.version and network.overlaps(services) for network in networks):
+            raise BadSettings(
+                f"{option}{ranges} overlaps --service-cidr {self.service_cidr}: one address would be an external "
+                "service IP and a cluster IP; take them from different ranges"
+            )
 
     def with_ports(self) -> LocalSettings:
         """Free ports for those not given; all are held open until each is known, so that they differ.
@@ -174,7 +180,7 @@ class LocalSettings:
 
 
 def _beyond(option: str, value: str, instead: str) -> str:
-    return f"{option}{value} is not loopback; try one like {instead}, or --allow-non-loopback, which permits it"
+    return f"{option}{value} is not loopback; try one like {instead}, or `local up --allow-non-loopback` first"
 
 
 def load(state: Path) -> LocalSettings | None:

@@ -118,7 +118,9 @@ def test_every_example_runs_as_it_stands(shell: tuple[Path, dict[str, str]]) -> 
             assert nothing.returncode == 0, f"a plan after apply has changes: {nothing.stdout!r}"
     assert (folder / "app.yaml").is_file()
     assert "exposures" in (folder / "edge1.yaml").read_text()
-    assert not (folder / "xdg" / "edge-expose").exists(), "local down --wipe"
+    left = {file.name for file in (folder / "xdg" / "edge-expose").iterdir()}
+    assert "backups" in left, "local down --wipe takes no backup along"
+    assert not left & {"hub", "cluster", "runtime", "local.json", "supervisor.log"}, "local down --wipe"
 
 
 def running(command: str) -> bool:

@@ -51,7 +51,7 @@ def run_demo(state: Path | None, once: bool) -> int:
         code = _apply(instance)
         if code == 0:
             with _portal(instance) as links:
-                code = _show(started, once, stop, links)
+                code = _show(instance, started, once, stop, links)
         return code
     finally:
         say("taking everything down ...")
@@ -127,7 +127,11 @@ def _is_free(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
-def _show(started: float, once: bool, stop: threading.Event, links: tuple[str, str]) -> int:
+def _show(instance: Instance, started: float, once: bool, stop: threading.Event, links: tuple[str, str]) -> int:
+    if unbound := instance.status()["unbound"]:
+        first = unbound[0]
+        say(f"✗ another program is at {first['ip']}:{first['port']} ({first['error']}): end it, and start again")
+        return 1
     answer = _fetch(URL)
     if answer is None:
         say(f"✗ {URL} does not answer")

@@ -150,7 +150,8 @@ def _tell_up(target: Instance) -> None:
         say(f"{part['name']}: {part['state']}" + (f" ({ports})" if ports else "") + _trouble(part))
     extra = f" --state {target.state}" if target.state != settings.default_state().absolute() else ""
     deployed = any(part["name"] == "module" and part["state"] != "not deployed" for part in parts)
-    then = "edge-expose status" if deployed else "edge-expose apply two-tier.yaml --wait"
+    first = "edge-expose init > app.yaml && edge-expose apply app.yaml --wait"
+    then = "edge-expose status" if deployed else first
     say(f'next: eval "$(edge-expose local env{extra})"; {then}')
 
 
@@ -162,7 +163,9 @@ def _trouble(part: dict[str, Any]) -> str:
 @app.command()
 @told
 def down(
-    wipe: Annotated[bool, typer.Option("--wipe", help="Forget everything: devices, twins, Services.")] = False,
+    wipe: Annotated[
+        bool, typer.Option("--wipe", help="Forget devices, twins, Services and settings; backups stay.")
+    ] = False,
     state: State = None,
 ) -> None:
     """Stop everything; what there is stays on disk unless --wipe.

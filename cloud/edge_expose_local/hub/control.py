@@ -151,8 +151,11 @@ class ControlApi:
     async def _add_devices(self, request: Request) -> JsonObject:
         body = self._body(request)
         ids, edge = body.get("ids"), body.get("edge", True)
-        if not isinstance(ids, list) or not all(isinstance(item, str) and valid_id(item) for item in ids):
+        if not isinstance(ids, list):
             raise ControlError(400, "ids is not a list of device ids")
+        if wrong := [item for item in ids if not (isinstance(item, str) and valid_id(item))]:
+            rule = "1 to 128 of A-Z a-z 0-9 and - : . + % _ # * ? ! ( ) , = @ $ '"
+            raise ControlError(400, f"{str(wrong[0])[:140]!r} cannot be a device id; one has {rule}")
         created: list[str] = []
         for device in dict.fromkeys(ids):
             if TwinKey(device) not in self._hub.state.identities:

@@ -26,6 +26,7 @@ REFUSED = [
     ({"service_cidr": "nope"}, ("--service-cidr nope",)),
     ({"service_cidr": "10.96.0.0/16"}, ("--service-cidr 10.96.0.0/16 is not loopback",)),
     ({"service_cidr": "fd00::/112"}, ("--service-cidr fd00::/112",)),
+    ({"service_cidr": "127.77.0.0/16"}, ("overlaps --service-cidr 127.77.0.0/16",)),
     ({"https_port": 99999}, ("--https-port 99999", "1 to 65535")),
     ({"mqtt_port": -1}, ("--mqtt-port -1",)),
     ({"https_port": 9443, "kube_port": 9443}, ("--kube-port 9443", "--https-port")),
