@@ -109,7 +109,7 @@ def render_command(
     if with_secrets:
         if sys.stdout.isatty():
             raise UsageProblem("secrets are not written to a terminal", "redirect the output into a file")
-        spec, _ = resolve_spec(spec, os.environ)
+        spec = resolve_spec(spec, os.environ)
     show_findings(loaded.findings, err())
     document = render(spec)
     sys.stdout.write(manifest_text(document))

@@ -19,7 +19,7 @@ from edge_expose_cloud.spec import Spec
 from edge_expose_cloud.usecases.observing import observe_device
 from edge_expose_cloud.usecases.problems import InputError
 from edge_expose_cloud.usecases.siting import plan_sites
-from edge_expose_cloud.variables import resolve_secrets, secret_names
+from edge_expose_cloud.variables import resolve_secrets
 
 
 def require_spec(loaded: LoadedSpec) -> Spec:
@@ -33,10 +33,9 @@ def require_spec(loaded: LoadedSpec) -> Spec:
     return loaded.spec
 
 
-def resolve_spec(spec: Spec, environment: Mapping[str, str]) -> tuple[Spec, dict[str, str]]:
-    """The spec with secrets filled in, and value -> NAME for hiding them again. InputError names what is not set."""
+def resolve_spec(spec: Spec, environment: Mapping[str, str]) -> Spec:
+    """The spec with secrets filled in. InputError names what is not set."""
     raw: dict[str, Any] = spec.model_dump(by_alias=True, exclude_unset=True)
-    names = secret_names(raw)
     lookup: Callable[[str], str | None] = environment.get
     resolved, missing = resolve_secrets(raw, lookup)
     if missing:
@@ -50,18 +49,16 @@ def resolve_spec(spec: Spec, environment: Mapping[str, str]) -> tuple[Spec, dict
                 for name in missing
             ]
         )
-    if not names and resolved == raw:
-        return spec, {}
-    return Spec.model_validate(resolved), {environment[name]: name for name in names if environment.get(name)}
+    return spec if resolved == raw else Spec.model_validate(resolved)
 
 
 def make_plan(hub: Hub, spec: Spec, environment: Mapping[str, str], inventory: Inventory | None = None) -> Plan:
     """Reads what the hub holds and plans one device or one deployment (and the `site` of the devices it targets)."""
-    resolved, secrets = resolve_spec(spec, environment)
+    resolved = resolve_spec(spec, environment)
     if spec.target.device is None:
         deployments = hub.deployments()
-        made = plan_deployment(spec, resolved, deployments, secrets)
+        made = plan_deployment(spec, resolved, deployments)
         return with_patches(made, plan_sites(hub, spec, inventory, deployments))
     twins = [name for name, module in spec.modules.items() if module.desired is not None]
     state = observe_device(hub, spec.target.device, twins)
-    return plan_device(spec, resolved, state, secrets)
+    return plan_device(spec, resolved, state)

@@ -35,8 +35,8 @@ from edge_expose_cloud.plans import (
     Step,
     diff_services,
     in_plan_order,
-    redacted,
 )
+from edge_expose_cloud.redacting import hide_twins
 from edge_expose_cloud.service_prediction import predicted_services
 from edge_expose_cloud.usecases.observing import exposure_owners, observe_device
 from edge_expose_cloud.usecases.problems import Refused
@@ -140,11 +140,14 @@ def plan_restore(hub: Hub, device_id: str, text: str) -> Plan:
         step = PatchTwin(device_id, MODULE_ID, merge_patch(ours.desired, different[MODULE_ID]), ours.etag)
     elif different:
         step = SetModules(device_id, content)
-    before = {module: state.twins[module].desired for module in different if module in state.twins}
+    after = hide_twins(different)
+    before = hide_twins(
+        {module: state.twins[module].desired for module in different if module in state.twins}, different, after
+    )
     changes = (
-        [Change("update", "Manifest", None, device_id, redacted(before, {}), redacted(different, {}))]
+        [Change("update", "Manifest", None, device_id, before, after)]
         if isinstance(step, SetModules)
-        else [Change("update", "ModuleTwin", None, f"{device_id}/{MODULE_ID}", before[MODULE_ID], different[MODULE_ID])]
+        else [Change("update", "ModuleTwin", None, f"{device_id}/{MODULE_ID}", before[MODULE_ID], after[MODULE_ID])]
         if step is not None
         else []
     )

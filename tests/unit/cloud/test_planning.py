@@ -393,6 +393,5 @@ def test_a_merge_patch_leads_from_before_to_after(before: dict[str, Any], after:
 def test_a_spec_round_trips_through_secret_resolution() -> None:
     loaded = load_spec(SPEC, "s").spec
     assert loaded is not None
-    resolved, secrets = resolve_spec(loaded, {})
+    resolved = resolve_spec(loaded, {})
     assert isinstance(resolved, Spec)
-    assert secrets == {}
