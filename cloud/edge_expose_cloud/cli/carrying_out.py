@@ -17,7 +17,8 @@ from edge_expose_cloud.cli.options import confirm
 from edge_expose_cloud.cli.output import Format, data, out, plan_table, say
 from edge_expose_cloud.hub import Hub, Json
 from edge_expose_cloud.plans import Danger, Plan
-from edge_expose_cloud.usecases.applying import Operator, apply_plan, check_dangers, check_expected
+from edge_expose_cloud.usecases.applying import apply_plan, check_dangers, check_expected
+from edge_expose_cloud.usecases.operator import Operator
 
 Allow = Annotated[
     list[str] | None,

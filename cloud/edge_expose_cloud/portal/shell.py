@@ -25,8 +25,8 @@ from edge_expose_cloud.portal.reading import ReadingHub
 from edge_expose_cloud.portal.sessions import LoginBrake, Session, Sessions
 from edge_expose_cloud.portal.watching import Watching
 from edge_expose_cloud.portal.wishes import backups_in
-from edge_expose_cloud.usecases.applying import Operator
 from edge_expose_cloud.usecases.history import Backup
+from edge_expose_cloud.usecases.operator import Operator
 
 
 @dataclass(frozen=True, slots=True)

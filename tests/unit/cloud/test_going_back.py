@@ -15,8 +15,9 @@ from edge_expose_cloud.cli import app
 from edge_expose_cloud.cli.options import use_hub
 from edge_expose_cloud.deployment_planning import live_deployments, retired_deployments
 from edge_expose_cloud.hub import HubError, HubProblem
-from edge_expose_cloud.plans import CreateDeployment, PatchTwin, SetModules, TidyDeployments
-from edge_expose_cloud.usecases.applying import LEASE_TAG, Operator, apply_plan
+from edge_expose_cloud.plans import LEASE_TAG, CreateDeployment, PatchTwin, SetModules, TidyDeployments
+from edge_expose_cloud.usecases.applying import apply_plan
+from edge_expose_cloud.usecases.operator import Operator
 from edge_expose_cloud.usecases.planning import make_plan
 from edge_expose_cloud.usecases.problems import Refused
 from edge_expose_cloud.usecases.rolling_back import history, plan_promotion, plan_restore

@@ -12,8 +12,9 @@ from edge_expose_cloud.hub import merge_patch, merged
 from edge_expose_cloud.loading import load_spec
 from edge_expose_cloud.plans import CreateDeployment, PatchTwin, Plan, SetModules, UpdateDeployment
 from edge_expose_cloud.spec import Spec
-from edge_expose_cloud.usecases.applying import Operator, apply_plan, check_dangers, check_expected
+from edge_expose_cloud.usecases.applying import apply_plan, check_dangers, check_expected
 from edge_expose_cloud.usecases.exposing import plan_expose, plan_unexpose
+from edge_expose_cloud.usecases.operator import Operator
 from edge_expose_cloud.usecases.planning import make_plan, resolve_spec
 from edge_expose_cloud.usecases.problems import InputError, Refused
 from support.cloud import NOW, SPEC, applied_hub, spec_of_text
