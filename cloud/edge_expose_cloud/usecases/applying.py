@@ -8,10 +8,10 @@ PATCHes and deployments carry If-Match.
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from edge_expose_cloud.backups import file_name, text_of
 from edge_expose_cloud.deployment_planning import (
     AT_LABEL,
     BY_LABEL,
@@ -161,19 +161,8 @@ def _compare_twins(hub: Hub, plan: Plan, device_id: str) -> dict[str, Twin]:
 
 
 def _backup(device_id: str, twins: Mapping[str, Twin], operator: Operator) -> None:
-    if operator.save_backup is None or not twins:
-        return
-    content = {module: {"properties.desired": twin.desired} for module, twin in sorted(twins.items())}
-    stamp = operator.now().strftime("%Y%m%dT%H%M%S%fZ")
-    operator.save_backup(
-        f"{backup_stem(device_id)}-{stamp}.json",
-        json.dumps({"modulesContent": content}, indent=2, sort_keys=True) + "\n",
-    )
-
-
-def backup_stem(device_id: str) -> str:
-    """How the names of a device's backup files begin."""
-    return "".join(char if char.isalnum() or char in "-_." else "_" for char in device_id)
+    if operator.save_backup is not None and twins:
+        operator.save_backup(file_name(device_id, operator.now()), text_of(twins))
 
 
 def signed(deployment: Deployment, operator: Operator) -> Deployment:

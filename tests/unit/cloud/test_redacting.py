@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge_expose_cloud.backups import content_of
 from edge_expose_cloud.create_options import write_create_options
 from edge_expose_cloud.redacting import CHANGED, HIDDEN, as_written, hide_secrets, hide_twins
 from edge_expose_cloud.usecases.applying import apply_plan
@@ -95,7 +96,7 @@ def test_going_back_shows_no_value_of_the_backup_nor_of_the_hub(secret: str) -> 
     hub = hub_with(SPEC, secret)
     keeping = Operator("me@here", lambda: NOW, lambda name, text: saved.append(text) or name)  # type: ignore[func-returns-value]
     apply_plan(hub, make_plan(hub, spec_of_text(SPEC), {"SECRET": "another-secret-456"}), keeping)
-    made = plan_restore(hub, "d1", saved[0])
+    made = plan_restore(hub, "d1", content_of(saved[0]) or {})
     shown = {change.kind: change for change in made.changes}["Manifest"]
     assert not leaks(made.to_json(), secret)
     assert not leaks(made.to_json(), "another-secret-456")

@@ -29,7 +29,6 @@ from edge_expose_cloud.portal.rendering import ago
 from edge_expose_cloud.portal.topology import topology_of
 from edge_expose_cloud.portal.watching import Budget
 from edge_expose_cloud.spec import Network
-from edge_expose_cloud.usecases.history import difference, read_backups
 from edge_expose_cloud.usecases.owning import owned_keys
 from edge_expose_contract.addressing import parse_address
 from edge_expose_contract.identity import MODULE_ID
@@ -277,27 +276,6 @@ def test_what_a_removal_breaks_is_said_and_sharers_keep_their_address() -> None:
         "10.0.0.11 becomes free, and somebody else may be given it",
     ]
     assert "10.0.0.11 stays in use by other" in breaks("shop", exposure, entry, {"shop": entry, "other": entry})
-
-
-def test_backups_of_one_device_are_read_newest_first_and_others_passed_over() -> None:
-    body = json.dumps({"modulesContent": {MODULE_ID: {"properties.desired": {"exposures": {}}}}})
-    files = [
-        ("d1-20261125T100000000000Z.json", body),
-        ("d1-20261125T110000000000Z.json", body),
-        ("d1-x-20261125T110000000000Z.json", body),
-        ("d2-20261125T110000000000Z.json", body),
-        ("d1-20261125T120000000000Z.json", "{broken"),
-        ("d1-20261125T130000000000Z.json", "{}"),
-    ]
-    assert [backup.time.hour for backup in read_backups("d1", files)] == [11, 10]
-
-
-def test_a_difference_names_what_going_back_would_do() -> None:
-    now = {"exposures": {"a": {"x": 1}, "b": {}}, "site": {"nodeIPs": "1"}}
-    then = {"exposures": {"a": {"x": 2}, "c": {}}, "site": {"nodeIPs": "1"}}
-    found = difference(now, then)
-    assert (found.added, found.removed, found.changed, found.site) == (("c",), ("b",), ("a",), False)
-    assert difference(now, now).is_nothing
 
 
 def test_the_highest_priority_wins_and_a_hand_edit_over_it_will_not_last() -> None:
