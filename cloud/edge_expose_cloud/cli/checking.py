@@ -102,7 +102,8 @@ def render_command(
     import os
     import sys
 
-    from edge_expose_cloud.usecases.planning import require_spec, resolve_spec
+    from edge_expose_cloud.usecases.planning import require_spec
+    from edge_expose_cloud.usecases.resolving import resolve_spec
 
     loaded = read_spec(file, fleet, device)
     spec = require_spec(loaded)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from edge_expose_cloud.deployment_planning import plan_deployment
-from edge_expose_cloud.findings import finding, has_errors
+from edge_expose_cloud.findings import has_errors
 from edge_expose_cloud.hub import Hub
 from edge_expose_cloud.inventory import Inventory
 from edge_expose_cloud.loading import LoadedSpec
@@ -18,8 +17,8 @@ from edge_expose_cloud.plans import Plan, with_patches
 from edge_expose_cloud.spec import Spec
 from edge_expose_cloud.usecases.observing import observe_device
 from edge_expose_cloud.usecases.problems import InputError
+from edge_expose_cloud.usecases.resolving import resolve_spec
 from edge_expose_cloud.usecases.siting import plan_sites
-from edge_expose_cloud.variables import resolve_secrets
 
 
 def require_spec(loaded: LoadedSpec) -> Spec:
@@ -31,25 +30,6 @@ def require_spec(loaded: LoadedSpec) -> Spec:
     if has_errors(problems):
         raise InputError(problems)
     return loaded.spec
-
-
-def resolve_spec(spec: Spec, environment: Mapping[str, str]) -> Spec:
-    """The spec with secrets filled in. InputError names what is not set."""
-    raw: dict[str, Any] = spec.model_dump(by_alias=True, exclude_unset=True)
-    lookup: Callable[[str], str | None] = environment.get
-    resolved, missing = resolve_secrets(raw, lookup)
-    if missing:
-        raise InputError(
-            [
-                finding(
-                    "SecretMissing",
-                    "registries",
-                    f"environment variable {name} is not set (the spec refers to ${{env:{name}}})",
-                )
-                for name in missing
-            ]
-        )
-    return spec if resolved == raw else Spec.model_validate(resolved)
 
 
 def make_plan(hub: Hub, spec: Spec, environment: Mapping[str, str], inventory: Inventory | None = None) -> Plan:

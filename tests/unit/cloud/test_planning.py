@@ -15,8 +15,9 @@ from edge_expose_cloud.spec import Spec
 from edge_expose_cloud.usecases.applying import apply_plan, check_dangers, check_expected
 from edge_expose_cloud.usecases.exposing import plan_expose, plan_unexpose
 from edge_expose_cloud.usecases.operator import Operator
-from edge_expose_cloud.usecases.planning import make_plan, resolve_spec
+from edge_expose_cloud.usecases.planning import make_plan
 from edge_expose_cloud.usecases.problems import InputError, Refused
+from edge_expose_cloud.usecases.resolving import resolve_spec
 from support.cloud import NOW, SPEC, applied_hub, spec_of_text
 from support.fake_hub import FakeHub
 
