@@ -213,7 +213,3 @@ def same_json(left: Any, right: Any) -> bool:
 def without_hub_keys(section: Mapping[str, Any]) -> Json:
     """A section without the hub's own `$version` and `$metadata`."""
     return {key: value for key, value in section.items() if not key.startswith("$")}
-
-
-def names_of(twins: Iterable[Twin]) -> list[str]:
-    return sorted({twin.device_id for twin in twins})

@@ -44,7 +44,6 @@ CONFIRMED: Final = "confirmRemoval"
 class DeviceState:
     """What was read of one device. A module without a twin is missing from `twins`."""
 
-    hub_host: str
     device_id: str
     device_twin: Twin
     twins: Mapping[str, Twin] = field(default_factory=dict)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -132,9 +131,6 @@ def operator_only(session: SessionDep) -> Session:
 
 
 OperatorDep = Annotated[Session, Depends(operator_only)]
-
-
-Render = Callable[..., HTMLResponse]
 
 
 def page(

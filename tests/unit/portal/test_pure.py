@@ -291,7 +291,7 @@ def test_the_highest_priority_wins_and_a_hand_edit_over_it_will_not_last() -> No
         content = {MODULE_ID: {"properties.desired.exposures.web": {"ports": ports}}}
         return Deployment(name, {"modulesContent": content}, "*", priority)
 
-    state = DeviceState("hub", "d", Twin("d", None, "E"), {MODULE_ID: twin})
+    state = DeviceState("d", Twin("d", None, "E"), {MODULE_ID: twin})
     keys = {key.path: key for key in owned_keys(state, twin, [layer("low", 1, [1]), layer("high", 9, [3])])}
     assert (keys["exposures.web"].owner, keys["exposures.web"].losers) == ("high", ("low",))
     assert keys["exposures.web"].overwritten
