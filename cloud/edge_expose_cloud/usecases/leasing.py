@@ -35,9 +35,9 @@ class Lease:
         twin = self.hub.device_twin(self.device_id)
         held = twin.tags.get(LEASE_TAG) if twin is not None else None
         if twin is None or not same_json(held, self.body):
-            by = held.get("by", "somebody") if isinstance(held, dict) else "nobody"
+            now = f", and {held.get('by', 'somebody')} has it now" if isinstance(held, dict) else ""
             raise Refused(
-                f"the lease on {self.device_id} ran out while the hub kept this run waiting; {by} has it now",
+                f"the lease on {self.device_id} ran out while the hub kept this run waiting{now}",
                 "plan again; nothing was sent",
             )
         if _left(self.body, self.operator.now()) < LEASE_SECONDS / 2:
