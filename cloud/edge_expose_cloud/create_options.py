@@ -28,6 +28,11 @@ class CreateOptionsError(ValueError):
         return self.problem
 
 
+def is_options_field(name: str) -> bool:
+    """Whether a key of `settings` is one of the chunks."""
+    return _FIELD.fullmatch(name) is not None
+
+
 def compact_json(value: object) -> str:
     """One line of ASCII JSON with sorted keys: same options, same bytes; no chunk splits a character."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

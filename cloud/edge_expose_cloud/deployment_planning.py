@@ -22,8 +22,8 @@ from edge_expose_cloud.plans import (
     UpdateDeployment,
     canonical,
     in_plan_order,
-    redacted,
 )
+from edge_expose_cloud.redacting import as_written, hide_twins
 from edge_expose_cloud.spec import Spec
 from edge_expose_contract.identity import MODULE_ID
 
@@ -44,10 +44,10 @@ METRICS: Mapping[str, str] = {
 }
 
 
-def plan_deployment(shown: Spec, resolved: Spec, deployments: Sequence[Deployment], secrets: Mapping[str, str]) -> Plan:
+def plan_deployment(shown: Spec, resolved: Spec, deployments: Sequence[Deployment]) -> Plan:
     """Compares with the live deployment of the same spec name, if there is one."""
     content: Json = {"modulesContent": render_content(resolved, {})}
-    visible: Json = {"modulesContent": redacted(render_content(shown, {}), secrets)}
+    visible: Json = {"modulesContent": as_written(render_content(shown, {}))}
     live = live_deployments(shown.name, deployments)
     current = live[0] if live else None
     condition = shown.target.condition or ""
@@ -63,7 +63,7 @@ def plan_deployment(shown: Spec, resolved: Spec, deployments: Sequence[Deploymen
     changes: list[Change] = []
     dangers: list[Danger] = []
     if current is None or not same_json(current.content, content):
-        before = shown_deployment(current, redacted(current.content, secrets)) if current else None
+        before = shown_deployment(current, _hidden(current, content, visible)) if current else None
         changes.append(Change("create", "Deployment", None, wanted.id, None, shown_deployment(wanted, visible)))
         changes += [
             Change("update", "Deployment", None, old.id, before if old is current else None, {"retired": True})
@@ -110,6 +110,11 @@ def plan_deployment(shown: Spec, resolved: Spec, deployments: Sequence[Deploymen
         etags={item.id: item.etag for item in (*live, *(step.delete if isinstance(step, TidyDeployments) else ()))},
         dangers=tuple(dangers),
     )
+
+
+def _hidden(current: Deployment, content: Json, visible: Json) -> Json:
+    """Content that the hub holds, as it may be shown beside the content wanted."""
+    return {"modulesContent": hide_twins(current.modules_content, content["modulesContent"], visible["modulesContent"])}
 
 
 def _plain(deployment: Deployment) -> dict[str, str]:

@@ -53,7 +53,7 @@ def plan_member(
     """`whole`: the spec's exposures are all there will be (set modules); else they merge by name (a deployment)."""
     current = current_exposures(twin)
     after = dict(exposures) if whole else {**current, **exposures}
-    state = DeviceState("", device_id, Twin(device_id, None, ""), {MODULE_ID: twin} if twin is not None else {})
+    state = DeviceState(device_id, Twin(device_id, None, ""), {MODULE_ID: twin} if twin is not None else {})
     around = surroundings(state, network.namespace if network is not None else None)
     old, new = predicted_services(current, around), predicted_services(after, around)
     changes = diff_services(old, new)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -148,8 +148,14 @@ class Hub(Protocol):
 
     def patch_device_tags(self, device_id: str, tags: Mapping[str, Any], etag: str) -> Twin: ...
 
-    def apply_content(self, device_id: str, modules_content: Mapping[str, Any]) -> None:
-        """Set modules: creates missing module identities, replaces the desired section of each module named."""
+    def apply_content(
+        self, device_id: str, modules_content: Mapping[str, Any], ready: Callable[[], None] = lambda: None
+    ) -> None:
+        """Set modules: creates missing module identities, replaces the desired section of each module named.
+
+        `ready` is called right before each request: a call may wait for its quota, and be repeated after a 429. What
+        it raises ends the call, and nothing more is sent.
+        """
         ...
 
     def deployments(self) -> list[Deployment]: ...
@@ -207,7 +213,3 @@ def same_json(left: Any, right: Any) -> bool:
 def without_hub_keys(section: Mapping[str, Any]) -> Json:
     """A section without the hub's own `$version` and `$metadata`."""
     return {key: value for key, value in section.items() if not key.startswith("$")}
-
-
-def names_of(twins: Iterable[Twin]) -> list[str]:
-    return sorted({twin.device_id for twin in twins})

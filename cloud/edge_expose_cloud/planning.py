@@ -7,7 +7,7 @@ the whole manifest (set modules).
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from edge_expose_cloud.create_options import CreateOptionsError, read_create_options
@@ -17,6 +17,7 @@ from edge_expose_cloud.manifest import render_content
 from edge_expose_cloud.manifest_checking import desired_sections
 from edge_expose_cloud.plans import (
     LEASE_TAG,
+    Action,
     Change,
     Danger,
     PatchTwin,
@@ -25,8 +26,8 @@ from edge_expose_cloud.plans import (
     Step,
     diff_services,
     in_plan_order,
-    redacted,
 )
+from edge_expose_cloud.redacting import as_written, hide_beside, hide_twins
 from edge_expose_cloud.service_prediction import Surroundings, predicted_services
 from edge_expose_cloud.spec import Spec
 from edge_expose_contract.addressing import Address, AddressSet, parse_address
@@ -43,7 +44,6 @@ CONFIRMED: Final = "confirmRemoval"
 class DeviceState:
     """What was read of one device. A module without a twin is missing from `twins`."""
 
-    hub_host: str
     device_id: str
     device_twin: Twin
     twins: Mapping[str, Twin] = field(default_factory=dict)
@@ -57,55 +57,46 @@ class DeviceState:
         return found
 
 
-def plan_device(shown: Spec, resolved: Spec, state: DeviceState, secrets: Mapping[str, str]) -> Plan:
-    """`shown` keeps `${env:NAME}`, `resolved` holds the values; `secrets` maps value to NAME, for hiding."""
+def plan_device(shown: Spec, resolved: Spec, state: DeviceState) -> Plan:
+    """`shown` keeps `${env:NAME}`, `resolved` holds the values."""
     held = held_by_manifest(state)
     content = render_content(resolved, held)
     visible = render_content(shown, held)
     wanted, seen = desired_sections(content), desired_sections(visible)
-    changes: list[Change] = []
-    patch: Json = {}
-    manifest_before: Json = {}
-    manifest_after: Json = {}
     if state.ours is not None and MODULE_ID in wanted and CONFIRMED in state.ours.desired:
         # A word that was given once stays where it is: it is no part of what a spec declares.
         for desired in (wanted[MODULE_ID], seen[MODULE_ID]):
             desired[CONFIRMED] = state.ours.desired[CONFIRMED]
-    for module, desired in sorted(wanted.items()):
-        twin = state.twins.get(module)
-        if twin is not None and same_json(twin.desired, desired):
-            continue
-        before = redacted(twin.desired, secrets) if twin is not None else None
-        if module == MODULE_ID:
-            changes.append(
-                Change(
-                    "create" if twin is None else "update",
-                    "ModuleTwin",
-                    None,
-                    f"{state.device_id}/{module}",
-                    before,
-                    seen[module],
-                )
-            )
-            patch = merge_patch(twin.desired, desired) if twin is not None else {}
-        if module != MODULE_ID or twin is None:
-            manifest_before[module] = before
-            manifest_after[module] = redacted(seen[module], secrets)
-    if manifest_after:
-        first_time = all(value is None for value in manifest_before.values())
+    different = [
+        module
+        for module, desired in sorted(wanted.items())
+        if module not in state.twins or not same_json(state.twins[module].desired, desired)
+    ]
+    after = {module: as_written(seen[module]) for module in different}
+    before = hide_twins({name: state.twins[name].desired for name in different if name in state.twins}, wanted, after)
+    changes: list[Change] = []
+    patch: Json = {}
+    if MODULE_ID in different:
+        action: Action = "create" if state.ours is None else "update"
+        name = f"{state.device_id}/{MODULE_ID}"
+        changes.append(Change(action, "ModuleTwin", None, name, before.get(MODULE_ID), after[MODULE_ID]))
+        patch = merge_patch(state.ours.desired, wanted[MODULE_ID]) if state.ours is not None else {}
+    in_manifest = [module for module in different if module != MODULE_ID or state.ours is None]
+    if in_manifest:
+        first_time = not any(module in before for module in in_manifest)
         changes.append(
             Change(
                 "create" if first_time else "update",
                 "Manifest",
                 None,
                 state.device_id,
-                None if first_time else manifest_before,
-                manifest_after,
+                None if first_time else {module: before.get(module) for module in in_manifest},
+                {module: after[module] for module in in_manifest},
             )
         )
-    changes += _service_changes(resolved, content, state)
+    changes += _service_changes(resolved, content, shown, visible, state)
     step: Step | None = None
-    if manifest_after:
+    if in_manifest:
         step = SetModules(state.device_id, content)
     elif patch and state.ours is not None:
         step = PatchTwin(state.device_id, MODULE_ID, patch, state.ours.etag)
@@ -177,22 +168,28 @@ def held_by_manifest(state: DeviceState) -> dict[str, Address]:
     return found
 
 
-def _service_changes(spec: Spec, content: Json, state: DeviceState) -> list[Change]:
-    if spec.driver == "manifest":
+def _service_changes(resolved: Spec, content: Json, shown: Spec, visible: Json, state: DeviceState) -> list[Change]:
+    if resolved.driver == "manifest":
         agent = state.twins.get("$edgeAgent")
-        old = {"$edgeAgent": {"properties.desired": agent.desired}} if agent is not None else {}
-        before = {
-            ("", service.name): service.to_json()
-            for service in predict_services(old, device_id=state.device_id).services
-        }
-        after = {
-            ("", service.name): service.to_json()
-            for service in predict_services(content, device_id=state.device_id).services
-        }
-        return diff_services(before, after)
-    around = surroundings(state, spec.network.namespace if spec.network else None)
-    before = predicted_services(current_exposures(state.ours), around)
-    return diff_services(before, predicted_services(spec.exposures, around))
+        before = _made_by_agent(
+            {"$edgeAgent": {"properties.desired": agent.desired}} if agent is not None else {}, state
+        )
+        after, seen = _made_by_agent(content, state), _made_by_agent(visible, state)
+    else:
+        around = surroundings(state, resolved.network.namespace if resolved.network else None)
+        before = predicted_services(current_exposures(state.ours), around)
+        after, seen = predicted_services(resolved.exposures, around), predicted_services(shown.exposures, around)
+    changes = []
+    for change in diff_services(before, after):
+        as_shown = seen.get((change.namespace or "", change.name))
+        was = None if change.before is None else hide_beside(change.before, change.after, as_shown)
+        changes.append(replace(change, before=was, after=as_shown))
+    return changes
+
+
+def _made_by_agent(content: Json, state: DeviceState) -> dict[tuple[str, str], Json]:
+    found = predict_services(content, device_id=state.device_id).services
+    return {("", service.name): service.to_json() for service in found}
 
 
 def _dangers(spec: Spec, state: DeviceState, changes: list[Change], wanted: Mapping[str, Json]) -> list[Danger]:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from edge_expose_cloud.hub import Deployment, Json
-from edge_expose_cloud.variables import map_texts
 
 # The tag on a device twin while set modules is done on it.
 LEASE_TAG = "edgeExposeLease"
@@ -166,36 +165,3 @@ def diff_services(before: Mapping[tuple[str, str], Json], after: Mapping[tuple[s
         action: Action = "create" if old is None else "delete" if new is None else "update"
         changes.append(Change(action, "Service", key[0] or None, key[1], old, new))
     return changes
-
-
-def redacted(value: Any, secrets: Mapping[str, str]) -> Any:
-    """For showing: registry passwords as ***, and known secret values (value -> NAME) as `${env:NAME}`."""
-
-    def hide(text: str) -> str:
-        for secret, name in secrets.items():
-            if len(secret) >= 3:
-                text = text.replace(secret, f"${{env:{name}}}")
-        return text
-
-    return _hide_passwords(map_texts(value, hide))
-
-
-def _hide_passwords(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {
-            key: {label: _hidden(entry) for label, entry in item.items()}
-            if key == "registryCredentials" and isinstance(item, dict)
-            else _hide_passwords(item)
-            for key, item in value.items()
-        }
-    if isinstance(value, list):
-        return [_hide_passwords(item) for item in value]
-    return value
-
-
-def _hidden(entry: Any) -> Any:
-    if not isinstance(entry, dict) or "password" not in entry:
-        return entry
-    password = entry["password"]
-    reference = isinstance(password, str) and password.startswith("${env:") and password.endswith("}")
-    return {**entry, "password": password if reference else "***"}

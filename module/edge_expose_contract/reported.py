@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge_expose_contract.identity import State
 
@@ -81,13 +81,26 @@ class Reported(Lenient):
 
 
 def parse_reported(section: dict[str, Any]) -> Reported:
-    """Reads a reported section; entries that make no sense are dropped rather than hiding the rest."""
+    """Reads a reported section, whatever it holds: a part or an exposure that makes no sense is dropped alone."""
     content = {key: value for key, value in section.items() if not key.startswith("$")}
+    try:
+        return Reported.model_validate(content)
+    except ValidationError:
+        return Reported.model_validate(_sensible(content))
+
+
+def _sensible(content: dict[str, Any]) -> dict[str, Any]:
+    """What is left when each part, and each exposure, has been tried alone."""
     exposures = content.get("exposures")
     if isinstance(exposures, dict):
-        content["exposures"] = {
-            name: entry
-            for name, entry in exposures.items()
-            if isinstance(entry, dict) and entry.get("state") in State.__members__.values()
-        }
-    return Reported.model_validate(content)
+        fitting = {name: entry for name, entry in exposures.items() if _fits({"exposures": {name: entry}})}
+        content = {**content, "exposures": fitting}
+    return {key: value for key, value in content.items() if _fits({key: value})}
+
+
+def _fits(part: dict[str, Any]) -> bool:
+    try:
+        Reported.model_validate(part)
+    except ValidationError:
+        return False
+    return True

@@ -9,7 +9,8 @@ import pytest
 
 from edge_expose_cloud.adapters.iothub import Pace
 from edge_expose_cloud.inventory import load_inventory
-from edge_expose_cloud.usecases.applying import Operator, apply_plan
+from edge_expose_cloud.usecases.applying import apply_plan
+from edge_expose_cloud.usecases.operator import Operator
 from edge_expose_cloud.usecases.planning import make_plan
 from edge_expose_cloud.usecases.siting import write_sites
 from edge_expose_cloud.usecases.status import fleet_status

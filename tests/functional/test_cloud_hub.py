@@ -17,8 +17,9 @@ import pytest
 from edge_expose_cloud.adapters.iothub import Credentials, IotHub, Patience
 from edge_expose_cloud.hub import Deployment, Hub, HubError, HubProblem
 from edge_expose_cloud.inventory import load_inventory
-from edge_expose_cloud.usecases.applying import Operator, apply_plan
+from edge_expose_cloud.usecases.applying import apply_plan
 from edge_expose_cloud.usecases.exposing import plan_expose
+from edge_expose_cloud.usecases.operator import Operator
 from edge_expose_cloud.usecases.planning import make_plan
 from edge_expose_cloud.usecases.problems import Refused
 from edge_expose_cloud.usecases.siting import write_sites

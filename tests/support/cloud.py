@@ -6,7 +6,8 @@ import datetime as dt
 
 from edge_expose_cloud.loading import load_spec
 from edge_expose_cloud.spec import Spec
-from edge_expose_cloud.usecases.applying import Operator, apply_plan
+from edge_expose_cloud.usecases.applying import apply_plan
+from edge_expose_cloud.usecases.operator import Operator
 from edge_expose_cloud.usecases.planning import make_plan
 from support.fake_hub import FakeHub
 

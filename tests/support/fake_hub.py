@@ -135,8 +135,11 @@ class FakeHub:
         self.twins[device_id, None] = replace(twin, tags=merged(twin.tags, tags), etag=self._etag())
         return self.twins[device_id, None]
 
-    def apply_content(self, device_id: str, modules_content: Mapping[str, Any]) -> None:
+    def apply_content(
+        self, device_id: str, modules_content: Mapping[str, Any], ready: Callable[[], None] = lambda: None
+    ) -> None:
         self._enter("apply_content")
+        ready()
         if (device_id, None) not in self.twins:
             raise HubError(HubProblem.NOT_FOUND, "no such device")
         for module, desired in desired_sections(modules_content).items():

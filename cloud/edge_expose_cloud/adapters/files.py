@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import re
 import sys
 import tempfile
 from pathlib import Path
 
+from edge_expose_cloud.backups import KEPT, Backup, content_of, parse_name
 from edge_expose_cloud.findings import Finding, finding
-from edge_expose_cloud.usecases.applying import backup_stem
 
 
 def read_text(path: str) -> str | Finding:
@@ -54,9 +54,34 @@ def _write_private(folder: Path, name: str, text: str) -> Path:
 
 def backups_of(folder: Path, device_id: str) -> list[Path]:
     """The backups of a device, newest first."""
-    pattern = re.compile(re.escape(backup_stem(device_id)) + r"-\d{8}T\d{12}Z\.json")
-    found = [path for path in folder.glob("*.json") if pattern.fullmatch(path.name)] if folder.is_dir() else []
-    return sorted(found, key=lambda path: path.name, reverse=True)
+    found = []
+    for path in folder.glob("*.json") if folder.is_dir() else ():
+        parsed = parse_name(path.name)
+        if parsed is not None and parsed[0] == device_id:
+            found.append((parsed[1], path))
+    return [path for _, path in sorted(found, reverse=True)]
+
+
+def read_backups(folder: Path, device_id: str) -> list[Backup]:
+    """The same with their contents, as many as are kept; a file that cannot be read is passed over."""
+    found = []
+    for path in backups_of(folder, device_id)[:KEPT]:
+        parsed, text = parse_name(path.name), read_text(str(path))
+        content = content_of(text) if isinstance(text, str) else None
+        if parsed is not None and content is not None:
+            found.append(Backup(path.name, parsed[1], content))
+    return found
+
+
+def write_backup(folder: Path, name: str, text: str) -> Path:
+    """Writes a backup as `write_private` does, and removes those of the same device that are too many."""
+    written = write_private(folder, name, text)
+    parsed = parse_name(name)
+    for path in backups_of(folder, parsed[0])[KEPT:] if parsed is not None else ():
+        if path != written:
+            with contextlib.suppress(OSError):
+                path.unlink()
+    return written
 
 
 def state_folder(environment: dict[str, str]) -> Path:

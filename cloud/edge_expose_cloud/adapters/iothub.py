@@ -133,12 +133,15 @@ class IotHub:
 
     # -- set modules and deployments --
 
-    def apply_content(self, device_id: str, modules_content: Mapping[str, Any]) -> None:
+    def apply_content(
+        self, device_id: str, modules_content: Mapping[str, Any], ready: Callable[[], None] = lambda: None
+    ) -> None:
         content = ConfigurationContent(modules_content=dict(modules_content))
         self._call(
             lambda: self._configurations.apply_configuration_on_edge_device(device_id, content),
             "Configuration",
             f"setting the modules of {device_id}",
+            ready=ready,
         )
 
     def deployments(self) -> list[Deployment]:
@@ -247,10 +250,19 @@ class IotHub:
 
         return self._call(attempt, "TwinUpdate", what)
 
-    def _call(self, call: Callable[[], T], operation: Operation, what: str, *, retry_5xx: bool = True) -> T:
+    def _call(
+        self,
+        call: Callable[[], T],
+        operation: Operation,
+        what: str,
+        *,
+        retry_5xx: bool = True,
+        ready: Callable[[], None] = lambda: None,
+    ) -> T:
         attempt = 0
         while True:
             self._pace.wait(operation)
+            ready()
             try:
                 return call()
             except HubError:

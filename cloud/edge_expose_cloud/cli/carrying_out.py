@@ -12,12 +12,13 @@ from typing import Annotated
 
 import typer
 
-from edge_expose_cloud.adapters.files import state_folder, write_private
+from edge_expose_cloud.adapters.files import state_folder, write_backup
 from edge_expose_cloud.cli.options import confirm
 from edge_expose_cloud.cli.output import Format, data, out, plan_table, say
 from edge_expose_cloud.hub import Hub, Json
 from edge_expose_cloud.plans import Danger, Plan
-from edge_expose_cloud.usecases.applying import Operator, apply_plan, check_dangers, check_expected
+from edge_expose_cloud.usecases.applying import apply_plan, check_dangers, check_expected
+from edge_expose_cloud.usecases.operator import Operator
 
 Allow = Annotated[
     list[str] | None,
@@ -94,7 +95,7 @@ def operator(backup: Path | None) -> Operator:
     """This user on this machine."""
 
     def save(name: str, text: str) -> str:
-        path = write_private(backup_folder(backup), name, text)
+        path = write_backup(backup_folder(backup), name, text)
         say(f"backup: {path}")
         return str(path)
 

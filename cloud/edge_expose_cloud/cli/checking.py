@@ -102,14 +102,15 @@ def render_command(
     import os
     import sys
 
-    from edge_expose_cloud.usecases.planning import require_spec, resolve_spec
+    from edge_expose_cloud.usecases.planning import require_spec
+    from edge_expose_cloud.usecases.resolving import resolve_spec
 
     loaded = read_spec(file, fleet, device)
     spec = require_spec(loaded)
     if with_secrets:
         if sys.stdout.isatty():
             raise UsageProblem("secrets are not written to a terminal", "redirect the output into a file")
-        spec, _ = resolve_spec(spec, os.environ)
+        spec = resolve_spec(spec, os.environ)
     show_findings(loaded.findings, err())
     # References stay, and what only reads like one is written as it will be sent.
     document, _ = resolve_secrets(render(spec), "${{env:{}}}".format)

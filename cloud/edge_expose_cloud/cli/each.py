@@ -17,7 +17,6 @@ from edge_expose_cloud.cli.options import confirm
 from edge_expose_cloud.cli.output import Format, data, err, out, plan_table, say
 from edge_expose_cloud.hub import Hub, Json
 from edge_expose_cloud.inventory import Inventory
-from edge_expose_cloud.usecases.applying import Operator
 from edge_expose_cloud.usecases.each import (
     DeviceOutcome,
     DevicePlan,
@@ -27,6 +26,7 @@ from edge_expose_cloud.usecases.each import (
     load_each,
     plan_each,
 )
+from edge_expose_cloud.usecases.operator import Operator
 from edge_expose_cloud.usecases.problems import Refused
 from edge_expose_cloud.usecases.waiting import WaitResult
 

@@ -35,9 +35,10 @@ from edge_expose_cloud.fleet_status import release_hint
 from edge_expose_cloud.hub import Hub
 from edge_expose_cloud.inventory import Inventory
 from edge_expose_cloud.spec import Spec
-from edge_expose_cloud.usecases.applying import Operator, apply_plan
+from edge_expose_cloud.usecases.applying import apply_plan
 from edge_expose_cloud.usecases.each import DeviceOutcome, DevicePlan
 from edge_expose_cloud.usecases.fleet_plans import plan_members
+from edge_expose_cloud.usecases.operator import Operator
 from edge_expose_cloud.usecases.planning import make_plan, require_spec
 from edge_expose_cloud.usecases.releasing import plan_release
 from edge_expose_cloud.usecases.siting import write_sites

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from edge_expose_cloud.adapters.files import backups_of, read_text
+from edge_expose_cloud.backups import content_of
 from edge_expose_cloud.cli.carrying_out import Allow, Backup, DryRun, backup_folder, carry_out, done_json
 from edge_expose_cloud.cli.guarding import guarded
 from edge_expose_cloud.cli.options import (
@@ -22,7 +23,7 @@ from edge_expose_cloud.cli.options import (
 )
 from edge_expose_cloud.cli.output import Format, data, escape, out, say, table
 from edge_expose_cloud.findings import Finding
-from edge_expose_cloud.hub import Hub
+from edge_expose_cloud.hub import Hub, Json
 from edge_expose_cloud.usecases.problems import InputError, Refused
 from edge_expose_cloud.usecases.rolling_back import history, plan_promotion, plan_restore
 
@@ -67,7 +68,7 @@ def rollback(
     made = (
         plan_promotion(target, name, to)
         if name is not None
-        else plan_restore(target, str(device), _backup_text(folder, str(device), backup_file))
+        else plan_restore(target, str(device), _content(folder, str(device), backup_file))
     )
     done = carry_out(
         target, made, output, dry_run=dry_run, backup=backup, yes=yes, allowed=allowed, question="Go back on"
@@ -76,7 +77,7 @@ def rollback(
         data(done_json(made, done), output)
 
 
-def _backup_text(folder: Path, device: str, chosen: str | None) -> str:
+def _content(folder: Path, device: str, chosen: str | None) -> Json:
     if chosen is None:
         found = backups_of(folder, device)
         if not found:
@@ -89,7 +90,10 @@ def _backup_text(folder: Path, device: str, chosen: str | None) -> str:
     text = read_text(chosen)
     if isinstance(text, Finding):
         raise InputError([text])
-    return text
+    content = content_of(text)
+    if content is None:
+        raise Refused("the backup cannot be read: it is no JSON with modulesContent", "choose another file")
+    return content
 
 
 def _list(hub: Hub | None, name: str | None, device: str | None, folder: Path, output: Format) -> None:

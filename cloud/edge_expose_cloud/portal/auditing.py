@@ -1,20 +1,32 @@
-"""One line for each change and each sign-in: who, what, to what, and how it ended. JSON lines, 0600, never a secret."""
+"""One line for each change and each sign-in: who, what, to what, and how it ended. JSON lines, 0600, never a secret.
+
+The file is set aside as `NAME.1` when it is full, and an older one given up: whoever may knock at the door may not fill
+the disk.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import os
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
+
+MOST_BYTES: Final = 8 << 20
+_BLOCK: Final = 64 << 10
 
 
 class Audit:
     """Appends to a file and says the same on stderr."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, most_bytes: int = MOST_BYTES) -> None:
         self._path = path
+        self._older = path.with_name(f"{path.name}.1")
+        self._most_bytes = most_bytes
         self._lock = threading.Lock()
 
     def write(self, user: str, action: str, **what: str) -> None:
@@ -27,6 +39,7 @@ class Audit:
         line = json.dumps(entry, ensure_ascii=True)
         with self._lock:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._make_room(len(line) + 1)
             handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             try:
                 os.write(handle, line.encode() + b"\n")
@@ -35,20 +48,46 @@ class Audit:
         sys.stderr.write(f"audit {line}\n")
         sys.stderr.flush()
 
+    def _make_room(self, size: int) -> None:
+        # A folder that takes no other name is no reason to lose a line.
+        with contextlib.suppress(OSError):
+            if self._path.stat().st_size + size > self._most_bytes:
+                self._path.replace(self._older)
+
     def of_device(self, device_id: str, most: int = 50) -> list[dict[str, str]]:
         """The last entries about one device, newest first."""
         found: list[dict[str, str]] = []
-        try:
-            lines = self._path.read_text(encoding="utf-8").splitlines()[-5000:]
-        except OSError:
-            return []
-        for line in reversed(lines):
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(entry, dict) and entry.get("device") == device_id:
-                found.append({str(key): str(value) for key, value in entry.items()})
-                if len(found) >= most:
-                    break
+        named = json.dumps(device_id).encode()
+        for path in (self._path, self._older):
+            for line in _backwards(path):
+                # Nearly all lines are about others: they need not be parsed.
+                entry = _entry(line) if named in line else {}
+                if entry.get("device") == device_id:
+                    found.append(entry)
+                    if len(found) >= most:
+                        return found
         return found
+
+
+def _entry(line: bytes) -> dict[str, str]:
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return {}
+    return {str(key): str(value) for key, value in entry.items()} if isinstance(entry, dict) else {}
+
+
+def _backwards(path: Path) -> Iterator[bytes]:
+    """The lines of a file from its end, read in blocks; none when it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            left, rest = stream.seek(0, os.SEEK_END), b""
+            while left > 0:
+                size = min(_BLOCK, left)
+                left -= size
+                stream.seek(left)
+                rest, *lines = (stream.read(size) + rest).split(b"\n")
+                yield from reversed(lines)
+            yield rest
+    except OSError:
+        return

@@ -8,13 +8,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
+from edge_expose_cloud.backups import difference
 from edge_expose_cloud.hub import HubError, HubProblem, Twin
 from edge_expose_cloud.portal import fleet
 from edge_expose_cloud.portal.device_view import device_view
 from edge_expose_cloud.portal.shell import Portal, PortalDep, SessionDep, page
 from edge_expose_cloud.usecases.explaining import explain_exposure
 from edge_expose_cloud.usecases.exporting import export_spec
-from edge_expose_cloud.usecases.history import difference
 from edge_expose_cloud.usecases.observing import observe_device
 from edge_expose_cloud.usecases.owning import who_wins
 from edge_expose_cloud.yaml_writing import yaml_text
@@ -135,7 +135,9 @@ def who_wins_page(portal: PortalDep, session: SessionDep, device: str) -> Respon
 def history_page(portal: PortalDep, session: SessionDep, device: str) -> Response:
     twin = portal.last_known.module_twin(device, MODULE_ID)
     now = twin.desired if twin is not None else {}
-    backups = [(backup, difference(now, backup.desired)) for backup in portal.backups(device)]
+    backups = [
+        (backup, difference(now, backup.desired)) for backup in portal.backups(device) if backup.desired is not None
+    ]
     return page(portal, session, "history.html", device=device, backups=backups, entries=portal.audit.of_device(device))
 
 

@@ -48,10 +48,6 @@ class ExposureView:
     expires: str
     enabled: bool
 
-    @property
-    def has_link(self) -> bool:
-        return any(url for _, url in self.links)
-
 
 def modules_view(agent: Twin | None) -> list[ModuleView]:
     """System modules last."""

@@ -151,7 +151,9 @@ class ReadingHub:
     def patch_device_tags(self, device_id: str, tags: Mapping[str, Any], etag: str) -> Twin:
         raise HubError(HubProblem.FORBIDDEN, "pages only read")
 
-    def apply_content(self, device_id: str, modules_content: Mapping[str, Any]) -> None:
+    def apply_content(
+        self, device_id: str, modules_content: Mapping[str, Any], ready: Callable[[], None] = lambda: None
+    ) -> None:
         raise HubError(HubProblem.FORBIDDEN, "pages only read")
 
     def create_deployment(self, deployment: Deployment) -> Deployment:

@@ -105,7 +105,8 @@ class LoginBrake:
     def __init__(self, now: Callable[[], float], free: int = FREE_TRIES) -> None:
         self._now = now
         self._free = free
-        self._tries: dict[str, tuple[int, float]] = {}
+        # tries, the last one's time, and whether somebody was told that it waits
+        self._tries: dict[str, tuple[int, float, bool]] = {}
         self._lock = threading.Lock()
 
     def wait_for(self, *keys: str) -> float:
@@ -113,12 +114,21 @@ class LoginBrake:
         with self._lock:
             return max((self._wait(key) for key in keys), default=0.0)
 
+    def first_held_back(self, key: str) -> bool:
+        """True for the first try that a wait holds back: one line in a log says it, a thousand say no more."""
+        with self._lock:
+            if self._wait(key) <= 0:
+                return False
+            count, last, told = self._tries[key]
+            self._tries[key] = (count, last, True)
+            return not told
+
     def failed(self, *keys: str) -> None:
         now = self._now()
         with self._lock:
             for key in keys:
-                count, last = self._tries.get(key, (0, now))
-                self._tries[key] = (1 if now - last > FORGET_SECONDS else count + 1, now)
+                count, last, _ = self._tries.get(key, (0, now, False))
+                self._tries[key] = (1 if now - last > FORGET_SECONDS else count + 1, now, False)
             while len(self._tries) > MOST_TRACKED:
                 del self._tries[min(self._tries, key=lambda key: self._tries[key][1])]
 
@@ -128,7 +138,7 @@ class LoginBrake:
                 self._tries.pop(key, None)
 
     def _wait(self, key: str) -> float:
-        count, last = self._tries.get(key, (0, 0.0))
+        count, last, _ = self._tries.get(key, (0, 0.0, False))
         if count < self._free:
             return 0.0
         pause = min(300.0, 5.0 * 2.0 ** min(10, count - self._free))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -14,7 +13,8 @@ from fastapi import Depends, Request, Response
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment
 
-from edge_expose_cloud.adapters.files import write_private
+from edge_expose_cloud.adapters.files import read_backups, write_backup
+from edge_expose_cloud.backups import Backup
 from edge_expose_cloud.hub import Hub
 from edge_expose_cloud.portal.accounts import Accounts
 from edge_expose_cloud.portal.auditing import Audit
@@ -24,9 +24,7 @@ from edge_expose_cloud.portal.last_known import LastKnown
 from edge_expose_cloud.portal.reading import ReadingHub
 from edge_expose_cloud.portal.sessions import LoginBrake, Session, Sessions
 from edge_expose_cloud.portal.watching import Watching
-from edge_expose_cloud.portal.wishes import backups_in
-from edge_expose_cloud.usecases.applying import Operator
-from edge_expose_cloud.usecases.history import Backup
+from edge_expose_cloud.usecases.operator import Operator
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +64,13 @@ class Portal:
         return "__Host-edge-expose" if self.settings.secure else "edge-expose"
 
     def backups(self, device: str) -> list[Backup]:
-        return backups_in(self.settings.backups)(device)
+        return read_backups(self.settings.backups, device)
 
     def operator(self, session: Session) -> Operator:
         """The session's user as the one who applies."""
 
         def save(name: str, text: str) -> str:
-            path = write_private(self.settings.backups, name, text)
+            path = write_backup(self.settings.backups, name, text)
             sys.stderr.write(f"backup: {path}\n")
             return str(path)
 
@@ -133,9 +131,6 @@ def operator_only(session: SessionDep) -> Session:
 
 
 OperatorDep = Annotated[Session, Depends(operator_only)]
-
-
-Render = Callable[..., HTMLResponse]
 
 
 def page(

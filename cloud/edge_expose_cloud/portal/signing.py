@@ -26,7 +26,9 @@ def sign_in(portal: PortalDep, fields: FieldsDep, request: Request) -> Response:
     who, client = name.lower(), _client(request)
     wait = max(portal.name_brake.wait_for(who), portal.address_brake.wait_for(client))
     if wait > 0:
-        portal.audit.write(name, "sign-in-held-back", client=_client(request))
+        first = [portal.name_brake.first_held_back(who), portal.address_brake.first_held_back(client)]
+        if any(first):
+            portal.audit.write(name, "sign-in-held-back", client=client)
         text = f"Too many wrong tries. Wait {math.ceil(wait)} seconds and try again."
         answer = page(portal, None, "sign_in.html", status=429, error=text, name=name, next=target)
         answer.headers["Retry-After"] = str(math.ceil(wait))
@@ -39,7 +41,7 @@ def sign_in(portal: PortalDep, fields: FieldsDep, request: Request) -> Response:
     except AccountError:
         account = None
     if account is None:
-        portal.audit.write(name, "sign-in-refused", client=_client(request))
+        portal.audit.write(name, "sign-in-refused", client=client)
         text = "Name or password is wrong."
         return page(portal, None, "sign_in.html", status=403, error=text, name=name, next=target)
     portal.name_brake.succeeded(who)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final, Literal
 
+from edge_expose_cloud.backups import Backup
 from edge_expose_cloud.findings import Finding, has_errors
 from edge_expose_cloud.fleet_status import status_of
 from edge_expose_cloud.hub import Hub, Json
@@ -19,10 +19,10 @@ from edge_expose_cloud.portal.reading import ReadingHub
 from edge_expose_cloud.portal.taken import foreign_addresses, taken_findings
 from edge_expose_cloud.usecases.changing_ranges import plan_site
 from edge_expose_cloud.usecases.exposing import plan_expose, plan_unexpose
-from edge_expose_cloud.usecases.history import Backup, backup_prefix, plan_revert, read_backups
 from edge_expose_cloud.usecases.problems import InputError, Missing, Refused
 from edge_expose_cloud.usecases.ranging import network_of
 from edge_expose_cloud.usecases.releasing import plan_release
+from edge_expose_cloud.usecases.rolling_back import plan_restore
 from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.parsing import parse_exposure
 
@@ -100,7 +100,7 @@ def plan_wish(hub: ReadingHub, wish: Wish, backups: Callable[[str], list[Backup]
             chosen = [backup for backup in backups(wish.device) if backup.name == wish.name]
             if not chosen:
                 raise Refused("there is no such backup", "choose one of the history page")
-            return Planned(plan_revert(hub, wish.device, chosen[0]))
+            return Planned(plan_restore(hub, wish.device, chosen[0].content, only=MODULE_ID))
         case "release":
             return Planned(plan_release(hub, wish.device))
 
@@ -135,17 +135,3 @@ def _breaks(hub: Hub, wish: Wish) -> list[str]:
     if wish.name in without_service(report_of(twin)):
         entry = {key: value for key, value in entry.items() if key != "service"}
     return breaks(wish.name, current_exposures(twin).get(wish.name), entry, entries)
-
-
-def backups_in(folder: Path) -> Callable[[str], list[Backup]]:
-    """The backups of a device from the folder that every apply writes to."""
-
-    def look(device: str) -> list[Backup]:
-        prefix = backup_prefix(device)
-        try:
-            names = sorted((path for path in folder.iterdir() if path.name.startswith(prefix)), reverse=True)[:50]
-            return read_backups(device, [(path.name, path.read_text(encoding="utf-8")) for path in names])
-        except OSError:
-            return []
-
-    return look

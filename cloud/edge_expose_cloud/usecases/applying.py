@@ -1,18 +1,17 @@
 """Apply: does the one step of a plan, guarded against lost updates.
 
 1. every planned etag is compared with the hub's; 2. a backup is written (single device); 3. set modules, which takes no
-etag, is done under a short lease tag on the device twin; PATCHes and deployments carry If-Match.
-The lease fences off other edge-expose operators only: the portal and other tools do not know it.
+etag, is done under a short lease tag on the device twin, and compared again each time the hub is about to be asked;
+PATCHes and deployments carry If-Match.
 """
 
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
-import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
+from edge_expose_cloud.backups import file_name, text_of
 from edge_expose_cloud.deployment_planning import (
     AT_LABEL,
     BY_LABEL,
@@ -21,9 +20,9 @@ from edge_expose_cloud.deployment_planning import (
     retired,
     retired_deployments,
 )
-from edge_expose_cloud.hub import Deployment, Hub, HubError, HubProblem, Twin
+from edge_expose_cloud.hub import Deployment, Hub, HubError, HubProblem, Twin, same_json
+from edge_expose_cloud.manifest_checking import desired_sections
 from edge_expose_cloud.plans import (
-    LEASE_TAG,
     CreateDeployment,
     PatchTwin,
     Plan,
@@ -32,25 +31,11 @@ from edge_expose_cloud.plans import (
     TidyDeployments,
     UpdateDeployment,
 )
+from edge_expose_cloud.usecases.leasing import is_over, remove, take
 from edge_expose_cloud.usecases.observing import observe_device, targeting_deployments
+from edge_expose_cloud.usecases.operator import Operator
 from edge_expose_cloud.usecases.problems import Refused
 from edge_expose_cloud.usecases.siting import write_site
-
-LEASE_SECONDS = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Operator:
-    """Who applies, and the clock; `save_backup(name, text)` keeps a file and gives its place.
-
-    `pid` and `is_alive` let the next run take over the lease of a run of the same operator that died.
-    """
-
-    name: str
-    now: Callable[[], dt.datetime]
-    save_backup: Callable[[str, str], str] | None = None
-    pid: int = 0
-    is_alive: Callable[[int], bool] = lambda pid: True
 
 
 def check_dangers(plan: Plan, allowed: Mapping[str, int]) -> None:
@@ -71,8 +56,9 @@ def check_expected(plan: Plan, expected: str | None) -> None:
 def apply_plan(hub: Hub, plan: Plan, operator: Operator) -> str:
     """Does the plan's step, then its patches, and says in one sentence what was done."""
     done = _do_step(hub, plan, operator)
-    if plan.step is None and plan.lease is not None and plan.target.startswith("device "):
-        _tidy_lease(hub, plan.target.removeprefix("device "), plan.lease, operator)
+    if plan.step is None and plan.lease is not None and is_over(plan.lease, operator):
+        # A run that died between its work and giving the lease back leaves nothing else to do.
+        remove(hub, plan.target.removeprefix("device "), plan.lease)
     for patch in plan.patches:
         write_site(hub, patch)
     if plan.patches and plan.step is None:
@@ -134,16 +120,32 @@ def _set_modules(hub: Hub, plan: Plan, step: SetModules, operator: Operator) -> 
             "it would overwrite set modules at its next evaluation",
             "change that deployment, or take the device out of its target condition",
         )
-    _take_lease(hub, state.device_twin, operator)
+    lease = take(hub, state.device_twin, operator)
+
+    def still_as_planned() -> None:
+        lease.hold()
+        try:
+            _compare_twins(hub, plan, step.device_id)
+        except Refused:
+            # A request that failed with a server error may have been done: then it may be repeated.
+            if not _holds(hub, step):
+                raise
+
     try:
-        twins = _compare_twins(hub, plan, step.device_id)
-        _backup(step.device_id, twins, operator)
-        hub.apply_content(step.device_id, step.content)
+        _backup(step.device_id, _compare_twins(hub, plan, step.device_id), operator)
+        hub.apply_content(step.device_id, step.content, still_as_planned)
     finally:
         # Without a hub it cannot be given back: it ends by itself, and what went wrong before counts more.
         with contextlib.suppress(HubError):
-            _give_lease_back(hub, step.device_id)
+            lease.give_back()
     return f"modules of {step.device_id} set"
+
+
+def _holds(hub: Hub, step: SetModules) -> bool:
+    """Whether the device has the content already."""
+    wanted = desired_sections(step.content)
+    twins = observe_device(hub, step.device_id, wanted).twins
+    return all(name in twins and same_json(twins[name].desired, desired) for name, desired in wanted.items())
 
 
 def _compare_twins(hub: Hub, plan: Plan, device_id: str) -> dict[str, Twin]:
@@ -159,59 +161,8 @@ def _compare_twins(hub: Hub, plan: Plan, device_id: str) -> dict[str, Twin]:
 
 
 def _backup(device_id: str, twins: Mapping[str, Twin], operator: Operator) -> None:
-    if operator.save_backup is None or not twins:
-        return
-    content = {module: {"properties.desired": twin.desired} for module, twin in sorted(twins.items())}
-    stamp = operator.now().strftime("%Y%m%dT%H%M%S%fZ")
-    operator.save_backup(
-        f"{backup_stem(device_id)}-{stamp}.json",
-        json.dumps({"modulesContent": content}, indent=2, sort_keys=True) + "\n",
-    )
-
-
-def backup_stem(device_id: str) -> str:
-    """How the names of a device's backup files begin."""
-    return "".join(char if char.isalnum() or char in "-_." else "_" for char in device_id)
-
-
-def _take_lease(hub: Hub, twin: Twin, operator: Operator) -> None:
-    lease = twin.tags.get(LEASE_TAG)
-    if isinstance(lease, dict) and not _expired(lease, operator.now()) and not _left_behind(lease, operator):
-        raise Refused(
-            f"{lease.get('by', 'somebody')} is applying to {twin.device_id} since a moment ago",
-            f"wait {LEASE_SECONDS} seconds and plan again",
-        )
-    until = (operator.now() + dt.timedelta(seconds=LEASE_SECONDS)).isoformat()
-    body = {"by": operator.name, "until": until, "pid": operator.pid}
-    try:
-        hub.patch_device_tags(twin.device_id, {LEASE_TAG: body}, twin.etag)
-    except HubError as error:
-        if error.problem is HubProblem.PRECONDITION:
-            raise Refused(f"the twin of {twin.device_id} changed while the lease was taken", "plan again") from error
-        raise
-
-
-def _give_lease_back(hub: Hub, device_id: str) -> None:
-    hub.patch_device_tags(device_id, {LEASE_TAG: None}, "*")
-
-
-def _tidy_lease(hub: Hub, device_id: str, lease: Mapping[str, object], operator: Operator) -> None:
-    """A run that died between its work and giving the lease back leaves nothing else to do."""
-    if _expired(lease, operator.now()) or _left_behind(lease, operator):
-        _give_lease_back(hub, device_id)
-
-
-def _left_behind(lease: Mapping[str, object], operator: Operator) -> bool:
-    """The lease of a run on this machine that is dead: it was killed before it could give it back."""
-    pid = lease.get("pid")
-    return lease.get("by") == operator.name and isinstance(pid, int) and pid > 0 and not operator.is_alive(pid)
-
-
-def _expired(lease: Mapping[str, object], now: dt.datetime) -> bool:
-    try:
-        return dt.datetime.fromisoformat(str(lease.get("until"))) <= now
-    except (ValueError, TypeError):
-        return True
+    if operator.save_backup is not None and twins:
+        operator.save_backup(file_name(device_id, operator.now()), text_of(twins))
 
 
 def signed(deployment: Deployment, operator: Operator) -> Deployment:

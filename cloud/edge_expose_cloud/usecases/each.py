@@ -16,7 +16,8 @@ from edge_expose_cloud.inventory import Inventory
 from edge_expose_cloud.loading import LoadedSpec
 from edge_expose_cloud.plans import Plan
 from edge_expose_cloud.spec import Spec
-from edge_expose_cloud.usecases.applying import Operator, apply_plan, check_dangers
+from edge_expose_cloud.usecases.applying import apply_plan, check_dangers
+from edge_expose_cloud.usecases.operator import Operator
 from edge_expose_cloud.usecases.planning import make_plan, require_spec
 from edge_expose_cloud.usecases.problems import InputError, Refused
 

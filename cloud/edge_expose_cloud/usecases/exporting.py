@@ -8,6 +8,7 @@ from typing import Any
 from edge_expose_cloud.findings import Finding
 from edge_expose_cloud.hub import Hub, Json
 from edge_expose_cloud.porting import slug, spec_of
+from edge_expose_cloud.redacting import hide_twins
 from edge_expose_cloud.usecases.observing import observe_device
 
 
@@ -20,6 +21,8 @@ def export_spec(hub: Hub, device_id: str, *, hide_values: bool = False) -> tuple
         for body in [*(spec.get("modules") or {}).values(), *(spec.get("runtime") or {}).values()]:
             if isinstance(body, dict):
                 _hide(body)
+        if "keep" in spec:
+            spec["keep"] = hide_twins(spec["keep"])
     return spec, findings
 
 

@@ -21,7 +21,7 @@ def observe_device(hub: Hub, device_id: str, modules: Iterable[str] = ()) -> Dev
         )
     names = {"$edgeAgent", "$edgeHub", MODULE_ID, *modules}
     twins = {name: twin for name in sorted(names) if (twin := hub.module_twin(device_id, name)) is not None}
-    return DeviceState(hub.host, device_id, device_twin, twins)
+    return DeviceState(device_id, device_twin, twins)
 
 
 def targeting_deployments(state: DeviceState, deployments: Iterable[Deployment]) -> list[Deployment]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from edge_expose_cloud.deployment_planning import plan_deployment
-from edge_expose_cloud.findings import finding, has_errors
+from edge_expose_cloud.findings import has_errors
 from edge_expose_cloud.hub import Hub
 from edge_expose_cloud.inventory import Inventory
 from edge_expose_cloud.loading import LoadedSpec
@@ -18,8 +17,8 @@ from edge_expose_cloud.plans import Plan, with_patches
 from edge_expose_cloud.spec import Spec
 from edge_expose_cloud.usecases.observing import observe_device
 from edge_expose_cloud.usecases.problems import InputError
+from edge_expose_cloud.usecases.resolving import resolve_spec
 from edge_expose_cloud.usecases.siting import plan_sites
-from edge_expose_cloud.variables import resolve_secrets, secret_names
 
 
 def require_spec(loaded: LoadedSpec) -> Spec:
@@ -33,35 +32,13 @@ def require_spec(loaded: LoadedSpec) -> Spec:
     return loaded.spec
 
 
-def resolve_spec(spec: Spec, environment: Mapping[str, str]) -> tuple[Spec, dict[str, str]]:
-    """The spec with secrets filled in, and value -> NAME for hiding them again. InputError names what is not set."""
-    raw: dict[str, Any] = spec.model_dump(by_alias=True, exclude_unset=True)
-    names = secret_names(raw)
-    lookup: Callable[[str], str | None] = environment.get
-    resolved, missing = resolve_secrets(raw, lookup)
-    if missing:
-        raise InputError(
-            [
-                finding(
-                    "SecretMissing",
-                    "registries",
-                    f"environment variable {name} is not set (the spec refers to ${{env:{name}}})",
-                )
-                for name in missing
-            ]
-        )
-    if not names and resolved == raw:
-        return spec, {}
-    return Spec.model_validate(resolved), {environment[name]: name for name in names if environment.get(name)}
-
-
 def make_plan(hub: Hub, spec: Spec, environment: Mapping[str, str], inventory: Inventory | None = None) -> Plan:
     """Reads what the hub holds and plans one device or one deployment (and the `site` of the devices it targets)."""
-    resolved, secrets = resolve_spec(spec, environment)
+    resolved = resolve_spec(spec, environment)
     if spec.target.device is None:
         deployments = hub.deployments()
-        made = plan_deployment(spec, resolved, deployments, secrets)
+        made = plan_deployment(spec, resolved, deployments)
         return with_patches(made, plan_sites(hub, spec, inventory, deployments))
     twins = [name for name, module in spec.modules.items() if module.desired is not None]
     state = observe_device(hub, spec.target.device, twins)
-    return plan_device(spec, resolved, state, secrets)
+    return plan_device(spec, resolved, state)

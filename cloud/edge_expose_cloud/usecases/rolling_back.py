@@ -6,9 +6,9 @@ that every apply to one device writes first.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from edge_expose_cloud.deployment_planning import (
     AT_LABEL,
@@ -22,7 +22,7 @@ from edge_expose_cloud.deployment_planning import (
     retired_deployments,
     shown_deployment,
 )
-from edge_expose_cloud.hub import Deployment, Hub, Json, merge_patch, same_json
+from edge_expose_cloud.hub import Deployment, Hub, Json, Twin, merge_patch, same_json
 from edge_expose_cloud.manifest_checking import desired_sections
 from edge_expose_cloud.planning import DeviceState, current_exposures, module_dangers, service_dangers, surroundings
 from edge_expose_cloud.plans import (
@@ -35,12 +35,14 @@ from edge_expose_cloud.plans import (
     Step,
     diff_services,
     in_plan_order,
-    redacted,
 )
+from edge_expose_cloud.redacting import hide_twins
 from edge_expose_cloud.service_prediction import predicted_services
-from edge_expose_cloud.usecases.observing import exposure_owners, observe_device
+from edge_expose_cloud.usecases.observing import observe_device, targeting_deployments
+from edge_expose_cloud.usecases.owning import OwnedKey, owned_keys
 from edge_expose_cloud.usecases.problems import Refused
 from edge_expose_contract.identity import MODULE_ID
+from edge_expose_contract.parsing import Refusal, parse_desired
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +124,15 @@ def _staying(current: Deployment | None, again: Deployment) -> list[str]:
     ]
 
 
-def plan_restore(hub: Hub, device_id: str, text: str) -> Plan:
-    """Gives the twins of one device the desired properties of a backup. Refused when the text is none."""
-    content = _content_of(text)
-    sections = desired_sections(content)
+def plan_restore(hub: Hub, device_id: str, content: Json, *, only: str | None = None) -> Plan:
+    """Gives the twins of one device (`only` one of them) the desired properties of a backup's `modulesContent`.
+
+    Refused for a document that our module would not accept, and for keys that a deployment sets.
+    """
+    sections = {module: desired for module, desired in desired_sections(content).items() if only in (None, module)}
     state = observe_device(hub, device_id, sections)
+    if only is not None and only not in state.twins:
+        raise Refused(f"device {device_id} has no module {only}", "apply a spec first: its manifest brings the module")
     different = {
         module: desired
         for module, desired in sections.items()
@@ -134,17 +140,22 @@ def plan_restore(hub: Hub, device_id: str, text: str) -> Plan:
     }
     step: Step | None = None
     ours = state.ours
+    if MODULE_ID in different:
+        _refuse_bad(different[MODULE_ID])
     if MODULE_ID in different and ours is not None:
-        _refuse_owned(exposure_owners(hub, state), ours.desired, different[MODULE_ID])
+        _refuse_owned(owned_keys(state, ours, targeting_deployments(state, hub.deployments())), ours, different)
     if set(different) == {MODULE_ID} and ours is not None:
         step = PatchTwin(device_id, MODULE_ID, merge_patch(ours.desired, different[MODULE_ID]), ours.etag)
     elif different:
         step = SetModules(device_id, content)
-    before = {module: state.twins[module].desired for module in different if module in state.twins}
+    after = hide_twins(different)
+    before = hide_twins(
+        {module: state.twins[module].desired for module in different if module in state.twins}, different, after
+    )
     changes = (
-        [Change("update", "Manifest", None, device_id, redacted(before, {}), redacted(different, {}))]
+        [Change("update", "Manifest", None, device_id, before, after)]
         if isinstance(step, SetModules)
-        else [Change("update", "ModuleTwin", None, f"{device_id}/{MODULE_ID}", before[MODULE_ID], different[MODULE_ID])]
+        else [Change("update", "ModuleTwin", None, f"{device_id}/{MODULE_ID}", before[MODULE_ID], after[MODULE_ID])]
         if step is not None
         else []
     )
@@ -155,15 +166,32 @@ def plan_restore(hub: Hub, device_id: str, text: str) -> Plan:
     return Plan(f"device {device_id}", in_plan_order(changes), step, state.etags(), tuple(dangers))
 
 
-def _refuse_owned(owners: Mapping[str, str], before: Json, after: Json) -> None:
-    """Exposures that an automatic deployment sets would be set again."""
-    now, then = before.get("exposures") or {}, after.get("exposures") or {}
-    for name in sorted(owners.keys() & (now.keys() | then.keys())):
-        if not same_json(now.get(name), then.get(name)):
+def _refuse_bad(desired: Json) -> None:
+    parsed = parse_desired(desired)
+    if isinstance(parsed, Refusal):
+        raise Refused(f"{MODULE_ID} does not accept that backup: {parsed.description}", "choose another one")
+
+
+def _refuse_owned(keys: list[OwnedKey], ours: Twin, different: Mapping[str, Json]) -> None:
+    """What an automatic deployment sets would be set again."""
+    patch = merge_patch(ours.desired, different[MODULE_ID])
+    for key in keys:
+        if key.owner and _touches(patch, key.path):
             raise Refused(
-                f"exposure {name!r} is set by the deployment {owners[name]}, which would set it again",
-                f"edge-expose rollback NAME promotes an earlier deployment; {owners[name]} is of the spec to name",
+                f"{key.path} is set by the deployment {key.owner}, which would set it again",
+                "change the spec of that deployment, or edge-expose rollback NAME promotes an earlier one",
             )
+
+
+def _touches(patch: Mapping[str, Any], path: str) -> bool:
+    current: Any = patch
+    for part in path.split("."):
+        if not isinstance(current, Mapping):
+            return True  # a key above it is written whole, or removed
+        if part not in current:
+            return False
+        current = current[part]
+    return True
 
 
 def _services(state: DeviceState, different: Mapping[str, Json]) -> list[Change]:
@@ -173,14 +201,3 @@ def _services(state: DeviceState, different: Mapping[str, Json]) -> list[Change]
     around = surroundings(state)
     after = current_exposures(replace(ours, desired=different[MODULE_ID]))
     return diff_services(predicted_services(current_exposures(ours), around), predicted_services(after, around))
-
-
-def _content_of(text: str) -> Json:
-    try:
-        document = json.loads(text)
-        content = document["modulesContent"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise Refused("the backup cannot be read: it is no JSON with modulesContent", "choose another file") from error
-    if not isinstance(content, dict):
-        raise Refused("the backup cannot be read: modulesContent is no object", "choose another file")
-    return content

@@ -30,7 +30,6 @@ class ServiceAllocation:
 
     priority: int
     namespaces: frozenset[str]
-    by_namespace: bool
     service_selectors: tuple[Mapping[str, Any], ...]
 
 
@@ -172,7 +171,7 @@ def _allocation(spec: Any, namespaces: Mapping[str, Mapping[str, str]]) -> Servi
     unconditional = not listed and not selectors and not service_selectors
     if unconditional:  # priority alone matches every Service since 0.15
         service_selectors = ({},)
-    return ServiceAllocation(int(spec.get("priority") or 0), found, bool(found), service_selectors)
+    return ServiceAllocation(int(spec.get("priority") or 0), found, service_selectors)
 
 
 _TOP_KEYS = {"address-pools", "peers", "bgp-communities"}

@@ -21,11 +21,6 @@ def now() -> str:
     return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def micro_now() -> str:
-    """Return the time with microseconds (MicroTime)."""
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
 def random_suffix(length: int = 5) -> str:
     """Return a suffix for generated names."""
     return "".join(secrets.choice(_SUFFIX) for _ in range(length))

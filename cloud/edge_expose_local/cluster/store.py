@@ -141,11 +141,6 @@ class Store:
         self.subscriptions.add(subscription)
         return subscription
 
-    def forget_history(self) -> None:
-        """Make every earlier version too old to watch from."""
-        self._history.clear()
-        self.oldest = self.version
-
     def close(self) -> None:
         """Close the file."""
         for subscription in list(self.subscriptions):

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 JsonObject = dict[str, Any]
-FOREVER = -1
 
 # Options of every counted fault: count (default 1, -1 for ever); device, module where an identity is concerned;
 # path (a prefix) and method for HTTP.

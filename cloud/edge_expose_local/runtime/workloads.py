@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from edge_expose_local.device_names import namespace_of
 from edge_expose_local.processes import Process
@@ -51,15 +51,6 @@ class RunState:
     restarts: int = 0
     last_start: str | None = None
     last_exit: str | None = None
-
-
-class Workload(Protocol):
-    module: Module
-    state: RunState
-
-    async def start(self) -> None: ...
-
-    async def stop(self) -> None: ...
 
 
 @dataclass(slots=True)

@@ -11,12 +11,14 @@ import pytest
 from typer.testing import CliRunner
 
 from edge_expose_cloud.adapters.files import backups_of
+from edge_expose_cloud.backups import content_of, text_of
 from edge_expose_cloud.cli import app
 from edge_expose_cloud.cli.options import use_hub
 from edge_expose_cloud.deployment_planning import live_deployments, retired_deployments
-from edge_expose_cloud.hub import HubError, HubProblem
-from edge_expose_cloud.plans import CreateDeployment, PatchTwin, SetModules, TidyDeployments
-from edge_expose_cloud.usecases.applying import LEASE_TAG, Operator, apply_plan
+from edge_expose_cloud.hub import Deployment, HubError, HubProblem, Json
+from edge_expose_cloud.plans import LEASE_TAG, CreateDeployment, PatchTwin, SetModules, TidyDeployments
+from edge_expose_cloud.usecases.applying import apply_plan
+from edge_expose_cloud.usecases.operator import Operator
 from edge_expose_cloud.usecases.planning import make_plan
 from edge_expose_cloud.usecases.problems import Refused
 from edge_expose_cloud.usecases.rolling_back import history, plan_promotion, plan_restore
@@ -209,31 +211,36 @@ def test_a_hub_that_goes_away_under_set_modules_is_the_error_that_is_told() -> N
         apply_plan(hub, made, Operator("me@here", lambda: NOW))
 
 
-def backup_of(hub: FakeHub) -> str:
-    twins = {module: twin.desired for (device, module), twin in hub.twins.items() if device == "d1" and module}
-    return json.dumps(
-        {"modulesContent": {module: {"properties.desired": desired} for module, desired in twins.items()}}
-    )
+def backup_of(hub: FakeHub) -> Json:
+    twins = {module: twin for (device, module), twin in hub.twins.items() if device == "d1" and module}
+    content = content_of(text_of(twins))
+    assert content is not None
+    return content
+
+
+def changed(content: Json, old: str, new: str) -> Json:
+    found: Json = json.loads(json.dumps(content).replace(old, new))
+    return found
 
 
 def test_a_backup_is_restored_by_a_patch_when_only_exposures_differ(operator: Operator) -> None:
     hub = applied_hub()
-    text = backup_of(hub)
+    content = backup_of(hub)
     before = hub.twins["d1", "edge-expose"].desired
     apply_plan(hub, make_plan(hub, spec_of_text(SPEC.replace("8080:80", "9090:80")), {}), operator)
-    made = plan_restore(hub, "d1", text)
+    made = plan_restore(hub, "d1", content)
     assert isinstance(made.step, PatchTwin)
     assert {change.kind for change in made.changes} == {"ModuleTwin", "Service"}
     apply_plan(hub, made, operator)
     assert hub.twins["d1", "edge-expose"].desired == before
-    assert plan_restore(hub, "d1", text).changes == ()
+    assert plan_restore(hub, "d1", content).changes == ()
 
 
 def test_a_backup_is_restored_whole_when_modules_differ(operator: Operator) -> None:
     hub = applied_hub()
-    text, before = backup_of(hub), hub.twins["d1", "$edgeAgent"].desired
+    content, before = backup_of(hub), hub.twins["d1", "$edgeAgent"].desired
     apply_plan(hub, make_plan(hub, spec_of_text(SPEC.replace("a/web:1", "a/web:2")), {}), operator)
-    made = plan_restore(hub, "d1", text)
+    made = plan_restore(hub, "d1", content)
     assert isinstance(made.step, SetModules)
     apply_plan(hub, made, operator)
     assert hub.twins["d1", "$edgeAgent"].desired == before
@@ -241,7 +248,7 @@ def test_a_backup_is_restored_whole_when_modules_differ(operator: Operator) -> N
 
 def test_a_backup_from_before_the_modules_needs_a_stronger_word(operator: Operator) -> None:
     hub = applied_hub()
-    empty = json.dumps({"modulesContent": {"$edgeAgent": {"properties.desired": {}}}})
+    empty: Json = {"$edgeAgent": {"properties.desired": {}}}
     dangers = {danger.kind: danger for danger in plan_restore(hub, "d1", empty).dangers}
     assert dangers["modules"].count == len(hub.twins["d1", "$edgeAgent"].desired["modules"])
     assert "edge-expose" in dangers["modules"].what
@@ -258,18 +265,63 @@ def test_a_confirmed_removal_is_no_difference(operator: Operator) -> None:
 
 def test_what_a_deployment_sets_is_not_brought_back_by_hand() -> None:
     hub = applied_hub()
-    text = backup_of(hub)
+    content = backup_of(hub)
     fleet = SPEC.replace("{device: d1}", "{condition: \"tags.x='y'\", priority: 3}").replace("8080:80", "9090:80")
     apply_plan(hub, make_plan(hub, spec_of_text(fleet), {}), Operator("me@here", lambda: NOW))
     hub.target(next(iter(hub.configurations)), "d1")
     with pytest.raises(Refused, match="set by the deployment"):
-        plan_restore(hub, "d1", text.replace("8080:80", "7070:80"))
+        plan_restore(hub, "d1", changed(content, "8080:80", "7070:80"))
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"modulesContent": 3}', "no json"])
-def test_a_file_that_is_no_backup_changes_nothing(text: str) -> None:
-    with pytest.raises(Refused, match="backup cannot be read"):
-        plan_restore(applied_hub(), "d1", text)
+OURS: Json = {"schemaVersion": "1.0", "exposures": {}}
+
+
+def content_with(desired: Json) -> Json:
+    return {"edge-expose": {"properties.desired": desired}, "$edgeHub": {"properties.desired": {"routes": {}}}}
+
+
+ONE_OR_ALL = pytest.mark.parametrize("only", [None, "edge-expose"], ids=["the whole device", "our twin only"])
+
+
+@ONE_OR_ALL
+@pytest.mark.parametrize(
+    ("desired", "says"),
+    [
+        pytest.param({"schemaVersion": "9.0", "exposures": {}}, "schemaVersion", id="a version that is not known"),
+        pytest.param({"schemaVersion": "1.0", "exposures": []}, "exposures", id="exposures that are a list"),
+    ],
+)
+def test_a_backup_that_the_module_would_refuse_is_refused_here(only: str | None, desired: Json, says: str) -> None:
+    with pytest.raises(Refused, match=f"does not accept that backup.*{says}"):
+        plan_restore(applied_hub(), "d1", content_with(desired), only=only)
+
+
+@ONE_OR_ALL
+@pytest.mark.parametrize("site", [{"nodeIPs": "10.9.0.1-10.9.0.2"}, None], ids=["changed", "removed"])
+def test_a_range_that_a_deployment_sets_is_not_brought_back_by_hand(only: str | None, site: Json | None) -> None:
+    hub = applied_hub()
+    layer = {"edge-expose": {"properties.desired.site.nodeIPs": "10.0.0.1-10.0.0.2"}}
+    hub.configurations["layer"] = Deployment("layer", {"modulesContent": layer}, "*")
+    hub.target("layer", "d1")
+    desired = {key: value for key, value in hub.twins["d1", "edge-expose"].desired.items() if key != "site"}
+    with pytest.raises(Refused, match=r"site\.nodeIPs is set by the deployment layer"):
+        plan_restore(hub, "d1", content_with({**desired, "site": site} if site else desired), only=only)
+
+
+def test_our_twin_alone_is_brought_back_and_the_hub_is_read_once() -> None:
+    hub = applied_hub()
+    hub.calls.clear()
+    made = plan_restore(hub, "d1", content_with(OURS), only="edge-expose")
+    assert isinstance(made.step, PatchTwin)
+    assert {change.name for change in made.changes if change.kind != "Service"} == {"d1/edge-expose"}
+    assert sorted(hub.calls) == ["deployments", "device_twin", "module_twin", "module_twin", "module_twin"]
+
+
+def test_our_twin_alone_cannot_be_brought_back_where_it_is_not() -> None:
+    hub = FakeHub()
+    hub.add_device("d1")
+    with pytest.raises(Refused, match="has no module edge-expose"):
+        plan_restore(hub, "d1", content_with(OURS), only="edge-expose")
 
 
 def test_the_command_restores_the_newest_backup(tmp_path: Path) -> None:
@@ -290,6 +342,10 @@ def test_the_command_restores_the_newest_backup(tmp_path: Path) -> None:
         nothing = runner.invoke(app, ["rollback", "--device", "d2", *folder])
         assert nothing.exit_code == 1
         assert "no backup of device d2" in nothing.stderr
+        odd = tmp_path / "odd.json"
+        odd.write_text("{}")
+        unread = runner.invoke(app, ["rollback", "--device", "d1", "--from", str(odd), *folder])
+        assert (unread.exit_code, "backup cannot be read" in unread.stderr) == (1, True)
         assert runner.invoke(app, ["rollback"]).exit_code == 2
     finally:
         use_hub(None)

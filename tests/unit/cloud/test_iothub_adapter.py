@@ -143,6 +143,25 @@ def test_statuses_become_outcomes(http: responses.RequestsMock, status: int, pro
     assert (raised.value.problem, raised.value.code) == (problem, f"X{status}")
 
 
+def test_set_modules_asks_before_each_try_and_sends_nothing_when_told_not_to(
+    http: responses.RequestsMock,
+) -> None:
+    url = f"https://{HOST}/devices/d1/applyConfigurationContent"
+    http.post(url, status=429, json=THROTTLED)
+    http.post(url, status=429, json=THROTTLED)
+    asked: list[int] = []
+
+    def ready() -> None:
+        asked.append(len(http.calls))
+        if len(asked) == 3:
+            raise InterruptedError("no more")
+
+    with pytest.raises(InterruptedError):
+        hub().apply_content("d1", {"$edgeAgent": {}}, ready)
+    assert asked == [0, 1, 2]
+    assert len(http.calls) == 2
+
+
 def test_no_error_ever_holds_the_key(http: responses.RequestsMock) -> None:
     http.get(TWIN, status=400, body=f"SharedAccessKey={KEY} SharedAccessSignature sr=x&sig=abc {TEXT}")
     with pytest.raises(HubError) as raised:

@@ -12,10 +12,12 @@ from edge_expose_cloud.hub import merge_patch, merged
 from edge_expose_cloud.loading import load_spec
 from edge_expose_cloud.plans import CreateDeployment, PatchTwin, Plan, SetModules, UpdateDeployment
 from edge_expose_cloud.spec import Spec
-from edge_expose_cloud.usecases.applying import Operator, apply_plan, check_dangers, check_expected
+from edge_expose_cloud.usecases.applying import apply_plan, check_dangers, check_expected
 from edge_expose_cloud.usecases.exposing import plan_expose, plan_unexpose
-from edge_expose_cloud.usecases.planning import make_plan, resolve_spec
+from edge_expose_cloud.usecases.operator import Operator
+from edge_expose_cloud.usecases.planning import make_plan
 from edge_expose_cloud.usecases.problems import InputError, Refused
+from edge_expose_cloud.usecases.resolving import resolve_spec
 from support.cloud import NOW, SPEC, applied_hub, spec_of_text
 from support.fake_hub import FakeHub
 
@@ -393,6 +395,5 @@ def test_a_merge_patch_leads_from_before_to_after(before: dict[str, Any], after:
 def test_a_spec_round_trips_through_secret_resolution() -> None:
     loaded = load_spec(SPEC, "s").spec
     assert loaded is not None
-    resolved, secrets = resolve_spec(loaded, {})
+    resolved = resolve_spec(loaded, {})
     assert isinstance(resolved, Spec)
-    assert secrets == {}

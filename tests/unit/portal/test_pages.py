@@ -251,6 +251,13 @@ def test_the_spec_that_is_downloaded_holds_references_instead_of_values(world, a
         assert "p4ssw0rd-value" not in page, path
 
 
+def test_the_spec_that_is_downloaded_shows_nothing_of_what_it_only_keeps(world, ada) -> None:
+    world.hub.add_module("d1", "left-over", {"apiKey": "hunter9"})
+    text = ada.get("/devices/d1/spec.yaml").text
+    assert "left-over" in text
+    assert "hunter9" not in text
+
+
 def test_the_first_page_is_small(world) -> None:
     import gzip
     import re

@@ -29,7 +29,6 @@ from edge_expose_cloud.portal.rendering import ago
 from edge_expose_cloud.portal.topology import topology_of
 from edge_expose_cloud.portal.watching import Budget
 from edge_expose_cloud.spec import Network
-from edge_expose_cloud.usecases.history import difference, read_backups
 from edge_expose_cloud.usecases.owning import owned_keys
 from edge_expose_contract.addressing import parse_address
 from edge_expose_contract.identity import MODULE_ID
@@ -279,27 +278,6 @@ def test_what_a_removal_breaks_is_said_and_sharers_keep_their_address() -> None:
     assert "10.0.0.11 stays in use by other" in breaks("shop", exposure, entry, {"shop": entry, "other": entry})
 
 
-def test_backups_of_one_device_are_read_newest_first_and_others_passed_over() -> None:
-    body = json.dumps({"modulesContent": {MODULE_ID: {"properties.desired": {"exposures": {}}}}})
-    files = [
-        ("d1-20261125T100000000000Z.json", body),
-        ("d1-20261125T110000000000Z.json", body),
-        ("d1-x-20261125T110000000000Z.json", body),
-        ("d2-20261125T110000000000Z.json", body),
-        ("d1-20261125T120000000000Z.json", "{broken"),
-        ("d1-20261125T130000000000Z.json", "{}"),
-    ]
-    assert [backup.time.hour for backup in read_backups("d1", files)] == [11, 10]
-
-
-def test_a_difference_names_what_going_back_would_do() -> None:
-    now = {"exposures": {"a": {"x": 1}, "b": {}}, "site": {"nodeIPs": "1"}}
-    then = {"exposures": {"a": {"x": 2}, "c": {}}, "site": {"nodeIPs": "1"}}
-    found = difference(now, then)
-    assert (found.added, found.removed, found.changed, found.site) == (("c",), ("b",), ("a",), False)
-    assert difference(now, now).is_nothing
-
-
 def test_the_highest_priority_wins_and_a_hand_edit_over_it_will_not_last() -> None:
     twin = Twin(
         "d",
@@ -313,7 +291,7 @@ def test_the_highest_priority_wins_and_a_hand_edit_over_it_will_not_last() -> No
         content = {MODULE_ID: {"properties.desired.exposures.web": {"ports": ports}}}
         return Deployment(name, {"modulesContent": content}, "*", priority)
 
-    state = DeviceState("hub", "d", Twin("d", None, "E"), {MODULE_ID: twin})
+    state = DeviceState("d", Twin("d", None, "E"), {MODULE_ID: twin})
     keys = {key.path: key for key in owned_keys(state, twin, [layer("low", 1, [1]), layer("high", 9, [3])])}
     assert (keys["exposures.web"].owner, keys["exposures.web"].losers) == ("high", ("low",))
     assert keys["exposures.web"].overwritten

@@ -1,0 +1,87 @@
+"""Fills secrets into a spec right before it is compared and sent, and checks it again: a value may break a rule too.
+
+What is wrong then is said by place, rule and `${env:NAME}`; the value is in no message, and in no traceback either.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from edge_expose_cloud.create_options import MAX_CHUNKS, CreateOptionsError, chunk_count
+from edge_expose_cloud.findings import RULES, Finding, finding, has_errors
+from edge_expose_cloud.manifest import render
+from edge_expose_cloud.manifest_checking import check_manifest
+from edge_expose_cloud.manifest_reading import ManifestDocument
+from edge_expose_cloud.spec import Spec
+from edge_expose_cloud.usecases.problems import InputError
+from edge_expose_cloud.variables import resolve_secrets, secret_names
+from edge_expose_contract.violations import from_pydantic
+
+_INDEX = re.compile(r"\[(\d+)\]\.?")
+
+
+def resolve_spec(spec: Spec, environment: Mapping[str, str]) -> Spec:
+    """The spec with secrets filled in. InputError names what is not set, or breaks a rule where it is filled in."""
+    raw: dict[str, Any] = spec.model_dump(by_alias=True, exclude_unset=True)
+    resolved, missing = resolve_secrets(raw, environment.get)
+    if missing:
+        raise InputError(
+            [
+                finding(
+                    "SecretMissing",
+                    "registries",
+                    f"environment variable {name} is not set (the spec refers to ${{env:{name}}})",
+                )
+                for name in missing
+            ]
+        )
+    if resolved == raw:
+        return spec
+    found: list[Finding] = []
+    try:
+        filled = Spec.model_validate(resolved)
+    except ValidationError as error:
+        found = [_unfit(item.rule, item.path, raw) for item in from_pydantic(error)]
+    else:
+        found = _check(filled, spec)
+    if found:
+        raise InputError(found)
+    return filled
+
+
+def _check(filled: Spec, spec: Spec) -> list[Finding]:
+    """What is wrong with the manifest that was not wrong with the references still in it."""
+    try:
+        content = render(filled)["modulesContent"]
+    except CreateOptionsError:
+        long = [name for name, item in filled.modules.items() if chunk_count(item.create_options) > MAX_CHUNKS]
+        path = f"modules.{long[0]}.createOptions" if long else "modules"
+        return [_unfit("CreateOptionsForm", path, spec.model_dump(by_alias=True, exclude_unset=True))]
+    problems = check_manifest(ManifestDocument(content, "modulesContent"))
+    document = render(spec)
+    return [_unfit(item.rule, item.path, document) for item in problems if has_errors([item])]
+
+
+def _unfit(rule: str, path: str, data: Any) -> Finding:
+    names = ", ".join(f"${{env:{name}}}" for name in sorted(_names(data, path))) or "its text"
+    row = RULES.get(rule)
+    what = f": {row.what}" if row is not None else ""
+    return Finding(
+        rule, "error", path, f"this breaks a rule once {names} is filled in{what}", "Check the value; it is not shown."
+    )
+
+
+def _names(value: Any, path: str) -> set[str]:
+    """The secrets referred to at a path of the data; where there is none, those nearest above it."""
+    match value:
+        case Mapping():
+            for key in sorted(value, key=len, reverse=True):
+                if path == key or path.startswith((f"{key}.", f"{key}[")):
+                    return _names(value[key], path[len(key) :].removeprefix(".")) or secret_names(value)
+        case list() if (index := _INDEX.match(path)) and int(index[1]) < len(value):
+            return _names(value[int(index[1])], path[index.end() :]) or secret_names(value)
+    return secret_names(value)
