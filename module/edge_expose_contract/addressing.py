@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import itertools
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import total_ordering
@@ -167,12 +167,29 @@ class AddressSet:
     def overlaps(self, other: AddressSet) -> bool:
         return any(mine.overlaps(theirs) for mine in self.ranges for theirs in other.ranges)
 
-    def count_outside(self, addresses: Iterable[Address]) -> int:
-        """How many of the set's addresses are not among `addresses`, without walking the set."""
-        return self.size - sum(1 for address in set(addresses) if address in self)
+    def merged(self) -> AddressSet:
+        """The same addresses, each once, as the fewest ascending ranges."""
+        result: list[AddressRange] = []
+        for part in sorted(self.ranges):
+            last = result[-1] if result else None
+            if last is not None and last.version == part.version and int(part.first) <= int(last.last) + 1:
+                result[-1] = AddressRange(last.first, max(last.last, part.last, key=int))
+            else:
+                result.append(part)
+        return AddressSet(tuple(result))
+
+    def intersection(self, other: AddressSet) -> AddressSet:
+        """The addresses that both hold, in the order of this set; no address is walked, only ranges."""
+        theirs = other.merged().ranges
+        return AddressSet(tuple(common for part in self.ranges for common in _common(part, theirs)))
+
+    def without(self, other: AddressSet) -> AddressSet:
+        """The addresses that `other` does not hold, in the order of this set; no address is walked, only ranges."""
+        theirs = other.merged().ranges
+        return AddressSet(tuple(rest for part in self.ranges for rest in _rest(part, theirs)))
 
     def same_addresses(self, other: AddressSet) -> bool:
-        return merged(self.ranges) == merged(other.ranges)
+        return self.merged() == other.merged()
 
     def lowest_free(self, taken: Iterable[Address], version: int) -> Address | None:
         """The first address in written order that is not in `taken`, or None when every one is taken."""
@@ -193,16 +210,23 @@ class AddressSet:
         return ", ".join(str(part) for part in self.ranges)
 
 
-def merged(ranges: Iterable[AddressRange]) -> tuple[AddressRange, ...]:
-    """The same addresses as the fewest ascending ranges."""
-    result: list[AddressRange] = []
-    for part in sorted(ranges):
-        last = result[-1] if result else None
-        if last is not None and last.version == part.version and int(part.first) <= int(last.last) + 1:
-            result[-1] = AddressRange(last.first, max(last.last, part.last, key=int))
-        else:
-            result.append(part)
-    return tuple(result)
+def _common(part: AddressRange, ordered: Sequence[AddressRange]) -> Iterator[AddressRange]:
+    """What `part` shares with each of `ordered`, which are ascending and apart."""
+    place = bisect_left(ordered, (part.version, int(part.first)), key=lambda other: (other.version, int(other.last)))
+    while place < len(ordered) and part.overlaps(ordered[place]):
+        yield AddressRange(max(part.first, ordered[place].first, key=int), min(part.last, ordered[place].last, key=int))
+        place += 1
+
+
+def _rest(part: AddressRange, ordered: Sequence[AddressRange]) -> Iterator[AddressRange]:
+    """What is left of `part` between those of `ordered`, which are ascending and apart."""
+    kind, start = type(part.first), int(part.first)
+    for hole in _common(part, ordered):
+        if start < int(hole.first):
+            yield AddressRange(kind(start), kind(int(hole.first) - 1))
+        start = int(hole.last) + 1
+    if start <= int(part.last):
+        yield AddressRange(kind(start), part.last)
 
 
 def parse_cidr(text: str) -> AddressRange:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_expose_contract.addressing import AddressRange, AddressSet, merged, parse_address, parse_cidr, parse_range
+from edge_expose_contract.addressing import AddressRange, AddressSet, parse_address, parse_cidr, parse_range
 from edge_expose_contract.violations import RuleError
 
 
@@ -90,20 +90,52 @@ ADDRESSES = st.integers(0, 300).map(lambda n: ipaddress.IPv4Address(0x0A000000 +
 RANGES = st.tuples(ADDRESSES, ADDRESSES).map(lambda pair: AddressRange(min(pair), max(pair)))
 
 
-@given(st.lists(RANGES, max_size=6))
-def test_merging_keeps_exactly_the_addresses(ranges: list[AddressRange]) -> None:
-    plain = {address for part in ranges for address in part}
-    result = merged(ranges)
-    assert {address for part in result for address in part} == plain
-    assert sum(part.size for part in result) == len(plain)
-    assert list(result) == sorted(result)
+MIXED_ADDRESSES = st.one_of(ADDRESSES, st.integers(0, 60).map(lambda n: ipaddress.IPv6Address((0xFC << 120) + n)))
+SETS = st.lists(
+    st.tuples(MIXED_ADDRESSES, st.integers(0, 40)).map(lambda pair: AddressRange(pair[0], pair[0] + pair[1])),
+    max_size=6,
+).map(AddressSet.of)
+
+
+@given(SETS)
+def test_merging_keeps_exactly_the_addresses_each_once(some: AddressSet) -> None:
+    result = some.merged()
+    assert set(result) == set(some)
+    assert result.size == len(set(some))
+    assert list(result.ranges) == sorted(result.ranges)
+    assert result.merged() == result
+
+
+@given(SETS, SETS)
+def test_an_intersection_holds_what_both_hold_and_the_rest_what_only_one_does(
+    one: AddressSet, other: AddressSet
+) -> None:
+    assert set(one.intersection(other)) == set(one) & set(other)
+    assert set(one.without(other)) == set(one) - set(other)
+
+
+@given(SETS, SETS)
+def test_set_arithmetic_keeps_the_written_order(one: AddressSet, other: AddressSet) -> None:
+    kept = set(other)
+    assert list(one.intersection(other)) == [address for address in one if address in kept]
+    assert list(one.without(other)) == [address for address in one if address not in kept]
+
+
+def test_set_arithmetic_walks_ranges_and_never_addresses() -> None:
+    vast = AddressSet.parse(["fc00::/8", "10.0.0.0/8"])
+    inside = AddressSet.parse(["fc00::5-fc00::9", "10.0.0.0-10.0.0.0"])
+    assert vast.intersection(inside).ranges == inside.ranges
+    assert vast.without(inside).size == vast.size - 6
+    assert not inside.without(vast)
+    assert not AddressSet().intersection(vast)
+    assert vast.without(AddressSet()) == vast
 
 
 @given(st.lists(RANGES, min_size=1, max_size=4), st.sets(ADDRESSES, max_size=60))
 def test_the_lowest_free_address_is_the_first_that_is_not_taken(
     ranges: list[AddressRange], taken: set[ipaddress.IPv4Address]
 ) -> None:
-    pool = AddressSet.of(merged(ranges))
+    pool = AddressSet.of(ranges).merged()
     expected = next((address for address in pool if address not in taken), None)
     assert pool.lowest_free(taken, 4) == expected
 
