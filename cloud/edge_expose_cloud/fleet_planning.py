@@ -60,7 +60,6 @@ def plan_member(
     counts = {
         action: sum(1 for change in changes if change.action == action) for action in ("create", "update", "delete")
     }
-    here = {name: exposure for name, exposure in after.items() if exposure.pool is None}
     return MemberPlan(
         device_id,
         len(old),
@@ -68,7 +67,7 @@ def plan_member(
         counts["create"],
         counts["update"],
         counts["delete"],
-        capacity(network, here),
+        capacity(network, after),
     )
 
 
@@ -115,7 +114,7 @@ class FleetTotals:
         self.reserved += addresses.reserved
         self.free += addresses.free
         self.without_ranges += not addresses.size
-        if addresses.overflow is not None:
+        if addresses.left_over is not None:
             self.overflowing += 1
             self.first_overflow = self.first_overflow or member
 
@@ -134,7 +133,7 @@ class FleetTotals:
             "overflowing": self.overflowing,
             "firstOverflow": None
             if first is None
-            else {"deviceId": first.device_id, "exposure": first.addresses.overflow},
+            else {"deviceId": first.device_id, "exposure": first.addresses.left_over},
         }
 
 

@@ -231,7 +231,7 @@ def _addresses(count: int) -> str:
 
 
 def _losing_their_address(spec: Spec, state: DeviceState) -> list[str]:
-    pool = spec.network.external if spec.network else AddressSet()
+    pool = spec.network.all_addresses if spec.network else AddressSet()
     if not pool:
         return []
     lost = []

@@ -372,6 +372,12 @@ class Site(Strict):
         return AddressSet.parse(self.external_service_ips) if self.external_service_ips else AddressSet()
 
     @cached_property
+    def all_addresses(self) -> AddressSet:
+        """What may be handed out: the external range and the named pools, each address once."""
+        parts = (self.external, *self.named_pools.values())
+        return AddressSet.of([part for addresses in parts for part in addresses.ranges]).merged()
+
+    @cached_property
     def nodes(self) -> AddressSet:
         return AddressSet.parse(self.node_ips) if self.node_ips else AddressSet()
 

@@ -18,7 +18,7 @@ from edge_expose_contract.identity import (
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.names import check_label, split_pair
 from edge_expose_contract.ports import PortMapping
-from edge_expose_contract.services import ServiceShape, service_shapes, sharing_key
+from edge_expose_contract.services import ServiceShape, selector_of, service_shapes, sharing_key
 from edge_expose_module.observing import (
     DECLARED_ANNOTATION,
     NEW_PREFIX,
@@ -26,7 +26,6 @@ from edge_expose_module.observing import (
     Capabilities,
     LoadBalancer,
 )
-from edge_expose_module.wishes import selector_of
 
 """Names the label and annotation keys we set, so that one we no longer declare is removed and no other is."""
 
