@@ -1,7 +1,7 @@
-"""What the cloud's check calls an error before anything is sent is what the module would block, and nothing else.
+"""What the cloud says before anything is sent is what the module does: what it would block, and the Services it makes.
 
-Static facts only: addresses, pools, sharing, families and Service names, on a device where nothing runs yet and whose
-module may not read the load balancer's own pool.
+Of blocks static facts only: addresses, pools, sharing, families and Service names, on a device where
+nothing runs yet and whose module may not read the load balancer's own pool.
 """
 
 from __future__ import annotations
@@ -14,13 +14,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_expose_cloud.findings import Finding
+from edge_expose_cloud.hub import Twin
 from edge_expose_cloud.linting_addresses import lint_addresses
+from edge_expose_cloud.planning import DeviceState, surroundings
+from edge_expose_cloud.plans import diff_services
+from edge_expose_cloud.service_prediction import Surroundings, predicted_services
 from edge_expose_cloud.spec import Spec
+from edge_expose_cloud.usecases.exposing import plan_expose
+from edge_expose_contract.identity import MODULE_ID
+from edge_expose_contract.models import Exposure
 from edge_expose_contract.parsing import DesiredDocument, parse_desired
 from edge_expose_module.deciding import Decided, Inputs, decide
 from edge_expose_module.guards import Guards
 from edge_expose_module.memory import Memory
-from edge_expose_module.observing import Observed
+from edge_expose_module.observing import DECLARED_ANNOTATION, OLD_PREFIX, Capabilities, LoadBalancer, Observed
+from edge_expose_module.rendering import Target, declare
+from support.cloud import applied_hub
 
 Json = dict[str, Any]
 
@@ -178,3 +187,71 @@ def test_the_cloud_finds_an_error_exactly_where_the_module_blocks_something(worl
     blocked = module_decides(site, exposures).blocks
     errors = cloud_errors(site, exposures)
     assert bool(errors) == bool(blocked), (errors, blocked)
+
+
+OWNER = "0123456789abcdef"
+EXTERNAL: list[Any] = [
+    pytest.param({}, id="nothing but ports"),
+    pytest.param({"address": "10.0.0.11"}, id="one pin"),
+    pytest.param({"address": "10.0.0.11,fd00::10"}, id="a pin of each family"),
+    pytest.param({"address": "fd00::10"}, id="an IPv6 pin"),
+    pytest.param({"share": "k"}, id="a sharing key"),
+    pytest.param({"pool": "dmz"}, id="a pool"),
+    pytest.param({"ports": [80, "81:8081/udp"], "address": "10.0.0.11"}, id="TCP and UDP at a pin"),
+    pytest.param({"type": "ClusterIP", "ports": [{"port": 80, "appProtocol": "https"}]}, id="inside the cluster"),
+    pytest.param({"module": None, "endpoints": ["10.9.0.1"], "sessionAffinity": "ClientIP"}, id="endpoints"),
+    pytest.param({"module": None, "selector": ["app=x"], "allowFrom": ["10.0.0.0/8"], **LOCAL}, id="a selector"),
+    pytest.param({"module": "Web_Shop", "ipFamilyPolicy": "PreferDualStack"}, id="a module name that edgeAgent bends"),
+    pytest.param(
+        {"labels": ["team=a"], "annotations": ["x.y/z=1"], "hostname": "web.example.com", "namespace": "n2"},
+        id="labels, annotations, host name, namespace",
+    ),
+]
+
+
+@pytest.mark.parametrize("balancer", [LoadBalancer.CRD, LoadBalancer.CONFIG_MAP])
+@pytest.mark.parametrize("fields", EXTERNAL)
+def test_the_services_shown_are_those_that_are_made(fields: Json, balancer: LoadBalancer) -> None:
+    given = {key: value for key, value in exposure(**fields).items() if value is not None}
+    wish = Exposure.model_validate(given)
+    target = Target(OWNER, "ns", balancer, OLD_PREFIX, Capabilities("v1.36.3", 36))
+    made = [service.body() for service in declare("web", wish, wish.addresses, target)]
+    twin = Twin("d1", MODULE_ID, "E", reported={"cluster": {"version": "v1", "loadBalancer": str(balancer)}})
+    state = DeviceState("hub", "d1", Twin("d1", None, "E"), {MODULE_ID: twin})
+    shown = predicted_services({"web": wish}, surroundings(state, "ns"))
+    assert [_known_to_the_cloud(body) for body in made] == [_without_blanks(body) for body in shown.values()]
+
+
+def _known_to_the_cloud(body: Json) -> Json:
+    """Without our own notes and what is made of the owner."""
+    meta = body["metadata"]
+    notes = {key: text for key, text in meta["annotations"].items() if key != DECLARED_ANNOTATION and OWNER not in text}
+    labels = {key: text for key, text in meta["labels"].items() if text != OWNER}
+    return {**body, "metadata": {**meta, "labels": labels, "annotations": notes}}
+
+
+def _without_blanks(body: Json) -> Json:
+    spec = {key: value for key, value in body["spec"].items() if value is not None}
+    return {**body, "spec": spec, "metadata": {"annotations": {}, **body["metadata"]}}
+
+
+@pytest.mark.parametrize("field", ["share", "pool"])
+def test_another_sharing_key_or_pool_is_a_change_of_the_service(field: str) -> None:
+    one, other = (
+        predicted_services({"web": Exposure.model_validate(exposure(**{field: text}))}, Surroundings("ns"))
+        for text in ("a", "b")
+    )
+    assert [(change.action, change.name) for change in diff_services(one, other)] == [("update", "web")]
+
+
+def test_an_exposure_that_has_expired_makes_no_service() -> None:
+    wish = Exposure.model_validate(exposure(expires="2026-11-27T10:00:00Z"))
+    before, after = (Surroundings("ns", now=datetime(2026, 11, 27, hour, tzinfo=UTC)) for hour in (9, 10))
+    assert predicted_services({"web": wish}, before)
+    assert not predicted_services({"web": wish}, after)
+
+
+def test_a_plan_looks_at_the_clock() -> None:
+    hub = applied_hub()
+    plan, _ = plan_expose(hub, "d1", "late", exposure(expires="2020-01-01T00:00:00Z"))
+    assert [change.kind for change in plan.changes] == ["ModuleTwin"]
