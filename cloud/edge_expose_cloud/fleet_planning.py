@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from edge_expose_cloud.capacity import Capacity, capacity
 from edge_expose_cloud.findings import Finding, finding
@@ -48,12 +49,18 @@ class MemberPlan:
 
 
 def plan_member(
-    device_id: str, twin: Twin | None, exposures: Mapping[str, Exposure], network: Network | None, *, whole: bool
+    device_id: str,
+    twin: Twin | None,
+    exposures: Mapping[str, Exposure],
+    network: Network | None,
+    now: datetime,
+    *,
+    whole: bool,
 ) -> MemberPlan:
     """`whole`: the spec's exposures are all there will be (set modules); else they merge by name (a deployment)."""
     current = current_exposures(twin)
     after = dict(exposures) if whole else {**current, **exposures}
-    state = DeviceState("", device_id, Twin(device_id, None, ""), {MODULE_ID: twin} if twin is not None else {})
+    state = DeviceState("", device_id, Twin(device_id, None, ""), {MODULE_ID: twin} if twin is not None else {}, now)
     around = surroundings(state, network.namespace if network is not None else None)
     old, new = predicted_services(current, around), predicted_services(after, around)
     changes = diff_services(old, new)
