@@ -110,7 +110,7 @@ def slice_bodies(
         {"name": port["name"], "port": port["targetPort"], "protocol": port["protocol"]}
         for port in service.spec["ports"]
     ]
-    addresses = [parse_address(text) for text in exposure.endpoints]
+    addresses = {parse_address(text) for text in exposure.endpoints}
     if not capabilities.endpoint_slices:
         subset = {"addresses": [{"ip": text} for text in sorted(map(str, addresses))], "ports": ports}
         return (

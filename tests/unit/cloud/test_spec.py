@@ -143,6 +143,7 @@ SPECS: list[Any] = [
     ),
     pytest.param(base(target="{condition: ' '}"), {"TargetConditionEmpty"}, id="a blank condition"),
     pytest.param(base(colour="red"), {"UnknownField"}, id="an unknown field"),
+    pytest.param(base(add_module="false"), {"UnknownField"}, id="a field in a spelling that the schema does not have"),
     pytest.param(base(modules="{web: {}}"), {"MissingField"}, id="a module without image"),
     pytest.param(base(modules="{web: {image: nginx}}"), {"ImageLatest"}, id="an image without tag"),
     pytest.param(base(modules="{web: {image: 'nginx:latest'}}"), {"ImageLatest"}, id="the tag latest"),
