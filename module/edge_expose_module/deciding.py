@@ -63,9 +63,6 @@ class Decided:
     def pending_removal(self) -> PendingRemoval | None:
         return self.brake.pending
 
-    def services_of(self, name: str) -> tuple[DeclaredService, ...]:
-        return tuple(service for service in self.declared if service.exposure == name)
-
 
 def decide(inputs: Inputs) -> Decided:
     site = inputs.document.site

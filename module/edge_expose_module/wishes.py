@@ -11,6 +11,7 @@ from datetime import datetime
 
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.parsing import DesiredDocument
+from edge_expose_contract.reasons import Reason
 from edge_expose_contract.violations import joined
 from edge_expose_module.guards import Guards, Refused, refuse
 
@@ -19,7 +20,7 @@ from edge_expose_module.guards import Guards, Refused, refuse
 class Block:
     """Why an exposure is not granted as it stands; `message` names thing, value, rule, other party and a way out."""
 
-    reason: str
+    reason: Reason
     message: str
 
 
