@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from edge_expose_cloud.capacity import AddressGroup, address_groups, capacity, families_of, pool_of
 from edge_expose_cloud.findings import Finding, Severity, finding
 from edge_expose_cloud.spec import Network, Spec
-from edge_expose_contract.addressing import Address, AddressSet, parse_address, parse_range
+from edge_expose_contract.addressing import Address, AddressRange, AddressSet, parse_address, parse_range
 from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.names import sanitize_k8s_value
@@ -208,25 +208,41 @@ def _shares(spec: Spec, active: dict[str, Exposure]) -> Iterator[Finding]:
                 f"share key {shown(exposure.share)}: {shown(other)} has another address",
             )
     for group in address_groups(spec.network, active):
-        first = group.exposures[0]
-        for name in group.exposures[1:]:
-            exposure = active[name]
-            if exposure.share is None or exposure.share != active[first].share:
-                continue
-            if backend_key(exposure) != backend_key(active[first]):
-                yield finding(
-                    "SharePolicyLocal",
-                    f"exposures.{name}.externalTrafficPolicy",
-                    f"{shown(name)} and {shown(first)} share an address, and one of them has policy Local: then both "
-                    "need it, and the same pods",
-                )
-            if families_of(spec.network, exposure) != group.versions:
-                yield finding(
-                    "FamilyMismatch",
-                    f"exposures.{name}.share",
-                    f"{shown(name)} needs {_families(families_of(spec.network, exposure))}, and shares with "
-                    f"{shown(first)}, which has {_families(group.versions)}",
-                )
+        first, *others = group.exposures
+        for name in others:
+            if active[name].share is not None and active[name].share == active[first].share:
+                yield from _apart(spec.network, group, active[first], name, active[name])
+
+
+def _apart(
+    network: Network | None, group: AddressGroup, first: Exposure, name: str, other: Exposure
+) -> Iterator[Finding]:
+    """Why one of a sharing group cannot have the address of the group's first."""
+    path = f"exposures.{name}"
+    holder = shown(group.exposures[0])
+    if backend_key(other) != backend_key(first):
+        yield finding(
+            "SharePolicyLocal",
+            f"{path}.externalTrafficPolicy",
+            f"{shown(name)} and {holder} share an address, and one of them has policy Local: then both need it, and "
+            "the same pods",
+        )
+    pool, versions = pool_of(network, other), families_of(network, other)
+    takes_what_there_is = pool is None and other.ip_family_policy == "PreferDualStack"
+    if versions != group.versions and not takes_what_there_is:
+        yield finding(
+            "FamilyMismatch",
+            f"{path}.share",
+            f"{shown(name)} needs {_families(versions)}, and shares the address of {holder}, which has "
+            f"{_families(group.versions)}",
+        )
+    there = AddressSet.of([AddressRange(pin, pin) for pin in group.addresses]) or pool_of(network, first)
+    if other.pool is not None and not other.addresses and pool and there and not pool.overlaps(there):
+        yield finding(
+            "AddressOutsideRange",
+            f"{path}.pool",
+            f"{shown(name)} shares the address of {holder}, from {there}: outside pool {shown(other.pool)} ({pool})",
+        )
 
 
 def _families(versions: tuple[int, ...]) -> str:

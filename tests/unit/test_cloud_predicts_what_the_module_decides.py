@@ -18,6 +18,7 @@ from edge_expose_cloud.hub import Twin
 from edge_expose_cloud.linting_addresses import lint_addresses
 from edge_expose_cloud.planning import DeviceState, surroundings
 from edge_expose_cloud.plans import diff_services
+from edge_expose_cloud.portal.planned import service_text
 from edge_expose_cloud.service_prediction import Surroundings, predicted_services
 from edge_expose_cloud.spec import Spec
 from edge_expose_cloud.usecases.exposing import plan_expose
@@ -134,6 +135,15 @@ ROWS: list[Any] = [
         id="a pool inside the range: its addresses count once",
     ),
     pytest.param(
+        {},
+        {
+            "a": exposure(share="k", address="10.0.0.11"),
+            "b": exposure(share="k", ports=[81], ipFamilyPolicy="PreferDualStack"),
+        },
+        set(),
+        id="dual stack preferred, and shared with an IPv4 pin, where the load balancer chooses",
+    ),
+    pytest.param(
         {**SITE, "pools": {"dmz": "10.0.0.1-10.0.0.2"}},
         {"a": exposure(pool="dmz")},
         {"a"},
@@ -189,6 +199,16 @@ def test_the_cloud_finds_an_error_exactly_where_the_module_blocks_something(worl
     assert bool(errors) == bool(blocked), (errors, blocked)
 
 
+@settings(max_examples=200, deadline=None)
+@given(worlds({"pools": SITE["pools"]}, ADDRESSES, ["dmz", "typo"]) | worlds({}, DUAL_ADDRESSES, ["dmz"]))
+def test_where_the_load_balancer_chooses_the_cloud_misses_nothing_that_the_module_blocks(
+    world: tuple[Json, Json],
+) -> None:
+    """The module learns of the rest, such as one port twice on a shared address, once the first has its address."""
+    site, exposures = world
+    assert cloud_errors(site, exposures) or not module_decides(site, exposures).blocks
+
+
 OWNER = "0123456789abcdef"
 EXTERNAL: list[Any] = [
     pytest.param({}, id="nothing but ports"),
@@ -233,6 +253,19 @@ def _known_to_the_cloud(body: Json) -> Json:
 def _without_blanks(body: Json) -> Json:
     spec = {key: value for key, value in body["spec"].items() if value is not None}
     return {**body, "spec": spec, "metadata": {"annotations": {}, **body["metadata"]}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "asked"),
+    [
+        ({}, "at an address the device chooses"),
+        ({"address": "10.0.0.11"}, "at 10.0.0.11"),
+        ({"address": "10.0.0.11,fd00::10"}, "at 10.0.0.11,fd00::10"),
+    ],
+)
+def test_a_plan_in_words_says_every_address_that_is_asked_for(fields: Json, asked: str) -> None:
+    (body,) = predicted_services({"web": Exposure.model_validate(exposure(**fields))}, Surroundings("ns")).values()
+    assert service_text(body).endswith(asked)
 
 
 @pytest.mark.parametrize("field", ["share", "pool"])
