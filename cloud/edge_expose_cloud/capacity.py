@@ -1,48 +1,57 @@
 """How many external addresses a spec needs, shares, and has: before anything is sent. Pure.
 
 One address serves all exposures of a share key, all that pin the same address, and both Services of a TCP+UDP exposure.
+Addresses are given out in the order in which the module does it on an empty cluster: pins first, then by name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from edge_expose_cloud.spec import Network, Spec
-from edge_expose_contract.addressing import Address, AddressSet
+from edge_expose_contract.addressing import Address, AddressRange, AddressSet
 from edge_expose_contract.models import Exposure, Site
+from edge_expose_contract.services import families_from
 
 
 @dataclass(frozen=True, slots=True)
 class AddressGroup:
-    """Exposures that use one address; `address` is None while it is still to be chosen. One family each."""
+    """Exposures that use the same addresses, one of each of `versions`; `addresses` is empty while those are still to
+    be chosen. `pool` names the pool they come from, None means `externalServiceIPs`."""
 
-    version: int
     exposures: tuple[str, ...]
-    address: Address | None = None
+    versions: tuple[int, ...]
+    addresses: tuple[Address, ...] = ()
+    pool: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """Counts of addresses of one range. `overflow` names the first exposure that gets none."""
+    """Counts of addresses of one pool. `overflow` names the first exposure that gets none from it.
+
+    The row of `externalServiceIPs` has those of the named pools under `pools`.
+    """
 
     ranges: str
     size: int
     reserved: int
     needed: int
     shared: int
+    free: int
     overflow: str | None
+    pools: Mapping[str, Capacity] = field(default_factory=dict)
 
     @property
     def available(self) -> int:
         return self.size - self.reserved
 
     @property
-    def free(self) -> int:
-        return max(0, self.available - self.needed)
+    def left_over(self) -> str | None:
+        """The first exposure that gets no address, whichever pool it draws from."""
+        return next((row.overflow for row in (self, *self.pools.values()) if row.overflow is not None), None)
 
     def to_json(self) -> dict[str, object]:
-        return {
+        row: dict[str, object] = {
             "ranges": self.ranges,
             "size": self.size,
             "needed": self.needed,
@@ -51,73 +60,97 @@ class Capacity:
             "free": self.free,
             "overflow": self.overflow,
         }
+        return row | ({"pools": {name: pool.to_json() for name, pool in self.pools.items()}} if self.pools else {})
 
 
-def address_groups(exposures: Mapping[str, Exposure]) -> list[AddressGroup]:
-    """Pinned ones first, then by name: the order in which addresses are given out."""
-    members: dict[tuple[int, str], list[str]] = {}
-    pinned: dict[tuple[int, str], Address] = {}
-    shares: dict[tuple[int, str], str] = {}
-    for _, exposure in sorted(exposures.items()):
-        if exposure.share is not None:
-            for address in exposure.addresses:
-                shares.setdefault((address.version, exposure.share), f"address {address}")
-    for name, exposure in sorted(exposures.items()):
-        if not exposure.is_external or not exposure.enabled:
-            continue
-        by_version: dict[int, Address] = {address.version: address for address in exposure.addresses}
-        for version in exposure.versions:
-            own = by_version.get(version)
-            key = f"exposure {name}"
-            if own is not None:
-                key = f"address {own}"
-            elif exposure.share is not None:
-                key = shares.get((version, exposure.share), f"share {exposure.share}")
-            members.setdefault((version, key), []).append(name)
-            if own is not None:
-                pinned[version, key] = own
-    groups = [
-        AddressGroup(version, tuple(names), pinned.get((version, key))) for (version, key), names in members.items()
-    ]
-    return sorted(groups, key=lambda group: (group.address is None, group.version, group.exposures))
+def pool_of(site: Site | None, exposure: Exposure) -> AddressSet | None:
+    """The addresses an exposure may get, None where the load balancer alone knows them (or there is no such pool)."""
+    if site is None:
+        return None
+    return (site.external if exposure.pool is None else site.named_pools.get(exposure.pool)) or None
 
 
-def capacity_of(spec: Spec) -> Capacity:
-    """The capacity of `network.externalServiceIPs` for this spec (exposures of a named pool count there, not here)."""
-    network = spec.network
-    here = {name: exposure for name, exposure in spec.exposures.items() if exposure.pool is None}
-    return capacity(network, here)
+def families_of(site: Site | None, exposure: Exposure) -> tuple[int, ...]:
+    """The IP families an exposure gets from its pool."""
+    pool = pool_of(site, exposure)
+    return families_from(exposure, None if pool is None else (pool,))
 
 
-def capacity(network: Network | None, exposures: Mapping[str, Exposure], ranges: AddressSet | None = None) -> Capacity:
-    """Counts for these exposures; `ranges` replaces the network's own range (a rehearsal of another range)."""
-    pool = ranges if ranges is not None else network.external if network else AddressSet()
-    reserved = set(network.reserved_addresses) if network else set()
-    held_back = {address for address in reserved if address in pool}
-    groups = address_groups(exposures)
-    needed = len(groups)
-    total = sum(len(group.exposures) for group in groups)
-    return Capacity(
-        ranges=str(pool),
-        size=pool.size,
-        reserved=len(held_back),
-        needed=needed,
-        shared=total - needed,
-        overflow=_first_overflow(pool, held_back, groups) if pool else None,
+def address_groups(site: Site | None, exposures: Mapping[str, Exposure]) -> list[AddressGroup]:
+    """In the order in which they get addresses: pinned ones first, then by name."""
+    external = sorted(
+        ((name, exposure) for name, exposure in exposures.items() if exposure.is_external and exposure.enabled),
+        key=lambda item: (not item[1].addresses, item[0]),
     )
+    settled: dict[str, tuple[Address, ...]] = {}
+    members: dict[tuple[str, object], list[str]] = {}
+    for name, exposure in external:
+        pins = exposure.addresses
+        if exposure.share is not None:
+            pins = pins or settled.get(exposure.share, ())
+            settled.setdefault(exposure.share, pins)
+        if pins:
+            key: tuple[str, object] = ("addresses", pins)
+        else:
+            key = ("share", exposure.share) if exposure.share is not None else ("exposure", name)
+        members.setdefault(key, []).append(name)
+    return [_group(site, exposures[names[0]], names) for names in members.values()]
 
 
-def _first_overflow(pool: AddressSet, reserved: set[Address], groups: Iterable[AddressGroup]) -> str | None:
-    taken = set(reserved)
+def _group(site: Site | None, first: Exposure, names: Iterable[str]) -> AddressGroup:
+    return AddressGroup(tuple(names), families_of(site, first), first.addresses, _home(site, first))
+
+
+def _home(site: Site | None, exposure: Exposure) -> str | None:
+    """The pool an exposure's addresses are counted in: the one it names, else the one that holds what it pins."""
+    pins = exposure.addresses
+    if exposure.pool is not None or site is None or not pins or pins[0] in site.external:
+        return exposure.pool
+    return next((name for name, pool in site.named_pools.items() if pins[0] in pool), None)
+
+
+def capacity(site: Site | None, exposures: Mapping[str, Exposure], ranges: AddressSet | None = None) -> Capacity:
+    """Counts for these exposures; `ranges` replaces the site's external range (a rehearsal of another range)."""
+    named = site.named_pools if site else {}
+    external = ranges if ranges is not None else site.external if site else AddressSet()
+    pools: dict[str | None, AddressSet] = {None: external}
+    pools.update(named)
+    groups = address_groups(site, exposures)
+    held_back = _each(site.reserved_addresses if site else ())
+    unusable = AddressSet.of([*held_back.ranges, *(site.nodes.ranges if site else ())])
+    taken = {address for group in groups for address in group.addresses}
+    overflow: dict[str | None, str] = {}
     for group in groups:
-        if group.address is not None:
-            taken.add(group.address)  # outside the range or reserved: another rule's business
-            continue
-        chosen = pool.lowest_free(taken, group.version)
-        if chosen is None:
-            return group.exposures[0]
-        taken.add(chosen)
-    return None
+        pool = pools.get(group.pool)
+        if group.addresses or not pool:
+            continue  # a pin that is illegal is another rule's business; without a range the load balancer chooses
+        usable = pool.without(unusable)
+        found = [usable.lowest_free(taken, version) for version in group.versions]
+        if None in found:
+            overflow.setdefault(group.pool, group.exposures[0])
+        taken.update(address for address in found if address is not None and None not in found)
+    used = AddressSet.of([*unusable.ranges, *_each(taken).ranges])
+
+    def row(name: str | None, rows: Mapping[str, Capacity]) -> Capacity:
+        pool = pools[name]
+        mine = [group for group in groups if group.pool == name]
+        needed = sum(len(group.versions) for group in mine)
+        return Capacity(
+            ranges=str(pool),
+            size=pool.size,
+            reserved=pool.intersection(unusable.merged()).size,
+            needed=needed,
+            shared=sum(len(group.versions) * len(group.exposures) for group in mine) - needed,
+            free=pool.without(used).size,
+            overflow=overflow.get(name),
+            pools=rows,
+        )
+
+    return row(None, {name: row(name, {}) for name in sorted(named)})
+
+
+def _each(addresses: Iterable[Address]) -> AddressSet:
+    return AddressSet.of([AddressRange(address, address) for address in addresses])
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +163,7 @@ class Move:
 
 
 def rehearse_range(network: Site | None, held: Mapping[str, Iterable[Address]], ranges: AddressSet) -> list[Move]:
-    """Exposures whose held address would no longer be legal if the external range became `ranges`."""
+    """Exposures whose held address would no longer be legal if `ranges` were all that may be handed out."""
     nodes = network.nodes if network else AddressSet()
     reserved = network.reserved_addresses if network else {}
     moves = []

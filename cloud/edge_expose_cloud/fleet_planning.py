@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from edge_expose_cloud.capacity import Capacity, capacity
 from edge_expose_cloud.findings import Finding, finding
@@ -48,19 +49,24 @@ class MemberPlan:
 
 
 def plan_member(
-    device_id: str, twin: Twin | None, exposures: Mapping[str, Exposure], network: Network | None, *, whole: bool
+    device_id: str,
+    twin: Twin | None,
+    exposures: Mapping[str, Exposure],
+    network: Network | None,
+    now: datetime,
+    *,
+    whole: bool,
 ) -> MemberPlan:
     """`whole`: the spec's exposures are all there will be (set modules); else they merge by name (a deployment)."""
     current = current_exposures(twin)
     after = dict(exposures) if whole else {**current, **exposures}
-    state = DeviceState(device_id, Twin(device_id, None, ""), {MODULE_ID: twin} if twin is not None else {})
+    state = DeviceState(device_id, Twin(device_id, None, ""), {MODULE_ID: twin} if twin is not None else {}, now)
     around = surroundings(state, network.namespace if network is not None else None)
     old, new = predicted_services(current, around), predicted_services(after, around)
     changes = diff_services(old, new)
     counts = {
         action: sum(1 for change in changes if change.action == action) for action in ("create", "update", "delete")
     }
-    here = {name: exposure for name, exposure in after.items() if exposure.pool is None}
     return MemberPlan(
         device_id,
         len(old),
@@ -68,7 +74,7 @@ def plan_member(
         counts["create"],
         counts["update"],
         counts["delete"],
-        capacity(network, here),
+        capacity(network, after),
     )
 
 
@@ -115,7 +121,7 @@ class FleetTotals:
         self.reserved += addresses.reserved
         self.free += addresses.free
         self.without_ranges += not addresses.size
-        if addresses.overflow is not None:
+        if addresses.left_over is not None:
             self.overflowing += 1
             self.first_overflow = self.first_overflow or member
 
@@ -134,7 +140,7 @@ class FleetTotals:
             "overflowing": self.overflowing,
             "firstOverflow": None
             if first is None
-            else {"deviceId": first.device_id, "exposure": first.addresses.overflow},
+            else {"deviceId": first.device_id, "exposure": first.addresses.left_over},
         }
 
 

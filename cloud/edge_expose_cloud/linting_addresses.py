@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edge_expose_cloud.capacity import capacity_of
+from edge_expose_cloud.capacity import AddressGroup, address_groups, capacity, families_of, pool_of
 from edge_expose_cloud.findings import Finding, Severity, finding
 from edge_expose_cloud.spec import Network, Spec
-from edge_expose_contract.addressing import Address, AddressSet, parse_address, parse_range
+from edge_expose_contract.addressing import Address, AddressRange, AddressSet, parse_address, parse_range
 from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.names import sanitize_k8s_value
-from edge_expose_contract.services import service_shapes
+from edge_expose_contract.services import backend_key, service_shapes
 from edge_expose_contract.violations import shown
 
 # Azure Stack Edge: dashboard and registry; the API server and DNS of its default Service network.
@@ -30,8 +30,9 @@ def lint_addresses(spec: Spec, declared: set[str] | None = None) -> list[Finding
     found += _targets(spec, active, modules)
     found += _service_names(spec, active)
     found += _addresses(spec, active)
-    found += _ports(active)
-    found += _shares(active)
+    found += _pools(spec.network, active) if spec.network else ()
+    found += _ports(spec, active)
+    found += _shares(spec, active)
     found += _capacity(spec)
     return found
 
@@ -69,10 +70,9 @@ def _ranges(network: Network) -> Iterator[Finding]:
                 severity=severity,
             )
     for name, text in (network.reserved or {}).items():
-        if network.external and parse_address(text) not in network.external:
-            yield finding(
-                "ReservedOutsideRange", f"network.reserved.{name}", f"{text} ({name}) is outside {network.external}"
-            )
+        known = network.all_addresses
+        if known and parse_address(text) not in known:
+            yield finding("ReservedOutsideRange", f"network.reserved.{name}", f"{text} ({name}) is outside {known}")
 
 
 def _targets(spec: Spec, active: dict[str, Exposure], modules: set[str]) -> Iterator[Finding]:
@@ -145,17 +145,35 @@ def _addresses(spec: Spec, active: dict[str, Exposure]) -> Iterator[Finding]:
 
 
 def _address(network: Network, exposure: Exposure, address: Address, path: str) -> Iterator[Finding]:
-    pool = network.named_pools.get(exposure.pool) if exposure.pool else network.external
+    pool = network.named_pools.get(exposure.pool) if exposure.pool else None
     if address in network.nodes:
         yield finding("AddressIsNodeIp", path, f"{address} is a node IP ({network.nodes})")
-    elif pool and address not in pool:
-        yield finding("AddressOutsideRange", path, f"{address} is outside the external service IPs {pool}")
+    elif network.all_addresses and address not in network.all_addresses:
+        yield finding(
+            "AddressOutsideRange", path, f"{address} is outside the external service IPs {network.all_addresses}"
+        )
+    elif pool is not None and address not in pool:
+        yield finding("AddressOutsideRange", path, f"{address} is outside pool {shown(exposure.pool)} ({pool})")
     elif address in network.reserved_addresses:
         yield finding("AddressReserved", path, f"{address} is reserved for {network.reserved_addresses[address]}")
 
 
-def _ports(active: dict[str, Exposure]) -> Iterator[Finding]:
-    taken: dict[tuple[str, str, int], str] = {}
+def _pools(network: Network, active: dict[str, Exposure]) -> Iterator[Finding]:
+    if not network.named_pools:
+        return  # the load balancer alone knows its pools
+    known = ", ".join(sorted(network.named_pools))
+    for name, exposure in active.items():
+        if exposure.pool is not None and exposure.pool not in network.named_pools:
+            yield finding(
+                "UnknownPool",
+                f"exposures.{name}.pool",
+                f"there is no address pool {shown(exposure.pool)} (network.pools: {known})",
+            )
+
+
+def _ports(spec: Spec, active: dict[str, Exposure]) -> Iterator[Finding]:
+    groups = {name: group for group in address_groups(spec.network, active) for name in group.exposures}
+    taken: dict[tuple[AddressGroup, str, int], str] = {}
     for name, exposure in active.items():
         if not exposure.is_external:
             continue
@@ -166,59 +184,95 @@ def _ports(active: dict[str, Exposure]) -> Iterator[Finding]:
                     f"exposures.{name}.ports",
                     f"port {mapping.port} is taken by {ASE_PORTS[mapping.port]} on Azure Stack Edge",
                 )
-            for place in _places(exposure):
-                other = taken.setdefault((place, mapping.protocol, mapping.port), name)
-                if other != name:
-                    yield finding(
-                        "PortClash",
-                        f"exposures.{name}.ports",
-                        f"{mapping.port}/{mapping.protocol.lower()} is published by {shown(other)} on {place} already",
-                    )
-
-
-def _places(exposure: Exposure) -> list[str]:
-    """What its ports must be unique on: its addresses, else its share key."""
-    if exposure.addresses:
-        return [str(address) for address in exposure.addresses]
-    return [f"share key {exposure.share!r}"] if exposure.share else []
-
-
-def _shares(active: dict[str, Exposure]) -> Iterator[Finding]:
-    pinned: dict[str, tuple[str, tuple[Address, ...]]] = {}
-    local: dict[str, str] = {}
-    for name, exposure in active.items():
-        if exposure.share is None:
-            continue
-        if exposure.addresses:
-            other, addresses = pinned.setdefault(exposure.share, (name, exposure.addresses))
-            if addresses != exposure.addresses:
+            other = taken.setdefault((groups[name], mapping.protocol, mapping.port), name)
+            if other != name:
+                place = ", ".join(map(str, groups[name].addresses)) or f"share key {exposure.share!r}"
                 yield finding(
-                    "ShareAddressDiffers",
-                    f"exposures.{name}.address",
-                    f"share key {shown(exposure.share)}: {shown(other)} has another address",
+                    "PortClash",
+                    f"exposures.{name}.ports",
+                    f"{mapping.port}/{mapping.protocol.lower()} is published by {shown(other)} on {place} already",
                 )
-        first = local.setdefault(exposure.share, name)
-        pair = (exposure, active[first])
-        differs = (exposure.module, exposure.selector) != (active[first].module, active[first].selector)
-        if first != name and differs and any(item.external_traffic_policy == "Local" for item in pair):
+
+
+def _shares(spec: Spec, active: dict[str, Exposure]) -> Iterator[Finding]:
+    """What the members of a share key must have in common: address, pods behind traffic policy Local, IP families."""
+    pinned: dict[str, tuple[str, tuple[Address, ...]]] = {}
+    for name, exposure in active.items():
+        if exposure.share is None or not exposure.addresses:
+            continue
+        other, addresses = pinned.setdefault(exposure.share, (name, exposure.addresses))
+        if addresses != exposure.addresses:
             yield finding(
-                "SharePolicyLocal",
-                f"exposures.{name}.externalTrafficPolicy",
-                f"{shown(name)} and {shown(first)} share an address but not their pods",
+                "ShareAddressDiffers",
+                f"exposures.{name}.address",
+                f"share key {shown(exposure.share)}: {shown(other)} has another address",
             )
+    for group in address_groups(spec.network, active):
+        first, *others = group.exposures
+        for name in others:
+            if active[name].share is not None and active[name].share == active[first].share:
+                yield from _apart(spec.network, group, active[first], name, active[name])
+
+
+def _apart(
+    network: Network | None, group: AddressGroup, first: Exposure, name: str, other: Exposure
+) -> Iterator[Finding]:
+    """Why one of a sharing group cannot have the address of the group's first."""
+    path = f"exposures.{name}"
+    holder = shown(group.exposures[0])
+    if backend_key(other) != backend_key(first):
+        yield finding(
+            "SharePolicyLocal",
+            f"{path}.externalTrafficPolicy",
+            f"{shown(name)} and {holder} share an address, and one of them has policy Local: then both need it, and "
+            "the same pods",
+        )
+    pool, versions = pool_of(network, other), families_of(network, other)
+    takes_what_there_is = pool is None and other.ip_family_policy == "PreferDualStack"
+    if versions != group.versions and not takes_what_there_is:
+        yield finding(
+            "FamilyMismatch",
+            f"{path}.share",
+            f"{shown(name)} needs {_families(versions)}, and shares the address of {holder}, which has "
+            f"{_families(group.versions)}",
+        )
+    there = AddressSet.of([AddressRange(pin, pin) for pin in group.addresses]) or pool_of(network, first)
+    if other.pool is not None and not other.addresses and pool and there and not pool.overlaps(there):
+        yield finding(
+            "AddressOutsideRange",
+            f"{path}.pool",
+            f"{shown(name)} shares the address of {holder}, from {there}: outside pool {shown(other.pool)} ({pool})",
+        )
+
+
+def _families(versions: tuple[int, ...]) -> str:
+    return " and ".join(f"IPv{version}" for version in versions)
 
 
 def _capacity(spec: Spec) -> Iterator[Finding]:
     network = spec.network
-    if network is None or not network.external:
+    if network is None:
         return
-    if not network.reserved:
+    if network.external and not network.reserved:
         yield finding("RangeNoEdgehub", "network", "no address is reserved for edgeHub")
-    report = capacity_of(spec)
-    if report.overflow is not None:
-        yield finding(
-            "RangeTooSmall",
-            f"exposures.{report.overflow}",
-            f"{report.needed} addresses are needed, {report.available} are available in {network.external} "
-            f"({report.reserved} reserved): {shown(report.overflow)} gets none",
-        )
+    report = capacity(network, spec.exposures)
+    rows = [("the external service IPs", report), *((f"pool {name}", row) for name, row in report.pools.items())]
+    for where, row in rows:
+        if row.overflow is None:
+            continue
+        exposure = spec.exposures[row.overflow]
+        held = {part.version for part in (pool_of(network, exposure) or AddressSet()).ranges}
+        missing = tuple(version for version in families_of(network, exposure) if version not in held)
+        if missing:
+            yield finding(
+                "FamilyMismatch",
+                f"exposures.{row.overflow}",
+                f"{shown(row.overflow)} needs an {_families(missing)} address, and {where} ({row.ranges}) has none",
+            )
+        else:
+            yield finding(
+                "RangeTooSmall",
+                f"exposures.{row.overflow}",
+                f"{row.needed} addresses are needed, {row.available} are available in {where} {row.ranges} "
+                f"({row.reserved} reserved): {shown(row.overflow)} gets none",
+            )

@@ -135,7 +135,7 @@ def allocate(spec: Spec, held: Mapping[str, Address]) -> dict[str, Address]:
         | set(network.reserved_addresses)
         | set(network.nodes if network.nodes.size < 65536 else ())
     )
-    groups = [group for group in address_groups(spec.exposures) if group.address is None]
+    groups = [group for group in address_groups(network, spec.exposures) if not group.addresses]
     waiting = []
     for group in groups:
         modules = [spec.exposures[name].module or "" for name in group.exposures]
@@ -153,7 +153,7 @@ def allocate(spec: Spec, held: Mapping[str, Address]) -> dict[str, Address]:
         taken.add(kept)
         chosen.update(dict.fromkeys(group.exposures, kept))
     for group in waiting:
-        free = network.external.lowest_free(taken, group.version)
+        free = network.external.lowest_free(taken, group.versions[0])
         if free is not None:
             taken.add(free)
             chosen.update(dict.fromkeys(group.exposures, free))

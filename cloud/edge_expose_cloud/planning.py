@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Final
 
 from edge_expose_cloud.create_options import CreateOptionsError, read_create_options
@@ -35,6 +36,7 @@ from edge_expose_contract.identity import MODULE_ID, State
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.parsing import Refusal, parse_desired
 from edge_expose_contract.reported import Reported, parse_reported
+from edge_expose_contract.services import Dialect
 from edge_expose_contract.violations import RuleError
 
 CONFIRMED: Final = "confirmRemoval"
@@ -42,11 +44,12 @@ CONFIRMED: Final = "confirmRemoval"
 
 @dataclass(frozen=True, slots=True)
 class DeviceState:
-    """What was read of one device. A module without a twin is missing from `twins`."""
+    """What was read of one device, and when. A module without a twin is missing from `twins`."""
 
     device_id: str
     device_twin: Twin
     twins: Mapping[str, Twin] = field(default_factory=dict)
+    read_at: datetime | None = None
 
     @property
     def ours(self) -> Twin | None:
@@ -149,7 +152,9 @@ def surroundings(state: DeviceState, namespace: str | None = None) -> Surroundin
             if entry.service and "/" in entry.service and name in known and known[name].namespace is None
         ]
         namespace = default[0] if default else ""
-    return Surroundings(namespace, held)
+    # A MetalLB that is told by ConfigMap (0.12 and older) asks for one address only.
+    told = report.cluster is not None and report.cluster.load_balancer == "MetalLB/ConfigMap"
+    return Surroundings(namespace, held, Dialect(takes_two=not told), state.read_at)
 
 
 def held_by_manifest(state: DeviceState) -> dict[str, Address]:
@@ -228,7 +233,7 @@ def _addresses(count: int) -> str:
 
 
 def _losing_their_address(spec: Spec, state: DeviceState) -> list[str]:
-    pool = spec.network.external if spec.network else AddressSet()
+    pool = spec.network.all_addresses if spec.network else AddressSet()
     if not pool:
         return []
     lost = []

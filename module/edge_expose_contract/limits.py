@@ -8,7 +8,6 @@ from typing import Any, Final
 from edge_expose_contract.violations import Violation, shown
 
 SECTION_BYTES: Final = 32 * 1024
-TAG_BYTES: Final = 8 * 1024
 STRING_BYTES: Final = 4096
 KEY_BYTES: Final = 1024
 DEPTH: Final = 10
@@ -28,12 +27,10 @@ def section_size(value: Any) -> int:
         case int() | float():
             return 8
         case str():
-            return len("".join(c for c in value if not _is_control(c)).encode())
+            return _bytes("".join(c for c in value if not _is_control(c)))
         case dict():
             return sum(
-                len(key.encode()) + section_size(item)
-                for key, item in value.items()
-                if key not in ("$metadata", "$version")
+                _bytes(key) + section_size(item) for key, item in value.items() if key not in ("$metadata", "$version")
             )
         case list() | tuple():
             return sum(section_size(item) for item in value)
@@ -79,11 +76,11 @@ def _walk(value: Any, path: str, depth: int) -> Iterator[Violation]:
                         f"{path}[{index}]", "NullInArray", "a twin refuses null inside an array", "leave the item out"
                     )
                 yield from _walk(item, f"{path}[{index}]", depth + 1)
-        case str() if len(value.encode()) > STRING_BYTES:
+        case str() if _bytes(value) > STRING_BYTES:
             yield Violation(
                 path,
                 "StringTooLong",
-                f"{len(value.encode())} bytes are more than {STRING_BYTES}",
+                f"{_bytes(value)} bytes are more than {STRING_BYTES}",
                 "shorten or split it",
             )
         case int() if not isinstance(value, bool) and not MIN_INTEGER <= value <= MAX_INTEGER:
@@ -97,8 +94,13 @@ def _check_key(key: str, place: str) -> Iterator[Violation]:
         yield Violation(
             place, "IllegalTwinKey", f"{shown(key)} cannot be a twin key", "no . $ # or blanks; use a list of key=value"
         )
-    if len(key.encode()) > KEY_BYTES:
+    if _bytes(key) > KEY_BYTES:
         yield Violation(place, "IllegalTwinKey", f"the key is longer than {KEY_BYTES} bytes", "shorten it")
+
+
+def _bytes(text: str) -> int:
+    """Also of a text with lone surrogates, which JSON can say and UTF-8 cannot."""
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 def _is_control(c: str) -> bool:

@@ -56,7 +56,7 @@ def _listed(value: object) -> object:
 
 
 class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 AddressText = Annotated[str, AfterValidator(_ruled(parse_address))]
@@ -108,12 +108,23 @@ def parse_expiry(text: str) -> datetime:
         ) from None
     if moment.tzinfo is None:
         raise RuleError("InvalidTime", f"{shown(text)} has no time zone", "end it with Z or an offset such as +02:00")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise RuleError(
+            "InvalidTime", f"{shown(text)} is not between the years 1 and 9999", "write a nearer time"
+        ) from None
 
 
 def _check_probe(text: str) -> None:
-    if text != "tcp" and not text.startswith("/"):
+    if text == "tcp":
+        return
+    if not text.startswith("/"):
         raise RuleError("InvalidProbe", f"{shown(text)} is not a probe", '"tcp", or an HTTP path such as "/healthz"')
+    if not all("!" <= character <= "~" for character in text):
+        raise RuleError(
+            "InvalidProbe", f"{shown(text)} is not an HTTP path", "percent-encode blanks and what is not ASCII"
+        )
 
 
 class PortObject(Strict):
@@ -258,6 +269,8 @@ class Exposure(Strict):
                 f"exactly one of module, selector and endpoints says where traffic goes ({what})",
                 "keep one",
             )
+        if self.module is not None:
+            names.check_module_label(self.module)
         if self.selector is not None:
             keys = [names.split_pair(pair)[0] for pair in self.selector]
             if len(set(keys)) != len(keys):
@@ -370,6 +383,12 @@ class Site(Strict):
     @cached_property
     def external(self) -> AddressSet:
         return AddressSet.parse(self.external_service_ips) if self.external_service_ips else AddressSet()
+
+    @cached_property
+    def all_addresses(self) -> AddressSet:
+        """What may be handed out: the external range and the named pools, each address once."""
+        parts = (self.external, *self.named_pools.values())
+        return AddressSet.of([part for addresses in parts for part in addresses.ranges]).merged()
 
     @cached_property
     def nodes(self) -> AddressSet:

@@ -113,6 +113,18 @@ def check_label(text: str) -> tuple[str, str]:
     return check_qualified_name(key), check_label_value(value)
 
 
+def check_module_label(module: str) -> None:
+    """That the pods of an IoT Edge module carry a label that a Service can select. Raises RuleError."""
+    value = module_object_name(module)
+    if not value:
+        raise RuleError(
+            "InvalidLabelValue",
+            f"edgeAgent keeps no character of module {shown(module)}: its pods have no label to select",
+            "use letters and digits in the module's name, or a selector",
+        )
+    check_label_value(value)
+
+
 def check_own_label(text: str) -> None:
     """A label for our own Service: none that says whose it is. Raises RuleError."""
     key, _ = check_label(text)

@@ -5,6 +5,7 @@ A twin may come from a newer cloud or from a person typing into the Azure portal
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from edge_expose_contract.identity import SCHEMA_VERSION, SUPPORTED_MAJOR, Code
 from edge_expose_contract.models import Exposure, Site
 from edge_expose_contract.names import check_exposure_name
-from edge_expose_contract.violations import RuleError, Violation, from_pydantic, shown, unknown_locations
+from edge_expose_contract.violations import RuleError, Violation, escaped, from_pydantic, shown, unknown_locations
 
 M = TypeVar("M", bound=BaseModel)
 _TOP_LEVEL = frozenset({"schemaVersion", "site", "exposures", "confirmRemoval"})
@@ -27,7 +28,6 @@ class Refusal:
 
     code: Code
     description: str
-    violations: tuple[Violation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +60,22 @@ def parse_desired(document: object, *, unknown_is_error: bool = False) -> Desire
     if refusal is not None:
         return refusal
     warnings = [
-        Violation(str(key), "UnknownField", "this field is not known here", "is the module older than the cloud tool?")
+        Violation(
+            escaped(str(key)),
+            "UnknownField",
+            "this field is not known here",
+            "is the module older than the cloud tool?",
+        )
         for key in content
         if key not in _TOP_LEVEL
     ]
     site, site_violations = _parse_part(Site, content.get("site"), "site", unknown_is_error, warnings)
     exposures: dict[str, Exposure] = {}
     invalid: dict[str, tuple[Violation, ...]] = {}
-    for name, raw in sorted(content["exposures"].items()):
+    for key, raw in sorted(content["exposures"].items()):
         if raw is None:
             continue
+        name = escaped(key)
         exposure, violations = parse_exposure(name, raw, unknown_is_error=unknown_is_error, warnings=warnings)
         if exposure is None or violations:
             invalid[name] = violations
@@ -82,7 +88,7 @@ def parse_desired(document: object, *, unknown_is_error: bool = False) -> Desire
         site=site,
         site_violations=site_violations,
         warnings=tuple(warnings),
-        confirm_removal=confirm if isinstance(confirm, str) else None,
+        confirm_removal=escaped(confirm) if isinstance(confirm, str) else None,
     )
 
 
@@ -115,7 +121,7 @@ def _check_version(content: Mapping[str, Any]) -> Refusal | None:
     version = content.get("schemaVersion")
     if version is None:
         return Refusal(Code.EMPTY, 'schemaVersion is missing: nothing is removed; write "schemaVersion": "1.0"')
-    match = re.fullmatch(r"(\d+)\.(\d+)", version) if isinstance(version, str) else None
+    match = re.fullmatch(r"([0-9]{1,9})\.([0-9]{1,9})", version) if isinstance(version, str) else None
     if match is None:
         return Refusal(Code.MALFORMED, f'schemaVersion {shown(version)} is not of the form "1.0"')
     if int(match[1]) != SUPPORTED_MAJOR:
@@ -142,6 +148,20 @@ def _parse_part(
         return None, ()
     if not isinstance(raw, dict):
         return None, (Violation(path, "InvalidValue", f"{shown(raw)} is not an object", "write an object of fields"),)
+    try:
+        # What is kept must be fit to be written, to the state file and into Services.
+        json.dumps(raw, ensure_ascii=False, default=str, skipkeys=True).encode()
+        return _validated(model, raw, path, unknown_is_error, warnings)
+    except UnicodeEncodeError:
+        what, hint = "a text here is no Unicode: half of a surrogate pair", "write the whole character"
+    except RecursionError:
+        what, hint = "this nests too deeply to be read", "flatten it"
+    return None, (Violation(path, "InvalidValue", what, hint),)
+
+
+def _validated(
+    model: type[M], raw: dict[str, Any], path: str, unknown_is_error: bool, warnings: list[Violation]
+) -> tuple[M | None, tuple[Violation, ...]]:
     # In a merged twin document a null is a key on its way out.
     present = {key: value for key, value in raw.items() if value is not None}
     try:

@@ -10,7 +10,7 @@ from edge_expose_contract.identity import State
 
 
 class Lenient(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
 
 class DesiredStatus(Lenient):

@@ -53,7 +53,7 @@ def dotted(location: Iterable[str | int]) -> str:
     text = ""
     for part in location:
         text += f"[{part}]" if isinstance(part, int) else (f".{part}" if text else str(part))
-    return text
+    return escaped(text)
 
 
 _PLAIN_RULES: Mapping[str, tuple[str, str]] = {
@@ -103,10 +103,18 @@ def _location(parts: tuple[str | int, ...]) -> tuple[str | int, ...]:
     return tuple(part for part in parts if isinstance(part, int) or not part.startswith("#"))
 
 
+def escaped(text: str) -> str:
+    """The text with each lone surrogate as `\\udXXX`: JSON can say such a text, UTF-8 cannot."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def shown(value: object, limit: int = 80) -> str:
     """A value as it may stand in a message: short, on one line, never a whole document."""
-    text = repr(value) if not isinstance(value, str) else f'"{value}"'
-    text = text.replace("\n", "\\n")
+    try:
+        text = repr(value) if not isinstance(value, str) else f'"{value}"'
+    except RecursionError:
+        text = "a value that nests too deeply"
+    text = escaped(text).replace("\n", "\\n")
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

@@ -8,10 +8,11 @@ from enum import StrEnum
 
 from edge_expose_contract.identity import State
 from edge_expose_contract.models import Exposure
-from edge_expose_contract.services import service_shapes
+from edge_expose_contract.reasons import Reason
+from edge_expose_contract.services import selector_of, service_shapes
 from edge_expose_module.deciding import Decided
 from edge_expose_module.observing import LoadBalancer, Observed, ObservedService
-from edge_expose_module.wishes import Block, selector_of
+from edge_expose_module.wishes import Block
 
 
 class Failure(StrEnum):
@@ -38,7 +39,7 @@ class Status:
     address: str | None = None
     service: str | None = None
     endpoints: int | None = None
-    reason: str | None = None
+    reason: Reason | None = None
     message: str | None = None
 
 

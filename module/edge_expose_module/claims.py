@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from edge_expose_contract.addressing import Address
 from edge_expose_contract.models import Exposure
-from edge_expose_contract.services import service_shapes, sharing_key
-from edge_expose_module.observing import Observed, ObservedService, selector_text
-from edge_expose_module.wishes import Block, Wish, selector_of
+from edge_expose_contract.services import backend_key, service_shapes, sharing_key
+from edge_expose_module.observing import Observed, ObservedService
+from edge_expose_module.wishes import Block, Wish
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def candidates_of(
             exposure=name,
             ports=frozenset((str(m.protocol), m.port) for m in exposure.mappings),
             share=sharing_key(name, exposure, owner, default_namespace) or "",
-            backend=_backend(exposure),
+            backend=backend_key(exposure),
         )
         found[name] = Candidate(
             name,
@@ -139,10 +139,6 @@ def candidates_of(
             bool(assigned) and requested in ((), assigned) and all(s.share_key == claim.share for s in declared),
         )
     return found
-
-
-def _backend(exposure: Exposure) -> str:
-    return selector_text(selector_of(exposure) or {}) if exposure.external_traffic_policy == "Local" else ""
 
 
 @dataclass(frozen=True, slots=True)

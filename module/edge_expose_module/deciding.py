@@ -14,7 +14,7 @@ from edge_expose_contract.addressing import Address
 from edge_expose_contract.identity import EDGE_MODULE_LABEL, Code
 from edge_expose_contract.models import Exposure, Site
 from edge_expose_contract.parsing import DesiredDocument
-from edge_expose_contract.services import service_shapes
+from edge_expose_contract.services import selector_of, service_shapes
 from edge_expose_module.allocation import Decision, allocate
 from edge_expose_module.guards import Guards
 from edge_expose_module.memory import Memory
@@ -23,7 +23,7 @@ from edge_expose_module.planning import Plan, plan
 from edge_expose_module.removal import Brake, PendingRemoval, brake
 from edge_expose_module.rendering import DeclaredService, Target, declare, slice_bodies
 from edge_expose_module.space import Space, address_space
-from edge_expose_module.wishes import Block, Wish, Wishes, gather, selector_of
+from edge_expose_module.wishes import Block, Wish, Wishes, gather
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +62,6 @@ class Decided:
     @property
     def pending_removal(self) -> PendingRemoval | None:
         return self.brake.pending
-
-    def services_of(self, name: str) -> tuple[DeclaredService, ...]:
-        return tuple(service for service in self.declared if service.exposure == name)
 
 
 def decide(inputs: Inputs) -> Decided:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_expose_contract.identity import State
+from edge_expose_contract.services import selector_of, selector_text
 from edge_expose_module.assessing import Status
 from edge_expose_module.deciding import Decided
-from edge_expose_module.observing import Observed, selector_text
-from edge_expose_module.wishes import selector_of
+from edge_expose_module.observing import Observed
 
 
 @dataclass(frozen=True, slots=True)

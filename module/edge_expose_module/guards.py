@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from edge_expose_contract.addressing import AddressRange, AddressSet
 from edge_expose_contract.models import Exposure
+from edge_expose_contract.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Guards:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    reason: str
+    reason: Reason
     message: str
 
 

@@ -17,6 +17,7 @@ from edge_expose_contract.identity import (
     LABEL_OWNER,
     MANAGED_BY,
 )
+from edge_expose_contract.services import selector_text
 from edge_expose_contract.violations import RuleError
 
 OLD_PREFIX = "metallb.universe.tf"
@@ -190,10 +191,6 @@ class ObservedService:
     @property
     def made_by_edge_agent(self) -> bool:
         return EDGE_DEVICE_LABEL in self.labels
-
-
-def selector_text(selector: Mapping[str, str]) -> str:
-    return ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
 
 
 def _addresses(texts: Iterable[str]) -> tuple[Address, ...]:

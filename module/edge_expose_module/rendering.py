@@ -7,18 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edge_expose_contract.addressing import Address
-from edge_expose_contract.identity import (
-    HOSTNAME_ANNOTATION,
-    LABEL_EXPOSURE,
-    LABEL_MANAGED_BY,
-    LABEL_OWNER,
-    MANAGED_BY,
-)
+from edge_expose_contract.addressing import Address, parse_address
+from edge_expose_contract.identity import LABEL_OWNER, MANAGED_BY
 from edge_expose_contract.models import Exposure
-from edge_expose_contract.names import check_label, split_pair
-from edge_expose_contract.ports import PortMapping
-from edge_expose_contract.services import ServiceShape, service_shapes, sharing_key
+from edge_expose_contract.services import (
+    ADDRESSES_KEY,
+    POOL_KEY,
+    SHARE_KEY,
+    Dialect,
+    ServiceShape,
+    ownership_labels,
+    service_body,
+    service_shapes,
+)
 from edge_expose_module.observing import (
     DECLARED_ANNOTATION,
     NEW_PREFIX,
@@ -26,9 +27,6 @@ from edge_expose_module.observing import (
     Capabilities,
     LoadBalancer,
 )
-from edge_expose_module.wishes import selector_of
-
-"""Names the label and annotation keys we set, so that one we no longer declare is removed and no other is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +67,6 @@ class DeclaredService:
         }
 
 
-def ownership_labels(owner: str, exposure: str) -> dict[str, str]:
-    return {LABEL_MANAGED_BY: MANAGED_BY, LABEL_OWNER: owner, LABEL_EXPOSURE: exposure}
-
-
 def declare(
     name: str, exposure: Exposure, addresses: tuple[Address, ...], target: Target
 ) -> tuple[DeclaredService, ...]:
@@ -87,88 +81,20 @@ def declare(
 def _declare(
     shape: ServiceShape, name: str, exposure: Exposure, addresses: tuple[Address, ...], target: Target
 ) -> DeclaredService:
-    labels = dict(check_label(pair) for pair in exposure.labels or ())
-    annotations = dict(split_pair(pair) for pair in exposure.annotations or ())
-    if exposure.hostname is not None:
-        annotations[HOSTNAME_ANNOTATION] = exposure.hostname
-    spec = _spec(shape, exposure)
-    if exposure.is_external:
-        key = sharing_key(name, exposure, target.owner, target.namespace)
-        if key is not None:
-            annotations[f"{target.prefix}/allow-shared-ip"] = key
-        if exposure.pool is not None:
-            annotations[f"{target.prefix}/address-pool"] = exposure.pool
-        _request(addresses, annotations, spec, target)
-    declared = {"annotations": sorted(annotations), "labels": sorted(labels)}
+    dialect = Dialect(target.prefix, target.load_balancer is not LoadBalancer.CONFIG_MAP)
+    body = service_body(shape, exposure, addresses, target.owner, dialect)
+    owned = ownership_labels(target.owner, name).keys()
+    # Names the label and annotation keys we set, so that one we no longer declare is removed and no other is.
+    declared = {"annotations": sorted(body.annotations), "labels": sorted(body.labels.keys() - owned)}
     if exposure.is_external and addresses:
         declared["addresses"] = [str(address) for address in addresses]
-    annotations[DECLARED_ANNOTATION] = json.dumps(declared, separators=(",", ":"))
-    return DeclaredService(
-        name,
-        shape.namespace,
-        shape.name,
-        {**labels, **ownership_labels(target.owner, name)},
-        annotations,
-        spec,
-    )
-
-
-def _request(addresses: tuple[Address, ...], annotations: dict[str, str], spec: dict[str, Any], target: Target) -> None:
-    """Asks for the addresses in one form only: both forms together are an error to MetalLB, even when they agree."""
-    if len(addresses) == 2 and target.load_balancer is not LoadBalancer.CONFIG_MAP:
-        annotations[f"{target.prefix}/loadBalancerIPs"] = ",".join(str(address) for address in addresses)
-        spec["loadBalancerIP"] = None
-    else:
-        spec["loadBalancerIP"] = str(addresses[0]) if addresses else None
-
-
-def _spec(shape: ServiceShape, exposure: Exposure) -> dict[str, Any]:
-    external = exposure.is_external
-    spec: dict[str, Any] = {
-        "type": shape.type,
-        "ports": [_port(mapping) for mapping in shape.ports],
-        "selector": selector_of(exposure),
-        "sessionAffinity": exposure.session_affinity,
-        "externalTrafficPolicy": exposure.external_traffic_policy if external else None,
-        "loadBalancerSourceRanges": list(exposure.allow_from) if exposure.allow_from else None,
-        "loadBalancerClass": exposure.load_balancer_class,
-    }
-    if not external:
-        spec["loadBalancerIP"] = None
-    policy, families = _families(exposure)
-    if policy is not None:
-        spec["ipFamilyPolicy"] = policy
-    if families is not None:
-        spec["ipFamilies"] = families
-    return spec
-
-
-def _families(exposure: Exposure) -> tuple[str | None, list[str] | None]:
-    """Declared only where the exposure says something: the cluster's default is its own."""
-    versions = [f"IPv{address.version}" for address in exposure.addresses]
-    families: list[str] | None = [*exposure.ip_families] if exposure.ip_families is not None else None
-    if len(versions) == 2:
-        return exposure.ip_family_policy or "RequireDualStack", families or versions
-    if families is None and versions == ["IPv6"]:
-        return exposure.ip_family_policy or "SingleStack", versions
-    return exposure.ip_family_policy, families
-
-
-def _port(mapping: PortMapping) -> dict[str, Any]:
-    port: dict[str, Any] = {
-        "name": mapping.name,
-        "port": mapping.port,
-        "targetPort": mapping.target,
-        "protocol": str(mapping.protocol),
-    }
-    if mapping.app_protocol is not None:
-        port["appProtocol"] = mapping.app_protocol
-    return port
+    note = {DECLARED_ANNOTATION: json.dumps(declared, separators=(",", ":"))}
+    return DeclaredService(name, shape.namespace, shape.name, body.labels, {**body.annotations, **note}, body.spec)
 
 
 def request_annotations() -> tuple[str, ...]:
     """Every MetalLB key we may have set, in both prefixes."""
-    keys = ("allow-shared-ip", "address-pool", "loadBalancerIPs")
+    keys = (SHARE_KEY, POOL_KEY, ADDRESSES_KEY)
     return tuple(f"{prefix}/{key}" for prefix in (OLD_PREFIX, NEW_PREFIX) for key in keys)
 
 
@@ -184,8 +110,9 @@ def slice_bodies(
         {"name": port["name"], "port": port["targetPort"], "protocol": port["protocol"]}
         for port in service.spec["ports"]
     ]
+    addresses = {parse_address(text) for text in exposure.endpoints}
     if not capabilities.endpoint_slices:
-        subset = {"addresses": [{"ip": text} for text in sorted(exposure.endpoints)], "ports": ports}
+        subset = {"addresses": [{"ip": text} for text in sorted(map(str, addresses))], "ports": ports}
         return (
             {
                 "apiVersion": "v1",
@@ -195,8 +122,9 @@ def slice_bodies(
             },
         )
     bodies = []
-    for family, mark in (("IPv4", "."), ("IPv6", ":")):
-        texts = sorted(text for text in exposure.endpoints if mark in text and (mark == ":" or ":" not in text))
+    for version in (4, 6):
+        family = f"IPv{version}"
+        texts = sorted(str(address) for address in addresses if address.version == version)
         if not texts:
             continue
         slice_labels = {

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from edge_expose_contract.addressing import Address, AddressRange, AddressSet
 from edge_expose_contract.models import Exposure, Site
+from edge_expose_contract.services import families_from
 from edge_expose_module.guards import Guards
 from edge_expose_module.observing import Observed
 from edge_expose_module.wishes import Block
@@ -66,15 +67,9 @@ class Space:
         return pool if isinstance(pool, Block) else (pool,)
 
     def versions_for(self, exposure: Exposure) -> tuple[int, ...]:
-        """The families an exposure gets: those it must have, and of those it prefers the ones that the pools hold."""
-        wanted = exposure.versions
-        if exposure.ip_family_policy != "PreferDualStack" or exposure.addresses:
-            return wanted
+        """The families an exposure gets from its pools."""
         pools = self.pools_for(exposure)
-        if not isinstance(pools, tuple):
-            return wanted
-        held = {part.version for pool in pools for part in pool.ranges}
-        return tuple(version for version in wanted if version in held) or wanted
+        return families_from(exposure, pools if isinstance(pools, tuple) else None)
 
     def families_suit(self, exposure: Exposure, addresses: tuple[Address, ...]) -> bool:
         versions = tuple(address.version for address in addresses)

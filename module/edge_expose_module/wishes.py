@@ -9,12 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from edge_expose_contract.addressing import AddressRange, AddressSet
-from edge_expose_contract.identity import EDGE_MODULE_LABEL
-from edge_expose_contract.models import Exposure, Site
-from edge_expose_contract.names import module_object_name, split_pair
+from edge_expose_contract.models import Exposure
 from edge_expose_contract.parsing import DesiredDocument
-from edge_expose_contract.violations import RuleError, joined
+from edge_expose_contract.reasons import Reason
+from edge_expose_contract.violations import joined
 from edge_expose_module.guards import Guards, refuse
 
 
@@ -22,7 +20,7 @@ from edge_expose_module.guards import Guards, refuse
 class Block:
     """Why an exposure is not granted as it stands; `message` names thing, value, rule, other party and a way out."""
 
-    reason: str
+    reason: Reason
     message: str
 
 
@@ -104,23 +102,3 @@ def gather(
             wishes[name] = Wish(name, standing, block)
     next_expiry = min(expiries, default=None)
     return Wishes(wishes, blocked, frozenset(blocked), frozenset(disabled), expired, next_expiry)
-
-
-def selector_of(exposure: Exposure) -> dict[str, str] | None:
-    """Pod labels the Service selects, or None for a Service whose endpoints are given by hand."""
-    if exposure.module is not None:
-        try:
-            return {EDGE_MODULE_LABEL: module_object_name(exposure.module)}
-        except RuleError:
-            return {EDGE_MODULE_LABEL: exposure.module.lower()}
-    if exposure.selector is not None:
-        return dict(split_pair(pair) for pair in exposure.selector)
-    return None
-
-
-def site_ranges(site: Site | None) -> tuple[AddressSet, AddressSet, tuple[AddressRange, ...]]:
-    """External range, node range and reserved addresses as ranges, all empty without a site."""
-    if site is None:
-        return AddressSet(), AddressSet(), ()
-    reserved = tuple(AddressRange(address, address) for address in site.reserved_addresses)
-    return site.external, site.nodes, reserved

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edge_expose_cloud.capacity import capacity, rehearse_range
+from edge_expose_cloud.capacity import Capacity, capacity, rehearse_range
 from edge_expose_cloud.cli.files import Source, is_template, read_source, read_spec, spec_from_source
 from edge_expose_cloud.cli.files import read_inventory as _inventory
 from edge_expose_cloud.cli.guarding import guarded
@@ -20,7 +20,7 @@ from edge_expose_cloud.inventory import Inventory
 from edge_expose_cloud.manifest import manifest_text, render
 from edge_expose_cloud.manifest_checking import budgets, check_manifest
 from edge_expose_cloud.manifest_reading import ManifestDocument
-from edge_expose_cloud.spec import Spec
+from edge_expose_cloud.spec import Network, Spec
 from edge_expose_cloud.usecases.problems import InputError
 from edge_expose_cloud.variables import resolve_secrets
 from edge_expose_contract.addressing import AddressSet
@@ -230,12 +230,12 @@ def ranges(
         return
     if file is not None:
         spec = read_spec(file, fleet).spec or require_spec(read_spec(file, fleet))
-        network, exposures = spec.network, {name: item for name, item in spec.exposures.items() if item.pool is None}
+        network, exposures = spec.network, spec.exposures
         held = {name: item.addresses for name, item in spec.exposures.items() if item.addresses}
     else:
         network, exposures, held = device_ranges(connect(connection_string_file, hub, auth), device or "")
     report = capacity(network, exposures, pool)
-    moves = rehearse_range(network, held, pool) if pool is not None else []
+    moves = rehearse_range(network, held, _with_pools(network, pool)) if pool is not None else []
     body = {
         **report.to_json(),
         "moves": [{"exposure": move.exposure, "address": move.address, "why": move.why} for move in moves],
@@ -245,14 +245,25 @@ def ranges(
         return
     out().print(
         table(
-            ("RANGE", "SIZE", "NEEDED", "SHARED", "RESERVED", "FREE", "FIRST WITHOUT"),
-            [[escape(str(value if value is not None else "-")) for value in report.to_json().values()]],
+            ("POOL", "RANGE", "SIZE", "NEEDED", "SHARED", "RESERVED", "FREE", "FIRST WITHOUT"),
+            [_capacity_row("-", report), *(_capacity_row(name, row) for name, row in report.pools.items())],
         )
     )
     if pool is not None:
         out().print(
             table(("EXPOSURE", "ADDRESS", "MOVES BECAUSE"), [(move.exposure, move.address, move.why) for move in moves])
         )
+
+
+def _capacity_row(pool: str, row: Capacity) -> list[str]:
+    counts = (row.ranges, row.size, row.needed, row.shared, row.reserved, row.free, row.overflow or "-")
+    return [escape(str(value)) for value in (pool, *counts)]
+
+
+def _with_pools(network: Network | None, ranges: AddressSet) -> AddressSet:
+    """`ranges` and the named pools, which stay when the external range changes."""
+    named = network.named_pools.values() if network is not None else ()
+    return AddressSet.of([part for addresses in (ranges, *named) for part in addresses.ranges])
 
 
 def _fleet_ranges(file: str, fleet: str, output: Format) -> None:

@@ -44,11 +44,11 @@ def _table(count: int, members: Iterator[MemberPlan], totals: FleetTotals) -> No
     for member in members:
         totals.add(member)
         addresses = member.addresses
-        if count <= _ROWS or addresses.overflow is not None:
+        if count <= _ROWS or addresses.left_over is not None:
             services = f"{member.before}->{member.after}"
             free = str(addresses.free) if addresses.size else "?"
             row = (member.device_id, services, addresses.needed, addresses.shared, addresses.reserved, free)
-            sys.stdout.write(form.format(*row, addresses.overflow or "-").rstrip() + "\n")
+            sys.stdout.write(form.format(*row, addresses.left_over or "-").rstrip() + "\n")
     say(
         f"{totals.devices} devices: {totals.created} Services to create, {totals.updated} to update, "
         f"{totals.deleted} to delete; {totals.needed} addresses needed, {totals.shared} exposures share one"
@@ -57,7 +57,7 @@ def _table(count: int, members: Iterator[MemberPlan], totals: FleetTotals) -> No
         first = totals.first_overflow
         say(
             f"! {totals.overflowing} devices have too few addresses; the first is {first.device_id}: "
-            f"{first.addresses.overflow} gets none"
+            f"{first.addresses.left_over} gets none"
         )
     if totals.without_ranges:
         say(f"{totals.without_ranges} devices have no known range: their load balancer decides")

@@ -77,7 +77,7 @@ def ip_map(
 
     `named` are addresses of foreign Services, where the module was asked for them.
     """
-    pool = network.external if network else AddressSet()
+    pool = network.all_addresses if network else AddressSet()
     nodes = network.nodes if network else AddressSet()
     reserved = network.reserved_addresses if network else {}
     holders: dict[Address, list[str]] = {}

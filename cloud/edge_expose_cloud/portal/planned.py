@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from edge_expose_cloud.hub import Json
 from edge_expose_cloud.plans import Change, Plan
+from edge_expose_cloud.service_prediction import addresses_asked
 from edge_expose_contract.models import Exposure
 
 _VERBS: Final = {"create": "is created", "update": "changes", "delete": "is removed"}
@@ -59,9 +60,7 @@ def service_text(service: Json) -> str:
         for port in spec.get("ports", [])
     ]
     if spec.get("type") == "LoadBalancer":
-        parts.append(
-            f"at {spec['loadBalancerIP']}" if spec.get("loadBalancerIP") else "at an address the device chooses"
-        )
+        parts.append(f"at {addresses_asked(service) or 'an address the device chooses'}")
     return ", ".join(parts)
 
 

@@ -165,6 +165,12 @@ ROWS: tuple[Row, ...] = (
         "An address outside the external service IP range.",
         "Choose an address of network.externalServiceIPs.",
     ),
+    (
+        "UnknownPool",
+        "error",
+        "An address pool that the device does not have.",
+        "Name one of network.pools, or leave pool out.",
+    ),
     ("AddressReserved", "error", "An address that is reserved.", "Choose another one, or drop the reservation."),
     (
         "AddressTwice",
@@ -210,9 +216,9 @@ ROWS: tuple[Row, ...] = (
     ),
     (
         "SharePolicyLocal",
-        "warning",
-        "Sharing with externalTrafficPolicy Local needs identical selectors.",
-        "Use Cluster, or select the same pods.",
+        "error",
+        "Sharing with externalTrafficPolicy Local needs Local and the same pods for all.",
+        "Use Cluster for all, or Local for all with the same pods.",
     ),
     ("NameEmpty", "error", "A name of which edgeAgent's rules leave nothing.", "Use letters and digits."),
     (

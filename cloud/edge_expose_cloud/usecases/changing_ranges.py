@@ -158,7 +158,7 @@ def _lint(device_id: str, site: Json, exposures: Any) -> list[Finding]:
     modules = {item.module: ModuleSpec(image="unknown") for item in exposures.values() if item.module}
     return lint_addresses(
         Spec(
-            schema_version=SCHEMA_VERSION,
+            schemaVersion=SCHEMA_VERSION,
             name="live",
             target=Target(device=device_id),
             network=network,

@@ -50,6 +50,8 @@ REASON_HINTS = {
     "AllocationFailed": "the load balancer refused: its message says why",
     "WaitingForAddress": "wait; if it lasts, check that a load balancer such as MetalLB runs",
     "NotAnnounced": "the address is assigned and no node announces it: check the load balancer's speakers",
+    "RBACDenied": "the message names verb, resource and namespace: give the module that right (docs/guide/device.md)",
+    "Rejected": "Kubernetes refused the Service: the message names the field; correct it in the exposure",
     "NotCreatedYet": "wait for the module's next pass",
     "ClusterUnavailable": "the module cannot reach the cluster: check its kubeconfig or ServiceAccount",
     "NotReported": "the module is offline or has not looked yet",

@@ -88,7 +88,7 @@ def _as_spec(state: DeviceState, exposures: dict[str, Exposure]) -> Spec:
     modules = {name: ModuleSpec(image="unknown") for name in known}
     target = Target(device=state.device_id)
     return Spec(
-        schema_version=SCHEMA_VERSION, name="live", target=target, network=network, modules=modules, exposures=exposures
+        schemaVersion=SCHEMA_VERSION, name="live", target=target, network=network, modules=modules, exposures=exposures
     )
 
 

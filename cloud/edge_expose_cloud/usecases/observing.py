@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from edge_expose_cloud.deployment_planning import RETIRED_LABEL, owned_exposures
 from edge_expose_cloud.hub import Deployment, Hub
@@ -21,7 +22,7 @@ def observe_device(hub: Hub, device_id: str, modules: Iterable[str] = ()) -> Dev
         )
     names = {"$edgeAgent", "$edgeHub", MODULE_ID, *modules}
     twins = {name: twin for name in sorted(names) if (twin := hub.module_twin(device_id, name)) is not None}
-    return DeviceState(device_id, device_twin, twins)
+    return DeviceState(device_id, device_twin, twins, datetime.now(UTC))
 
 
 def targeting_deployments(state: DeviceState, deployments: Iterable[Deployment]) -> list[Deployment]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from edge_expose_cloud.hub import Hub, Twin
+from edge_expose_cloud.hub import Hub, Json, Twin
 from edge_expose_cloud.planning import current_exposures, report_of
 from edge_expose_cloud.spec import Network
 from edge_expose_cloud.usecases.observing import observe_device
 from edge_expose_cloud.usecases.problems import Refused
-from edge_expose_contract.addressing import Address, parse_address
+from edge_expose_contract.addressing import Address, AddressSet, parse_address, parse_range
 from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.reported import Reported
@@ -46,16 +46,20 @@ def pool_decides(report: Reported) -> bool:
 
 
 def network_of(twin: Twin | None) -> tuple[Network | None, dict[str, tuple[Address, ...]]]:
-    """(network, held addresses by exposure) from our module's twin."""
+    """(network, held addresses by exposure) from our module's twin.
+
+    Ranges that were reported and are not just what `site` says count instead; which of them belong to which pool is not
+    reported, so that named pools are not known then.
+    """
     report = report_of(twin)
     declared = twin.desired.get("site") if twin is not None else None
     site = dict(declared) if isinstance(declared, dict) else {}
-    if report.pool is not None and report.pool.ranges:
-        site["externalServiceIPs"] = [part.strip() for part in report.pool.ranges.split(",")]
-    try:
-        network = Network.model_validate(site) if site else None
-    except ValueError:
-        network = None
+    network = _network(site)
+    real = _reported_addresses(report)
+    same = network is not None and network.all_addresses.same_addresses(real)
+    if real and (pool_decides(report) or not same):
+        site.pop("pools", None)
+        network = _network({**site, "externalServiceIPs": [str(part) for part in real.ranges]})
     held: dict[str, tuple[Address, ...]] = {}
     for name, entry in report.exposures.items():
         if entry.address:
@@ -64,3 +68,19 @@ def network_of(twin: Twin | None) -> tuple[Network | None, dict[str, tuple[Addre
             except RuleError:
                 continue
     return network, held
+
+
+def _network(site: Json) -> Network | None:
+    try:
+        return Network.model_validate(site) if site else None
+    except ValueError:
+        return None
+
+
+def _reported_addresses(report: Reported) -> AddressSet:
+    """Each once: the pools of a load balancer, or a pool and the site's range, may name one address twice."""
+    text = report.pool.ranges if report.pool is not None else ""
+    try:
+        return AddressSet.of([parse_range(part.strip()) for part in text.split(",") if part.strip()]).merged()
+    except RuleError:
+        return AddressSet()

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from edge_expose_cloud.capacity import capacity_of, rehearse_range
+from edge_expose_cloud.capacity import capacity, rehearse_range
 from edge_expose_contract.addressing import AddressSet, parse_address
+from edge_expose_contract.models import Exposure
 from support.cloud import spec_of_text
 
 HEAD = """
@@ -50,9 +51,25 @@ def test_counts(exposures: list[str], needed: int, shared: int) -> None:
         if not exposures
         else HEAD + "".join(f"  {line}\n" for line in exposures)
     )
-    report = capacity_of(spec_of_text(text))
+    spec = spec_of_text(text)
+    report = capacity(spec.network, spec.exposures)
     assert (report.needed, report.shared) == (needed, shared)
     assert (report.size, report.reserved, report.free, report.overflow) == (10, 1, 9 - needed, None)
+
+
+def test_each_pool_has_a_row_of_its_own() -> None:
+    text = HEAD.replace("other: 10.9.9.9}", "other: 10.9.0.1}, pools: {dmz: 10.9.0.1-10.9.0.3}")
+    wishes = {"a": {}, "b": {"pool": "dmz"}, "c": {"address": "10.9.0.2"}, "d": {"pool": "dmz"}}
+    network = spec_of_text(text.replace("exposures:\n", "exposures: {}\n")).network
+    exposures = {
+        name: Exposure.model_validate({"module": "web", "ports": [80], **fields}) for name, fields in wishes.items()
+    }
+    report = capacity(network, exposures)
+    assert (report.size, report.reserved, report.needed, report.free, report.overflow) == (10, 1, 1, 8, None)
+    dmz = report.pools["dmz"]
+    assert (dmz.size, dmz.reserved, dmz.needed, dmz.free, dmz.overflow) == (3, 1, 3, 0, "d")
+    assert report.left_over == "d"
+    assert report.to_json()["pools"] == {"dmz": dmz.to_json()}
 
 
 def test_rehearsal_names_what_would_move_and_why() -> None:

@@ -368,6 +368,22 @@ def test_ranges(spec: str, applied: FakeHub) -> None:
     assert run("ranges").exit_code == 2
 
 
+def test_ranges_has_a_row_for_each_pool_and_a_rehearsal_leaves_the_pools_alone(spec: str, tmp_path: Path) -> None:
+    text = Path(spec).read_text(encoding="utf-8")
+    text = text.replace(
+        "reserved: {edgehub: 10.0.0.10}", "reserved: {edgehub: 10.0.0.10}, pools: {dmz: 10.9.0.1-10.9.0.3}"
+    )
+    pooled = tmp_path / "pooled.yaml"
+    pooled.write_text(
+        text + '  inner: {module: web, ports: ["81:80"], pool: dmz, address: 10.9.0.2}\n', encoding="utf-8"
+    )
+    body = json_of(run("ranges", str(pooled), "--rehearse", "10.0.0.11-10.0.0.19", "-o", "json"))
+    assert (body["needed"], body["free"], body["moves"]) == (1, 8, [])
+    assert (body["pools"]["dmz"]["needed"], body["pools"]["dmz"]["free"]) == (1, 2)
+    table = run("ranges", str(pooled)).stdout
+    assert [line.split()[0] for line in table.splitlines() if "10." in line] == ["-", "dmz"]
+
+
 def test_schema_lists_and_prints(hub: FakeHub) -> None:
     assert "spec" in run("schema").stdout.split()
     assert json_of(run("schema", "spec"))["title"] == "edge-expose spec"

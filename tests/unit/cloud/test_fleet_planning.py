@@ -68,6 +68,14 @@ def test_each_device_has_its_own_before_and_after() -> None:
     assert (body["devices"], body["withoutRanges"], body["overflowing"]) == (3, 1, 1)
 
 
+def test_what_has_expired_is_no_service_of_any_device() -> None:
+    hub = FakeHub(matching={"tags.site='north'": ["a"]})
+    hub.add_device("a")
+    text = SPEC.replace('ports: ["80"]', 'ports: ["80"], expires: "2020-01-01T00:00:00Z"')
+    _, members = plan_members(hub, spec_of_text(text), None)
+    assert [(member.after, member.created) for member in members] == [(2, 2)]
+
+
 SUBNETS = """\
 devices:
   a: {{subnet: {0}, network: {{externalServiceIPs: 10.0.0.10-10.0.0.20, nodeIPs: 10.0.0.1-10.0.0.2}}}}

@@ -121,6 +121,26 @@ def test_exposures(text: str, expected: set[tuple[str, int]]) -> None:
     assert rules(body(text)) == expected | {MANGLED}
 
 
+POOLED = HEAD.replace("reserved:", "pools: {dmz: 10.0.1.1-10.0.1.4}, reserved:")
+SHARED = """
+  a: {{module: web, ports: ['80'], share: k{0}}}
+  b: {{module: web, ports: ['81'], share: k{1}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "found"),
+    [
+        pytest.param("", ", pool: dmz", {("AddressOutsideRange", 10)}, id="from the range, and from a pool"),
+        pytest.param(", address: 10.0.0.11", ", pool: dmz", {("AddressOutsideRange", 10)}, id="a pin, and from a pool"),
+        pytest.param(", address: 10.0.1.1", ", pool: dmz", set(), id="a pin of the pool"),
+        pytest.param(", pool: dmz", "", set(), id="one of the two names the pool"),
+    ],
+)
+def test_exposures_that_share_draw_from_one_pool(first: str, second: str, found: set[tuple[str, int]]) -> None:
+    assert rules(POOLED + SHARED.format(first, second).lstrip("\n")) == found | {MANGLED}
+
+
 def base(**changes: str) -> str:
     fields = {
         "schemaVersion": '"1.0"',
@@ -143,6 +163,7 @@ SPECS: list[Any] = [
     ),
     pytest.param(base(target="{condition: ' '}"), {"TargetConditionEmpty"}, id="a blank condition"),
     pytest.param(base(colour="red"), {"UnknownField"}, id="an unknown field"),
+    pytest.param(base(add_module="false"), {"UnknownField"}, id="a field in a spelling that the schema does not have"),
     pytest.param(base(modules="{web: {}}"), {"MissingField"}, id="a module without image"),
     pytest.param(base(modules="{web: {image: nginx}}"), {"ImageLatest"}, id="an image without tag"),
     pytest.param(base(modules="{web: {image: 'nginx:latest'}}"), {"ImageLatest"}, id="the tag latest"),

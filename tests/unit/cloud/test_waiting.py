@@ -15,6 +15,7 @@ from edge_expose_cloud.usecases.explaining import REASON_HINTS, explain_exposure
 from edge_expose_cloud.usecases.problems import Refused
 from edge_expose_cloud.usecases.status import device_status, fleet_status
 from edge_expose_cloud.usecases.waiting import Clock, WaitResult, wait_for_exposures, wait_until_ready
+from edge_expose_contract.reasons import REASONS
 from support.cloud import READY, SPEC, applied_hub, spec_of_text
 from support.fake_hub import FakeHub
 
@@ -270,7 +271,7 @@ def test_explain_of_nothing_is_refused() -> None:
         explain_exposure(applied_hub(), "d1", "ghost")
 
 
-def test_every_hint_is_used_for_a_reason_that_the_module_gives() -> None:
+def test_every_reason_that_the_module_gives_has_a_hint_and_no_other_has_one() -> None:
     source = "".join(path.read_text() for path in (ROOT / "module" / "edge_expose_module").rglob("*.py"))
-    unknown = {reason for reason in REASON_HINTS if f'"{reason}"' not in source} - {"NotReported", "InvalidExposure"}
-    assert unknown == set()
+    assert {reason for reason in REASONS if f'"{reason}"' not in source} == set()
+    assert REASON_HINTS.keys() == REASONS | {"NotReported"}

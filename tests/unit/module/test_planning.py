@@ -245,6 +245,13 @@ def companions(*addresses: str, minor: int = 36) -> tuple[dict[str, Any], ...]:
     return slice_bodies(service, exposure, Capabilities(f"v1.{minor}.0", minor))
 
 
+def test_an_endpoint_is_written_in_the_family_it_has() -> None:
+    (only,) = companions("::ffff:10.0.0.1", "10.0.0.1")
+    assert (only["addressType"], [item["addresses"] for item in only["endpoints"]]) == ("IPv4", [["10.0.0.1"]])
+    (old,) = companions("::ffff:10.0.0.1", minor=20)
+    assert old["subsets"][0]["addresses"] == [{"ip": "10.0.0.1"}]
+
+
 @pytest.mark.parametrize(("minor", "kind"), [(36, "EndpointSlice"), (20, "Endpoints")])
 def test_endpoints_given_by_hand_are_made_kept_and_removed(minor: int, kind: str) -> None:
     (body,) = companions("192.168.1.5", minor=minor)

@@ -1,0 +1,49 @@
+"""Why an exposure, or the pool, is not as it should be: the words that the module reports and the cloud explains.
+
+They are public: people search for them, and dashboards count them.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, get_args
+
+Reason = Literal[
+    "AddressNotAllowed",
+    "AddressOutsideRange",
+    "AddressTaken",
+    "AllocationFailed",
+    "ClusterUnavailable",
+    "FamilyMismatch",
+    "ForeignService",
+    "InvalidExposure",
+    "ModuleName",
+    "NamespaceNotAllowed",
+    "NoPool",
+    "NoReadyEndpoints",
+    "NodeAddress",
+    "NotAnnounced",
+    "NotCreatedYet",
+    "PoolAddressMismatch",
+    "PoolExhausted",
+    "PoolInvalid",
+    "PoolMismatch",
+    "PortNotAllowed",
+    "PortTaken",
+    "RBACDenied",
+    "Rejected",
+    "RemovalHeldBack",
+    "ReservedAddress",
+    "SelectorMatchesNothing",
+    "SelectorNamespace",
+    "ServiceNameClash",
+    "ShareAddressMismatch",
+    "SharingPolicyMismatch",
+    "SourceNotAllowed",
+    "TooManyExposures",
+    "UnknownLoadBalancer",
+    "UnknownPool",
+    "UnsupportedByCluster",
+    "WaitingForAddress",
+]
+
+REASONS: Final[frozenset[Reason]] = frozenset(get_args(Reason))
