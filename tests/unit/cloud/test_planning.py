@@ -182,6 +182,16 @@ def test_a_range_that_leaves_held_addresses_needs_a_stronger_word() -> None:
     assert [danger.kind for danger in made.dangers] == ["moves"]
 
 
+def test_an_address_of_a_named_pool_does_not_leave_the_range() -> None:
+    text = SPEC.replace("nodeIPs:", "pools: {dmz: 10.9.0.1-10.9.0.3}, nodeIPs:")
+    text = text.replace(", address: 10.0.0.11", ", pool: dmz")
+    hub = applied_hub(text)
+    hub.report("d1", "edge-expose", {"exposures": {"web-out": {"state": "Ready", "address": "10.9.0.2"}}})
+    made = plan(hub, text.replace("8080:80", "8081:80"))
+    assert made.changes
+    assert made.dangers == ()
+
+
 def test_modules_that_set_modules_would_remove_need_a_stronger_word() -> None:
     hub = applied_hub()
     made = plan(

@@ -183,6 +183,12 @@ def test_a_large_range_is_drawn_in_part_and_says_so() -> None:
     assert (len(drawn.cells), drawn.hidden) == (256, 65536 - 256)
 
 
+def test_the_map_has_the_addresses_of_named_pools_too_each_once() -> None:
+    site = {"externalServiceIPs": "10.0.0.10-10.0.0.12", "pools": {"dmz": "10.0.0.12-10.0.0.13"}}
+    drawn = ip_map(Network.model_validate(site), {}, {}, parse_reported({}))
+    assert [cell.short for cell in drawn.cells] == ["10", "11", "12", "13"]
+
+
 @pytest.mark.parametrize(
     "answer", [None, [], "x", {"services": None}, {"services": [None, {"external": 5, "ours": "yes"}]}]
 )
