@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from edge_expose_cloud.hub import Deployment, Json, same_json
 from edge_expose_cloud.manifest import render_content
@@ -63,12 +64,10 @@ def plan_deployment(shown: Spec, resolved: Spec, deployments: Sequence[Deploymen
     changes: list[Change] = []
     dangers: list[Danger] = []
     if current is None or not same_json(current.content, content):
-        before = shown_deployment(current, _hidden(current, content, visible)) if current else None
         changes.append(Change("create", "Deployment", None, wanted.id, None, shown_deployment(wanted, visible)))
-        changes += [
-            Change("update", "Deployment", None, old.id, before if old is current else None, {"retired": True})
-            for old in live
-        ]
+        if current is not None:
+            changes += _retiring(live[:1], shown_deployment(current, _hidden(current, content, visible)))
+        changes += _retiring(live[1:])
         step = CreateDeployment(wanted, tuple(live))
         dangers += removal_dangers(current, wanted)
     elif (current.target_condition, current.priority, _plain(current)) != (condition, wanted.priority, wanted.labels):
@@ -122,8 +121,10 @@ def _plain(deployment: Deployment) -> dict[str, str]:
     return {key: value for key, value in deployment.labels.items() if key not in _STAMPS}
 
 
-def _retiring(deployments: Sequence[Deployment]) -> list[Change]:
-    return [Change("update", "Deployment", None, old.id, None, {"retired": True}) for old in deployments]
+def _retiring(deployments: Sequence[Deployment], shown: Mapping[str, Any] | None = None) -> list[Change]:
+    """`shown` is what a plan shows of the deployment beside its retirement."""
+    before, after = {**(shown or {}), "retired": False}, {**(shown or {}), "retired": True}
+    return [Change("update", "Deployment", None, old.id, before, after) for old in deployments]
 
 
 def live_deployments(name: str, deployments: Sequence[Deployment]) -> list[Deployment]:
@@ -210,7 +211,7 @@ def shown_deployment(deployment: Deployment, content: Json | None) -> Json:
     body: Json = {
         "targetCondition": deployment.target_condition,
         "priority": deployment.priority,
-        "labels": dict(deployment.labels),
+        "labels": _plain(deployment),
     }
     if content is not None:
         body["content"] = content

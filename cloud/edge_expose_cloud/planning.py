@@ -63,8 +63,8 @@ class DeviceState:
 def plan_device(shown: Spec, resolved: Spec, state: DeviceState) -> Plan:
     """`shown` keeps `${env:NAME}`, `resolved` holds the values."""
     held = held_by_manifest(state)
-    content = render_content(resolved, held)
-    visible = render_content(shown, held)
+    content = render_content(_beside_what_stays(resolved, state), held)
+    visible = render_content(_beside_what_stays(shown, state), held)
     wanted, seen = desired_sections(content), desired_sections(visible)
     if state.ours is not None and MODULE_ID in wanted and CONFIRMED in state.ours.desired:
         # A word that was given once stays where it is: it is no part of what a spec declares.
@@ -109,7 +109,7 @@ def plan_device(shown: Spec, resolved: Spec, state: DeviceState) -> Plan:
         step=step,
         etags=state.etags(),
         dangers=tuple(_dangers(resolved, state, changes, wanted)),
-        notes=tuple(_notes(state, wanted)),
+        notes=tuple(notes_of(state, wanted)),
         lease=lease if isinstance(lease := state.device_twin.tags.get(LEASE_TAG), dict) else None,
     )
 
@@ -182,7 +182,8 @@ def _service_changes(resolved: Spec, content: Json, shown: Spec, visible: Json, 
         after, seen = _made_by_agent(content, state), _made_by_agent(visible, state)
     else:
         around = surroundings(state, resolved.network.namespace if resolved.network else None)
-        before = predicted_services(current_exposures(state.ours), around)
+        then = surroundings(state)
+        before = services_now(state, then if then.namespace else around)
         after, seen = predicted_services(resolved.exposures, around), predicted_services(shown.exposures, around)
     changes = []
     for change in diff_services(before, after):
@@ -192,13 +193,36 @@ def _service_changes(resolved: Spec, content: Json, shown: Spec, visible: Json, 
     return changes
 
 
+def services_now(state: DeviceState, around: Surroundings) -> dict[tuple[str, str], Json]:
+    """The Services that our module keeps now. Of a document that it refuses nothing is carried out: then they are those
+    it reports, of which only the names are known."""
+    if state.ours is None or not isinstance(parse_desired(state.ours.desired), Refusal):
+        return predicted_services(current_exposures(state.ours), around)
+    found: dict[tuple[str, str], Json] = {}
+    for entry in report_of(state.ours).exposures.values():
+        namespace, slash, name = (entry.service or "").partition("/")
+        if slash:
+            metadata = {"name": name, "namespace": namespace}
+            found[namespace, name] = {"apiVersion": "v1", "kind": "Service", "metadata": metadata}
+    return found
+
+
+def _beside_what_stays(spec: Spec, state: DeviceState) -> Spec:
+    """With `driver: manifest`, the addresses of Services that our module made are none to choose: those stay."""
+    held = {f"Service of {name}": text for name, text in (surroundings(state).held or {}).items() if "," not in text}
+    if spec.driver != "manifest" or spec.network is None or not held:
+        return spec
+    network = spec.network.model_copy(update={"reserved": {**held, **(spec.network.reserved or {})}})
+    return spec.model_copy(update={"network": network})
+
+
 def _made_by_agent(content: Json, state: DeviceState) -> dict[tuple[str, str], Json]:
     found = predict_services(content, device_id=state.device_id).services
     return {("", service.name): service.to_json() for service in found}
 
 
 def _dangers(spec: Spec, state: DeviceState, changes: list[Change], wanted: Mapping[str, Json]) -> list[Danger]:
-    found = service_dangers(changes, len(current_exposures(state.ours)))
+    found = service_dangers(changes, len(services_now(state, surroundings(state))))
     moved = _losing_their_address(spec, state)
     if moved:
         found.append(
@@ -251,7 +275,8 @@ def _losing_their_address(spec: Spec, state: DeviceState) -> list[str]:
     return lost
 
 
-def _notes(state: DeviceState, wanted: Mapping[str, Json]) -> list[str]:
+def notes_of(state: DeviceState, wanted: Mapping[str, Json]) -> list[str]:
+    """What a person should know of a plan that gives the device these desired sections."""
     notes = []
     if state.device_twin.tags.get(LEASE_TAG):
         notes.append("another run of edge-expose holds a lease on this device, or died with it")

@@ -109,7 +109,7 @@ class _Allocator:
             ring = [start]
             while (following := movers.get(ring[-1].pinned)) is not None and following not in ring:
                 ring.append(following)
-            if following is start and all(_why_not_pinned(self.space, self.ledger, c) is None for c in ring):
+            if following is start and all(self._why_not_pinned(c) is None for c in ring):
                 for candidate in ring:
                     self._grant(candidate, candidate.pinned)
                     movers.pop(candidate.assigned, None)
@@ -124,7 +124,7 @@ class _Allocator:
     def pin(self, candidate: Candidate) -> None:
         if candidate.name in self.decided:
             return
-        block = _why_not_pinned(self.space, self.ledger, candidate)
+        block = self._why_not_pinned(candidate)
         if block is None:
             self._grant(candidate, candidate.pinned)
         else:
@@ -156,7 +156,7 @@ class _Allocator:
             self._lowest_free(candidate, pools)
 
     def _join(self, candidate: Candidate, group: tuple[Address, ...]) -> None:
-        blocks = (self.ledger.why_taken(address, candidate.claim) for address in group)
+        blocks = (self._why_not(candidate, address) for address in group)
         block = next((found for found in blocks if found is not None), None)
         if block is None and not self.space.families_suit(candidate.exposure, group):
             where = f"sharing key {candidate.group!r} is at {_texts(group)}"
@@ -201,14 +201,28 @@ class _Allocator:
         if candidate.group is not None:
             self.ledger.groups.setdefault(candidate.group, addresses)
 
+    def _why_not(self, candidate: Candidate, address: Address) -> Block | None:
+        return (
+            self.space.why_illegal(address)
+            or self.space.why_wrong_pool(candidate.exposure, address)
+            or self.ledger.why_taken(address, candidate.claim)
+        )
+
+    def _why_not_pinned(self, candidate: Candidate) -> Block | None:
+        group = self.ledger.groups.get(candidate.group) if candidate.group is not None else None
+        if group is not None and group != candidate.pinned:
+            return Block(
+                "ShareAddressMismatch",
+                f"sharing key {candidate.group!r} is at {_texts(group)}, not {_texts(candidate.pinned)}; pin that, or "
+                "use another key",
+            )
+        blocks = (self._why_not(candidate, address) for address in candidate.pinned)
+        return next((block for block in blocks if block is not None), None)
+
     def _fits(self, candidate: Candidate, addresses: tuple[Address, ...]) -> bool:
         bad = self.refused.get(candidate.name, frozenset())
         return bool(addresses) and all(
-            self.space.why_illegal(address) is None
-            and self.space.why_wrong_pool(candidate.exposure, address) is None
-            and self.ledger.why_taken(address, candidate.claim) is None
-            and address not in bad
-            for address in addresses
+            self._why_not(candidate, address) is None and address not in bad for address in addresses
         )
 
     def _wanted(self, candidate: Candidate, addresses: tuple[Address, ...]) -> bool:
@@ -237,25 +251,6 @@ def _lowest(
             return ()
         found.append(choice)
     return tuple(found)
-
-
-def _why_not_pinned(space: Space, ledger: Ledger, candidate: Candidate) -> Block | None:
-    group = ledger.groups.get(candidate.group) if candidate.group is not None else None
-    if group is not None and group != candidate.pinned:
-        return Block(
-            "ShareAddressMismatch",
-            f"sharing key {candidate.group!r} is at {_texts(group)}, not {_texts(candidate.pinned)}; pin that, or "
-            "use another key",
-        )
-    for address in candidate.pinned:
-        block = (
-            space.why_illegal(address)
-            or space.why_wrong_pool(candidate.exposure, address)
-            or ledger.why_taken(address, candidate.claim)
-        )
-        if block is not None:
-            return block
-    return None
 
 
 def _texts(addresses: Iterable[Address]) -> str:

@@ -8,7 +8,7 @@ PATCHes and deployments carry If-Match.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from edge_expose_cloud.backups import file_name, text_of
@@ -17,6 +17,7 @@ from edge_expose_cloud.deployment_planning import (
     BY_LABEL,
     KEEP_RETIRED,
     SPEC_LABEL,
+    live_deployments,
     retired,
     retired_deployments,
 )
@@ -34,6 +35,7 @@ from edge_expose_cloud.plans import (
 from edge_expose_cloud.usecases.leasing import is_over, remove, take
 from edge_expose_cloud.usecases.observing import observe_device, targeting_deployments
 from edge_expose_cloud.usecases.operator import Operator
+from edge_expose_cloud.usecases.owning import refuse_targeted
 from edge_expose_cloud.usecases.problems import Refused
 from edge_expose_cloud.usecases.siting import write_site
 
@@ -112,14 +114,8 @@ def _set_modules(hub: Hub, plan: Plan, step: SetModules, operator: Operator) -> 
     state = observe_device(hub, step.device_id)
     agent = state.twins.get("$edgeAgent")
     # Deployments are only listed when the device knows of one: IoT Hub answers few such calls a minute.
-    owners = targeting_deployments(state, hub.deployments()) if agent and agent.configurations else []
-    if owners:
-        names = ", ".join(sorted(item.id for item in owners))
-        raise Refused(
-            f"the automatic deployment {names} targets device {step.device_id}: "
-            "it would overwrite set modules at its next evaluation",
-            "change that deployment, or take the device out of its target condition",
-        )
+    if agent is not None and agent.configurations:
+        refuse_targeted(step.device_id, targeting_deployments(state, hub.deployments()))
     lease = take(hub, state.device_twin, operator)
 
     def still_as_planned() -> None:
@@ -173,12 +169,28 @@ def signed(deployment: Deployment, operator: Operator) -> Deployment:
 
 def _create(hub: Hub, plan: Plan, step: CreateDeployment, operator: Operator) -> str:
     _compare_deployments(hub, plan)
-    created = hub.create_deployment(signed(step.deployment, operator))
-    _retire(hub, step.replaces)
     name = step.deployment.labels.get(SPEC_LABEL, "")
+    planned = {old.id for old in step.replaces}
+    _refuse_others(name, [item for item in live_deployments(name, hub.deployments()) if item.id not in planned])
+    created = hub.create_deployment(signed(step.deployment, operator))
+    ours = created.id or step.deployment.id
+    others = [item for item in live_deployments(name, hub.deployments()) if item.id not in planned | {ours}]
+    if any((item.created, item.id) < (created.created, ours) for item in others):
+        # Somebody applied the same spec at the same moment: who came first stays, and both see the same order.
+        hub.delete_deployment(ours)
+        _refuse_others(name, others)
+    _retire(hub, step.replaces)
     for surplus in retired_deployments(name, hub.deployments())[KEEP_RETIRED:]:
         hub.delete_deployment(surplus.id)
-    return f"deployment {created.id or step.deployment.id} created"
+    return f"deployment {ours} created"
+
+
+def _refuse_others(name: str, others: Sequence[Deployment]) -> None:
+    if others:
+        who = others[0].labels.get(BY_LABEL, "somebody")
+        raise Refused(
+            f"{who} applied {name} since the plan: deployment {others[0].id} is live", "plan again; nothing of yours is"
+        )
 
 
 def _retire(hub: Hub, deployments: Iterable[Deployment]) -> None:

@@ -75,6 +75,38 @@ def owned_keys(state: DeviceState, twin: Twin, deployments: Iterable[Deployment]
     return found
 
 
+def refuse_owned(patch: Mapping[str, Any], keys: Iterable[OwnedKey]) -> None:
+    """Refused when a patch of our module's twin touches what an automatic deployment sets, and would set again."""
+    for key in keys:
+        if key.owner and _touches(patch, key.path):
+            raise Refused(
+                f"{key.path} is set by the deployment {key.owner}, which would set it again",
+                "change the spec of that deployment, or edge-expose rollback NAME promotes an earlier one",
+            )
+
+
+def _touches(patch: Mapping[str, Any], path: str) -> bool:
+    current: Any = patch
+    for part in path.split("."):
+        if not isinstance(current, Mapping):
+            return True  # a key above it is written whole, or removed
+        if part not in current:
+            return False
+        current = current[part]
+    return True
+
+
+def refuse_targeted(device_id: str, deployments: Iterable[Deployment]) -> None:
+    """Refused when an automatic deployment targets the device: it takes either those or set modules."""
+    names = ", ".join(sorted(item.id for item in deployments))
+    if names:
+        raise Refused(
+            f"device {device_id} is targeted by the automatic deployment {names}: "
+            "it would overwrite set modules at its next evaluation",
+            "change that deployment, or take the device out of its target condition",
+        )
+
+
 def _claims(deployments: Iterable[Deployment]) -> dict[str, list[tuple[str, Any]]]:
     """Key -> the deployments that set it, the winner (highest priority, then newest) last."""
     found: dict[str, list[tuple[str, Any]]] = {}

@@ -1,4 +1,4 @@
-"""Plan: reads the hub, resolves secrets, and makes a plan as data."""
+"""Plan: reads the hub, resolves secrets, and makes a plan as data. Refused for what an automatic deployment sets."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from edge_expose_cloud.loading import LoadedSpec
 from edge_expose_cloud.manifest import render
 from edge_expose_cloud.manifest_checking import check_manifest
 from edge_expose_cloud.manifest_reading import ManifestDocument
-from edge_expose_cloud.planning import plan_device
-from edge_expose_cloud.plans import Plan, with_patches
+from edge_expose_cloud.planning import DeviceState, plan_device
+from edge_expose_cloud.plans import PatchTwin, Plan, SetModules, with_patches
 from edge_expose_cloud.spec import Spec
-from edge_expose_cloud.usecases.observing import observe_device
+from edge_expose_cloud.usecases.observing import observe_device, targeting_deployments
+from edge_expose_cloud.usecases.owning import owned_keys, refuse_owned, refuse_targeted
 from edge_expose_cloud.usecases.problems import InputError
 from edge_expose_cloud.usecases.resolving import resolve_spec
 from edge_expose_cloud.usecases.siting import plan_sites
@@ -40,5 +41,18 @@ def make_plan(hub: Hub, spec: Spec, environment: Mapping[str, str], inventory: I
         made = plan_deployment(spec, resolved, deployments)
         return with_patches(made, plan_sites(hub, spec, inventory, deployments))
     twins = [name for name, module in spec.modules.items() if module.desired is not None]
-    state = observe_device(hub, spec.target.device, twins)
-    return plan_device(spec, resolved, state)
+    state = observe_device(hub, spec.target.device, [*twins, *spec.keep])
+    made = plan_device(spec, resolved, state)
+    _refuse_what_deployments_set(hub, state, made)
+    return made
+
+
+def _refuse_what_deployments_set(hub: Hub, state: DeviceState, plan: Plan) -> None:
+    agent = state.twins.get("$edgeAgent")
+    if plan.step is None or agent is None or not agent.configurations:
+        return
+    targeting = targeting_deployments(state, hub.deployments())
+    if isinstance(plan.step, PatchTwin) and state.ours is not None:
+        refuse_owned(plan.step.patch, owned_keys(state, state.ours, targeting))
+    elif isinstance(plan.step, SetModules):
+        refuse_targeted(state.device_id, targeting)

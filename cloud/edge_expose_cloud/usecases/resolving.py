@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from edge_expose_cloud.create_options import MAX_CHUNKS, CreateOptionsError, chunk_count
 from edge_expose_cloud.findings import RULES, Finding, finding, has_errors
+from edge_expose_cloud.linting import lint
 from edge_expose_cloud.manifest import render
 from edge_expose_cloud.manifest_checking import check_manifest
 from edge_expose_cloud.manifest_reading import ManifestDocument
@@ -61,6 +62,12 @@ def _check(filled: Spec, spec: Spec) -> list[Finding]:
         long = [name for name, item in filled.modules.items() if chunk_count(item.create_options) > MAX_CHUNKS]
         path = f"modules.{long[0]}.createOptions" if long else "modules"
         return [_unfit("CreateOptionsForm", path, spec.model_dump(by_alias=True, exclude_unset=True))]
+    data: dict[str, Any] = spec.model_dump(by_alias=True, exclude_unset=True)
+    before = {(item.rule, item.path) for item in lint(spec, data)}
+    lints = lint(filled, filled.model_dump(by_alias=True, exclude_unset=True))
+    wrong = [item for item in lints if has_errors([item]) and (item.rule, item.path) not in before]
+    if wrong:
+        return [_unfit(item.rule, item.path, data) for item in wrong]
     problems = check_manifest(ManifestDocument(content, "modulesContent"))
     document = render(spec)
     return [_unfit(item.rule, item.path, document) for item in problems if has_errors([item])]

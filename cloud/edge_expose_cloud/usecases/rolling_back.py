@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from edge_expose_cloud.deployment_planning import (
     AT_LABEL,
@@ -22,9 +21,16 @@ from edge_expose_cloud.deployment_planning import (
     retired_deployments,
     shown_deployment,
 )
-from edge_expose_cloud.hub import Deployment, Hub, Json, Twin, merge_patch, same_json
+from edge_expose_cloud.hub import Deployment, Hub, Json, merge_patch, same_json
 from edge_expose_cloud.manifest_checking import desired_sections
-from edge_expose_cloud.planning import DeviceState, current_exposures, module_dangers, service_dangers, surroundings
+from edge_expose_cloud.planning import (
+    DeviceState,
+    current_exposures,
+    module_dangers,
+    notes_of,
+    service_dangers,
+    surroundings,
+)
 from edge_expose_cloud.plans import (
     Change,
     Danger,
@@ -39,7 +45,7 @@ from edge_expose_cloud.plans import (
 from edge_expose_cloud.redacting import hide_twins
 from edge_expose_cloud.service_prediction import predicted_services
 from edge_expose_cloud.usecases.observing import observe_device, targeting_deployments
-from edge_expose_cloud.usecases.owning import OwnedKey, owned_keys
+from edge_expose_cloud.usecases.owning import owned_keys, refuse_owned
 from edge_expose_cloud.usecases.problems import Refused
 from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.parsing import Refusal, parse_desired
@@ -143,7 +149,8 @@ def plan_restore(hub: Hub, device_id: str, content: Json, *, only: str | None = 
     if MODULE_ID in different:
         _refuse_bad(different[MODULE_ID])
     if MODULE_ID in different and ours is not None:
-        _refuse_owned(owned_keys(state, ours, targeting_deployments(state, hub.deployments())), ours, different)
+        patch = merge_patch(ours.desired, different[MODULE_ID])
+        refuse_owned(patch, owned_keys(state, ours, targeting_deployments(state, hub.deployments())))
     if set(different) == {MODULE_ID} and ours is not None:
         step = PatchTwin(device_id, MODULE_ID, merge_patch(ours.desired, different[MODULE_ID]), ours.etag)
     elif different:
@@ -163,35 +170,14 @@ def plan_restore(hub: Hub, device_id: str, content: Json, *, only: str | None = 
     dangers = service_dangers(changes, len(current_exposures(ours)))
     if "$edgeAgent" in different:
         dangers += module_dangers(state, different["$edgeAgent"].get("modules") or {})
-    return Plan(f"device {device_id}", in_plan_order(changes), step, state.etags(), tuple(dangers))
+    notes = tuple(notes_of(state, sections)) if isinstance(step, SetModules) else ()
+    return Plan(f"device {device_id}", in_plan_order(changes), step, state.etags(), tuple(dangers), notes)
 
 
 def _refuse_bad(desired: Json) -> None:
     parsed = parse_desired(desired)
     if isinstance(parsed, Refusal):
         raise Refused(f"{MODULE_ID} does not accept that backup: {parsed.description}", "choose another one")
-
-
-def _refuse_owned(keys: list[OwnedKey], ours: Twin, different: Mapping[str, Json]) -> None:
-    """What an automatic deployment sets would be set again."""
-    patch = merge_patch(ours.desired, different[MODULE_ID])
-    for key in keys:
-        if key.owner and _touches(patch, key.path):
-            raise Refused(
-                f"{key.path} is set by the deployment {key.owner}, which would set it again",
-                "change the spec of that deployment, or edge-expose rollback NAME promotes an earlier one",
-            )
-
-
-def _touches(patch: Mapping[str, Any], path: str) -> bool:
-    current: Any = patch
-    for part in path.split("."):
-        if not isinstance(current, Mapping):
-            return True  # a key above it is written whole, or removed
-        if part not in current:
-            return False
-        current = current[part]
-    return True
 
 
 def _services(state: DeviceState, different: Mapping[str, Json]) -> list[Change]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edge_expose_cloud.deployment_planning import RETIRED_CONDITION, RETIRED_LABEL
-from edge_expose_cloud.hub import merge_patch, merged
+from edge_expose_cloud.hub import Deployment, merge_patch, merged
 from edge_expose_cloud.loading import load_spec
 from edge_expose_cloud.plans import CreateDeployment, PatchTwin, Plan, SetModules, UpdateDeployment
 from edge_expose_cloud.spec import Spec
@@ -18,7 +18,7 @@ from edge_expose_cloud.usecases.operator import Operator
 from edge_expose_cloud.usecases.planning import make_plan
 from edge_expose_cloud.usecases.problems import InputError, Refused
 from edge_expose_cloud.usecases.resolving import resolve_spec
-from support.cloud import NOW, SPEC, applied_hub, spec_of_text
+from support.cloud import NOW, READY, SPEC, applied_hub, spec_of_text
 from support.fake_hub import FakeHub
 
 
@@ -256,11 +256,74 @@ def test_a_twin_that_moves_between_the_comparison_and_the_patch_is_not_overwritt
 
 def test_set_modules_is_refused_on_a_device_that_a_deployment_targets() -> None:
     hub = new_hub()
-    north = spec_of_text(FLEET)
-    apply_plan(hub, make_plan(hub, north, {}), operator())
+    before = plan(hub)
+    apply_plan(hub, make_plan(hub, spec_of_text(FLEET), {}), operator())
     hub.target(next(iter(hub.configurations)), "d1")
-    with pytest.raises(Refused, match="targets device d1"):
-        apply_plan(hub, plan(hub), operator())
+    with pytest.raises(Refused, match="d1 is targeted by the automatic deployment north-"):
+        plan(hub)
+    with pytest.raises(Refused, match="d1 is targeted by the automatic deployment north-"):
+        apply_plan(hub, before, operator())
+
+
+def test_a_key_that_a_deployment_sets_is_not_patched() -> None:
+    hub = applied_hub()
+    content = {"modulesContent": {"edge-expose": {"properties.desired.exposures.web-out": {"module": "web"}}}}
+    hub.configurations["north"] = Deployment("north", content, "tags.a=1", 3, {}, {}, etag="E")
+    hub.target("north", "d1")
+    with pytest.raises(Refused, match=r"exposures\.web-out is set by the deployment north"):
+        plan(hub, SPEC.replace('"8080:80"', '"8081:80"'))
+    made = plan(hub, SPEC.replace("ports: [5432]", "ports: [5433]"))
+    assert isinstance(made.step, PatchTwin), "another key is nobody's"
+
+
+def test_another_namespace_moves_every_service() -> None:
+    hub = applied_hub()
+    hub.report("d1", "edge-expose", READY)
+    made = plan(hub, SPEC.replace("network: {", "network: {namespace: shop, "))
+    services = [(c.action, c.namespace, c.name) for c in made.changes if c.kind == "Service"]
+    assert sorted(services) == [
+        ("create", "shop", "db"),
+        ("create", "shop", "web-out"),
+        ("delete", "d1", "db"),
+        ("delete", "d1", "web-out"),
+    ]
+
+
+def test_what_runs_beside_a_document_that_the_module_refuses_is_known_by_its_report() -> None:
+    hub = applied_hub()
+    more = {**READY["exposures"], "hand": {"state": "Ready", "address": "10.0.0.12", "service": "d1/hand"}}
+    hub.report("d1", "edge-expose", {**READY, "exposures": more})
+    hub.patch_module_twin("d1", "edge-expose", {"schemaVersion": "2.0"}, "*")
+    made = plan(hub)
+    assert ("delete", "Service", "hand") in lines(made)
+
+
+def test_a_manifest_of_the_other_driver_takes_no_address_that_a_service_of_ours_holds() -> None:
+    hub = applied_hub()
+    hub.report("d1", "edge-expose", READY)
+    text = SPEC.replace("target:", "driver: manifest\ntarget:").replace(", address: 10.0.0.11", "")
+    made = plan(hub, text)
+    service = next(change for change in made.changes if (change.kind, change.name) == ("Service", "web"))
+    assert service.after is not None
+    assert service.after["spec"]["loadBalancerIP"] == "10.0.0.12"
+
+
+def test_what_is_kept_of_a_module_without_a_manifest_entry_is_read_and_comes_to_rest() -> None:
+    hub = new_hub()
+    text = SPEC + "keep: {elsewhere: {k: 1}}\n"
+    apply_plan(hub, plan(hub, text), operator())
+    assert plan(hub, text).changes == ()
+
+
+def test_a_value_that_breaks_a_rule_of_the_spec_once_it_is_filled_in_is_found_before_it_is_sent() -> None:
+    hub = new_hub()
+    text = SPEC.replace("a/web:1", "a/web:${env:TAG}")
+    with pytest.raises(InputError) as caught:
+        plan(hub, text, {"TAG": "1 s3cret image"})
+    (found,) = caught.value.findings
+    assert found.path == "modules.web.image"
+    assert "${env:TAG}" in found.message
+    assert "s3cret" not in found.message
 
 
 # -- deployments --
@@ -298,6 +361,35 @@ def test_new_content_is_a_new_id_and_the_old_one_is_retired_after_it() -> None:
     assert [call for call in hub.calls if call != "deployments"] == ["create_deployment", "update_deployment"]
     conditions = [(item.target_condition, RETIRED_LABEL in item.labels) for item in hub.configurations.values()]
     assert conditions == [(RETIRED_CONDITION, True), ("tags.site='north'", False)]
+
+
+def test_of_two_operators_that_apply_at_the_same_moment_one_wins_and_the_other_is_told() -> None:
+    hub = FakeHub()
+    do(hub, FLEET)
+    first, second = plan(hub, FLEET.replace('"80"', '"81"')), plan(hub, FLEET.replace('"80"', '"82"'))
+    hub.before = lambda call: meanwhile() if call == "create_deployment" else None
+
+    def meanwhile() -> None:
+        hub.before = None
+        apply_plan(hub, first, operator())
+
+    with pytest.raises(Refused, match="is live"):
+        apply_plan(hub, second, operator())
+    live = [item for item in hub.configurations.values() if RETIRED_LABEL not in item.labels]
+    assert len(live) == 1
+    assert isinstance(first.step, CreateDeployment)
+    assert live[0].id == first.step.deployment.id
+    assert plan(hub, FLEET.replace('"80"', '"81"')).changes == ()
+
+
+def test_a_deployment_that_came_since_the_plan_is_not_replaced_unseen() -> None:
+    hub = FakeHub()
+    first, second = plan(hub, FLEET), plan(hub, FLEET.replace('"80"', '"82"'))
+    apply_plan(hub, first, operator())
+    hub.calls.clear()
+    with pytest.raises(Refused, match="is live"):
+        apply_plan(hub, second, operator())
+    assert "create_deployment" not in hub.calls
 
 
 def test_only_the_last_three_retired_ones_are_kept() -> None:

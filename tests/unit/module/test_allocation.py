@@ -521,3 +521,13 @@ def test_the_one_address_that_is_allowed_is_found_in_a_pool_too_large_to_walk() 
     where = Space(legal=pool, automatic=(pool,), allowed=last, nodes=AddressSet.parse("fd00::ffff:ffff:ffff:fffe/128"))
     decided = decide([wish("a", ipFamilies=["IPv6"])], world(), where)
     assert texts(decided["a"]) == "fd00::ffff:ffff:ffff:ffff"
+
+
+def test_who_joins_a_group_finds_its_address_in_the_pool_that_it_names() -> None:
+    first, other = AddressSet.parse("10.0.0.1-10.0.0.4"), AddressSet.parse("10.0.1.1-10.0.1.4")
+    where = Space(
+        legal=AddressSet.parse(["10.0.0.1-10.0.0.4", "10.0.1.1-10.0.1.4"]), automatic=(first,), pools={"dmz": other}
+    )
+    decided = decide([wish("a", share="k"), wish("b", share="k", pool="dmz", ports=[81])], world(), where)
+    assert texts(decided["a"]) == "10.0.0.1"
+    assert reason(decided["b"]) == "PoolAddressMismatch"
