@@ -400,6 +400,7 @@ class Controller:
                 return True  # away: the reconnect wakes us
             self._twin_changed = True
             return False
+        report = reporting.shorten(report)
         patch = reporting.merge_patch(self._acknowledged, report)
         if not patch:
             return True

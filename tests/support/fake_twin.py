@@ -1,4 +1,4 @@
-"""A twin in memory that behaves like the hub's: merge patches, versions, and being away."""
+"""A twin in memory that behaves like the hub's: merge patches, versions, limits, and being away."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from edge_expose_contract.limits import twin_violations
 from edge_expose_module.twinlink import MethodHandler, TwinSections, TwinUnavailable
 from support.fake_cluster import merge
 
@@ -43,8 +44,11 @@ class FakeTwin:
 
     async def report(self, patch: Mapping[str, Any]) -> None:
         self._reach()
+        merged = merge(copy.deepcopy(self.reported), patch)
+        if violations := twin_violations(merged):
+            raise TwinUnavailable(f"the hub refuses the patch: {violations[0]}")
         self.patches.append(copy.deepcopy(dict(patch)))
-        merge(self.reported, patch)
+        self.reported = merged
 
     async def send_event(self, event: Mapping[str, Any]) -> None:
         self._reach()

@@ -6,7 +6,6 @@ import asyncio
 import json
 import socket
 import stat
-from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -26,7 +25,6 @@ from edge_expose_module.observing import Observed, ObservedService, ServiceEvent
 from edge_expose_module.probes import Prober, Target
 from edge_expose_module.refusals import KEEP_SECONDS, Refusals
 from edge_expose_module.removal import Brake, brake
-from edge_expose_module.reporting import merge_patch, shorten
 from edge_expose_module.settings import BadSettings, read_settings
 
 # --- belief ---
@@ -223,48 +221,6 @@ def test_settings_are_read() -> None:
     assert settings.http == ("::1", 9000)
     assert settings.kubeconfig == Path("/k")
     assert settings.guards.max_removal_percent == 50
-
-
-# --- reports ---
-
-JSON = st.recursive(
-    st.booleans() | st.integers(0, 3) | st.text(max_size=2),
-    lambda x: st.dictionaries(st.sampled_from("abc"), x, max_size=3) | st.lists(x, max_size=2),
-    max_leaves=8,
-)
-OBJECTS = st.dictionaries(st.sampled_from("abcd"), JSON, max_size=4)
-
-
-def merge(target: dict[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """RFC 7396, as the hub applies it."""
-    result = dict(target)
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        elif isinstance(value, dict):
-            inner = result.get(key)
-            result[key] = merge(inner if isinstance(inner, dict) else {}, value)
-        else:
-            result[key] = value
-    return result
-
-
-@given(OBJECTS, OBJECTS)
-def test_the_patch_between_two_reports_leads_from_one_to_the_other(old: dict[str, Any], new: dict[str, Any]) -> None:
-    patched = merge(old, merge_patch(old, new))
-    assert json.dumps(patched, sort_keys=True) == json.dumps(new, sort_keys=True)
-    assert merge_patch(new, new) == {}
-
-
-def test_a_report_that_does_not_fit_loses_messages_first_and_addresses_never() -> None:
-    entry = {"state": "Blocked", "address": "10.0.0.1", "message": "x" * 300, "since": "s" * 20, "endpoints": 3}
-    report = {"exposures": {f"e{number}": entry for number in range(150)}}
-    shorter = shorten(report)
-    assert shorter["shortened"] is True
-    assert all("message" not in found for found in shorter["exposures"].values())
-    assert all(found["address"] == "10.0.0.1" for found in shorter["exposures"].values())
-    assert all("since" in found for found in shorter["exposures"].values()), "since still fits"
-    assert shorten({"exposures": {}}) == {"exposures": {}}
 
 
 # --- probes ---
