@@ -37,21 +37,26 @@ class Watches:
 
     def _run(self, resource: Resource, namespace: str | None, stop: threading.Event) -> None:
         failures = 0
+        seen = ""
         while not stop.is_set():
             try:
                 version = self._cluster.list(resource, namespace).version
-                if failures:
+                # What changed between two watches, or since the look of the pass that started us, is in no event.
+                if failures or version != seen:
                     self._wake()
-                failures = 0
+                failures, seen = 0, version
                 for _ in self._cluster.watch(resource, namespace, version, stop):
                     self._wake()
                     if stop.is_set():
                         return
             except Gone:
-                self._wake()
-            except ClusterError as error:
+                seen = ""
+            except Exception as error:
                 failures += 1
-                log.debug("watch %s in %s: %s", resource.plural, namespace or "all namespaces", error)
                 if failures == 1:
                     self._wake()
+                if isinstance(error, ClusterError):
+                    log.debug("watch %s in %s: %s", resource.plural, namespace or "all namespaces", error)
+                else:  # not foreseen; but a watch that ended would be missed by nobody
+                    log.exception("watch %s in %s", resource.plural, namespace or "all namespaces")
                 stop.wait(_PAUSES[min(failures, len(_PAUSES)) - 1])

@@ -6,6 +6,7 @@ loses 410s and its place (kubernetes 37). Credentials are read again when their 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -120,20 +121,19 @@ class KubernetesApi:
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(WATCH_SECONDS),
         }
-        response = self._send("GET", _path(resource, namespace), query, timeout=(5.0, WATCH_SECONDS + 30.0))
+        timeout = (5.0, WATCH_SECONDS + 30.0)
         try:
-            for event in _lines(response, stop):
-                kind = str(event.get("type", ""))
-                if kind == "ERROR":
-                    status = event.get("object") or {}
-                    raise _error(int(status.get("code", 500)), status)
-                if kind != "BOOKMARK":
-                    yield kind
+            with contextlib.closing(self._send("GET", _path(resource, namespace), query, timeout=timeout)) as response:
+                for event in _lines(response, stop):
+                    kind = str(event.get("type", ""))
+                    if kind == "ERROR":
+                        status = event.get("object") or {}
+                        raise _error(int(status.get("code", 500)), status)
+                    if kind != "BOOKMARK":
+                        yield kind
         except (urllib3.exceptions.HTTPError, ValueError, OSError, AttributeError) as error:
             if not stop.is_set():
                 raise Unavailable(f"watch of {resource.plural} broke: {type(error).__name__}") from error
-        finally:
-            response.close()
 
     # --- connection ---
 
