@@ -20,10 +20,10 @@ from edge_expose_module.adapters import sockets
 from edge_expose_module.adapters.health import HealthServer, Metrics
 from edge_expose_module.adapters.iothub_twin import IoTHubTwin
 from edge_expose_module.adapters.kubernetes_api import KubernetesApi, NoCluster
+from edge_expose_module.adapters.measuring import MetricsMeasures
 from edge_expose_module.adapters.probing import probe
 from edge_expose_module.adapters.state_file import StateFile
 from edge_expose_module.controller import Controller, Identity
-from edge_expose_module.measuring import MetricsMeasures
 from edge_expose_module.methods import Methods
 from edge_expose_module.settings import BadSettings, Settings, read_settings
 

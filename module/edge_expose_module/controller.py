@@ -38,7 +38,7 @@ from edge_expose_module.memory import Memory
 from edge_expose_module.nudging import Nudges
 from edge_expose_module.observing import Key, LoadBalancer, Observed
 from edge_expose_module.planning import Verb
-from edge_expose_module.probes import Prober, ProbeResult, Target
+from edge_expose_module.probes import Ask, Prober, ProbeResult, Target
 from edge_expose_module.refusals import Refusals
 from edge_expose_module.twinlink import TwinLink, TwinSections, TwinUnavailable
 from edge_expose_module.watching import Watched, Watches
@@ -109,7 +109,7 @@ class Controller:
         resync_seconds: float = 300.0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         watches: Watching | None = None,
-        ask: Callable[[Exposure, str], ProbeResult] | None = None,
+        ask: Ask | None = None,
     ) -> None:
         self.identity = identity
         self.view = View()

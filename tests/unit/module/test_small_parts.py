@@ -1,12 +1,10 @@
-"""The small parts of the module: belief, brake, refusals, memory, settings, state file, probes, believing."""
+"""The small parts of the module: belief, brake, refusals, memory, settings, state file."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import socket
 import stat
-from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -16,13 +14,11 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_expose_contract.models import Exposure
 from edge_expose_module.adapters.iothub_twin import told
 from edge_expose_module.adapters.state_file import StateFile
 from edge_expose_module.believing import Belief, believe
 from edge_expose_module.memory import Memory, Since
 from edge_expose_module.observing import Observed, ObservedService, ServiceEvent
-from edge_expose_module.probes import Prober, Target
 from edge_expose_module.refusals import KEEP_SECONDS, Refusals
 from edge_expose_module.removal import Brake, brake
 from edge_expose_module.settings import BadSettings, read_settings
@@ -221,39 +217,6 @@ def test_settings_are_read() -> None:
     assert settings.http == ("::1", 9000)
     assert settings.kubeconfig == Path("/k")
     assert settings.guards.max_removal_percent == 50
-
-
-# --- probes ---
-
-
-@dataclass
-class Answer:
-    ok: bool
-    milliseconds: float | None
-    detail: str
-    time: float
-
-
-def test_a_probe_remembers_when_it_last_answered_and_wakes_on_a_turn_only() -> None:
-    answers = iter(
-        [
-            Answer(True, 3.0, "HTTP 200", 100.0),
-            Answer(True, 4.0, "HTTP 200", 115.0),
-            Answer(False, None, "refused", 130.0),
-        ]
-    )
-    turns: list[int] = []
-    exposure = Exposure.model_validate({"module": "m", "ports": [80], "probe": "/healthz"})
-    targets = {"web": Target(exposure, "10.0.0.1")}
-    prober = Prober(lambda: targets, lambda *_: next(answers), lambda: turns.append(1))
-    for _ in range(3):
-        asyncio.run(prober.round())
-    found = prober.results["web"]
-    assert (found.ok, found.last_seen, found.milliseconds) == (False, 115.0, None)
-    assert len(turns) == 2
-    targets.clear()
-    asyncio.run(prober.round())
-    assert prober.results == {}
 
 
 # --- what is told of an error of the hub client ---
