@@ -24,8 +24,8 @@ BODY = {"metadata": {"name": "one"}, "spec": {"ports": [{"name": "a", "port": 80
 
 
 @pytest.fixture
-def api(cluster) -> KubernetesApi:
-    return KubernetesApi(cluster.kubeconfig)
+def api(cluster, tmp_path: Path) -> KubernetesApi:
+    return KubernetesApi(cluster.kubeconfig, tmp_path / "keys")
 
 
 def test_the_version_and_the_resources_of_a_group(cluster, api) -> None:
@@ -53,7 +53,7 @@ def test_refusals_become_errors_of_ours(cluster, api, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong"
     wrong.write_text(cluster.kubeconfig.read_text().replace(cluster.token, "wrong"))
     with pytest.raises(Unauthorized):
-        KubernetesApi(wrong).list(SERVICES, ns)
+        KubernetesApi(wrong, tmp_path / "keys").list(SERVICES, ns)
 
 
 def test_lists_are_read_to_their_end(cluster, api) -> None:

@@ -202,6 +202,7 @@ def test_all_bad_settings_are_told_at_once() -> None:
         "EDGE_EXPOSE_SAS_TTL_SECONDS": "60",
         "EDGE_EXPOSE_HTTP_ADDRESS": "x:99999",
         "EDGE_EXPOSE_MAX_REMOVAL_PERCENT": "101",
+        "EDGE_EXPOSE_LOG_LEVEL": "loud",
     }
     with pytest.raises(BadSettings) as caught:
         read_settings(environment)
@@ -211,11 +212,17 @@ def test_all_bad_settings_are_told_at_once() -> None:
 
 def test_settings_are_read() -> None:
     settings = read_settings(
-        {"EDGE_EXPOSE_ALLOW_PORTS": "80, 8000-8100", "EDGE_EXPOSE_HTTP_ADDRESS": "[::1]:9000", "KUBECONFIG": "/k"}
+        {
+            "EDGE_EXPOSE_ALLOW_PORTS": "80, 8000-8100",
+            "EDGE_EXPOSE_HTTP_ADDRESS": "[::1]:9000",
+            "EDGE_EXPOSE_LOG_LEVEL": "debug",
+            "KUBECONFIG": "/k",
+        }
     )
     assert settings.guards.ports == ((80, 80), (8000, 8100))
     assert settings.http == ("::1", 9000)
     assert settings.kubeconfig == Path("/k")
+    assert settings.log_level == "DEBUG"
     assert settings.guards.max_removal_percent == 50
 
 

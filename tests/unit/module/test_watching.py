@@ -98,7 +98,7 @@ def test_a_refusal_that_breaks_off_is_unavailable_to_a_watch_as_to_any_call(tmp_
         "users": [{"name": "u", "user": {"token": "t"}}],
     }
     kubeconfig.write_text(yaml.safe_dump(content))
-    api = KubernetesApi(kubeconfig)
+    api = KubernetesApi(kubeconfig, tmp_path / "keys")
     with pytest.raises(Unavailable):
         api.list(SERVICES, None)
     with pytest.raises(Unavailable):
