@@ -61,9 +61,6 @@ class Looker:
         self._owner = owner
         self._denied: dict[DeniedRead, float] = {}
 
-    def forget_denials(self) -> None:
-        self._denied.clear()
-
     def look(self, namespaces: Iterable[str]) -> Observed:
         """Reads everything a pass needs; `namespaces` are those that matter. Raises ClusterError when Services of
         them cannot be read, since then nothing may be decided."""

@@ -15,7 +15,7 @@ from edge_expose_module.controller import Controller
 from edge_expose_module.explaining import explain
 from edge_expose_module.fitting import ANSWER_BYTES, first_that_fit, json_size
 from edge_expose_module.picturing import picture
-from edge_expose_module.probes import Ask, Target, ask_all
+from edge_expose_module.probes import Ask, ask_all
 from edge_expose_module.reporting import shorten
 
 RECONCILE_SECONDS: Final = 25.0
@@ -99,13 +99,8 @@ class Methods:
         if isinstance(chosen, tuple):
             return chosen
         view = self._controller.view
-        wishes = view.decided.wishes.wishes if view.decided is not None else {}
         results: dict[str, Any] = {name: {"ok": False, "detail": "no external address"} for name in chosen}
-        targets: dict[str, Target] = {}
-        for name in chosen:
-            address = view.statuses[name].address
-            if name in wishes and address is not None:
-                targets[name] = Target(wishes[name].exposure, address.split(",")[0])
+        targets = {name: target for name in chosen if (target := view.target(name)) is not None}
         found = await ask_all(targets, self._probe)
         return 200, {"probes": results | {name: asdict(result) for name, result in found.items()}}
 

@@ -62,6 +62,17 @@ def since_of(statuses: Mapping[str, Status], before: Mapping[str, Since], now: s
     return result
 
 
+def cluster_section(observed: Observed | None, error: str) -> dict[str, Any]:
+    """`api` is `ok` or why the cluster did not answer; the rest is as it was seen last."""
+    section: dict[str, Any] = {"api": error[:300] or "ok"}
+    if observed is not None:
+        section["version"] = observed.capabilities.version
+        section["loadBalancer"] = str(observed.load_balancer)
+        if observed.denied:
+            section["denied"] = "; ".join(str(denied) for denied in observed.denied)[:500]
+    return section
+
+
 def pool_section(decided: Decided, observed: Observed) -> dict[str, Any]:
     """Ranges as `A-B, C-D`, and how many addresses are used, reserved and free."""
     legal = decided.space.legal

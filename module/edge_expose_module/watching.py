@@ -5,13 +5,48 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
-from edge_expose_module.clusterapi import Cluster, ClusterError, Gone, Resource
+from edge_expose_module.clusterapi import (
+    CONFIG_MAPS,
+    ENDPOINT_SLICES,
+    ENDPOINTS,
+    POOLS,
+    SERVICES,
+    Cluster,
+    ClusterError,
+    Gone,
+    Resource,
+)
+from edge_expose_module.looking import METALLB_NAMESPACE
+from edge_expose_module.observing import LoadBalancer, Observed
 
 log = logging.getLogger(__name__)
 
 Watched = tuple[Resource, str | None]
 _PAUSES = (0.2, 1.0, 3.0, 10.0)
+
+
+class Watching(Protocol):
+    def ensure(self, wanted: Iterable[Watched]) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+def to_watch(observed: Observed, namespaces: Iterable[str]) -> set[Watched]:
+    """What a change of may matter and may be read: Services, endpoints of these namespaces, address pools."""
+    denied = {(denied.resource, denied.namespace) for denied in observed.denied}
+    slices = ENDPOINT_SLICES if observed.capabilities.endpoint_slices else ENDPOINTS
+    watched: set[Watched] = {(slices, namespace) for namespace in namespaces}
+    if (SERVICES.label, "") in denied:
+        watched |= {(SERVICES, namespace) for namespace in namespaces}
+    else:
+        watched.add((SERVICES, None))
+    if observed.pools is not None:
+        pools = POOLS if observed.load_balancer is LoadBalancer.CRD else CONFIG_MAPS
+        if (pools.label, METALLB_NAMESPACE) not in denied:
+            watched.add((pools, METALLB_NAMESPACE))
+    return watched
 
 
 class Watches:
