@@ -1,4 +1,7 @@
-"""A twin in memory that behaves like the hub's: merge patches, versions, limits, and being away."""
+"""A twin in memory that behaves like the hub's: merge patches, versions, limits, methods, and being away.
+
+`agreements/hub/test_twin_link.py` holds it to the module's adapter on a hub.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +19,25 @@ class FakeTwin:
         self.desired: dict[str, Any] = copy.deepcopy(dict(desired or {}))
         self.reported: dict[str, Any] = copy.deepcopy(dict(reported or {}))
         self.version = 1
-        self.away = False
+        self._away = False
         self.patches: list[dict[str, Any]] = []
         self.events: list[dict[str, Any]] = []
         self._wake: Callable[[], None] = lambda: None
+        self._methods: MethodHandler | None = None
 
     @property
     def connected(self) -> bool:
-        return not self.away
+        return not self._away
+
+    @property
+    def away(self) -> bool:
+        return self._away
+
+    @away.setter
+    def away(self, away: bool) -> None:
+        self._away = away
+        if not away:
+            self._wake()
 
     def set_desired(self, desired: Mapping[str, Any]) -> None:
         self.desired = copy.deepcopy(dict(desired))
@@ -37,6 +51,8 @@ class FakeTwin:
 
     async def start(self, wake: Callable[[], None], methods: MethodHandler) -> None:
         self._wake = wake
+        self._methods = methods
+        wake()
 
     async def read(self) -> TwinSections:
         self._reach()
@@ -54,9 +70,17 @@ class FakeTwin:
         self._reach()
         self.events.append(dict(event))
 
+    async def call(self, name: str, payload: Any) -> tuple[int, Any]:
+        """A direct method, as somebody in the cloud calls it."""
+        assert self._methods is not None, "the module has not started"
+        try:
+            return await self._methods(name, payload)
+        except Exception as error:
+            return 500, {"error": f"unexpected {type(error).__name__}; the module's log has more"}
+
     async def stop(self) -> None:
         pass
 
     def _reach(self) -> None:
-        if self.away:
+        if self._away:
             raise TwinUnavailable("not connected to the hub")
