@@ -74,9 +74,9 @@ class Reader:
         return sections
 
 
-def _parse(desired: Mapping[str, Any]) -> DesiredDocument | Refusal:
+def _parse(desired: object) -> DesiredDocument | Refusal:
     try:
-        return parse_desired(dict(desired))
+        return parse_desired(desired)
     except Exception as error:  # a gap in our checks: the document is refused, what runs stays
         log.exception("the desired properties cannot be read")
         return Refusal(Code.FAILED, f"the module cannot read this document: {type(error).__name__}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -134,13 +135,14 @@ def test_a_document_is_parsed_when_it_comes_and_not_at_every_pass(reader: Reader
     [
         pytest.param({"schemaVersion": "9.0", "exposures": {}}, 412, id="of a newer schema"),
         pytest.param({}, 417, id="that is empty"),
+        pytest.param("text", 400, id="that is no object"),
     ],
 )
 def test_a_document_is_refused_and_the_last_good_one_stays(
-    twin: FakeTwin, reader: Reader, desired: dict[str, object], code: int
+    twin: FakeTwin, reader: Reader, desired: Any, code: int
 ) -> None:
     good = reader.document
-    twin.set_desired(desired)
+    twin.desired, twin.version = desired, 2
     read(reader)
     assert reader.refusal is not None
     assert reader.refusal.code.number == code
