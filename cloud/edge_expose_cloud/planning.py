@@ -30,7 +30,7 @@ from edge_expose_cloud.plans import (
 )
 from edge_expose_cloud.redacting import as_written, hide_beside, hide_twins
 from edge_expose_cloud.service_prediction import Surroundings, predicted_services
-from edge_expose_cloud.spec import Spec
+from edge_expose_cloud.spec import Network, Spec
 from edge_expose_contract.addressing import Address, AddressSet, parse_address
 from edge_expose_contract.identity import MODULE_ID, State
 from edge_expose_contract.models import Exposure
@@ -212,7 +212,8 @@ def _beside_what_stays(spec: Spec, state: DeviceState) -> Spec:
     held = {f"Service of {name}": text for name, text in (surroundings(state).held or {}).items() if "," not in text}
     if spec.driver != "manifest" or spec.network is None or not held:
         return spec
-    network = spec.network.model_copy(update={"reserved": {**held, **(spec.network.reserved or {})}})
+    fields = spec.network.model_dump(by_alias=True, exclude_none=True, exclude_unset=True)
+    network = Network.model_validate({**fields, "reserved": {**held, **(spec.network.reserved or {})}})
     return spec.model_copy(update={"network": network})
 
 

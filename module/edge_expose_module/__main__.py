@@ -16,14 +16,14 @@ from importlib.metadata import PackageNotFoundError, version
 
 from edge_expose_contract.identity import MODULE_ID, owner_id
 from edge_expose_module import logs
-from edge_expose_module.adapters import sockets
+from edge_expose_module.adapters import key_folder, sockets
 from edge_expose_module.adapters.health import HealthServer, Metrics
 from edge_expose_module.adapters.iothub_twin import IoTHubTwin
 from edge_expose_module.adapters.kubernetes_api import KubernetesApi, NoCluster
+from edge_expose_module.adapters.measuring import MetricsMeasures
 from edge_expose_module.adapters.probing import probe
 from edge_expose_module.adapters.state_file import StateFile
 from edge_expose_module.controller import Controller, Identity
-from edge_expose_module.measuring import MetricsMeasures
 from edge_expose_module.methods import Methods
 from edge_expose_module.settings import BadSettings, Settings, read_settings
 
@@ -37,12 +37,14 @@ _THREADS = 32
 
 
 def main() -> None:
-    recent = logs.set_up(os.environ.get("EDGE_EXPOSE_LOG_LEVEL", "INFO").upper())
+    recent = logs.set_up()
     faulthandler.enable()
     sockets.set_up()
     try:
         settings = read_settings(os.environ)
-        cluster = KubernetesApi(settings.kubeconfig)
+        logging.getLogger().setLevel(settings.log_level)
+        keys = key_folder.make(settings.state_dir)
+        cluster = KubernetesApi(settings.kubeconfig, keys)
         identity = _identity(settings, cluster)
     except BadSettings as error:
         for problem in error.problems:
@@ -69,6 +71,7 @@ def main() -> None:
     asyncio.run(_run(controller, methods))
     if health is not None:
         health.stop()
+    key_folder.remove(keys)
     logging.shutdown()
     # Threads of the hub client may outlive a hub that is away; nothing of ours is left to do.
     os._exit(0)

@@ -32,14 +32,14 @@ class RecentLines(logging.Handler):
         self.lines.append(self.format(record))
 
 
-def set_up(level: str) -> RecentLines:
-    """The root logger at `level`; the SDK's own loggers only warn, since they tell every packet."""
+def set_up() -> RecentLines:
+    """The root logger at INFO until settings say otherwise; the SDK's own only warn, since they tell every packet."""
     formatter = JsonLines()
     stream = logging.StreamHandler()
     stream.setFormatter(formatter)
     recent = RecentLines()
     recent.setFormatter(formatter)
-    logging.basicConfig(level=level, handlers=[stream, recent], force=True)
+    logging.basicConfig(level=logging.INFO, handlers=[stream, recent], force=True)
     for name in ("azure", "paho", "urllib3", "kubernetes"):
         logging.getLogger(name).setLevel(logging.ERROR)
     return recent

@@ -62,9 +62,6 @@ class Looker:
         self._denied: dict[DeniedRead, float] = {}
         self._pools: tuple[Pool, ...] | None = None
 
-    def forget_denials(self) -> None:
-        self._denied.clear()
-
     def look(self, namespaces: Iterable[str]) -> Observed:
         """Reads everything a pass needs; `namespaces` are those that matter. Raises ClusterError when Services cannot
         be read at all, since then nothing may be decided; a namespace whose Services may not be read is told as such.

@@ -1,37 +1,31 @@
 """Direct methods: `status`, `explain`, `topology`, `reconcile`, `probe`, `confirm`, `supportBundle`.
 
-Bad payloads get 400 and why.
+Bad payloads get 400 and why. What outgrows an answer is left out and counted in `more`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import platform
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from edge_expose_contract.models import Exposure
 from edge_expose_module.controller import Controller
 from edge_expose_module.explaining import explain
+from edge_expose_module.fitting import ANSWER_BYTES, first_that_fit, json_size
 from edge_expose_module.picturing import picture
+from edge_expose_module.probes import Ask, ask_all
+from edge_expose_module.reporting import shorten
 
 RECONCILE_SECONDS: Final = 25.0
+_LOG_LINE: Final = 4000
+"""Characters: one long trace must not push all other lines out of the support bundle."""
 Answer = tuple[int, dict[str, Any]]
 
 
-class Probed(Protocol):
-    """What a probe found; a dataclass."""
-
-    ok: bool
-
-
-ProbeCall = Callable[[Exposure, str], Any]
-
-
 class Methods:
-    def __init__(self, controller: Controller, probe: ProbeCall, recent_log: Callable[[], list[str]]) -> None:
+    def __init__(self, controller: Controller, probe: Ask, recent_log: Callable[[], list[str]]) -> None:
         self._controller = controller
         self._probe = probe
         self._recent_log = recent_log
@@ -50,7 +44,7 @@ class Methods:
                 return self._topology()
             case "reconcile":
                 done = await self._controller.reconcile_now(RECONCILE_SECONDS)
-                return (200, self._controller.view.report) if done else (504, {"error": "the pass did not end in time"})
+                return (200, self._report()) if done else (504, {"error": "the pass did not end in time"})
             case "probe":
                 return await self._probe_exposures(payload)
             case "confirm":
@@ -64,7 +58,10 @@ class Methods:
     def _status(self) -> dict[str, Any]:
         """The report, with what the probes found: latency and when each last answered."""
         probes = {name: probed.to_json() for name, probed in sorted(self._controller.prober.results.items())}
-        return {**self._controller.view.report, **({"probes": probes} if probes else {})}
+        return {**self._report(ANSWER_BYTES - json_size(probes)), **({"probes": probes} if probes else {})}
+
+    def _report(self, room: int = ANSWER_BYTES) -> dict[str, Any]:
+        return shorten(self._controller.view.report, room, json_size)
 
     def _chosen(self, payload: dict[str, Any]) -> list[str] | Answer:
         """Names of exposures the payload means: all, or the one it names."""
@@ -86,9 +83,10 @@ class Methods:
         if view.decided is None or view.observed is None:
             return 200, {"exposures": {}, "cluster": view.cluster_error or "no pass was made yet"}
         decided, observed, owner = view.decided, view.observed, self._controller.identity.owner
-        return 200, {
-            "exposures": {name: explain(name, view.statuses[name], decided, observed, owner) for name in chosen}
-        }
+        found = dict(
+            first_that_fit((name, explain(name, view.statuses[name], decided, observed, owner)) for name in chosen)
+        )
+        return 200, {"exposures": found, "more": len(chosen) - len(found)}
 
     def _topology(self) -> Answer:
         view = self._controller.view
@@ -101,16 +99,10 @@ class Methods:
         if isinstance(chosen, tuple):
             return chosen
         view = self._controller.view
-        results: dict[str, Any] = {}
-        for name in chosen:
-            wish = view.decided.wishes.wishes.get(name) if view.decided is not None else None
-            address = view.statuses[name].address
-            if wish is None or address is None:
-                results[name] = {"ok": False, "detail": "no external address"}
-                continue
-            found = await asyncio.to_thread(self._probe, wish.exposure, address.split(",")[0])
-            results[name] = asdict(found)
-        return 200, {"probes": results}
+        results: dict[str, Any] = {name: {"ok": False, "detail": "no external address"} for name in chosen}
+        targets = {name: target for name in chosen if (target := view.target(name)) is not None}
+        found = await ask_all(targets, self._probe)
+        return 200, {"probes": results | {name: asdict(result) for name, result in found.items()}}
 
     def _confirm(self, payload: dict[str, Any]) -> Answer:
         token = payload.get("token")
@@ -125,14 +117,19 @@ class Methods:
     def _bundle(self) -> dict[str, Any]:
         view = self._controller.view
         observed = view.observed
+        lines = [line[:_LOG_LINE] for line in self._recent_log()]
+        services = sorted("/".join(key) for key in observed.services) if observed is not None else []
+        kept_lines = first_that_fit(reversed(lines), ANSWER_BYTES // 3)[::-1]
+        kept_services = first_that_fit(services, ANSWER_BYTES // 6)
         return {
-            "report": view.report,
+            "report": self._report(ANSWER_BYTES // 3),
             "python": platform.python_version(),
             "time": dt.datetime.now(dt.UTC).isoformat(),
             "owner": self._controller.identity.owner,
             "namespace": self._controller.identity.namespace,
             "passes": view.passes,
-            "services": sorted("/".join(key) for key in observed.services) if observed is not None else [],
+            "services": kept_services,
             "denied": [str(denied) for denied in observed.denied] if observed is not None else [],
-            "log": self._recent_log(),
+            "log": kept_lines,
+            "more": {"services": len(services) - len(kept_services), "log": len(lines) - len(kept_lines)},
         }

@@ -270,12 +270,11 @@ class Observed:
     def owned(self, owner: str) -> tuple[ObservedService, ...]:
         return tuple(s for _, s in sorted(self.services.items()) if s.owned_by(owner))
 
-    def real_addresses(self, *, automatic_only: bool = False) -> AddressSet | None:
+    def real_addresses(self) -> AddressSet | None:
         """Every address of the real pools in order; None where they may not be read."""
         if self.pools is None:
             return None
-        pools = [pool for pool in self.pools if pool.auto_assign or not automatic_only]
-        return AddressSet.of([part for pool in pools for part in pool.addresses.ranges])
+        return AddressSet.of([part for pool in self.pools for part in pool.addresses.ranges])
 
 
 def count_ready(slices: Sequence[Mapping[str, Any]]) -> dict[Key, int]:

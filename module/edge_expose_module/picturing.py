@@ -8,21 +8,22 @@ from __future__ import annotations
 from typing import Any, Final
 
 from edge_expose_contract.identity import LABEL_EXPOSURE
+from edge_expose_module.fitting import first_that_fit
 from edge_expose_module.observing import Observed, ObservedService
 
-# A direct method's answer holds 128 KB.
-MOST_SERVICES: Final = 250
 MOST_PODS: Final = 16
 
 
 def picture(observed: Observed, owner: str) -> dict[str, Any]:
-    """`services`: ours, and others that hold an external address; ours first, then by namespace and name."""
+    """`services`: ours, and others that hold an external address; ours first, then by namespace and name, as many as
+    a direct method's answer holds; `more` counts the rest."""
     shown = [item for item in observed.services.values() if item.owned_by(owner) or item.assigned]
     shown.sort(key=lambda item: (not item.owned_by(owner), item.key))
+    services = first_that_fit(_service(item, observed, owner) for item in shown)
     return {
         "loadBalancer": str(observed.load_balancer),
-        "services": [_service(item, observed, owner) for item in shown[:MOST_SERVICES]],
-        "more": max(0, len(shown) - MOST_SERVICES),
+        "services": services,
+        "more": len(shown) - len(services),
     }
 
 

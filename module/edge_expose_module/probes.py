@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from edge_expose_contract.models import Exposure
 
@@ -14,20 +15,23 @@ log = logging.getLogger(__name__)
 EVERY_SECONDS: Final = 15.0
 
 
-class ProbeResult(Protocol):
+AT_ONCE: Final = 8
+"""Targets asked at a time: a silent one takes seconds, and each takes a thread from the cluster and the hub."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
     """What one probe found; `time` is seconds since the epoch, `milliseconds` None when nothing answered."""
 
-    @property
-    def ok(self) -> bool: ...
+    target: str
+    ok: bool
+    milliseconds: float | None
+    detail: str
+    time: float
 
-    @property
-    def milliseconds(self) -> float | None: ...
 
-    @property
-    def detail(self) -> str: ...
-
-    @property
-    def time(self) -> float: ...
+Ask = Callable[[Exposure, str], ProbeResult]
+"""Blocking, with a deadline of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +53,29 @@ class Probed:
         return {"ok": self.ok, "milliseconds": self.milliseconds, "detail": self.detail, "lastSeen": self.last_seen}
 
 
+async def ask_all(targets: Mapping[str, Target], ask: Ask) -> dict[str, ProbeResult]:
+    """Asks every target, some at a time; whatever goes wrong with one is what was found of that one."""
+    free = asyncio.Semaphore(AT_ONCE)
+
+    async def ask_one(target: Target) -> ProbeResult:
+        async with free:
+            try:
+                return await asyncio.to_thread(ask, target.exposure, target.address)
+            except Exception as error:
+                log.exception("probe of %s", target.address)
+                return ProbeResult(target.address, False, None, type(error).__name__, time.time())
+
+    found = await asyncio.gather(*(ask_one(target) for target in targets.values()))
+    return dict(zip(targets, found, strict=True))
+
+
 class Prober:
     """`targets` tells what to ask now; `changed` is called when an answer turns from good to bad or back."""
 
     def __init__(
         self,
         targets: Callable[[], Mapping[str, Target]],
-        ask: Callable[[Exposure, str], ProbeResult],
+        ask: Ask,
         changed: Callable[[], None],
         every: float = EVERY_SECONDS,
     ) -> None:
@@ -74,11 +94,10 @@ class Prober:
         """Asks every target once; those that are gone are forgotten."""
         targets = dict(self._targets())
         self.results = {name: result for name, result in self.results.items() if name in targets}
-        for name, target in targets.items():
-            found = await asyncio.to_thread(self._ask, target.exposure, target.address)
+        for name, found in (await ask_all(targets, self._ask)).items():
             before = self.results.get(name)
             seen = found.time if found.ok else (before.last_seen if before is not None else None)
             self.results[name] = Probed(found.ok, found.milliseconds, found.detail, seen)
             if before is None or before.ok != found.ok:
-                log.info("probe of %s at %s: %s", name, target.address, found.detail)
+                log.info("probe of %s at %s: %s", name, found.target, found.detail)
                 self._changed()

@@ -1,10 +1,10 @@
-"""Statuses -> reported properties, and the smallest patch that brings the twin there. Pure."""
+"""Statuses -> reported properties, what of them fits, and the smallest patch that brings the twin there. Pure."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from edge_expose_contract.identity import State
 from edge_expose_contract.limits import SECTION_BYTES, STRING_BYTES, section_size
@@ -13,9 +13,11 @@ from edge_expose_module.deciding import Decided
 from edge_expose_module.memory import Since
 from edge_expose_module.observing import Observed
 
-# When a report does not fit, these go first, in this order; state and address never.
-_DROP_ORDER = ("message", "since", "endpoints")
-_MESSAGE_LIMIT = 400
+# When a report does not fit, these fields go after the warnings, in this order; state and address never.
+_DROP_ORDER: Final = ("message", "since", "endpoints", "probe", "service", "reason")
+_MESSAGE_LIMIT: Final = 400
+_MOST_WARNINGS: Final = 10
+_WARNING_BYTES: Final = 200
 
 
 def exposures_section(
@@ -60,6 +62,17 @@ def since_of(statuses: Mapping[str, Status], before: Mapping[str, Since], now: s
     return result
 
 
+def cluster_section(observed: Observed | None, error: str) -> dict[str, Any]:
+    """`api` is `ok` or why the cluster did not answer; the rest is as it was seen last."""
+    section: dict[str, Any] = {"api": error[:300] or "ok"}
+    if observed is not None:
+        section["version"] = observed.capabilities.version
+        section["loadBalancer"] = str(observed.load_balancer)
+        if observed.denied:
+            section["denied"] = "; ".join(str(denied) for denied in observed.denied)[:500]
+    return section
+
+
 def pool_section(decided: Decided, observed: Observed) -> dict[str, Any]:
     """Ranges as `A-B, C-D`, and how many addresses are used, reserved and free."""
     legal = decided.space.legal
@@ -68,7 +81,7 @@ def pool_section(decided: Decided, observed: Observed) -> dict[str, Any]:
         used = {address for service in observed.services.values() for address in service.assigned if address in legal}
         reserved = {address for address in decided.space.reserved if address in legal} - used
         section = {
-            "ranges": str(legal),
+            "ranges": clip(str(legal)),
             "size": legal.size,
             "used": len(used),
             "reserved": len(reserved),
@@ -81,27 +94,58 @@ def pool_section(decided: Decided, observed: Observed) -> dict[str, Any]:
         section["message"] = observed.pool_error[:_MESSAGE_LIMIT]
     elif site and real is not None and not site.same_addresses(real):
         section["reason"] = "PoolMismatch"
-        section["message"] = f"site says {site}, the load balancer's pool is {real}; the pool decides"
+        section["message"] = clip(f"site says {site}, the load balancer's pool is {real}; the pool decides")
     return section
 
 
-def shorten(report: dict[str, Any], limit: int = SECTION_BYTES) -> dict[str, Any]:
-    """Fits a report into a twin section: messages go first, then since, then endpoints, and the report says so."""
+def shorten(
+    report: Mapping[str, Any], limit: int = SECTION_BYTES, size: Callable[[Any], int] = section_size
+) -> dict[str, Any]:
+    """Fits a report into `limit` as `size` counts it, and marks it as shortened.
+
+    Warnings but the first go first, then field after field of the exposures. When names, states and addresses alone
+    are still too many, exposures are left out, those without an address first: an address may be known nowhere else,
+    while `summary` goes on counting all. A warning then says how many are missing.
+    """
+    found = dict(report)
+    if size(found) <= limit:
+        return found
+    found["shortened"] = True
+    if "warnings" in found:
+        found["warnings"] = found["warnings"][:1]
     for key in _DROP_ORDER:
-        if section_size(report) <= limit:
-            return report
-        exposures = {
+        if size(found) <= limit:
+            return found
+        found["exposures"] = {
             name: {field: value for field, value in entry.items() if field != key}
-            for name, entry in report["exposures"].items()
+            for name, entry in found["exposures"].items()
         }
-        report = {**report, "exposures": exposures, "shortened": True}
-    return report
+    return found if size(found) <= limit else _leave_out(found, limit, size)
 
 
-def clip(text: str) -> str:
-    """A description as the twin takes it."""
-    encoded = text.encode()
-    return text if len(encoded) <= STRING_BYTES else encoded[: STRING_BYTES - 3].decode(errors="ignore") + "…"
+def _leave_out(report: dict[str, Any], limit: int, size: Callable[[Any], int]) -> dict[str, Any]:
+    exposures: Mapping[str, Any] = report["exposures"]
+    warned = report.get("warnings", [])
+
+    def with_only(names: list[str]) -> dict[str, Any]:
+        text = f"{len(exposures) - len(names)} of {len(exposures)} exposures have no room in this report"
+        return {**report, "exposures": {name: exposures[name] for name in sorted(names)}, "warnings": [text, *warned]}
+
+    room = limit - size(with_only([]))
+    kept: list[str] = []
+    for name in sorted(exposures, key=lambda name: ("address" not in exposures[name], name)):
+        room -= size({name: exposures[name]})
+        if room < 0:
+            break
+        kept.append(name)
+    return with_only(kept)
+
+
+def clip(text: str, limit: int = STRING_BYTES) -> str:
+    """A text as the twin takes it: UTF-8 of at most `limit` bytes."""
+    encoded = text.encode(errors="replace")
+    fits = len(encoded) <= limit
+    return encoded.decode() if fits else encoded[: limit - 3].decode(errors="ignore") + "…"
 
 
 def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,7 +179,7 @@ def compose(
     pending_removal: tuple[int, str] | None,
     warnings: tuple[str, ...],
 ) -> dict[str, Any]:
-    """The whole reported section, short enough for a twin."""
+    """The whole reported section, as long as it comes: `shorten` fits it into a twin."""
     report: dict[str, Any] = {
         "lastDesiredVersion": version,
         "lastDesiredStatus": {"code": code, "description": clip(description)},
@@ -148,5 +192,5 @@ def compose(
     if pending_removal is not None:
         report["pendingRemoval"] = {"count": pending_removal[0], "token": pending_removal[1]}
     if warnings:
-        report["warnings"] = [clip(text) for text in warnings[:10]]
-    return shorten(report)
+        report["warnings"] = [clip(text, _WARNING_BYTES) for text in warnings[:_MOST_WARNINGS]]
+    return report

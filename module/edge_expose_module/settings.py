@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ class Settings:
     http: tuple[str, int] | None
     resync_seconds: float
     sas_ttl_seconds: int
+    log_level: str
     guards: Guards
 
 
@@ -59,6 +61,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         http=read("HTTP_ADDRESS", _host_port, None),
         resync_seconds=read("RESYNC_SECONDS", lambda text: _number(text, 1, 86400), 300.0),
         sas_ttl_seconds=int(read("SAS_TTL_SECONDS", lambda text: _number(text, 121, 86400 * 365), 3600.0)),
+        log_level=read("LOG_LEVEL", _level, "INFO"),
         guards=Guards(
             namespaces=read("ALLOW_NAMESPACES", lambda text: frozenset(map(check_namespace, _items(text))), None),
             ports=read("ALLOW_PORTS", lambda text: tuple(map(_port_range, _items(text))), None),
@@ -82,6 +85,12 @@ def _number(text: str, low: float, high: float) -> float:
     if not low <= number <= high:
         raise ValueError(f"not between {low:g} and {high:g}")
     return number
+
+
+def _level(text: str) -> str:
+    if text.upper() not in logging.getLevelNamesMapping():
+        raise ValueError("not one of DEBUG, INFO, WARNING, ERROR, CRITICAL")
+    return text.upper()
 
 
 def _host_port(text: str) -> tuple[str, int]:

@@ -5,13 +5,48 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
-from edge_expose_module.clusterapi import Cluster, ClusterError, Gone, Resource
+from edge_expose_module.clusterapi import (
+    CONFIG_MAPS,
+    ENDPOINT_SLICES,
+    ENDPOINTS,
+    POOLS,
+    SERVICES,
+    Cluster,
+    ClusterError,
+    Gone,
+    Resource,
+)
+from edge_expose_module.looking import METALLB_NAMESPACE
+from edge_expose_module.observing import LoadBalancer, Observed
 
 log = logging.getLogger(__name__)
 
 Watched = tuple[Resource, str | None]
 _PAUSES = (0.2, 1.0, 3.0, 10.0)
+
+
+class Watching(Protocol):
+    def ensure(self, wanted: Iterable[Watched]) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+def to_watch(observed: Observed, namespaces: Iterable[str]) -> set[Watched]:
+    """What a change of may matter and may be read: Services, endpoints of these namespaces, address pools."""
+    denied = {(denied.resource, denied.namespace) for denied in observed.denied}
+    slices = ENDPOINT_SLICES if observed.capabilities.endpoint_slices else ENDPOINTS
+    watched: set[Watched] = {(slices, namespace) for namespace in namespaces}
+    if (SERVICES.label, "") in denied:
+        watched |= {(SERVICES, namespace) for namespace in namespaces}
+    else:
+        watched.add((SERVICES, None))
+    if observed.pools is not None or observed.pool_error:
+        pools = POOLS if observed.load_balancer is LoadBalancer.CRD else CONFIG_MAPS
+        if (pools.label, METALLB_NAMESPACE) not in denied:
+            watched.add((pools, METALLB_NAMESPACE))
+    return watched
 
 
 class Watches:
@@ -37,21 +72,26 @@ class Watches:
 
     def _run(self, resource: Resource, namespace: str | None, stop: threading.Event) -> None:
         failures = 0
+        seen = ""
         while not stop.is_set():
             try:
                 version = self._cluster.list(resource, namespace).version
-                if failures:
+                # What changed between two watches, or since the look of the pass that started us, is in no event.
+                if failures or version != seen:
                     self._wake()
-                failures = 0
+                failures, seen = 0, version
                 for _ in self._cluster.watch(resource, namespace, version, stop):
                     self._wake()
                     if stop.is_set():
                         return
             except Gone:
-                self._wake()
-            except ClusterError as error:
+                seen = ""
+            except Exception as error:
                 failures += 1
-                log.debug("watch %s in %s: %s", resource.plural, namespace or "all namespaces", error)
                 if failures == 1:
                     self._wake()
+                if isinstance(error, ClusterError):
+                    log.debug("watch %s in %s: %s", resource.plural, namespace or "all namespaces", error)
+                else:  # not foreseen; but a watch that ended would be missed by nobody
+                    log.exception("watch %s in %s", resource.plural, namespace or "all namespaces")
                 stop.wait(_PAUSES[min(failures, len(_PAUSES)) - 1])

@@ -53,7 +53,6 @@ def test_pure_files_of_the_module_do_no_input_or_output() -> None:
         "watching",
         "methods",
         "logs",
-        "measuring",
         "settings",
         "nudging",
         "probes",

@@ -82,7 +82,7 @@ ODD: list[Any] = [
     "..",
     "-",
 ]
-NAMES = ["web", "db", "dns", "a", "b", "vm", "rtsp", "local", "off", "new", "X", "web-udp", "1a", "x.y"]
+NAMES = ["web", "db", "dns", "a", "b", "vm", "rtsp", "local", "off", "new", "X", "web-udp", "1a", "x_y"]
 
 
 class Fuzzer:
@@ -161,7 +161,7 @@ class Fuzzer:
 
     def outgrown(self, name: str) -> set[str]:
         """Services that the last good form of an exposure has no more, and that a failed write had left behind."""
-        good = self.bench.controller._memory.good_exposures().get(name)
+        good = self.bench.store.load().good_exposures().get(name)
         if good is None:
             return set()
         return {name, f"{name}-udp"} - {shape.name for shape in service_shapes(name, good, "edge1")}

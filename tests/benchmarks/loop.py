@@ -73,7 +73,7 @@ def measure(local: Local, rounds: int) -> int:
     local.wait_for("first", "Ready")
     hub = IoTHubRegistryManager.from_connection_string(local.environment["IOTHUB_CONNECTION_STRING"])
     hub.protocol.config.connection.verify = local.environment["EDGE_EXPOSE_HUB_CA"]
-    watcher = Watcher(KubernetesApi(Path(local.environment["KUBECONFIG"])))
+    watcher = Watcher(KubernetesApi(Path(local.environment["KUBECONFIG"]), local.folder / "keys"))
     watcher.start()
     time.sleep(0.5)
     spans: list[list[float]] = []

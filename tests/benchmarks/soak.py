@@ -64,7 +64,7 @@ class Soak:
         self.moved_with_cause = 0
         self.hub = IoTHubRegistryManager.from_connection_string(local.environment["IOTHUB_CONNECTION_STRING"])
         self.hub.protocol.config.connection.verify = local.environment["EDGE_EXPOSE_HUB_CA"]
-        self.api = KubernetesApi(Path(local.environment["KUBECONFIG"]))
+        self.api = KubernetesApi(Path(local.environment["KUBECONFIG"]), local.folder / "keys")
         self.numbers = iter(range(1, 100000))
         self.given_away: set[str] = set()
         """Addresses that foreign Services got since the last quiet check."""
@@ -319,7 +319,7 @@ def on_real_cluster(folder: Path, seed: int, steps: int) -> int:
     """Real kube-apiserver 1.36.3 and MetalLB 0.16.1 of `make testbed`; hub, runtime and module are the local ones."""
     cluster = start_real_cluster("1.36", folder / "cluster", POOL)
     try:
-        api = KubernetesApi(cluster.kubeconfig)
+        api = KubernetesApi(cluster.kubeconfig, folder / "keys")
         cluster.api.call("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
         cluster.api.call("POST", "/api/v1/nodes", {"metadata": {"name": "node1"}})
         pod = {"containers": [{"name": "c", "image": "none/none:1"}], "nodeName": "node1"}

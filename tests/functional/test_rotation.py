@@ -22,7 +22,7 @@ def test_a_token_and_a_certificate_that_change_on_disk_are_read_again(tmp_path: 
         content["users"][0]["user"] = {"token": "expired"}
         file = tmp_path / "kubeconfig"
         file.write_text(yaml.safe_dump(content))
-        api = KubernetesApi(file)
+        api = KubernetesApi(file, tmp_path / "keys")
         with pytest.raises(Unauthorized):
             api.list(SERVICES, None)
         replace(file, good)

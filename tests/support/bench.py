@@ -22,12 +22,16 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.content: dict[str, Any] | None = None
+        self.full = False
 
     def load(self) -> Memory:
         return Memory.from_json(self.content)
 
-    def save(self, memory: Memory) -> None:
+    def save(self, memory: Memory) -> str:
+        if self.full:
+            return "the module's state file cannot be written: No space left on device"
         self.content = memory.to_json()
+        return ""
 
 
 class NoMeasures:

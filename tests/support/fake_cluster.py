@@ -1,7 +1,8 @@
 """A cluster in memory with behaviour: Services, pods, endpoints, and a load balancer that hands out addresses.
 
-It follows the rules that the module depends on (resourceVersion, merge patch, uid preconditions, MetalLB's assignment
-and its loss of an address asked for in vain); the agreement suites hold the module's real adapter to the real thing.
+It follows the rules that the module depends on: namespaces, resourceVersion, merge patch, uid preconditions and watches
+(held to the module's adapter on real clusters by `agreements/cluster/test_adapter.py`), MetalLB's assignment and its
+loss of an address asked for in vain.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Iterator, Mapping
-from threading import Event
+from threading import Condition, Event
 from typing import Any
 
 from edge_expose_contract.addressing import AddressSet, parse_address
@@ -32,6 +33,7 @@ from edge_expose_module.clusterapi import (
     Unavailable,
 )
 
+NAMESPACES = frozenset({"default", "edge1", "kube-system", "metallb-system"})
 PREFIXES = ("metallb.io", "metallb.universe.tf")
 
 
@@ -58,7 +60,6 @@ class FakeCluster:
         dialect: str = "crd",
         readable_pool: bool = True,
         denied: frozenset[tuple[str, str]] = frozenset(),
-        namespaces: frozenset[str] = frozenset({"edge1", "web", "other"}),
         families: tuple[str, ...] = ("IPv4", "IPv6"),
     ) -> None:
         self.pool = AddressSet.parse(pool)
@@ -66,7 +67,6 @@ class FakeCluster:
         self.dialect = dialect
         self.readable_pool = readable_pool
         self.denied = denied
-        self.namespaces = namespaces
         self.families = families
         self.down = False
         self.fail_writes = 0
@@ -76,20 +76,26 @@ class FakeCluster:
         self.events: list[dict[str, Any]] = []
         self.broken_pools: list[str] = []
         """Ranges of another pool that no load balancer can read."""
+        self.namespaces = set(NAMESPACES)
         self.hidden: set[str] = set()
         """Addresses that somebody invisible holds."""
         self.writes: list[tuple[str, str, str]] = []
         self._numbers = itertools.count(1)
         self._node_ports = itertools.count(30000)
+        self._changes: list[tuple[int, Resource, str, str]] = []
+        """Every change: its version, the resource, the namespace, and ADDED, MODIFIED or DELETED."""
+        self._moved = Condition()
 
     # --- moving the world ---
 
     def add_pod(self, name: str, labels: Mapping[str, str], namespace: str = "edge1") -> None:
+        self.namespaces.add(namespace)
         self.pods[(namespace, name)] = dict(labels)
 
     def add_service(self, name: str, spec: Mapping[str, Any], namespace: str = "edge1", **metadata: Any) -> None:
         """As kubectl would."""
         body = {"metadata": {"name": name, "namespace": namespace, **metadata}, "spec": dict(spec)}
+        self.namespaces.add(namespace)
         self._store(body)
         self.settle()
 
@@ -119,6 +125,8 @@ class FakeCluster:
 
     def resources(self, group: str) -> frozenset[str]:
         self._reach()
+        if group == "/api/v1":
+            return frozenset(resource.plural for resource in (SERVICES, ENDPOINTS, PODS, EVENTS, CONFIG_MAPS))
         served = {"ipaddresspools", "l2advertisements", "configurationstates"}
         return frozenset(served) if self.dialect == "crd" and group.startswith("/apis/metallb.io") else frozenset()
 
@@ -138,18 +146,22 @@ class FakeCluster:
             ranges = "".join(f"\n  - {part}" for part in self.pool.ranges)
             text = f"address-pools:\n- name: default\n  protocol: layer2\n  addresses:{ranges}\n"
             return {"metadata": {"name": name, "namespace": namespace}, "data": {"config": text}}
+        if resource is SERVICES and (namespace, name) in self.services:
+            return copy.deepcopy(self.services[(namespace, name)])
         raise NotFound(f"{resource.plural} {name} not found")
 
     def create(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> None:
         self._write("create", resource, namespace, body["metadata"]["name"])
         name = body["metadata"]["name"]
         self._validate(namespace, body)
+        made = merge(copy.deepcopy(dict(body)), {"metadata": {"namespace": namespace}})
         if resource is SERVICES:
             if (namespace, name) in self.services:
                 raise Conflict(f'services "{name}" already exists')
-            self._store(copy.deepcopy(dict(body)))
+            self._store(made)
         else:
-            self.companions[(resource.kind, namespace, name)] = self._stamped(copy.deepcopy(dict(body)))
+            self.companions[(resource.kind, namespace, name)] = self._stamped(made)
+            self._tell(resource, "ADDED", made)
         self.settle()
 
     def rehearse(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> None:
@@ -172,6 +184,7 @@ class FakeCluster:
             if changed["spec"].get("type") != "LoadBalancer":
                 changed["status"] = {"loadBalancer": {}}
         store[key] = self._stamped(changed)
+        self._tell(resource, "MODIFIED", changed)
         self.settle()
 
     def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
@@ -182,12 +195,21 @@ class FakeCluster:
             raise NotFound(f'{resource.plural} "{name}" not found')
         if uid and store[key]["metadata"]["uid"] != uid:
             raise Conflict("the UID in the precondition does not match")
-        del store[key]
+        self._tell(resource, "DELETED", self._stamped(store.pop(key)))
         self.settle()
 
     def watch(self, resource: Resource, namespace: str | None, version: str, stop: Event) -> Iterator[str]:
-        stop.wait(0.5)
-        return iter(())
+        at = int(version)
+        while not stop.is_set():
+            self._reach()
+            with self._moved:
+                news = [event for event in self._changes if event[0] > at]
+                if not news:
+                    self._moved.wait(0.05)
+            for number, what, where, kind in news:
+                at = number
+                if what is resource and namespace in (None, where):
+                    yield kind
 
     # --- inside ---
 
@@ -249,6 +271,13 @@ class FakeCluster:
         endpoints = [{"addresses": [f"10.9.0.{p}"], "targetRef": {"uid": name}} for p, name in enumerate(names, 1)]
         return {"metadata": {**common, "name": f"{meta['name']}-x1", "labels": labels}, "endpoints": endpoints}
 
+    def _tell(self, resource: Resource, kind: str, body: Mapping[str, Any]) -> None:
+        """Whoever watches."""
+        meta = body["metadata"]
+        with self._moved:
+            self._changes.append((int(meta["resourceVersion"]), resource, meta["namespace"], kind))
+            self._moved.notify_all()
+
     def _stamped(self, body: dict[str, Any]) -> dict[str, Any]:
         meta = body["metadata"]
         meta.setdefault("uid", f"uid-{next(self._numbers)}")
@@ -266,6 +295,7 @@ class FakeCluster:
                 port.setdefault("nodePort", next(self._node_ports))
         meta = body["metadata"]
         self.services[(meta["namespace"], meta["name"])] = self._stamped(body)
+        self._tell(SERVICES, "ADDED", body)
 
     def _validate(self, namespace: str, body: Mapping[str, Any]) -> None:
         if namespace not in self.namespaces:
@@ -282,6 +312,9 @@ class FakeCluster:
             raise Rejected("spec.ports: Required value")
         if unknown := [family for family in spec.get("ipFamilies") or [] if family not in self.families]:
             raise Rejected(f'spec.ipFamilies[0]: Invalid value: "{unknown[0]}": not configured on this cluster')
+        for place, port in enumerate(spec["ports"]):
+            if not 1 <= port["port"] <= 65535:
+                raise Rejected(f"spec.ports[{place}].port: Invalid value: {port['port']}: must be between 1 and 65535")
 
     # --- the load balancer ---
 
@@ -312,7 +345,7 @@ class FakeCluster:
                 return
             chosen = free[0]
         service["status"] = {"loadBalancer": {"ingress": [{"ip": chosen}]}}
-        self._stamped(service)
+        self._tell(SERVICES, "MODIFIED", self._stamped(service))
         self._event(service, "Normal", "IPAllocated", f'Assigned IP ["{chosen}"]')
 
     def _why_not(self, service: Mapping[str, Any], address: str) -> str:

@@ -104,7 +104,7 @@ class ModuleBench(Bench):
         self.rights = [document for file in rights for document in shipped(file, namespace)]
         apply_all(cluster, self.rights)
         kubeconfig = account_kubeconfig(cluster, namespace, folder / "module.kubeconfig")
-        self.kubernetes = KubernetesApi(kubeconfig)
+        self.kubernetes = KubernetesApi(kubeconfig, folder / "keys")
         super().__init__(cluster=self.kubernetes)  # type: ignore[arg-type]
 
     def _new(self) -> Controller:

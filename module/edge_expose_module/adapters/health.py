@@ -29,7 +29,10 @@ class Metrics:
         self.hub = Gauge("edge_expose_hub_connected", "1 while connected to the hub", registry=self.registry)
         self.cluster = Gauge("edge_expose_cluster_connected", "1 while the cluster answers", registry=self.registry)
         self.probe_seconds = Gauge(
-            "edge_expose_probe_seconds", "Time of the last successful probe", ["exposure"], registry=self.registry
+            "edge_expose_probe_seconds",
+            "Time the last probe took, of exposures that answered it",
+            ["exposure"],
+            registry=self.registry,
         )
 
 

@@ -51,7 +51,6 @@ class IoTHubTwin:
         self._ready = asyncio.Event()
         self._hangs = 0
         self._changes: deque[float] = deque(maxlen=2 * FLAPS)
-        self.last_answer = time.monotonic()
 
     @property
     def connected(self) -> bool:
@@ -187,6 +186,11 @@ class IoTHubTwin:
             return
         try:
             status, payload = await self._methods(request.name, request.payload)
+        except Exception as error:
+            # Whoever asked is told at once instead of waiting; the text of the error stays here, it may hold anything.
+            log.exception("method %s", request.name)
+            status, payload = 500, {"error": f"unexpected {type(error).__name__}; the module's log has more"}
+        try:
             response = MethodResponse.create_from_method_request(request, status, payload)
             await asyncio.wait_for(client.send_method_response(response), CALL_SECONDS)
         except Exception as error:
@@ -212,7 +216,6 @@ class IoTHubTwin:
         except Exception as error:
             raise TwinUnavailable(f"{what}: {told(error)}") from error
         self._hangs = 0
-        self.last_answer = time.monotonic()
         return result
 
 

@@ -47,12 +47,13 @@ class NoCluster(Exception):
 
 
 class KubernetesApi:
-    """`kubeconfig` None means the ServiceAccount of the pod we run in."""
+    """`kubeconfig` None means the ServiceAccount of the pod we run in; keys it holds are written into folder `keys`."""
 
-    def __init__(self, kubeconfig: Path | None) -> None:
+    def __init__(self, kubeconfig: Path | None, keys: Path) -> None:
         if kubeconfig is None and not os.environ.get("KUBERNETES_SERVICE_HOST"):
             raise NoCluster("no KUBECONFIG is set and this is not a pod of a cluster: which cluster is meant?")
         self._kubeconfig = kubeconfig
+        self._keys = keys
         self._lock = threading.Lock()
         self._client: Any = None
         self._stamp: tuple[float, ...] = ()
@@ -126,20 +127,19 @@ class KubernetesApi:
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(WATCH_SECONDS),
         }
-        response = self._send("GET", _path(resource, namespace), query, timeout=(5.0, WATCH_SECONDS + 30.0))
+        timeout = (5.0, WATCH_SECONDS + 30.0)
         try:
-            for event in _lines(response, stop):
-                kind = str(event.get("type", ""))
-                if kind == "ERROR":
-                    status = event.get("object") or {}
-                    raise _error(int(status.get("code", 500)), status)
-                if kind != "BOOKMARK":
-                    yield kind
+            with contextlib.closing(self._send("GET", _path(resource, namespace), query, timeout=timeout)) as response:
+                for event in _lines(response, stop):
+                    kind = str(event.get("type", ""))
+                    if kind == "ERROR":
+                        status = event.get("object") or {}
+                        raise _error(int(status.get("code", 500)), status)
+                    if kind != "BOOKMARK":
+                        yield kind
         except (urllib3.exceptions.HTTPError, ValueError, OSError, AttributeError) as error:
             if not stop.is_set():
                 raise Unavailable(f"watch of {resource.plural} broke: {type(error).__name__}") from error
-        finally:
-            response.close()
 
     # --- connection ---
 
@@ -225,7 +225,9 @@ class KubernetesApi:
             if self._kubeconfig is None:
                 config.load_incluster_config(client_configuration=configuration)
             else:
-                config.load_kube_config(str(self._kubeconfig), client_configuration=configuration)
+                config.load_kube_config(
+                    str(self._kubeconfig), client_configuration=configuration, temp_file_path=str(self._keys)
+                )
         except Exception as error:
             # The loader raises many kinds; its texts may quote the file, which holds secrets.
             where = self._kubeconfig or SERVICE_ACCOUNT

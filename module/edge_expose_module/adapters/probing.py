@@ -5,23 +5,12 @@ from __future__ import annotations
 import http.client
 import socket
 import time
-from dataclasses import dataclass
 
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.ports import Protocol
+from edge_expose_module.probes import ProbeResult
 
 TIMEOUT_SECONDS = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeResult:
-    """`milliseconds` is None when it did not answer."""
-
-    target: str
-    ok: bool
-    milliseconds: float | None
-    detail: str
-    time: float
 
 
 def probe(exposure: Exposure, address: str) -> ProbeResult:

@@ -36,10 +36,10 @@ class StateFile:
         self._written = text
         return Memory.from_json(content)
 
-    def save(self, memory: Memory) -> None:
+    def save(self, memory: Memory) -> str:
         text = json.dumps(memory.to_json(), sort_keys=True, separators=(",", ":"))
         if text == self._written:
-            return
+            return ""
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             temporary = self._path.with_suffix(".tmp")
@@ -52,6 +52,8 @@ class StateFile:
             self._written = text
         except OSError as error:
             log.error("state file %s cannot be written (%s)", self._path, error)
+            return f"the module's state file cannot be written: {error.strerror or type(error).__name__}"
+        return ""
 
     def _set_aside(self) -> None:
         try:

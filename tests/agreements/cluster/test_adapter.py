@@ -1,4 +1,7 @@
-"""The module's Kubernetes adapter: what each answer of an API server becomes, and watches that wake and end."""
+"""The module's side of a Kubernetes API: what each answer becomes, and watches that wake and end.
+
+Held of the real adapter on every cluster, and of the fake that the module's own tests run on.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from edge_expose_module.adapters.kubernetes_api import KubernetesApi
 from edge_expose_module.clusterapi import (
     CONFIG_MAPS,
     SERVICES,
+    Cluster,
     Conflict,
     Gone,
     NotFound,
@@ -19,116 +23,181 @@ from edge_expose_module.clusterapi import (
     Unauthorized,
     Unavailable,
 )
+from support.fake_cluster import FakeCluster
 
-BODY = {"metadata": {"name": "one"}, "spec": {"ports": [{"name": "a", "port": 80}]}}
-
-
-@pytest.fixture
-def api(cluster) -> KubernetesApi:
-    return KubernetesApi(cluster.kubeconfig)
+BODY = {"metadata": {"name": "one", "labels": {"a": "b"}}, "spec": {"ports": [{"name": "a", "port": 80}]}}
+NONE = "11111111-2222-3333-4444-555555555555"
 
 
-def test_the_version_and_the_resources_of_a_group(cluster, api) -> None:
-    assert api.version().startswith("v1.36" if cluster.profile == "1.36" else "v1.20")
-    assert "services" in api.resources("/api/v1")
-    assert api.resources("/apis/none.example.com/v1") == frozenset()
-    assert ("ipaddresspools" in api.resources("/apis/metallb.io/v1beta1")) is (cluster.profile == "1.36")
+def names(api: Cluster, namespace: str | None) -> list[str]:
+    return [item["metadata"]["name"] for item in api.list(SERVICES, namespace).items]
 
 
-def test_refusals_become_errors_of_ours(cluster, api, tmp_path: Path) -> None:
-    ns = cluster.namespace()
-    api.create(SERVICES, ns, BODY)
-    with pytest.raises(Conflict):
+class AnyCluster:
+    """What holds of each; a subclass brings the fixtures `api`, and `ns` and `other`: empty namespaces."""
+
+    def test_the_version_and_the_resources_of_a_group(self, api: Cluster) -> None:
+        assert api.version().startswith("v1.")
+        assert "services" in api.resources("/api/v1")
+        assert api.resources("/apis/none.example.com/v1") == frozenset()
+        assert ("ipaddresspools" in api.resources("/apis/metallb.io/v1beta1")) is api.version().startswith("v1.36")
+
+    def test_what_is_made_is_read_in_its_namespace_and_in_all(self, api: Cluster, ns: str) -> None:
         api.create(SERVICES, ns, BODY)
-    with pytest.raises(NotFound):
-        api.get(SERVICES, ns, "none")
-    with pytest.raises(NotFound):
-        api.create(SERVICES, f"{ns}-none", BODY)
-    with pytest.raises(Rejected):
-        api.create(SERVICES, ns, {"metadata": {"name": "two"}, "spec": {"ports": [{"port": 0}]}})
-    with pytest.raises(Conflict):
-        api.patch(SERVICES, ns, "one", {"metadata": {"resourceVersion": "1", "labels": {"a": "b"}}})
-    with pytest.raises(Conflict):
-        api.delete(SERVICES, ns, "one", "11111111-2222-3333-4444-555555555555")
-    wrong = tmp_path / "wrong"
-    wrong.write_text(cluster.kubeconfig.read_text().replace(cluster.token, "wrong"))
-    with pytest.raises(Unauthorized):
-        KubernetesApi(wrong).list(SERVICES, ns)
+        found = api.get(SERVICES, ns, "one")
+        assert (found["metadata"]["namespace"], found["spec"]["type"]) == (ns, "ClusterIP")
+        assert names(api, ns) == ["one"]
+        assert "one" in names(api, None)
+        assert names(api, f"{ns}-none") == []
+
+    def test_refusals_become_errors_of_ours(self, api: Cluster, ns: str) -> None:
+        api.create(SERVICES, ns, BODY)
+        with pytest.raises(Conflict):
+            api.create(SERVICES, ns, BODY)
+        with pytest.raises(NotFound):
+            api.get(SERVICES, ns, "none")
+        with pytest.raises(NotFound):
+            api.patch(SERVICES, ns, "none", {"metadata": {"labels": {"a": "c"}}})
+        with pytest.raises(NotFound):
+            api.delete(SERVICES, ns, "none", "")
+        with pytest.raises(NotFound):
+            api.create(SERVICES, f"{ns}-none", BODY)
+        with pytest.raises(Rejected):
+            api.create(SERVICES, ns, {"metadata": {"name": "two"}, "spec": {"ports": [{"port": 0}]}})
+        with pytest.raises(Rejected):
+            api.create(SERVICES, ns, {"metadata": {"name": "two"}, "spec": {"ports": []}})
+        with pytest.raises(Conflict):
+            api.patch(SERVICES, ns, "one", {"metadata": {"resourceVersion": "1", "labels": {"a": "b"}}})
+        with pytest.raises(Conflict):
+            api.delete(SERVICES, ns, "one", NONE)
+        assert names(api, ns) == ["one"]
+
+    def test_a_rehearsal_is_refused_like_a_creation_and_leaves_nothing(self, api: Cluster, ns: str) -> None:
+        api.rehearse(SERVICES, ns, BODY)
+        assert names(api, ns) == []
+        with pytest.raises(NotFound):
+            api.rehearse(SERVICES, f"{ns}-none", BODY)
+        refused = {**BODY, "spec": {"ports": []}}
+        with pytest.raises(Rejected):
+            api.rehearse(SERVICES, ns, refused)
+        api.create(SERVICES, ns, BODY)
+        api.rehearse(SERVICES, ns, BODY)
+        with pytest.raises(Rejected):
+            api.rehearse(SERVICES, ns, refused)
+        assert names(api, ns) == ["one"]
+
+    def test_a_merge_patch_of_the_version_read_sets_and_removes(self, api: Cluster, ns: str) -> None:
+        api.create(SERVICES, ns, BODY)
+        before = api.get(SERVICES, ns, "one")["metadata"]
+        change = {"metadata": {"resourceVersion": before["resourceVersion"], "labels": {"a": None, "c": "d"}}}
+        api.patch(SERVICES, ns, "one", change)
+        after = api.get(SERVICES, ns, "one")["metadata"]
+        assert after["labels"] == {"c": "d"}
+        assert after["uid"] == before["uid"]
+        assert int(after["resourceVersion"]) > int(before["resourceVersion"])
+        with pytest.raises(Conflict):
+            api.patch(SERVICES, ns, "one", change)
+
+    def test_a_delete_with_the_right_uid_is_done_on_every_version(self, api: Cluster, ns: str) -> None:
+        api.create(SERVICES, ns, BODY)
+        api.delete(SERVICES, ns, "one", api.get(SERVICES, ns, "one")["metadata"]["uid"])
+        with pytest.raises(NotFound):
+            api.get(SERVICES, ns, "one")
+
+    def test_a_watch_wakes_for_its_namespace_and_ends_when_it_is_told_to(
+        self, api: Cluster, ns: str, other: str
+    ) -> None:
+        version = api.list(SERVICES, ns).version
+        stop, seen = threading.Event(), []
+
+        def follow() -> None:
+            for kind in api.watch(SERVICES, ns, version, stop):
+                seen.append(kind)
+                if len(seen) == 3:
+                    return
+
+        follower = threading.Thread(target=follow, daemon=True)
+        follower.start()
+        api.create(SERVICES, other, BODY)
+        api.create(SERVICES, ns, BODY)
+        api.delete(SERVICES, other, "one", "")
+        api.patch(SERVICES, ns, "one", {"metadata": {"labels": {"a": "c"}}})
+        api.delete(SERVICES, ns, "one", "")
+        follower.join(10)
+        assert seen == ["ADDED", "MODIFIED", "DELETED"]
 
 
-def test_a_rehearsal_is_refused_like_a_creation_and_leaves_nothing(cluster, api) -> None:
-    ns = cluster.namespace()
-    api.rehearse(SERVICES, ns, BODY)
-    assert api.list(SERVICES, ns).items == ()
-    with pytest.raises(NotFound):
-        api.rehearse(SERVICES, f"{ns}-none", BODY)
-    six = {"ipFamilies": ["IPv6"], "ipFamilyPolicy": "SingleStack"} if cluster.profile == "1.36" else {"type": "Typo"}
-    refused = {**BODY, "spec": {**BODY["spec"], **six}}
-    with pytest.raises(Rejected):
-        api.rehearse(SERVICES, ns, refused)
-    api.create(SERVICES, ns, BODY)
-    api.rehearse(SERVICES, ns, BODY)
-    with pytest.raises(Rejected):
-        api.rehearse(SERVICES, ns, refused)
-    assert len(api.list(SERVICES, ns).items) == 1
+class TestFake(AnyCluster):
+    @pytest.fixture(params=["v1.36.3", "v1.20.15"])
+    def api(self, request: pytest.FixtureRequest) -> FakeCluster:
+        version = str(request.param)
+        return FakeCluster(git_version=version, dialect="crd" if version.startswith("v1.36") else "configmap")
+
+    @pytest.fixture
+    def ns(self) -> str:
+        return "edge1"
+
+    @pytest.fixture
+    def other(self) -> str:
+        return "default"
 
 
-def test_lists_are_read_to_their_end(cluster, api) -> None:
-    ns = cluster.namespace()
-    path = f"/api/v1/namespaces/{ns}/configmaps"
-    for number in range(520):
-        assert cluster.call("POST", path, {"metadata": {"name": f"c{number}", "labels": {"n": "1"}}}).status == 201
-    found = api.list(CONFIG_MAPS, ns, labels="n=1")
-    assert len({item["metadata"]["name"] for item in found.items}) == 520
-    assert int(found.version) > 0
+class TestAdapter(AnyCluster):
+    @pytest.fixture
+    def api(self, cluster, tmp_path: Path) -> KubernetesApi:
+        return KubernetesApi(cluster.kubeconfig, tmp_path / "keys")
 
+    @pytest.fixture
+    def ns(self, cluster) -> str:
+        return str(cluster.namespace())
 
-def test_a_delete_with_the_right_uid_is_done_on_every_version(cluster, api) -> None:
-    ns = cluster.namespace()
-    api.create(SERVICES, ns, BODY)
-    api.delete(SERVICES, ns, "one", api.get(SERVICES, ns, "one")["metadata"]["uid"])
-    with pytest.raises(NotFound):
-        api.get(SERVICES, ns, "one")
+    @pytest.fixture
+    def other(self, cluster) -> str:
+        return str(cluster.namespace())
 
+    def test_a_wrong_token_is_unauthorized(self, cluster, ns: str, tmp_path: Path) -> None:
+        wrong = tmp_path / "wrong"
+        wrong.write_text(cluster.kubeconfig.read_text().replace(cluster.token, "wrong"))
+        with pytest.raises(Unauthorized):
+            KubernetesApi(wrong, tmp_path / "keys").list(SERVICES, ns)
 
-def test_a_watch_wakes_and_ends_when_it_is_told_to(cluster, api) -> None:
-    ns = cluster.namespace()
-    version = api.list(SERVICES, ns).version
-    stop, seen = threading.Event(), []
+    def test_a_family_that_the_cluster_has_not_is_refused_before_anything_goes(
+        self, cluster, api: KubernetesApi, ns: str
+    ) -> None:
+        if cluster.profile != "1.36":
+            pytest.skip("only on 1.36: before 1.21 one family is all there is")
+        api.create(SERVICES, ns, BODY)
+        six = {"ipFamilies": ["IPv6"], "ipFamilyPolicy": "SingleStack"}
+        with pytest.raises(Rejected):
+            api.rehearse(SERVICES, ns, {**BODY, "spec": {**BODY["spec"], **six}})
 
-    def follow() -> None:
-        for kind in api.watch(SERVICES, ns, version, stop):
-            seen.append(kind)
-            if len(seen) == 3:
-                return
+    def test_lists_are_read_to_their_end(self, cluster, api: KubernetesApi, ns: str) -> None:
+        path = f"/api/v1/namespaces/{ns}/configmaps"
+        for number in range(520):
+            assert cluster.call("POST", path, {"metadata": {"name": f"c{number}", "labels": {"n": "1"}}}).status == 201
+        found = api.list(CONFIG_MAPS, ns, labels="n=1")
+        assert len({item["metadata"]["name"] for item in found.items}) == 520
+        assert int(found.version) > 0
 
-    follower = threading.Thread(target=follow, daemon=True)
-    follower.start()
-    api.create(SERVICES, ns, BODY)
-    api.patch(SERVICES, ns, "one", {"metadata": {"labels": {"a": "b"}}})
-    api.delete(SERVICES, ns, "one", "")
-    follower.join(10)
-    assert seen == ["ADDED", "MODIFIED", "DELETED"]
+    def test_a_watch_from_before_a_restart_is_gone_and_a_server_that_is_away_is_unavailable(
+        self, cluster, api: KubernetesApi, ns: str
+    ) -> None:
+        version = api.list(SERVICES, ns).version
+        broken: list[BaseException] = []
 
+        def follow() -> None:
+            try:
+                for _ in api.watch(SERVICES, ns, version, threading.Event()):
+                    pass
+            except Unavailable as error:
+                broken.append(error)
 
-def test_a_watch_from_before_a_restart_is_gone_and_a_server_that_is_away_is_unavailable(cluster, api) -> None:
-    ns = cluster.namespace()
-    version = api.list(SERVICES, ns).version
-    broken: list[BaseException] = []
-
-    def follow() -> None:
-        try:
-            for _ in api.watch(SERVICES, ns, version, threading.Event()):
-                pass
-        except Unavailable as error:
-            broken.append(error)
-
-    follower = threading.Thread(target=follow, daemon=True)
-    follower.start()
-    time.sleep(0.5)
-    cluster.restart()
-    follower.join(10)
-    assert not follower.is_alive()
-    with pytest.raises(Gone):
-        list(api.watch(SERVICES, None, "1", threading.Event()))
-    assert api.version()
+        follower = threading.Thread(target=follow, daemon=True)
+        follower.start()
+        time.sleep(0.5)
+        cluster.restart()
+        follower.join(10)
+        assert not follower.is_alive()
+        with pytest.raises(Gone):
+            list(api.watch(SERVICES, None, "1", threading.Event()))
+        assert api.version()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from edge_expose_contract.identity import LABEL_EXPOSURE, LABEL_MANAGED_BY, LABEL_OWNER, MANAGED_BY
 from edge_expose_module.observing import Observed, ObservedService, endpoint_addresses
-from edge_expose_module.picturing import MOST_SERVICES, picture
+from edge_expose_module.picturing import MOST_PODS, picture
 
 OWNER = "0123456789abcdef"
 
@@ -54,9 +55,12 @@ def test_ours_come_first_with_addresses_inside_outside_and_pods() -> None:
 
 
 def test_an_answer_stays_within_what_a_method_carries() -> None:
-    many = [service(f"s{number:04d}", ours=True, clusterIP="172.28.0.7") for number in range(MOST_SERVICES + 5)]
-    found = picture(observed(*many), OWNER)
-    assert (len(found["services"]), found["more"]) == (MOST_SERVICES, 5)
+    many = [service(f"s{number:04d}", ours=True, clusterIP="172.28.0.7") for number in range(2000)]
+    found = picture(observed(*many, endpoints={item.key: ("fd00::1:2:3:4:5",) * 20 for item in many}), OWNER)
+    assert 110_000 < len(json.dumps(found)) <= 128 * 1024
+    assert len(found["services"]) + found["more"] == 2000
+    assert found["services"][0]["service"] == "d1/s0000"
+    assert len(found["services"][0]["pods"]) == MOST_PODS
 
 
 def test_endpoint_addresses_come_from_slices_and_from_endpoints() -> None:

@@ -1,13 +1,10 @@
-"""The small parts of the module: belief, brake, refusals, memory, settings, state file, probes, believing."""
+"""The small parts of the module: belief, brake, refusals, memory, settings, state file."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import socket
 import stat
-from collections.abc import Mapping
-from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -17,16 +14,13 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_expose_contract.models import Exposure
 from edge_expose_module.adapters.iothub_twin import told
 from edge_expose_module.adapters.state_file import StateFile
 from edge_expose_module.believing import Belief, believe
 from edge_expose_module.memory import Memory, Since
 from edge_expose_module.observing import Observed, ObservedService, ServiceEvent
-from edge_expose_module.probes import Prober, Target
 from edge_expose_module.refusals import KEEP_SECONDS, Refusals
 from edge_expose_module.removal import Brake, brake
-from edge_expose_module.reporting import merge_patch, shorten
 from edge_expose_module.settings import BadSettings, read_settings
 
 # --- belief ---
@@ -208,6 +202,7 @@ def test_all_bad_settings_are_told_at_once() -> None:
         "EDGE_EXPOSE_SAS_TTL_SECONDS": "60",
         "EDGE_EXPOSE_HTTP_ADDRESS": "x:99999",
         "EDGE_EXPOSE_MAX_REMOVAL_PERCENT": "101",
+        "EDGE_EXPOSE_LOG_LEVEL": "loud",
     }
     with pytest.raises(BadSettings) as caught:
         read_settings(environment)
@@ -217,87 +212,18 @@ def test_all_bad_settings_are_told_at_once() -> None:
 
 def test_settings_are_read() -> None:
     settings = read_settings(
-        {"EDGE_EXPOSE_ALLOW_PORTS": "80, 8000-8100", "EDGE_EXPOSE_HTTP_ADDRESS": "[::1]:9000", "KUBECONFIG": "/k"}
+        {
+            "EDGE_EXPOSE_ALLOW_PORTS": "80, 8000-8100",
+            "EDGE_EXPOSE_HTTP_ADDRESS": "[::1]:9000",
+            "EDGE_EXPOSE_LOG_LEVEL": "debug",
+            "KUBECONFIG": "/k",
+        }
     )
     assert settings.guards.ports == ((80, 80), (8000, 8100))
     assert settings.http == ("::1", 9000)
     assert settings.kubeconfig == Path("/k")
+    assert settings.log_level == "DEBUG"
     assert settings.guards.max_removal_percent == 50
-
-
-# --- reports ---
-
-JSON = st.recursive(
-    st.booleans() | st.integers(0, 3) | st.text(max_size=2),
-    lambda x: st.dictionaries(st.sampled_from("abc"), x, max_size=3) | st.lists(x, max_size=2),
-    max_leaves=8,
-)
-OBJECTS = st.dictionaries(st.sampled_from("abcd"), JSON, max_size=4)
-
-
-def merge(target: dict[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """RFC 7396, as the hub applies it."""
-    result = dict(target)
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        elif isinstance(value, dict):
-            inner = result.get(key)
-            result[key] = merge(inner if isinstance(inner, dict) else {}, value)
-        else:
-            result[key] = value
-    return result
-
-
-@given(OBJECTS, OBJECTS)
-def test_the_patch_between_two_reports_leads_from_one_to_the_other(old: dict[str, Any], new: dict[str, Any]) -> None:
-    patched = merge(old, merge_patch(old, new))
-    assert json.dumps(patched, sort_keys=True) == json.dumps(new, sort_keys=True)
-    assert merge_patch(new, new) == {}
-
-
-def test_a_report_that_does_not_fit_loses_messages_first_and_addresses_never() -> None:
-    entry = {"state": "Blocked", "address": "10.0.0.1", "message": "x" * 300, "since": "s" * 20, "endpoints": 3}
-    report = {"exposures": {f"e{number}": entry for number in range(150)}}
-    shorter = shorten(report)
-    assert shorter["shortened"] is True
-    assert all("message" not in found for found in shorter["exposures"].values())
-    assert all(found["address"] == "10.0.0.1" for found in shorter["exposures"].values())
-    assert all("since" in found for found in shorter["exposures"].values()), "since still fits"
-    assert shorten({"exposures": {}}) == {"exposures": {}}
-
-
-# --- probes ---
-
-
-@dataclass
-class Answer:
-    ok: bool
-    milliseconds: float | None
-    detail: str
-    time: float
-
-
-def test_a_probe_remembers_when_it_last_answered_and_wakes_on_a_turn_only() -> None:
-    answers = iter(
-        [
-            Answer(True, 3.0, "HTTP 200", 100.0),
-            Answer(True, 4.0, "HTTP 200", 115.0),
-            Answer(False, None, "refused", 130.0),
-        ]
-    )
-    turns: list[int] = []
-    exposure = Exposure.model_validate({"module": "m", "ports": [80], "probe": "/healthz"})
-    targets = {"web": Target(exposure, "10.0.0.1")}
-    prober = Prober(lambda: targets, lambda *_: next(answers), lambda: turns.append(1))
-    for _ in range(3):
-        asyncio.run(prober.round())
-    found = prober.results["web"]
-    assert (found.ok, found.last_seen, found.milliseconds) == (False, 115.0, None)
-    assert len(turns) == 2
-    targets.clear()
-    asyncio.run(prober.round())
-    assert prober.results == {}
 
 
 # --- what is told of an error of the hub client ---

@@ -228,6 +228,7 @@ def test_a_service_goes_only_when_the_namespace_it_is_to_move_to_is_there() -> N
     bench.run(4)
     assert addresses(bench) == before
     assert bench.state("a") == ("Failed", before["a"], "Rejected")
+    bench.cluster.namespaces.add("other")
     bench.desire({"a": web(namespace="other")})
     bench.run(4)
     assert [(namespace, name) for namespace, name in bench.cluster.services] == [("other", "a")]

@@ -14,6 +14,7 @@ from edge_expose_module.deciding import Decided
 class MetricsMeasures:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+        self._probed: frozenset[str] = frozenset()
 
     def record_pass(
         self, seconds: float, outcome: str, decided: Decided | None, failures: Mapping[str, Outcome]
@@ -35,6 +36,9 @@ class MetricsMeasures:
         summary = report.get("summary") or {}
         for state in State:
             metrics.exposures.labels(str(state)).set(summary.get(str(state).lower(), 0))
+        for gone in self._probed - latencies.keys():
+            metrics.probe_seconds.remove(gone)  # else a scraper would see its last time for ever
+        self._probed = frozenset(latencies)
         for name, milliseconds in latencies.items():
             metrics.probe_seconds.labels(name).set(milliseconds / 1000)
         pool = report.get("pool") or {}

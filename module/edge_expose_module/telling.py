@@ -1,0 +1,119 @@
+"""Tells the twin what a pass found: composes the report, sends what differs, and state changes as telemetry."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from edge_expose_contract.identity import Code
+from edge_expose_module import reporting
+from edge_expose_module.deciding import Decided
+from edge_expose_module.keeping import Keeper
+from edge_expose_module.reading import Reader
+from edge_expose_module.twinlink import TwinLink, TwinUnavailable
+from edge_expose_module.view import View
+
+log = logging.getLogger(__name__)
+
+
+class Teller:
+    """`release` is the module's version; the report is left in `view`, whole, and in the twin as far as it fits."""
+
+    def __init__(
+        self, release: str, twin: TwinLink, reader: Reader, keeper: Keeper, view: View, now: Callable[[], datetime]
+    ) -> None:
+        self._release = release
+        self._twin = twin
+        self._reader = reader
+        self._keeper = keeper
+        self._view = view
+        self._now = now
+
+    async def tell(self, decided: Decided | None, probes: Mapping[str, bool]) -> bool:
+        """After a pass; `decided` None when it could not decide. True when the twin has it all, or is away: then the
+        reconnect makes another pass."""
+        self._view.report = self._compose(decided, probes)
+        return await self._send()
+
+    async def tell_of_failure(self, error: Exception) -> None:
+        """The last report, with what went wrong now."""
+        text = f"a pass failed unexpectedly, the module's log has more: {type(error).__name__}"
+        status = {"code": Code.FAILED.number, "description": text}
+        before = self._view.report or self._reader.reported or {}
+        self._view.report = {**before, "lastDesiredVersion": self._reader.version, "lastDesiredStatus": status}
+        try:
+            await self._send()
+        except Exception:
+            log.exception("nor could that be reported")
+
+    def _compose(self, decided: Decided | None, probes: Mapping[str, bool]) -> dict[str, Any]:
+        view, keeper, document = self._view, self._keeper, self._reader.document
+        since = reporting.since_of(view.statuses, keeper.memory.since, self._now().strftime("%Y-%m-%dT%H:%M:%SZ"))
+        keeper.memory = replace(keeper.memory, since=since)
+        keeper.save()
+        pending = decided.pending_removal if decided is not None else None
+        warnings = tuple(str(warning) for warning in document.warnings) if document is not None else ()
+        code, description = self._document_status(decided)
+        report = reporting.compose(
+            version=self._reader.version,
+            code=code.number,
+            description=description,
+            module_version=self._release,
+            cluster=reporting.cluster_section(view.observed, view.cluster_error),
+            pool=reporting.pool_section(view.decided, view.observed) if view.decided and view.observed else {},
+            statuses=view.statuses,
+            since=since,
+            probes={name: ok for name, ok in probes.items() if name in view.statuses},
+            pending_removal=(len(pending.names), pending.token) if pending is not None else None,
+            warnings=((keeper.trouble,) if keeper.trouble else ()) + warnings,
+        )
+        if view.decided is None:
+            # Nothing was seen since the start. What the twin holds is the last word on the exposures, and the memory of
+            # their addresses for a device that loses its disk.
+            known = self._reader.reported or {}
+            report |= {key: known[key] for key in ("exposures", "summary", "pool") if known.get(key)}
+        return report
+
+    def _document_status(self, decided: Decided | None) -> tuple[Code, str]:
+        if self._reader.refusal is not None:
+            return self._reader.refusal.code, self._reader.refusal.description
+        if decided is not None:
+            return decided.code, decided.description
+        if self._view.cluster_error and self._reader.document is not None:
+            return Code.FAILED, f"the cluster cannot be read: {self._view.cluster_error}"
+        return Code.EMPTY, "no desired properties were seen yet"
+
+    async def _send(self) -> bool:
+        before = self._reader.reported
+        if before is None:
+            return not self._twin.connected
+        after = reporting.shorten(self._view.report)
+        patch = reporting.merge_patch(before, after)
+        if not patch:
+            return True
+        try:
+            await self._twin.report(patch)
+        except TwinUnavailable as error:
+            log.info("report not sent: %s", error)
+            self._reader.reported = None
+            return False
+        self._reader.reported = after
+        known = before.get("exposures")
+        await self._announce(known if isinstance(known, Mapping) else {}, after.get("exposures") or {})
+        return True
+
+    async def _announce(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+        """State changes as telemetry; losing one loses nothing, the twin has the state."""
+        for name in sorted({*before, *after}):
+            old, new = before.get(name) or {}, after.get(name) or {}
+            if (old.get("state"), old.get("address")) == (new.get("state"), new.get("address")):
+                continue
+            event = {"exposure": name, "from": old.get("state"), "to": new.get("state"), "address": new.get("address")}
+            try:
+                await self._twin.send_event({**event, "reason": new.get("reason"), "time": self._now().isoformat()})
+            except TwinUnavailable as error:
+                log.debug("event not sent: %s", error)
+                return
