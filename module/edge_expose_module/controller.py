@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 RETRY_SECONDS: Final = 5.0
 """Pause before another pass while something is not Ready or the cluster is away; watches usually wake us sooner."""
 _DEBOUNCE_SECONDS: Final = 0.02
-# What a container runtime gives after SIGTERM is 10 s; a pass that hangs then is given up, the next start goes on.
+# Container runtimes kill 10 s after SIGTERM.
 _STOP_SECONDS: Final = 5.0
 
 
@@ -171,11 +171,12 @@ class Controller:
             self._watches.stop()
             await self._twin.stop()
 
-    def stop(self) -> None:
+    def stop(self, within: float = _STOP_SECONDS) -> None:
+        """The pass under way may end `within` seconds; then it is given up, and the next start goes on."""
         self._stopping = True
         self._awake.set()
         if self._loop is not None and self._passing is not None:
-            self._loop.call_later(_STOP_SECONDS, self._passing.cancel)
+            self._loop.call_later(within, self._passing.cancel)
 
     async def _heartbeat(self) -> None:
         while True:

@@ -25,7 +25,7 @@ class StateFile:
             content = json.loads(text)
         except FileNotFoundError:
             return Memory()
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             log.error(
                 "state file %s cannot be read (%s): set aside, starting from the twin and the cluster",
                 self._path,

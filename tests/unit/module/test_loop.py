@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -196,3 +197,33 @@ def test_an_older_version_is_acted_on_when_it_is_read_twice(twin: FakeTwin, read
     asyncio.run(reader.read())
     assert reader.version == 4
     assert not reader.document.exposures
+
+
+class Hanging(FakeCluster):
+    """Answers no more, as an API server behind a dead link does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = threading.Event()
+        self.released = threading.Event()
+
+    def version(self) -> str:
+        self.asked.set()
+        self.released.wait(30)
+        return super().version()
+
+
+def test_a_stop_does_not_wait_for_a_pass_that_hangs() -> None:
+    cluster = Hanging()
+    bench = Bench(cluster)
+
+    async def go() -> None:
+        running = asyncio.create_task(bench.controller.run(None))
+        await asyncio.to_thread(cluster.asked.wait, 10)
+        bench.controller.stop(within=0.1)
+        async with asyncio.timeout(10):
+            await running
+        cluster.released.set()
+
+    asyncio.run(go())
+    assert bench.controller.view.passes == 0

@@ -417,6 +417,26 @@ def test_no_pool_is_told_apart_from_a_full_one() -> None:
     assert bench.run(3)["exposures"]["a"]["reason"] == "NoPool"
 
 
+# --- a start without the cluster ---
+
+
+def test_a_start_while_the_cluster_is_away_leaves_the_last_word_in_the_twin_and_with_it_the_addresses() -> None:
+    bench = bench_with({"z": web()})
+    bench.desire({"z": web(), "a": web()})
+    before, reported = (bench.run()["exposures"], addresses(bench))
+    bench.cluster.down = True
+    bench.restart(keep_disk=False)
+    report = bench.run(2)
+    assert report["lastDesiredStatus"]["code"] == 500
+    assert report["exposures"] == before
+    assert report["summary"]["ready"] == 2
+    bench.restart(keep_disk=False)
+    bench.cluster.lose_services()
+    bench.cluster.down = False
+    bench.run()
+    assert addresses(bench) == reported
+
+
 # --- removals and names ---
 
 
