@@ -26,11 +26,13 @@ _NAME = re.compile(r"(.+)-(\d{8}T\d{12}Z)\.json")
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """`content` is the `modulesContent` that the hub held until `time`; `name` is the file's."""
+    """`content` is the `modulesContent` that the hub held until `time`; `name` is the file's; `hub` the host name of
+    the hub, "" where an older file does not say."""
 
     name: str
     time: dt.datetime
     content: Json
+    hub: str = ""
 
     @property
     def desired(self) -> Json | None:
@@ -72,10 +74,19 @@ def parse_name(name: str) -> tuple[str, dt.datetime] | None:
     return (device, moment) if file_name(device, moment) == name else None
 
 
-def text_of(twins: Mapping[str, Twin]) -> str:
-    """The text of a backup of these twins, by module id."""
+def text_of(twins: Mapping[str, Twin], hub: str) -> str:
+    """The text of a backup of these twins, by module id: a manifest, and the host name of the hub beside it."""
     content = {module: {"properties.desired": twin.desired} for module, twin in twins.items()}
-    return json.dumps({"modulesContent": content}, indent=2, sort_keys=True) + "\n"
+    return json.dumps({"hub": hub, "modulesContent": content}, indent=2, sort_keys=True) + "\n"
+
+
+def hub_of(text: str) -> str:
+    """The hub that a backup's text names, "" for none."""
+    try:
+        named = json.loads(text).get("hub")
+    except (ValueError, AttributeError, RecursionError):
+        return ""
+    return named if isinstance(named, str) else ""
 
 
 def content_of(text: str) -> Json | None:

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from edge_expose_cloud.backups import KEPT, Backup, content_of, parse_name
+from edge_expose_cloud.backups import KEPT, Backup, content_of, hub_of, parse_name
 from edge_expose_cloud.findings import Finding, finding
 
 
@@ -62,14 +62,16 @@ def backups_of(folder: Path, device_id: str) -> list[Path]:
     return [path for _, path in sorted(found, reverse=True)]
 
 
-def read_backups(folder: Path, device_id: str) -> list[Backup]:
-    """The same with their contents, as many as are kept; a file that cannot be read is passed over."""
+def read_backups(folder: Path, device_id: str, hub: str) -> list[Backup]:
+    """The same with their contents, as many as are kept; a file that cannot be read is passed over, and so is one of a
+    device of that name in another hub than `hub` (its host name)."""
     found = []
     for path in backups_of(folder, device_id)[:KEPT]:
         parsed, text = parse_name(path.name), read_text(str(path))
         content = content_of(text) if isinstance(text, str) else None
-        if parsed is not None and content is not None:
-            found.append(Backup(path.name, parsed[1], content))
+        named = hub_of(text) if isinstance(text, str) else ""
+        if parsed is not None and content is not None and named in ("", hub):
+            found.append(Backup(path.name, parsed[1], content, named))
     return found
 
 

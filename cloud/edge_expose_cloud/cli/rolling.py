@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from edge_expose_cloud.adapters.files import backups_of, read_text
-from edge_expose_cloud.backups import content_of
+from edge_expose_cloud.adapters.files import backups_of, read_backups, read_text
+from edge_expose_cloud.backups import content_of, hub_of, parse_name
 from edge_expose_cloud.cli.carrying_out import Allow, Backup, DryRun, backup_folder, carry_out, done_json
 from edge_expose_cloud.cli.guarding import guarded
 from edge_expose_cloud.cli.options import (
@@ -68,7 +68,7 @@ def rollback(
     made = (
         plan_promotion(target, name, to)
         if name is not None
-        else plan_restore(target, str(device), _content(folder, str(device), backup_file))
+        else plan_restore(target, str(device), _content(target, folder, str(device), backup_file))
     )
     done = carry_out(
         target, made, output, dry_run=dry_run, backup=backup, yes=yes, allowed=allowed, question="Go back on"
@@ -77,22 +77,27 @@ def rollback(
         data(done_json(made, done), output)
 
 
-def _content(folder: Path, device: str, chosen: str | None) -> Json:
+def _content(hub: Hub, folder: Path, device: str, chosen: str | None) -> Json:
     if chosen is None:
-        found = backups_of(folder, device)
+        found = read_backups(folder, device, hub.host)
         if not found:
             raise Refused(
-                f"there is no backup of device {device} in {folder}",
+                f"there is no backup of device {device} of {hub.host} in {folder}",
                 "name a file with --from, or a folder with --backup",
             )
-        chosen = str(found[0])
-        say(f"from {chosen}")
+        say(f"from {folder / found[0].name}")
+        return found[0].content
     text = read_text(chosen)
     if isinstance(text, Finding):
         raise InputError([text])
     content = content_of(text)
     if content is None:
         raise Refused("the backup cannot be read: it is no JSON with modulesContent", "choose another file")
+    named, of = parse_name(Path(chosen).name), hub_of(text)
+    if named is not None and named[0] != device:
+        say(f"! {chosen} is a backup of device {named[0]}")
+    if of not in ("", hub.host):
+        say(f"! {chosen} is a backup of the hub {of}")
     return content
 
 

@@ -64,7 +64,7 @@ class Portal:
         return "__Host-edge-expose" if self.settings.secure else "edge-expose"
 
     def backups(self, device: str) -> list[Backup]:
-        return read_backups(self.settings.backups, device)
+        return read_backups(self.settings.backups, device, self.hub.host)
 
     def operator(self, session: Session) -> Operator:
         """The session's user as the one who applies."""

@@ -98,7 +98,7 @@ def _do_step(hub: Hub, plan: Plan, operator: Operator) -> str:
 
 def _patch(hub: Hub, plan: Plan, step: PatchTwin, operator: Operator) -> str:
     twins = _compare_twins(hub, plan, step.device_id)
-    _backup(step.device_id, twins, operator)
+    _backup(hub, step.device_id, twins, operator)
     try:
         hub.patch_module_twin(step.device_id, step.module_id, step.patch, step.etag)
     except HubError as error:
@@ -128,7 +128,7 @@ def _set_modules(hub: Hub, plan: Plan, step: SetModules, operator: Operator) -> 
                 raise
 
     try:
-        _backup(step.device_id, _compare_twins(hub, plan, step.device_id), operator)
+        _backup(hub, step.device_id, _compare_twins(hub, plan, step.device_id), operator)
         hub.apply_content(step.device_id, step.content, still_as_planned)
     finally:
         # Without a hub it cannot be given back: it ends by itself, and what went wrong before counts more.
@@ -156,9 +156,9 @@ def _compare_twins(hub: Hub, plan: Plan, device_id: str) -> dict[str, Twin]:
     return dict(twins)
 
 
-def _backup(device_id: str, twins: Mapping[str, Twin], operator: Operator) -> None:
+def _backup(hub: Hub, device_id: str, twins: Mapping[str, Twin], operator: Operator) -> None:
     if operator.save_backup is not None and twins:
-        operator.save_backup(file_name(device_id, operator.now()), text_of(twins))
+        operator.save_backup(file_name(device_id, operator.now()), text_of(twins, hub.host))
 
 
 def signed(deployment: Deployment, operator: Operator) -> Deployment:

@@ -54,9 +54,9 @@ def test_the_history_of_a_device_is_its_own_whatever_lies_beside_it(tmp_path: Pa
     write(tmp_path, "edge1-west", KEPT)
     write(tmp_path, "edge_1", 1)
     write(tmp_path, "edge:1", 2)
-    assert [backup.name for backup in read_backups(tmp_path, "edge1")] == names
+    assert [backup.name for backup in read_backups(tmp_path, "edge1", "hub")] == names
     assert [path.name for path in backups_of(tmp_path, "edge1")] == names
-    assert [len(read_backups(tmp_path, device)) for device in ("edge1-west", "edge_1", "edge:1")] == [KEPT, 1, 2]
+    assert [len(read_backups(tmp_path, device, "hub")) for device in ("edge1-west", "edge_1", "edge:1")] == [KEPT, 1, 2]
 
 
 def test_a_file_that_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
@@ -66,13 +66,13 @@ def test_a_file_that_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / file_name("edge1", later[0])).write_bytes(b"\xff\xfe")
     (tmp_path / file_name("edge1", later[1])).write_text("{broken")
     (tmp_path / file_name("edge1", later[2])).mkdir()
-    assert [backup.name for backup in read_backups(tmp_path, "edge1")] == [name]
+    assert [backup.name for backup in read_backups(tmp_path, "edge1", "hub")] == [name]
 
 
 def test_a_backup_of_a_device_without_our_module_has_nothing_of_ours(tmp_path: Path) -> None:
     write(tmp_path, "edge1", 1, json.dumps({"modulesContent": {"$edgeAgent": {"properties.desired": {}}}}))
     write(tmp_path, "edge2", 1)
-    (without,), (having,) = read_backups(tmp_path, "edge1"), read_backups(tmp_path, "edge2")
+    (without,), (having,) = read_backups(tmp_path, "edge1", "hub"), read_backups(tmp_path, "edge2", "hub")
     assert (without.desired, having.desired) == (None, OURS)
 
 
@@ -91,7 +91,7 @@ def test_what_was_just_written_is_never_one_too_many(tmp_path: Path) -> None:
 
 
 def test_no_folder_is_no_history(tmp_path: Path) -> None:
-    assert read_backups(tmp_path / "none", "edge1") == []
+    assert read_backups(tmp_path / "none", "edge1", "hub") == []
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"modulesContent": 3}', "no json", "[" * 100_000])
@@ -109,3 +109,11 @@ def test_a_difference_names_what_going_back_would_do() -> None:
 
 def test_exposures_that_somebody_typed_as_a_list_do_not_break_the_history() -> None:
     assert difference({"exposures": ["web"]}, {"exposures": {"a": {}}}).added == ("a",)
+
+
+def test_a_device_of_the_same_name_in_another_hub_has_backups_of_its_own(tmp_path: Path) -> None:
+    for day, hub in enumerate(("north.example.net", "south.example.net", "")):
+        text = json.dumps({"hub": hub, "modulesContent": {"m": {"properties.desired": {"of": hub}}}})
+        write_backup(tmp_path, file_name("edge1", NOW + dt.timedelta(days=day)), text)
+    found = read_backups(tmp_path, "edge1", "north.example.net")
+    assert [backup.hub for backup in found] == ["", "north.example.net"], "an older file does not say"

@@ -213,7 +213,7 @@ def test_a_hub_that_goes_away_under_set_modules_is_the_error_that_is_told() -> N
 
 def backup_of(hub: FakeHub) -> Json:
     twins = {module: twin for (device, module), twin in hub.twins.items() if device == "d1" and module}
-    content = content_of(text_of(twins))
+    content = content_of(text_of(twins, "hub"))
     assert content is not None
     return content
 
