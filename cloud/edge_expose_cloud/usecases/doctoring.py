@@ -10,6 +10,7 @@ from typing import Any, Literal
 from edge_expose_cloud.fleet_status import agent_says, release_hint
 from edge_expose_cloud.hub import Hub, HubError, HubProblem, MethodResult, Twin
 from edge_expose_cloud.planning import report_of
+from edge_expose_cloud.usecases.status import has_left, predicted_status
 from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.reported import Reported
 
@@ -66,14 +67,25 @@ def examine_device(hub: Hub, device_id: str, now: dt.datetime) -> Iterator[Check
         return
     yield _agent(agent)
     ours = hub.module_twin(device_id, MODULE_ID)
-    if ours is None:
-        hint = "apply a spec with driver: module; with driver: manifest there is none, and status says Predicted"
-        yield Check(f"the module {MODULE_ID} is deployed", "wrong", "no such module", hint)
+    if ours is None or has_left(agent):
+        yield _without_module(hub, device_id, ours)
         return
     yield _runs(agent)
     yield from _module(ours)
     yield from _cluster(report_of(ours))
     yield from _asked(hub, device_id, ours, now)
+
+
+def _without_module(hub: Hub, device_id: str, ours: Twin | None) -> Check:
+    name = f"the module {MODULE_ID} is deployed"
+    left = sorted(report_of(ours).exposures)
+    if left:
+        hint = "withdraw them with edge-expose unexpose before the module goes, or apply a spec with driver: module"
+        return Check(name, "wrong", f"not any more; what it made may still stand: {', '.join(left[:5])}", hint)
+    made = len(predicted_status(hub, device_id).exposures)
+    if made:
+        return Check(name, "ok", f"no, edgeAgent makes {made} Service{'s' * (made > 1)} itself (driver: manifest)")
+    return Check(name, "wrong", "no such module", "apply a spec with driver: module")
 
 
 def _agent(agent: Twin) -> Check:

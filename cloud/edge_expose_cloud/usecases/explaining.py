@@ -9,7 +9,8 @@ from edge_expose_cloud.fleet_status import release_hint
 from edge_expose_cloud.hub import Hub, HubError, Twin
 from edge_expose_cloud.planning import report_of
 from edge_expose_cloud.usecases.observing import observe_device, targeting_deployments
-from edge_expose_cloud.usecases.problems import Refused
+from edge_expose_cloud.usecases.problems import Missing, Refused
+from edge_expose_cloud.usecases.status import has_left, predicted_status
 from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.parsing import Refusal, parse_desired
 
@@ -89,10 +90,8 @@ def explain_exposure(hub: Hub, device_id: str, name: str, *, ask: bool = False) 
     """Reads the twins once and walks the questions; with `ask` a module that is connected is asked what it sees now."""
     state = observe_device(hub, device_id)
     twin = state.ours
-    if twin is None:
-        raise Refused(
-            f"device {device_id} has no module {MODULE_ID}", "apply a spec first: its manifest brings the module"
-        )
+    if twin is None or has_left(state.twins.get("$edgeAgent")):
+        return _explain_predicted(hub, device_id, name)
     entry = report_of(twin).exposures.get(name)
     declared = twin.desired.get("exposures")
     if entry is None and not (isinstance(declared, dict) and name in declared):
@@ -109,6 +108,33 @@ def explain_exposure(hub: Hub, device_id: str, name: str, *, ask: bool = False) 
         state_now, asked = _ask(hub, device_id, name, state_now)
         steps += asked
     return Explanation(device_id, name, state_now, tuple(steps))
+
+
+def _explain_predicted(hub: Hub, device_id: str, name: str) -> Explanation:
+    """A device without our module: edgeAgent makes the Services, and nobody reports on them."""
+    found = predicted_status(hub, device_id).exposures
+    if not found:
+        raise Refused(
+            f"device {device_id} has no module {MODULE_ID}", "apply a spec first: its manifest brings the module"
+        )
+    if name not in found:
+        raise Missing(
+            f"edgeAgent makes no Service {name!r} on device {device_id}", f"it makes: {', '.join(sorted(found))}"
+        )
+    entry = found[name]
+    what = f"{entry['type']} {name} with {', '.join(entry['ports'])}"
+    where = f"at {entry['address']}" if entry["address"] else "at an address that the load balancer chooses"
+    steps = (
+        Step("Who makes the Service?", "ok", f"edgeAgent: the manifest has no module {MODULE_ID} (driver: manifest)"),
+        Step("What will it make?", "ok", f"{what} {where if entry['type'] == 'LoadBalancer' else 'in the cluster'}"),
+        Step(
+            "Is it there?",
+            "unknown",
+            "nobody says: edgeAgent does not report Services",
+            f"kubectl get service {name} on the device, or apply with driver: module",
+        ),
+    )
+    return Explanation(device_id, name, "Predicted", steps)
 
 
 def _ask(hub: Hub, device_id: str, name: str, state: str) -> tuple[str, list[Step]]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from edge_expose_cloud.edge_agent import predict_services
 from edge_expose_cloud.fleet_status import DeviceStatus, agent_says, status_of
-from edge_expose_cloud.hub import Hub
+from edge_expose_cloud.hub import Hub, Twin
 from edge_expose_cloud.usecases.observing import observe_device
 from edge_expose_cloud.usecases.problems import Refused
 from edge_expose_contract.identity import MODULE_ID
@@ -22,14 +22,12 @@ def device_status(hub: Hub, device_id: str) -> DeviceStatus:
             return replace(status, note=f"the module has never reported; edgeAgent says {says or 'nothing about it'}")
         if twin.connection_state != "Disconnected":
             return status
-        agent = hub.module_twin(device_id, "$edgeAgent")
-        modules = agent.desired.get("modules") if agent is not None else None
-        if not isinstance(modules, dict) or MODULE_ID in modules:
+        if not has_left(hub.module_twin(device_id, "$edgeAgent")):
             return replace(status, note="the hub says the module is not connected: this is what it said last")
         left = ", ".join(sorted(status.exposures)) or "none"
         gone = f"{MODULE_ID} is not in the manifest any more; Services it made may still stand, and nobody keeps them"
-        return replace(_predicted(hub, device_id), note=f"{gone} ({left})")
-    predicted = _predicted(hub, device_id)
+        return replace(predicted_status(hub, device_id), note=f"{gone} ({left})")
+    predicted = predicted_status(hub, device_id)
     if not predicted.exposures:
         raise Refused(
             f"device {device_id} has no module {MODULE_ID}", "apply a spec first: its manifest brings the module"
@@ -37,7 +35,13 @@ def device_status(hub: Hub, device_id: str) -> DeviceStatus:
     return predicted
 
 
-def _predicted(hub: Hub, device_id: str) -> DeviceStatus:
+def has_left(agent: Twin | None) -> bool:
+    """Whether the manifest that edgeAgent applies does not have our module (any more)."""
+    modules = agent.desired.get("modules") if agent is not None else None
+    return isinstance(modules, dict) and MODULE_ID not in modules
+
+
+def predicted_status(hub: Hub, device_id: str) -> DeviceStatus:
     """Without our module: the Services that edgeAgent makes of the manifest."""
     state = observe_device(hub, device_id)
     agent = state.twins.get("$edgeAgent")

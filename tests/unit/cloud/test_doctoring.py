@@ -17,6 +17,7 @@ from edge_expose_cloud.hub import HubError, HubProblem, MethodResult
 from edge_expose_cloud.usecases.bundling import support_bundle
 from edge_expose_cloud.usecases.doctoring import examine_device, examine_hub
 from edge_expose_cloud.usecases.explaining import explain_exposure
+from edge_expose_cloud.usecases.problems import Refused
 from support.cloud import NOW, READY, SPEC, applied_hub
 from support.fake_hub import FakeHub
 
@@ -258,3 +259,32 @@ def test_status_of_a_module_that_never_reported_says_what_edge_agent_says() -> N
     assert result.exit_code == 0
     assert "never reported; edgeAgent says edge-expose is backoff (no image)" in result.stdout
     assert "Pending" in result.stdout
+
+
+# -- driver: manifest --
+
+
+def by_manifest() -> FakeHub:
+    """Device d1 whose Services edgeAgent makes; our module was never there."""
+    return applied_hub(SPEC.replace("target:", "driver: manifest\ntarget:"))
+
+
+def test_a_device_without_our_module_is_healthy_when_edge_agent_makes_the_services() -> None:
+    found = {check.name: (check.verdict, check.found) for check in examine_device(by_manifest(), "d1", NOW)}
+    said = ("ok", "no, edgeAgent makes 2 Services itself (driver: manifest)")
+    assert found["the module edge-expose is deployed"] == said
+
+
+def test_a_service_of_edge_agent_is_explained_and_another_is_not() -> None:
+    found = explain_exposure(by_manifest(), "d1", "web")
+    assert found.state == "Predicted"
+    assert "LoadBalancer web with 8080:80/tcp at 10.0.0.11" in [step.answer for step in found.steps]
+    with pytest.raises(Refused, match="no Service 'web-out'"):
+        explain_exposure(by_manifest(), "d1", "web-out")
+
+
+def test_a_module_that_left_the_manifest_is_not_taken_for_running() -> None:
+    hub = healthy()
+    hub.patch_module_twin("d1", "$edgeAgent", {"modules": {"edge-expose": None}}, "*")
+    assert "web-out" in wrong(hub)["the module edge-expose is deployed"]
+    assert "the module runs" not in [check.name for check in examine_device(hub, "d1", NOW)]
