@@ -62,8 +62,8 @@ def main() -> None:
         StateFile(settings.state_dir),
         settings.guards,
         MetricsMeasures(metrics),
+        probe,
         resync_seconds=settings.resync_seconds,
-        ask=probe,
     )
     methods = Methods(controller, probe, lambda: list(recent.lines))
     health = _start_health(settings, metrics, controller)

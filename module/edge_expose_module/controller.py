@@ -13,10 +13,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from edge_expose_contract.identity import State
-from edge_expose_contract.models import Exposure
 from edge_expose_contract.parsing import DesiredDocument
 from edge_expose_module import remembering
 from edge_expose_module.applying import apply
@@ -26,10 +25,11 @@ from edge_expose_module.deciding import Decided, Inputs, decide
 from edge_expose_module.guards import Guards
 from edge_expose_module.keeping import Keeper, Store
 from edge_expose_module.looking import Looker
+from edge_expose_module.measures import Measures
 from edge_expose_module.nudging import Nudges
 from edge_expose_module.observing import Key, Observed
 from edge_expose_module.planning import Verb
-from edge_expose_module.probes import Ask, Prober, ProbeResult
+from edge_expose_module.probes import Ask, Prober
 from edge_expose_module.reading import Reader
 from edge_expose_module.refusals import Refusals
 from edge_expose_module.telling import Teller
@@ -44,17 +44,6 @@ RETRY_SECONDS: Final = 5.0
 _DEBOUNCE_SECONDS: Final = 0.02
 # Container runtimes kill 10 s after SIGTERM.
 _STOP_SECONDS: Final = 5.0
-
-
-class Measures(Protocol):
-    """Where a pass leaves its figures."""
-
-    def record_pass(
-        self, seconds: float, outcome: str, decided: Decided | None, failures: Mapping[str, Outcome]
-    ) -> None: ...
-
-    def record_state(self, report: Mapping[str, Any], hub: bool, cluster: bool, latencies: Mapping[str, float]) -> None:
-        """`latencies` are milliseconds of the last good probe, by exposure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +64,11 @@ class Controller:
         store: Store,
         guards: Guards,
         measures: Measures,
+        ask: Ask,
         *,
         resync_seconds: float = 300.0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         watches: Watching | None = None,
-        ask: Ask | None = None,
     ) -> None:
         self.identity = identity
         self.view = View()
@@ -99,7 +88,7 @@ class Controller:
         self._awake = asyncio.Event()
         self._passed = asyncio.Condition()
         self._watches = watches or Watches(cluster, self.wake)
-        self.prober = Prober(self.view.to_probe, ask or _nobody_asks, self.wake)
+        self.prober = Prober(self.view.to_probe, ask, self.wake)
         self._stopping = False
         self._passing: asyncio.Task[float] | None = None
         self._beat = time.monotonic()
@@ -293,7 +282,3 @@ class Controller:
         if decided is not None and decided.wishes.next_expiry is not None:
             pause = min(pause, max(0.05, (decided.wishes.next_expiry - self._now()).total_seconds()))
         return pause
-
-
-def _nobody_asks(exposure: Exposure, address: str) -> ProbeResult:
-    raise NotImplementedError("this controller was given nothing to probe with")

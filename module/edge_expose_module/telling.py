@@ -107,7 +107,8 @@ class Teller:
 
     async def _announce(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         """State changes as telemetry; losing one loses nothing, the twin has the state."""
-        for name in sorted({*before, *after}):
+        no_room = self._view.report.get("exposures", {}).keys() - after.keys()  # there all the same
+        for name in sorted({*before, *after} - no_room):
             old, new = before.get(name) or {}, after.get(name) or {}
             if (old.get("state"), old.get("address")) == (new.get("state"), new.get("address")):
                 continue

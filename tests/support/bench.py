@@ -8,9 +8,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from edge_expose_contract.identity import owner_id
+from edge_expose_contract.models import Exposure
 from edge_expose_module.controller import Controller, Identity
 from edge_expose_module.guards import Guards
 from edge_expose_module.memory import Memory
+from edge_expose_module.probes import ProbeResult
 from support.fake_cluster import FakeCluster
 from support.fake_twin import FakeTwin
 
@@ -32,6 +34,10 @@ class MemoryStore:
             return "the module's state file cannot be written: No space left on device"
         self.content = memory.to_json()
         return ""
+
+
+def nobody_answers(_: Exposure, address: str) -> ProbeResult:
+    return ProbeResult(address, False, None, "silent", 0.0)
 
 
 class NoMeasures:
@@ -71,6 +77,7 @@ class Bench:
             self.store,
             self.guards,
             NoMeasures(),
+            nobody_answers,
             now=lambda: self.time,
             watches=NoWatches(),
         )

@@ -13,7 +13,7 @@ import yaml
 from edge_expose_contract.identity import owner_id
 from edge_expose_module.adapters.kubernetes_api import KubernetesApi
 from edge_expose_module.controller import Controller, Identity
-from support.bench import Bench, NoMeasures, NoWatches
+from support.bench import Bench, NoMeasures, NoWatches, nobody_answers
 from support.waiting import eventually
 
 SHIPPED: Final = Path(__file__).resolve().parents[2] / "deployment-manifests" / "kubernetes"
@@ -116,6 +116,7 @@ class ModuleBench(Bench):
             self.store,
             self.guards,
             NoMeasures(),
+            nobody_answers,
             now=lambda: self.time,
             watches=NoWatches(),
         )

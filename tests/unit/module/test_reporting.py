@@ -136,3 +136,23 @@ def test_a_report_arrives_however_much_there_is_to_tell(count: int, length: int,
     assert len(bench.twin.patches) == patches, "what was shortened is not sent again"
     message = bench.controller.view.report["exposures"][min(wishes)]["message"]
     assert "no pod" in message, "the method `status` has it in full"
+
+
+def test_an_exposure_that_has_no_room_in_the_report_is_not_announced_as_gone() -> None:
+    bench = Bench(FakeCluster("10.0.0.1-10.0.0.2"))
+    wish = {"module": "w", "ports": ["80"], "type": "ClusterIP"}
+    later = {f"{'x' * 48}{number:03}": wish for number in range(300)}
+    bench.desire(later)
+    bench.run(2)
+    assert len(bench.twin.reported["exposures"]) == 300
+    bench.twin.events.clear()
+    bench.desire({f"{'a' * 48}{number:03}": wish for number in range(300)} | later)
+    reported = bench.run(2)
+    assert len(reported["exposures"]) < 600
+    assert {event["exposure"][0] for event in bench.twin.events} == {"a"}
+    bench.desire({})
+    assert bench.run(2)["exposures"] != {}, "held back"
+    bench.twin.patch_desired({"confirmRemoval": bench.twin.reported["pendingRemoval"]["token"]})
+    bench.run(3)
+    assert bench.twin.reported["exposures"] == {}
+    assert {event["to"] for event in bench.twin.events if event["exposure"] in later} == {None}

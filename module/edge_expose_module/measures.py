@@ -1,0 +1,18 @@
+"""What a pass leaves in figures. Implemented in `adapters/` and by fakes in tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from edge_expose_module.assessing import Outcome
+from edge_expose_module.deciding import Decided
+
+
+class Measures(Protocol):
+    def record_pass(
+        self, seconds: float, outcome: str, decided: Decided | None, failures: Mapping[str, Outcome]
+    ) -> None: ...
+
+    def record_state(self, report: Mapping[str, Any], hub: bool, cluster: bool, latencies: Mapping[str, float]) -> None:
+        """`latencies` are milliseconds of the last probe, of exposures that answered it."""
