@@ -160,10 +160,13 @@ class Fuzzer:
         return found
 
     def outgrown(self, name: str) -> set[str]:
-        """Services that the last good form of an exposure has no more, and that a failed write had left behind."""
+        """Services that the last good form of an exposure has no more, and that a failed write had left behind; all of
+        them once its time came."""
         good = self.bench.store.load().good_exposures().get(name)
         if good is None:
             return set()
+        if good.expiry is not None and good.expiry <= self.bench.time:
+            return {name, f"{name}-udp"}
         return {name, f"{name}-udp"} - {shape.name for shape in service_shapes(name, good, "edge1")}
 
     def feed(self, document: Any) -> None:
