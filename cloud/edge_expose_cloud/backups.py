@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
-from edge_expose_cloud.hub import Json, Twin, same_json
+from edge_expose_cloud.hub import Json, Twin
 from edge_expose_contract.identity import MODULE_ID
+from edge_expose_contract.merging import same_json
 
 #: how many backups of one device are kept
 KEPT: Final = 50

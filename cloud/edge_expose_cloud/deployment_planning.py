@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from edge_expose_cloud.hub import Deployment, Json, same_json
+from edge_expose_cloud.hub import Deployment, Json
 from edge_expose_cloud.manifest import render_content
 from edge_expose_cloud.plans import (
     Change,
@@ -27,6 +27,7 @@ from edge_expose_cloud.plans import (
 from edge_expose_cloud.redacting import as_written, hide_twins
 from edge_expose_cloud.spec import Spec
 from edge_expose_contract.identity import MODULE_ID
+from edge_expose_contract.merging import same_json
 
 SPEC_LABEL = "edgeExposeSpec"
 RETIRED_LABEL = "edgeExposeRetired"

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from edge_expose_cloud.create_options import write_create_options
-from edge_expose_cloud.hub import merged
 from edge_expose_cloud.manifest_driver import with_exposures
 from edge_expose_cloud.spec import EnvValue, ModuleSpec, Network, Route, Spec, SystemModule, site_of
 from edge_expose_contract.addressing import Address
 from edge_expose_contract.identity import MODULE_ID, SCHEMA_VERSION
+from edge_expose_contract.merging import merged
 from edge_expose_contract.models import Exposure
 
 MODULE_IMAGE: Final = "edge-expose/module:1"

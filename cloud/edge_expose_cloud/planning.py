@@ -13,7 +13,7 @@ from typing import Final
 
 from edge_expose_cloud.create_options import CreateOptionsError, read_create_options
 from edge_expose_cloud.edge_agent import modules_of, predict_services
-from edge_expose_cloud.hub import Json, Twin, merge_patch, same_json
+from edge_expose_cloud.hub import Json, Twin
 from edge_expose_cloud.manifest import render_content
 from edge_expose_cloud.manifest_checking import desired_sections
 from edge_expose_cloud.plans import (
@@ -33,6 +33,7 @@ from edge_expose_cloud.service_prediction import Surroundings, predicted_service
 from edge_expose_cloud.spec import Network, Spec
 from edge_expose_contract.addressing import Address, AddressSet, parse_address
 from edge_expose_contract.identity import MODULE_ID, State
+from edge_expose_contract.merging import merge_patch, same_json
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.parsing import Refusal, parse_desired
 from edge_expose_contract.reported import Reported, parse_reported

@@ -14,7 +14,6 @@ from pydantic import ValidationError
 
 from edge_expose_cloud.create_options import CreateOptionsError, read_create_options, write_create_options
 from edge_expose_cloud.findings import Finding, finding
-from edge_expose_cloud.hub import merge_patch
 from edge_expose_cloud.manifest import AGENT_IMAGE, HUB_IMAGE, is_dotted, render_content
 from edge_expose_cloud.manifest_checking import desired_sections, is_layered
 from edge_expose_cloud.manifest_reading import ManifestDocument
@@ -22,6 +21,7 @@ from edge_expose_cloud.pruning import refused_paths, without
 from edge_expose_cloud.spec import Spec
 from edge_expose_cloud.variables import map_texts
 from edge_expose_contract.identity import MODULE_ID
+from edge_expose_contract.merging import merge_patch
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.parsing import parse_exposure
 from edge_expose_contract.violations import RuleError

@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from edge_expose_cloud.create_options import CreateOptionsError, is_options_field, read_create_options
-from edge_expose_cloud.hub import Json, same_json
+from edge_expose_cloud.hub import Json
 from edge_expose_contract.identity import MODULE_ID
+from edge_expose_contract.merging import same_json
 
 HIDDEN: Final = "***"
 CHANGED: Final = "*** (changed)"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -146,23 +145,6 @@ def clip(text: str, limit: int = STRING_BYTES) -> str:
     encoded = text.encode(errors="replace")
     fits = len(encoded) <= limit
     return encoded.decode() if fits else encoded[: limit - 3].decode(errors="ignore") + "…"
-
-
-def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON merge patch from `old` to `new`; empty when they are equal."""
-    patch: dict[str, Any] = {}
-    for key in old:
-        if key not in new:
-            patch[key] = None
-    for key, value in new.items():
-        before = old.get(key)
-        if isinstance(value, Mapping) and isinstance(before, Mapping):
-            inner = merge_patch(before, value)
-            if inner:
-                patch[key] = inner
-        elif key not in old or json.dumps(before, sort_keys=True) != json.dumps(value, sort_keys=True):
-            patch[key] = value  # compared as text, since True and 1 are equal to Python and not to a twin
-    return patch
 
 
 def compose(

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from edge_expose_contract.identity import Code
+from edge_expose_contract.merging import merge_patch
 from edge_expose_module import reporting
 from edge_expose_module.deciding import Decided
 from edge_expose_module.keeping import Keeper
@@ -91,7 +92,7 @@ class Teller:
         if before is None:
             return not self._twin.connected
         after = reporting.shorten(self._view.report)
-        patch = reporting.merge_patch(before, after)
+        patch = merge_patch(before, after)
         if not patch:
             return True
         try:

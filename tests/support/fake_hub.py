@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from edge_expose_cloud.hub import Deployment, HubError, HubProblem, MethodResult, Twin, merged, same_json
+from edge_expose_cloud.hub import Deployment, HubError, HubProblem, MethodResult, Twin
 from edge_expose_cloud.manifest_checking import desired_sections
+from edge_expose_contract.merging import merged, same_json
 
 
 @dataclass

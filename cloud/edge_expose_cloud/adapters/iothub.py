@@ -18,16 +18,8 @@ from azure.iot.hub.models import CloudToDeviceMethod, ConfigurationContent, Quer
 from edge_expose_cloud.adapters.iothub_errors import scrub, translate
 from edge_expose_cloud.adapters.iothub_models import configuration_of, deployment_of, twin_of
 from edge_expose_cloud.adapters.iothub_pacing import Operation, Pace, Patience
-from edge_expose_cloud.hub import (
-    Deployment,
-    HubError,
-    HubProblem,
-    MethodResult,
-    Twin,
-    merge_patch,
-    merged,
-    same_json,
-)
+from edge_expose_cloud.hub import Deployment, HubError, HubProblem, MethodResult, Twin
+from edge_expose_contract.merging import merge_patch, merged, same_json
 
 T = TypeVar("T")
 # The pool's own lines about its retries would only repeat what our errors say.

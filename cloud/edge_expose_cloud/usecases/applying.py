@@ -21,7 +21,7 @@ from edge_expose_cloud.deployment_planning import (
     retired,
     retired_deployments,
 )
-from edge_expose_cloud.hub import Deployment, Hub, HubError, HubProblem, Twin, same_json
+from edge_expose_cloud.hub import Deployment, Hub, HubError, HubProblem, Twin
 from edge_expose_cloud.manifest_checking import desired_sections
 from edge_expose_cloud.plans import (
     CreateDeployment,
@@ -38,6 +38,7 @@ from edge_expose_cloud.usecases.operator import Operator
 from edge_expose_cloud.usecases.owning import refuse_targeted
 from edge_expose_cloud.usecases.problems import Refused
 from edge_expose_cloud.usecases.siting import write_site
+from edge_expose_contract.merging import same_json
 
 
 def check_dangers(plan: Plan, allowed: Mapping[str, int]) -> None:

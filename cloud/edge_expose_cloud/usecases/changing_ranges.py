@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from edge_expose_cloud.capacity import Move, rehearse_range
 from edge_expose_cloud.findings import Finding, has_errors
-from edge_expose_cloud.hub import Hub, Json, merge_patch, merged, same_json
+from edge_expose_cloud.hub import Hub, Json
 from edge_expose_cloud.linting_addresses import lint_addresses
 from edge_expose_cloud.planning import current_exposures, report_of
 from edge_expose_cloud.plans import Change, Danger, PatchTwin, Plan
@@ -21,6 +21,7 @@ from edge_expose_cloud.usecases.ranging import network_of, pool_decides
 from edge_expose_cloud.violating import findings_of
 from edge_expose_contract.addressing import Address, AddressRange, AddressSet
 from edge_expose_contract.identity import MODULE_ID, SCHEMA_VERSION
+from edge_expose_contract.merging import merge_patch, merged, same_json
 from edge_expose_contract.models import Site
 from edge_expose_contract.violations import RuleError, from_pydantic
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from edge_expose_cloud.edge_agent import modules_of
 from edge_expose_cloud.findings import Finding, has_errors
-from edge_expose_cloud.hub import Hub, Twin, merge_patch, merged
+from edge_expose_cloud.hub import Hub, Twin
 from edge_expose_cloud.linting_addresses import lint_addresses
 from edge_expose_cloud.manifest import exposures_json
 from edge_expose_cloud.planning import DeviceState, current_exposures, report_of, surroundings, without_service
@@ -20,6 +20,7 @@ from edge_expose_cloud.usecases.ranging import network_of, pool_decides
 from edge_expose_cloud.violating import findings_of
 from edge_expose_contract.identity import MODULE_ID, SCHEMA_VERSION
 from edge_expose_contract.limits import twin_violations
+from edge_expose_contract.merging import merge_patch, merged
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.parsing import parse_exposure
 

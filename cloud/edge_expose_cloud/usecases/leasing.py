@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edge_expose_cloud.hub import Hub, HubError, HubProblem, Json, Twin, same_json
+from edge_expose_cloud.hub import Hub, HubError, HubProblem, Json, Twin
 from edge_expose_cloud.plans import LEASE_TAG
 from edge_expose_cloud.usecases.operator import Operator
 from edge_expose_cloud.usecases.problems import Refused
+from edge_expose_contract.merging import same_json
 
 LEASE_SECONDS = 60
 

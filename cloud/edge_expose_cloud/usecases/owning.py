@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edge_expose_cloud.hub import Deployment, Hub, Json, Twin, same_json
+from edge_expose_cloud.hub import Deployment, Hub, Json, Twin
 from edge_expose_cloud.planning import DeviceState
 from edge_expose_cloud.usecases.observing import observe_device, targeting_deployments
 from edge_expose_cloud.usecases.problems import Refused
 from edge_expose_contract.identity import MODULE_ID
+from edge_expose_contract.merging import same_json
 
 _PREFIX = "properties.desired"
 

@@ -6,12 +6,13 @@ exposures in question, and waits until the twin holds it.
 
 from __future__ import annotations
 
-from edge_expose_cloud.hub import Hub, merged
+from edge_expose_cloud.hub import Hub
 from edge_expose_cloud.planning import report_of
 from edge_expose_cloud.plans import Change, Danger, PatchTwin, Plan
 from edge_expose_cloud.usecases.observing import observe_device
 from edge_expose_cloud.usecases.problems import Refused
 from edge_expose_contract.identity import MODULE_ID
+from edge_expose_contract.merging import merged
 
 
 def plan_release(hub: Hub, device_id: str) -> Plan:

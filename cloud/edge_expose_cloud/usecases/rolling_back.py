@@ -21,7 +21,7 @@ from edge_expose_cloud.deployment_planning import (
     retired_deployments,
     shown_deployment,
 )
-from edge_expose_cloud.hub import Deployment, Hub, Json, merge_patch, same_json
+from edge_expose_cloud.hub import Deployment, Hub, Json
 from edge_expose_cloud.manifest_checking import desired_sections
 from edge_expose_cloud.planning import (
     DeviceState,
@@ -48,6 +48,7 @@ from edge_expose_cloud.usecases.observing import observe_device, targeting_deplo
 from edge_expose_cloud.usecases.owning import owned_keys, refuse_owned
 from edge_expose_cloud.usecases.problems import Refused
 from edge_expose_contract.identity import MODULE_ID
+from edge_expose_contract.merging import merge_patch, same_json
 from edge_expose_contract.parsing import Refusal, parse_desired
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from edge_expose_cloud.deployment_planning import live_deployments
-from edge_expose_cloud.hub import Deployment, Hub, HubError, HubProblem, Json, Twin, merge_patch
+from edge_expose_cloud.hub import Deployment, Hub, HubError, HubProblem, Json, Twin
 from edge_expose_cloud.inventory import Inventory
 from edge_expose_cloud.manifest import network_json
 from edge_expose_cloud.plans import PatchTwin
 from edge_expose_cloud.spec import Spec
 from edge_expose_contract.identity import MODULE_ID
+from edge_expose_contract.merging import merge_patch
 
 # From this many devices on, their twins are read by query (100 a call) instead of one by one.
 MANY_DEVICES = 25

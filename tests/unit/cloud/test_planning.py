@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edge_expose_cloud.deployment_planning import RETIRED_CONDITION, RETIRED_LABEL
-from edge_expose_cloud.hub import Deployment, merge_patch, merged
+from edge_expose_cloud.hub import Deployment
 from edge_expose_cloud.loading import load_spec
 from edge_expose_cloud.plans import CreateDeployment, PatchTwin, Plan, SetModules, UpdateDeployment
 from edge_expose_cloud.spec import Spec
@@ -18,6 +18,7 @@ from edge_expose_cloud.usecases.operator import Operator
 from edge_expose_cloud.usecases.planning import make_plan
 from edge_expose_cloud.usecases.problems import InputError, Refused
 from edge_expose_cloud.usecases.resolving import resolve_spec
+from edge_expose_contract.merging import merge_patch, merged
 from support.cloud import NOW, READY, SPEC, applied_hub, spec_of_text
 from support.fake_hub import FakeHub
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_expose_contract.limits import SECTION_BYTES, section_size, twin_violations
-from edge_expose_module.reporting import merge_patch, shorten
+from edge_expose_contract.merging import merge_patch
+from edge_expose_module.reporting import shorten
 from support.bench import Bench
 from support.fake_cluster import FakeCluster
 
