@@ -13,6 +13,7 @@ from edge_expose_cloud.findings import Finding
 from edge_expose_cloud.hub import HubError
 from edge_expose_cloud.portal.device_view import DeviceView, device_view
 from edge_expose_cloud.portal.forms import (
+    MOST_ROWS,
     OPEN_FOR,
     ExposeForm,
     fields_of,
@@ -65,6 +66,11 @@ def edit_form(portal: PortalDep, session: OperatorDep, device: str, name: str) -
     if name in view.owners:
         raise Refused(
             f"exposure {name!r} is set by the deployment {view.owners[name]}", "change that deployment's spec"
+        )
+    if len(exposure.ports) > MOST_ROWS:
+        raise Refused(
+            f"exposure {name!r} has {len(exposure.ports)} entries of ports, more than a form holds",
+            "write neighbours as a range such as 5000-5010, in the twin or with `edge-expose expose`",
         )
     return _form(portal, session, view, form_of_exposure(name, exposure), [], preset="", editing=name)
 

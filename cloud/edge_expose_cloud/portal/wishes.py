@@ -14,7 +14,7 @@ from edge_expose_cloud.hub import Hub, Json
 from edge_expose_cloud.planning import current_exposures, report_of, without_service
 from edge_expose_cloud.plans import Plan
 from edge_expose_cloud.portal.device_view import topologies
-from edge_expose_cloud.portal.planned import breaks
+from edge_expose_cloud.portal.planned import breaks, closes
 from edge_expose_cloud.portal.reading import ReadingHub
 from edge_expose_cloud.portal.taken import foreign_addresses, taken_findings
 from edge_expose_cloud.usecases.changing_ranges import plan_site
@@ -86,7 +86,7 @@ def plan_wish(hub: ReadingHub, wish: Wish, backups: Callable[[str], list[Backup]
             findings += _taken(hub, wish)
             if has_errors(findings):
                 raise InputError(findings)
-            return Planned(plan, findings)
+            return Planned(plan, findings, _closes(hub, wish))
         case "remove":
             return Planned(plan_unexpose(hub, wish.device, wish.name), breaks=_breaks(hub, wish))
         case "disable" | "enable":
@@ -124,6 +124,14 @@ def _declared(hub: Hub, wish: Wish) -> dict[str, Any]:
     if not isinstance(entry, dict):
         raise Missing(f"device {wish.device} declares no exposure {wish.name!r}", "it may be removed already")
     return entry
+
+
+def _closes(hub: Hub, wish: Wish) -> list[str]:
+    twin = hub.module_twin(wish.device, MODULE_ID)
+    if twin is None:
+        return []
+    exposure, _ = parse_exposure(wish.name, wish.fields)
+    return closes(current_exposures(twin).get(wish.name), exposure, status_of(twin).exposures.get(wish.name, {}))
 
 
 def _breaks(hub: Hub, wish: Wish) -> list[str]:

@@ -96,6 +96,34 @@ def test_expose_plan_apply_edit_disable_enable_and_remove(world, ada) -> None:
     assert world.audit().count('"action": "expose"') == 2
 
 
+def test_an_edit_keeps_every_port_as_it_is_written_however_many_there_are(world, ada) -> None:
+    ports: list = [f"{9000 + number}:80" for number in range(40)] + [5432, "6000-6005/udp", {"port": 7000, "name": "x"}]
+    world.hub.patch_module_twin("d1", MODULE_ID, {"exposures": {"web-out": {"ports": ports}}}, "*")
+    plan = ada.fill(ada.get("/devices/d1/exposures/web-out/edit"), hostname="shop.x.example")
+    assert "spec.ports" not in plan.text
+    assert "stops answering" not in plan.text
+    ada.apply(plan)
+    assert world.desired()["exposures"]["web-out"]["ports"] == ports
+    assert world.desired()["exposures"]["web-out"]["hostname"] == "shop.x.example"
+
+
+def test_a_plan_names_the_one_port_of_many_that_an_edit_closes(world, ada) -> None:
+    ports = [f"{9000 + number}:80/tcp" for number in range(40)]
+    world.hub.patch_module_twin("d1", MODULE_ID, {"exposures": {"web-out": {"ports": ports}}}, "*")
+    plan = ada.fill(ada.get("/devices/d1/exposures/web-out/edit"), out39="", in39="")
+    assert "<td>9039:80/tcp, and 39 more that stay</td><td>and 39 more that stay</td>" in plan.text
+    assert "10.0.0.11:9039/tcp stops answering" in plan.text
+    assert plan.text.count("stops answering") == 1
+
+
+def test_an_exposure_with_more_ports_than_a_form_holds_is_not_edited_in_one(world, ada) -> None:
+    ports = [str(9000 + number) for number in range(301)]
+    world.hub.patch_module_twin("d1", MODULE_ID, {"exposures": {"web-out": {"ports": ports}}}, "*")
+    answer = ada.get("/devices/d1/exposures/web-out/edit")
+    assert answer.status_code == 409
+    assert "301 entries of ports" in answer.text
+
+
 def test_a_removal_that_the_device_holds_back_is_confirmed_with_a_button(world, ada, vic) -> None:
     world.hub.report(
         "d1",
