@@ -16,6 +16,7 @@ from edge_expose_cloud.portal.forms import (
     MOST_ROWS,
     OPEN_FOR,
     ExposeForm,
+    Reserved,
     fields_of,
     form_of_exposure,
     form_of_preset,
@@ -23,6 +24,7 @@ from edge_expose_cloud.portal.forms import (
     label_of,
     place_of,
     read_form,
+    reserved_rows,
     site_fields,
 )
 from edge_expose_cloud.portal.planned import lines_of
@@ -185,12 +187,13 @@ def network_form(portal: PortalDep, session: OperatorDep, device: str) -> Respon
 
 @router.post("/devices/{device}/network")
 def plan_network(portal: PortalDep, session: OperatorDep, fields: CheckedDep, device: str) -> Response:
-    wish = Wish("ranges", device, "", site_fields(fields))
+    site, wrong = site_fields(fields)
     try:
-        return _plan(portal, session, wish)
+        if wrong:
+            raise InputError(wrong)
+        return _plan(portal, session, Wish("ranges", device, "", site))
     except InputError as error:
-        rows = [(fields.get(f"who{row}", ""), fields.get(f"reserved{row}", "")) for row in range(12)]
-        rows = [row for row in rows if any(row)]
+        rows = reserved_rows(fields)
         return _network(portal, session, device_view(portal.reading, device), fields, rows, error.findings)
 
 
@@ -199,7 +202,7 @@ def _network(
     session: Session,
     view: DeviceView,
     values: dict[str, str],
-    rows: list[tuple[str, str]],
+    rows: list[Reserved],
     findings: list[Finding],
 ) -> Response:
     status = 422 if findings else 200

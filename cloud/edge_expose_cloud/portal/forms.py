@@ -272,6 +272,7 @@ _HINTS: Final[Mapping[str, str]] = {
     "AddressTwice": "choose a free address, or give both exposures one sharing key",
     "RangeTooSmall": "extend the range, share addresses, or remove an exposure",
     "RangeNoEdgehub": "on Azure Stack Edge edgeHub takes one address of the range: write it under Reserved addresses",
+    "IllegalTwinKey": "a name holds no . $ # and no blanks; write it with - instead",
     "ExposureModuleUnknown": "choose a module of the list, or expose pods by their labels",
 }
 _OF_A_SPEC = re.compile(r" is not in this spec \(modules: .*\)$")
@@ -290,16 +291,29 @@ def in_words(finding: Finding) -> Finding:
     return replace(finding, message=message, hint=hint)
 
 
-def site_fields(data: Mapping[str, str]) -> Json:
-    """The Compute network form -> keys of `site`; an emptied field removes its key (None)."""
+Reserved = tuple[str, str]
+
+
+def reserved_rows(data: Mapping[str, str]) -> list[Reserved]:
+    """The (name, address) rows of the Compute network form that are not empty."""
+    rows = [
+        (data.get(f"who{row}", "").strip(), data.get(f"reserved{row}", "").strip())
+        for row in _rows(data, "who", "reserved")
+    ]
+    return [row for row in rows if any(row)]
+
+
+def site_fields(data: Mapping[str, str]) -> tuple[Json, list[Finding]]:
+    """The Compute network form -> keys of `site`, and what they cannot say; an emptied field is a key of None."""
     fields: Json = {}
     for form, key in (("external", "externalServiceIPs"), ("nodes", "nodeIPs")):
         parts = [part.strip() for part in re.split(r"[,;\n]+", data.get(form, "")) if part.strip()]
         fields[key] = None if not parts else parts[0] if len(parts) == 1 else parts
-    reserved: Json = {}
-    for row in _rows(data, "who", "reserved"):
-        who, address = data.get(f"who{row}", "").strip(), data.get(f"reserved{row}", "").strip()
-        if who or address:
-            reserved[who or address] = address
-    fields["reserved"] = reserved or None
-    return fields
+    rows = reserved_rows(data)
+    fields["reserved"] = dict(rows) or None
+    names = [who for who, _ in rows]
+    nameless = [address for who, address in rows if not who]
+    wrong = [(f"{address} is reserved for nobody", "say what has it, such as edgehub") for address in nameless]
+    twice = sorted({who for who in names if who and names.count(who) > 1})
+    wrong += [(f"two addresses are reserved for {who!r}", "give each a name of its own") for who in twice]
+    return fields, [Finding("InvalidName", "error", "site.reserved", what, hint) for what, hint in wrong]

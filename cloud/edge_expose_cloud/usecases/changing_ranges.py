@@ -21,12 +21,13 @@ from edge_expose_cloud.usecases.ranging import network_of, pool_decides
 from edge_expose_cloud.violating import findings_of
 from edge_expose_contract.addressing import Address, AddressRange, AddressSet
 from edge_expose_contract.identity import MODULE_ID, SCHEMA_VERSION
+from edge_expose_contract.limits import twin_violations
 from edge_expose_contract.models import Site
 from edge_expose_contract.violations import RuleError, from_pydantic
 
 
 def plan_site(hub: Hub, device_id: str, fields: Json) -> tuple[Plan, list[Finding], list[Move]]:
-    """A plan that sets the given keys of `site` (None removes one); InputError lists what is wrong with them.
+    """A plan that sets the given keys of `site`, each as a whole (None removes one); InputError lists what is wrong.
 
     Where the module reads the load balancer's pool, that pool stands for the external range in every check.
     """
@@ -37,7 +38,7 @@ def plan_site(hub: Hub, device_id: str, fields: Json) -> tuple[Plan, list[Findin
             f"device {device_id} has no module {MODULE_ID}", "apply a spec first: its manifest brings the module"
         )
     before: Json = dict(twin.desired.get("site") or {})
-    after = merged(before, _changed(before, fields))
+    after = {key: value for key, value in {**before, **_changed(before, fields)}.items() if value is not None}
     try:
         site = Site.model_validate(after)
     except ValidationError as error:
@@ -60,10 +61,14 @@ def plan_site(hub: Hub, device_id: str, fields: Json) -> tuple[Plan, list[Findin
         raise InputError(findings)
     moves = _moves(_site(before), site, pool, held)
     difference = merge_patch(before, after)
+    desired = merged(twin.desired, {"site": difference})
+    there = {(item.path, item.rule) for item in twin_violations(twin.desired)}
+    broken = [item for item in twin_violations(desired) if (item.path, item.rule) not in there]
+    if broken:
+        raise InputError(findings_of(broken))
     changes: tuple[Change, ...] = ()
     step: PatchTwin | None = None
     if difference:
-        desired = merged(twin.desired, {"site": difference})
         changes = (Change("update", "ModuleTwin", None, f"{device_id}/{MODULE_ID}", twin.desired, desired),)
         step = PatchTwin(device_id, MODULE_ID, {"site": difference}, twin.etag)
     dangers = _dangers(_site(before), site, pool, held, moves) if difference else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from typing import Any
 
 import pytest
@@ -136,3 +137,44 @@ def test_a_pool_that_is_full_is_a_warning_since_it_is_widened_on_the_device() ->
     plan, findings = plan_expose(hub, "d1", "late", {"module": "web", "ports": ["9000:80"]})
     assert plan.changes
     assert [(item.rule, item.severity) for item in findings] == [("RangeTooSmall", "warning")]
+
+
+@pytest.fixture
+def many_reserved(world) -> dict[str, str]:
+    """Twenty reservations in a row."""
+    reserved = {f"camera-{number:02}": f"10.0.0.{100 + number}" for number in range(20)}
+    world.hub.patch_module_twin("d1", MODULE_ID, {"site": {"reserved": {**reserved, "edgehub": None}}}, "*")
+    return reserved
+
+
+def test_a_reservation_is_removed_renamed_and_added_and_the_others_stay(world, ada, many_reserved) -> None:
+    typed = {"who0": "", "reserved0": "", "who19": "door", "who20": "edgehub", "reserved20": "10.0.0.10"}
+    plan = ada.fill(ada.get("/devices/d1/network"), **typed)
+    assert "Nothing would change" not in plan.text
+    ada.apply(plan)
+    left = {name: address for name, address in many_reserved.items() if name not in ("camera-00", "camera-19")}
+    assert world.desired()["site"]["reserved"] == {**left, "door": "10.0.0.119", "edgehub": "10.0.0.10"}
+
+
+def test_the_last_reservation_can_be_removed(world, ada) -> None:
+    ada.apply(ada.fill(ada.get("/devices/d1/network"), who0="", reserved0=""))
+    assert "reserved" not in world.desired()["site"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        pytest.param({"who1": "a.b"}, "'a.b' cannot be a twin key", id="a dot"),
+        pytest.param({"who1": "a b"}, "'a b' cannot be a twin key", id="a blank"),
+        pytest.param({"who1": "$x"}, "'$x' cannot be a twin key", id="a dollar sign"),
+        pytest.param({"who1": "edgehub"}, "two addresses are reserved for 'edgehub'", id="a name that is taken"),
+        pytest.param({"who1": ""}, "10.0.0.12 is reserved for nobody", id="no name"),
+    ],
+)
+def test_a_reservation_that_the_hub_would_refuse_or_that_hides_another_is_found_first(world, ada, typed, says) -> None:
+    before = world.desired()
+    answer = ada.fill(ada.get("/devices/d1/network"), **{"reserved1": "10.0.0.12", **typed})
+    assert answer.status_code == 422
+    assert says in html.unescape(answer.text).replace('"', "'")
+    assert 'value="10.0.0.12"' in answer.text, "what was typed is still there"
+    assert world.desired() == before
