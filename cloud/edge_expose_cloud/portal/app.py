@@ -55,7 +55,6 @@ def make_app(portal: Portal, hosts: Hosts, *, tls: bool = False) -> FastAPI:
         try:
             yield
         finally:
-            portal.events.close()
             poller.cancel()
             await asyncio.gather(poller, return_exceptions=True)
 
@@ -76,7 +75,7 @@ def _answer_problems(app: FastAPI, portal: Portal) -> None:
     def problem(request: Request, status: int, message: str, hint: str = "") -> Response:
         if request.url.path.startswith("/api/"):
             return JSONResponse({"error": message, "hint": hint}, status)
-        session = portal.sessions.find(request.cookies.get(portal.cookie, ""))
+        session = portal.session(request.cookies.get(portal.cookie, ""))
         return page(portal, session, "problem.html", status=status, message=message, hint=hint, code=status)
 
     @app.exception_handler(NotSignedIn)
