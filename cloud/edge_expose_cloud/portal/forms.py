@@ -106,6 +106,13 @@ def form_of_exposure(name: str, exposure: Exposure) -> ExposeForm:
     return ExposeForm(values, tuple(map(_row, exposure.ports)))
 
 
+def merged_form(base: ExposeForm, typed: ExposeForm, now: ExposeForm) -> ExposeForm:
+    """`now`, with what was typed since `base`: where both changed one field, what was typed is kept."""
+    names = now.values.keys() | typed.values.keys()
+    values = {key: (now if typed.get(key) == base.get(key) else typed).get(key) for key in names}
+    return ExposeForm(values, now.ports if typed.ports == base.ports else typed.ports)
+
+
 def _row(entry: int | str | PortObject) -> tuple[str, str, str]:
     mappings = [entry.mapping()] if isinstance(entry, PortObject) else parse_port(entry)
     first, last = mappings[0], mappings[-1]
@@ -292,6 +299,7 @@ def in_words(finding: Finding) -> Finding:
 
 
 Reserved = tuple[str, str]
+_SITE_TEXTS: Final = {"external": "externalServiceIPs", "nodes": "nodeIPs"}
 
 
 def reserved_rows(data: Mapping[str, str]) -> list[Reserved]:
@@ -303,10 +311,39 @@ def reserved_rows(data: Mapping[str, str]) -> list[Reserved]:
     return [row for row in rows if any(row)]
 
 
+def site_values(site: Mapping[str, Any]) -> tuple[dict[str, str], list[Reserved]]:
+    """Keys of `site` as the Compute network form shows them."""
+    ranges = {form: site.get(key) or "" for form, key in _SITE_TEXTS.items()}
+    values = {form: ", ".join(map(str, text)) if isinstance(text, list) else str(text) for form, text in ranges.items()}
+    return values, [(who, str(address)) for who, address in _reserved(site).items()]
+
+
+def merged_site(base: Json, typed: Json, now: Json) -> Json:
+    """`now`, with what was typed since `base`; reservations are merged one by one."""
+    reserved = _merged(_reserved(base), _reserved(typed), _reserved(now))
+    return {**_merged(dict(map(_as_typed, base.items())), typed, now), "reserved": reserved}
+
+
+def _as_typed(item: tuple[str, Any]) -> tuple[str, Any]:
+    """A list of one range comes back from the form as that range."""
+    key, value = item
+    return key, value[0] if isinstance(value, list) and len(value) == 1 else value
+
+
+def _merged(base: Json, typed: Json, now: Json) -> Json:
+    chosen = {key: (now if typed.get(key) == base.get(key) else typed).get(key) for key in {**now, **typed}}
+    return {key: value for key, value in chosen.items() if value}
+
+
+def _reserved(site: Mapping[str, Any]) -> Json:
+    found = site.get("reserved")
+    return found if isinstance(found, dict) else {}
+
+
 def site_fields(data: Mapping[str, str]) -> tuple[Json, list[Finding]]:
     """The Compute network form -> keys of `site`, and what they cannot say; an emptied field is a key of None."""
     fields: Json = {}
-    for form, key in (("external", "externalServiceIPs"), ("nodes", "nodeIPs")):
+    for form, key in _SITE_TEXTS.items():
         parts = [part.strip() for part in re.split(r"[,;\n]+", data.get(form, "")) if part.strip()]
         fields[key] = None if not parts else parts[0] if len(parts) == 1 else parts
     rows = reserved_rows(data)

@@ -27,20 +27,33 @@ from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.parsing import parse_exposure
 
 Kind = Literal["expose", "remove", "disable", "enable", "ranges", "revert", "release"]
+SITE_KEYS: Final = ("externalServiceIPs", "nodeIPs", "reserved")
+_NOT_OURS: Final = "the plan of this page is not one of ours"
+_START_AGAIN: Final = "start again from the device's page"
 KINDS: Final[tuple[Kind, ...]] = ("expose", "remove", "disable", "enable", "ranges", "revert", "release")
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """`name` is the exposure or the backup; `fields` the exposure or the keys of `site`."""
+    """`name` is the exposure or the backup; `fields` the exposure or the keys of `site`.
+
+    `base` is what was declared when the form was opened, None when there was nothing.
+    """
 
     kind: Kind
     device: str
     name: str = ""
     fields: Json = field(default_factory=dict)
+    base: Json | None = None
 
     def to_text(self) -> str:
-        return json.dumps({"kind": self.kind, "name": self.name, "fields": self.fields}, sort_keys=True)
+        body = {"kind": self.kind, "name": self.name, "fields": self.fields, "base": self.base}
+        return json.dumps(body, sort_keys=True)
+
+    @property
+    def has_form(self) -> bool:
+        """Others are one button each."""
+        return self.kind in ("expose", "ranges")
 
     @property
     def title(self) -> str:
@@ -68,14 +81,48 @@ class Planned:
 
 def wish_of(device: str, text: str) -> Wish:
     """From the hidden field of a plan page, which anybody may have written. Raises Refused."""
+    body = json_of(text)
     try:
-        body = json.loads(text)
-        kind, name, fields = body["kind"], body["name"], body["fields"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise Refused("the plan of this page cannot be read", "start again from the device's page") from None
+        kind, name, fields, base = body["kind"], body["name"], body["fields"], body["base"]
+    except (KeyError, TypeError):
+        raise Refused(_NOT_OURS, _START_AGAIN) from None
     if kind not in KINDS or not isinstance(name, str) or not isinstance(fields, dict):
-        raise Refused("the plan of this page is not one of ours", "start again from the device's page")
-    return Wish(kind, device, name, fields)
+        raise Refused(_NOT_OURS, _START_AGAIN)
+    return Wish(kind, device, name, fields, _base(base))
+
+
+def base_of(text: str) -> Json | None:
+    """From the hidden field of a form: "" where nothing was declared. Raises Refused."""
+    return _base(json_of(text)) if text else None
+
+
+def json_of(text: str) -> Any:
+    """JSON that a page of ours was sent back with. Raises Refused."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise Refused("the plan of this page cannot be read", _START_AGAIN) from None
+
+
+def _base(value: object) -> Json | None:
+    if value is not None and not isinstance(value, dict):
+        raise Refused(_NOT_OURS, _START_AGAIN)
+    return value
+
+
+def declared_now(hub: Hub, wish: Wish) -> Any:
+    """What is declared now of what the wish's form shows, None when it is not there; JSON, but maybe typed by hand."""
+    twin = hub.module_twin(wish.device, MODULE_ID)
+    desired = twin.desired if twin is not None else {}
+    if wish.kind == "ranges":
+        return site_base(desired.get("site"))
+    exposures = desired.get("exposures")
+    return exposures.get(wish.name) if isinstance(exposures, dict) else None
+
+
+def site_base(site: object) -> Json:
+    """The part of `site` that the Compute network form shows."""
+    return {key: site[key] for key in SITE_KEYS if key in site} if isinstance(site, dict) else {}
 
 
 def plan_wish(hub: ReadingHub, wish: Wish, backups: Callable[[str], list[Backup]]) -> Planned:

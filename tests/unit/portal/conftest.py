@@ -91,6 +91,11 @@ class Browser:
         form = Form.of(page.text)
         return self.post(form.action, {**form.fields, **typed})
 
+    def ranges(self, device: str = "d1", **typed: str) -> Any:
+        """Sends the Compute network form with these fields only: the others are emptied."""
+        path = f"/devices/{device}/network"
+        return self.change(path, base=Form.of(self.get(path).text).fields["base"], **typed)
+
     def apply(self, answer: Any, **more: str) -> Any:
         """Presses Apply on a plan page."""
         assert answer.status_code == 200, (answer.status_code, answer.text[:2000])

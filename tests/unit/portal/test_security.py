@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
 import stat
@@ -13,9 +12,11 @@ import pytest
 from edge_expose_cloud.portal.accounts import AccountError, Accounts
 from edge_expose_cloud.portal.live import _stream
 from edge_expose_cloud.portal.sessions import FREE_TRIES, LoginBrake, Sessions
+from edge_expose_cloud.portal.wishes import Wish
 from edge_expose_contract.identity import MODULE_ID
 
 PASSWORD = "correct horse battery"
+REMOVE = Wish("remove", "d1", "web-out").to_text()
 CHANGES = [
     ("/devices/d1/expose", {"name": "evil", "module": "web", "out0": "1", "in0": "1"}),
     ("/devices/d1/check", {"name": "evil", "module": "web", "out0": "1", "in0": "1"}),
@@ -23,7 +24,7 @@ CHANGES = [
     ("/devices/d1/network", {"external": "10.0.0.10-10.0.0.99"}),
     (
         "/devices/d1/apply",
-        {"wish": json.dumps({"kind": "remove", "name": "web-out", "fields": {}}), "digest": "0" * 64},
+        {"wish": REMOVE, "digest": "0" * 64},
     ),
     ("/sign-out", {}),
 ]
@@ -422,9 +423,8 @@ def test_a_plan_that_was_tampered_with_is_refused(world, ada, text) -> None:
 
 
 def test_an_apply_without_the_digest_of_a_plan_that_was_shown_is_refused(world, ada) -> None:
-    wish = json.dumps({"kind": "remove", "name": "web-out", "fields": {}})
     for digest in ("", "0" * 64):
-        assert ada.change("/devices/d1/apply", wish=wish, digest=digest).status_code == 409
+        assert ada.change("/devices/d1/apply", wish=REMOVE, digest=digest).status_code == 409
     assert "web-out" in world.desired()["exposures"]
 
 

@@ -167,7 +167,7 @@ function check(form) {
   form.addEventListener("change", later);
   form.querySelector("#module")?.addEventListener("change", (event) => fillPorts(form, event.target));
   if ("refused" in form.dataset) return; // it has just been checked
-  if (form.querySelector('[name="name"]')?.value || form.querySelector('[name="editing"]')?.value) later();
+  if (form.querySelector('[name="name"]').value) later();
 }
 
 // A preset fills in the rest: what somebody has typed or chosen goes along.
