@@ -24,7 +24,7 @@ from edge_expose_cloud.portal.guards import Guard, Hosts
 from edge_expose_cloud.portal.reading import ReadingHub
 from edge_expose_cloud.portal.rendering import STATIC, environment
 from edge_expose_cloud.portal.sessions import FREE_TRIES_OF_A_NAME, LoginBrake, Sessions
-from edge_expose_cloud.portal.shell import Forbidden, NotSignedIn, Portal, Settings, page
+from edge_expose_cloud.portal.shell import Forbidden, NotSignedIn, Portal, Settings, page, writable
 from edge_expose_cloud.portal.watching import Watching
 from edge_expose_cloud.usecases.problems import InputError, Missing, Refused
 
@@ -74,7 +74,7 @@ def make_app(portal: Portal, hosts: Hosts, *, tls: bool = False) -> FastAPI:
 def _answer_problems(app: FastAPI, portal: Portal) -> None:
     def problem(request: Request, status: int, message: str, hint: str = "") -> Response:
         if request.url.path.startswith("/api/"):
-            return JSONResponse({"error": message, "hint": hint}, status)
+            return JSONResponse({"error": writable(message), "hint": writable(hint)}, status)
         session = portal.session(request.cookies.get(portal.cookie, ""))
         return page(portal, session, "problem.html", status=status, message=message, hint=hint, code=status)
 

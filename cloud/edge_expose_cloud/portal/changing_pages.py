@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import replace
 
 from fastapi import APIRouter, Response
@@ -248,7 +249,7 @@ def plan_fresh(portal: Portal, wish: Wish) -> Planned:
     return plan_wish(portal.reading, wish, portal.backups)
 
 
-def apply_wish(portal: Portal, session: Session, wish: Wish, digest: str | None, allowed: dict[str, int]) -> str:
+def apply_wish(portal: Portal, session: Session, wish: Wish, digest: str | None, allowed: Mapping[str, int]) -> str:
     """Plans again, compares, applies, and writes the audit line whatever happens."""
     what = {"device": wish.device, "exposure": wish.name, "role": session.role}
     try:

@@ -165,7 +165,12 @@ def page(
         at=at,
         **values,
     )
-    return HTMLResponse(text, status)
+    return HTMLResponse(writable(text), status)
+
+
+def writable(text: str) -> str:
+    """Twins, reports and old audit lines may hold half a surrogate pair, which no page can: shown as `\\ud800`."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 _COOKIE_PATH: Final = "/"

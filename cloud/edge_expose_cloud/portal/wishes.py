@@ -14,6 +14,7 @@ from edge_expose_cloud.hub import Hub, Json
 from edge_expose_cloud.planning import current_exposures, report_of, without_service
 from edge_expose_cloud.plans import Plan
 from edge_expose_cloud.portal.device_view import topologies
+from edge_expose_cloud.portal.guards import is_text
 from edge_expose_cloud.portal.planned import breaks, closes
 from edge_expose_cloud.portal.reading import ReadingHub
 from edge_expose_cloud.portal.taken import foreign_addresses, taken_findings
@@ -28,6 +29,7 @@ from edge_expose_contract.parsing import parse_exposure
 
 Kind = Literal["expose", "remove", "disable", "enable", "ranges", "revert", "release"]
 SITE_KEYS: Final = ("externalServiceIPs", "nodeIPs", "reserved")
+_UNREADABLE: Final = "the plan of this page cannot be read"
 _NOT_OURS: Final = "the plan of this page is not one of ours"
 _START_AGAIN: Final = "start again from the device's page"
 KINDS: Final[tuple[Kind, ...]] = ("expose", "remove", "disable", "enable", "ranges", "revert", "release")
@@ -99,9 +101,12 @@ def base_of(text: str) -> Json | None:
 def json_of(text: str) -> Any:
     """JSON that a page of ours was sent back with. Raises Refused."""
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
-        raise Refused("the plan of this page cannot be read", _START_AGAIN) from None
+        raise Refused(_UNREADABLE, _START_AGAIN) from None
+    if not is_text(value):
+        raise Refused(_UNREADABLE, _START_AGAIN)
+    return value
 
 
 def _base(value: object) -> Json | None:

@@ -265,6 +265,13 @@ def test_a_device_that_does_not_exist_and_a_hub_that_is_away_are_said_in_words(w
     assert "the hub cannot be reached" in gone.text
 
 
+@pytest.mark.parametrize("path", [path for path in [*PAGES, *FORMS] if "/d1" in path])
+def test_every_page_of_a_device_that_does_not_exist_is_not_found(ada, path) -> None:
+    answer = ada.get(path.replace("/d1", "/nothing-here"))
+    assert answer.status_code == 404
+    assert "is not registered" in answer.text
+
+
 def test_the_spec_that_is_downloaded_holds_references_instead_of_values(world, ada) -> None:
     agent = world.hub.twins["d1", "$edgeAgent"]
     agent.desired["modules"]["web"]["env"] = {"TOKEN": {"value": "s3cret-value"}}

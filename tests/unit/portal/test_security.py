@@ -447,6 +447,22 @@ def test_every_answer_carries_the_strict_headers(ada, path) -> None:
     assert headers["cache-control"] == ("public, max-age=3600" if path.startswith("/static") else "no-store")
 
 
+@pytest.mark.parametrize("path", ["/devices/d1", "/api/devices/d1"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_mistake_of_ours_is_answered_with_the_strict_headers_and_no_detail(world, ada, caplog, path, method) -> None:
+    def broken(call: str) -> None:
+        raise ZeroDivisionError("hidden detail")
+
+    world.hub.before = broken
+    answer = ada.client.request(method, path)
+    assert answer.status_code == 500
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert answer.headers["cache-control"] == "no-store"
+    assert "hidden detail" not in answer.text
+    assert "hidden detail" in caplog.text
+    assert ada.get("/sign-in").status_code == 200
+
+
 @pytest.mark.parametrize(
     "path", ["/devices", "/devices/d1", "/devices/d1/expose", "/devices/d1/exposures/web-out", "/sign-in"]
 )
