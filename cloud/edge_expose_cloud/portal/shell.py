@@ -108,13 +108,13 @@ PortalDep = Annotated[Portal, Depends(portal_of)]
 
 
 def signed_in(request: Request, portal: PortalDep) -> Session:
-    session = portal.session(request.cookies.get(portal.cookie, ""), used=_by_a_person(request))
+    session = portal.session(request.cookies.get(portal.cookie, ""), used=by_a_person(request))
     if session is None:
         raise NotSignedIn
     return session
 
 
-def _by_a_person(request: Request) -> bool:
+def by_a_person(request: Request) -> bool:
     """Open pages fetch fragments and follow events by themselves; that keeps no session alive."""
     by_itself = "x-fragment" in request.headers or request.url.path == "/events"
     return request.method != "GET" or not by_itself

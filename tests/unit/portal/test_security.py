@@ -195,6 +195,13 @@ def test_what_open_pages_do_by_themselves_keeps_no_session_alive(world, ada, pat
     assert (world.portal.sessions.find(cookie).seen > before) is renews
 
 
+def test_what_open_pages_ask_for_without_a_session_is_401_and_no_other_page(world) -> None:
+    stranger = world.browser()
+    assert stranger.get("/events?device=d1").status_code == 401
+    assert stranger.get("/devices/d1/fragments/state", headers={"X-Fragment": "1"}).status_code == 401
+    assert stranger.get("/devices/d1").status_code == 303
+
+
 def test_following_events_keeps_no_session_alive(world) -> None:
     cookie = world.portal.sessions.start("ada", "operator")
     before = world.portal.sessions.find(cookie).seen
