@@ -38,6 +38,12 @@ def section_size(value: Any) -> int:
             return 0
 
 
+def new_twin_violations(before: dict[str, Any], after: dict[str, Any]) -> list[Violation]:
+    """What a change breaks. What was wrong already is not its business: a removal must be possible beside it."""
+    old = {(item.path, item.rule) for item in twin_violations(before)}
+    return [item for item in twin_violations(after) if (item.path, item.rule) not in old]
+
+
 def twin_violations(section: dict[str, Any], limit: int = SECTION_BYTES) -> list[Violation]:
     """Everything the hub would refuse in this section, sorted by path."""
     found = sorted(_walk(section, "", 1))

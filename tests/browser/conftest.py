@@ -133,6 +133,14 @@ def served(local: Local, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         running.process.wait(10)
 
 
+def sign_in(page: Any, user: str = "ada") -> None:
+    page.goto("/sign-in")
+    page.get_by_label("Name").fill(user)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("heading", name="Fleet").wait_for()
+
+
 @pytest.fixture
 def open_page(chromium: Any, served: Served) -> Iterator[Callable[..., Any]]:
     """Gives pages in contexts of their own; a script error or a refused resource fails the test."""
@@ -147,18 +155,14 @@ def open_page(chromium: Any, served: Served) -> Iterator[Callable[..., Any]]:
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("console", lambda message: message.type == "error" and problems.append(message.text))
         if user:
-            page.goto("/sign-in")
-            page.get_by_label("Name").fill(user)
-            page.get_by_label("Password").fill(PASSWORD)
-            page.get_by_role("button", name="Sign in").click()
-            page.get_by_role("heading", name="Fleet").wait_for()
+            sign_in(page, user)
         return page
 
     yield make
     for context in contexts:
         context.close()
     # A page that is gone, or a form that is refused, is an answer, not a mistake of the script.
-    expected = re.compile(r"status of (404|409|422|403)|net::ERR_(ABORTED|INCOMPLETE)")
+    expected = re.compile(r"status of (401|404|409|422|403)|net::ERR_(ABORTED|INCOMPLETE)")
     real = [text for text in problems if not expected.search(text)]
     assert not real, real
 

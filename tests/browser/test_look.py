@@ -127,3 +127,23 @@ def test_a_long_tag_leaves_the_other_columns_of_the_fleet_their_room(open_page: 
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     finally:
         hub.patch_device_tags("edge1", {"note": None}, "*")
+
+
+LONG_REASON = """() => {
+    const long = 'R'.repeat(400);
+    const cell = document.querySelector('[data-exposure] td[data-label="State"]');
+    cell.insertAdjacentHTML('beforeend', `<small class="reason">${long}</small>`);
+    document.querySelector('#h-pieces').insertAdjacentHTML('afterend', `<p class="faint">${long}</p>`);
+    const page = document.documentElement;
+    return [page.scrollWidth - page.clientWidth, cell.getBoundingClientRect().width];
+}"""
+
+
+@pytest.mark.parametrize(("width", "most"), [(390, 390), (1280, 700)], ids=["phone", "desktop"])
+def test_a_reason_without_blanks_wraps(open_page: Any, width: int, most: int) -> None:
+    """Written into the page at once, since it is fetched again all the time."""
+    page = open_page(viewport={"width": width, "height": 860})
+    page.goto("/devices/edge1")
+    too_wide, cell = page.evaluate(LONG_REASON)
+    assert too_wide <= 0, f"{too_wide} px too wide"
+    assert cell < most

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from edge_expose_cloud.adapters.files import state_folder
 from edge_expose_cloud.cli.guarding import guarded
 from edge_expose_cloud.cli.options import Auth, ConnectionFile, HubHost, UsageProblem, connect
 from edge_expose_cloud.cli.output import say
+from edge_expose_cloud.usecases.problems import Refused
 
 app = typer.Typer(
     add_completion=False,
@@ -67,6 +69,7 @@ def portal(
         raise UsageProblem("--tls-cert and --tls-key go together", "give both, or none")
     import uvicorn
 
+    from edge_expose_cloud.portal.accounts import AccountError
     from edge_expose_cloud.portal.app import make_app, make_portal
     from edge_expose_cloud.portal.guards import Hosts
     from edge_expose_cloud.portal.shell import Settings
@@ -82,6 +85,10 @@ def portal(
         queries_per_minute=queries,
     )
     made = make_portal(connect(connection_string_file, hub, auth), settings)
+    try:
+        nobody = not one_time_link and not made.accounts.all()
+    except AccountError as error:
+        raise Refused(str(error)) from error
     names = (
         {host, "localhost", *(name.lower() for name in allow_host or [])} if loopback else {host, *(allow_host or [])}
     )
@@ -93,7 +100,7 @@ def portal(
         say(f"! {host} is reachable by others: an operator who signs in there can open ports on your devices")
         if not tls:
             say("! the session cookie needs TLS: give --tls-cert and --tls-key, or put a TLS proxy in front")
-    if not one_time_link and not made.accounts.all():
+    if nobody:
         say(f"! there is no account yet: edge-expose portal adduser NAME --role operator --users {settings.users}")
     say(f"portal at {url}")
     if one_time_link:
@@ -109,7 +116,16 @@ def portal(
         ssl_certfile=tls_cert,
         ssl_keyfile=tls_key,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            """Streams of open pages have no end of their own: they are told before uvicorn waits for them."""
+            made.events.close()
+            await super().shutdown(sockets)
+
+    # uvicorn raises Ctrl-C again when it has ended: it ends the process as SIGTERM does, whatever the poller waits for.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    Server(config).run(sockets=[listener])
 
 
 @app.command()
@@ -120,7 +136,7 @@ def adduser(
     password_stdin: Annotated[bool, typer.Option("--password-stdin", help="Read the password from stdin.")] = False,
     users: Users = None,
 ) -> None:
-    """Add a user, or give it another role and password.
+    """Add a user, or give it another role and password; sessions of the old ones end.
 
     Example: edge-expose portal adduser ada --role operator --password-stdin < password.txt
     """
@@ -138,6 +154,23 @@ def adduser(
     except AccountError as error:
         raise UsageProblem(str(error)) from error
     say(f"{name} may sign in as {role} ({path})")
+
+
+@app.command()
+@guarded
+def deluser(name: Annotated[str, typer.Argument(metavar="NAME")], users: Users = None) -> None:
+    """Remove a user, who is signed out wherever they are signed in.
+
+    Example: edge-expose portal deluser ada
+    """
+    from edge_expose_cloud.portal.accounts import AccountError, Accounts
+
+    path = users or _users()
+    try:
+        Accounts(path).remove(name)
+    except AccountError as error:
+        raise UsageProblem(str(error)) from error
+    say(f"{name} may no longer sign in ({path})")
 
 
 def _users() -> Path:

@@ -6,6 +6,7 @@ import functools
 import json
 import re
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -47,20 +48,23 @@ class Accounts:
         self._hasher = PasswordHasher()
         self._hashing = threading.BoundedSemaphore(2)
         self._lock = threading.Lock()
-        self._seen: tuple[int, int] | None = None
+        self._seen: tuple[int, int, int] | None = None
         self._accounts: dict[str, Account] = {}
 
     def all(self) -> dict[str, Account]:
-        """By name; an unreadable file holds nobody. Raises AccountError when it is not ours."""
+        """By name; no file holds nobody. Raises AccountError when it is not ours or cannot be read."""
         with self._lock:
             try:
                 stat = self._path.stat()
-            except OSError:
+            except FileNotFoundError:
                 self._seen, self._accounts = None, {}
                 return {}
-            stamp = (stat.st_mtime_ns, stat.st_size)
+            except OSError as error:
+                raise _unreadable(self._path, error) from None
+            # Written whole, it is another file each time, even within one tick of the clock.
+            stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
             if stamp != self._seen:
-                self._accounts = _parse(self._path.read_text(encoding="utf-8"), self._path)
+                self._accounts = _parse(self._path)
                 self._seen = stamp
             return dict(self._accounts)
 
@@ -72,11 +76,18 @@ class Accounts:
             raise AccountError(f"{role!r} is not a role: viewer or operator")
         if len(password) < SHORTEST or len(password) > LONGEST:
             raise AccountError(f"a password has {SHORTEST} to {LONGEST} characters")
-        accounts = {**self.all(), name: Account(name, "operator" if role == "operator" else "viewer", "")}
-        entries = {
-            key: {"role": item.role, "hash": item.hash or self._hasher.hash(password)}
-            for key, item in sorted(accounts.items())
-        }
+        self._write({**self.all(), name: Account(name, _role(role), self._hasher.hash(password))})
+
+    def remove(self, name: str) -> None:
+        """Takes a user out; whoever is signed in by that name is out with the next request. Raises AccountError."""
+        accounts = self.all()
+        if name not in accounts:
+            known = ", ".join(sorted(accounts)) or "none"
+            raise AccountError(f"{self._path} holds no user {name!r} (users: {known})")
+        self._write({key: account for key, account in accounts.items() if key != name})
+
+    def _write(self, accounts: Mapping[str, Account]) -> None:
+        entries = {key: {"role": item.role, "hash": item.hash} for key, item in sorted(accounts.items())}
         write_private(self._path.parent, self._path.name, json.dumps({"users": entries}, indent=2) + "\n")
 
     def verify(self, name: str, password: str) -> Account | None:
@@ -90,12 +101,24 @@ class Accounts:
         return account
 
 
-def _parse(text: str, path: Path) -> dict[str, Account]:
+def _role(text: str) -> Role:
+    return "operator" if text == "operator" else "viewer"
+
+
+def _parse(path: Path) -> dict[str, Account]:
     try:
-        users = json.loads(text)["users"]
+        users = json.loads(path.read_text(encoding="utf-8"))["users"]
         return {
-            str(name): Account(str(name), "operator" if entry["role"] == "operator" else "viewer", str(entry["hash"]))
-            for name, entry in users.items()
+            str(name): Account(str(name), _role(entry["role"]), str(entry["hash"])) for name, entry in users.items()
         }
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise AccountError(f"{path} is not an accounts file; `edge-expose portal adduser` makes one") from None
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise AccountError(
+            f"{path} is not an accounts file: mend it, or move it away and make the accounts anew with "
+            "`edge-expose portal adduser`"
+        ) from None
+
+
+def _unreadable(path: Path, error: OSError) -> AccountError:
+    return AccountError(f"the accounts file {path} cannot be read: {error.strerror or error}")

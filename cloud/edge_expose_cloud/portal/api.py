@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from edge_expose_cloud.portal import fleet
 from edge_expose_cloud.portal.changing_pages import apply_wish, plan_fresh
 from edge_expose_cloud.portal.device_view import device_view
+from edge_expose_cloud.portal.guards import is_text
 from edge_expose_cloud.portal.sessions import Session
 from edge_expose_cloud.portal.shell import Forbidden, PortalDep, SessionDep
 from edge_expose_cloud.portal.wishes import Planned, Wish, plan_wish
@@ -41,12 +44,20 @@ ApiOperator = Annotated[Session, Depends(_operator)]
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _is_text(cls, body: Any) -> Any:
+        if isinstance(body, dict) and not is_text(body):
+            raise PydanticCustomError("text", "holds half of a surrogate pair, which is no text")
+        return body
+
 
 class Wanted(Strict):
     """One exposure of the contract, as in the twin."""
 
     exposure: dict[str, Any] = Field(description="The fields of docs/reference/contract.md.")
     digest: str | None = Field(None, description="The plan's digest: anything else is refused with 409.")
+    allow: dict[str, int] = Field({}, description="Dangers of the plan that are meant: kind and count.")
 
 
 class Checked(Strict):
@@ -148,7 +159,7 @@ def put_exposure(
             "the query and the body give two different digests", "give one of them, as ?dryRun=true showed it"
         )
     expected = body.digest if digest is None else digest
-    return _change(portal, session, Wish("expose", device, name, body.exposure), expected, dry_run)
+    return _change(portal, session, Wish("expose", device, name, body.exposure), expected, dry_run, body.allow)
 
 
 @router.delete("/devices/{device}/exposures/{name}")
@@ -161,7 +172,7 @@ def delete_exposure(
     digest: str | None = None,
 ) -> dict[str, Any]:
     """Withdraws it."""
-    return _change(portal, session, Wish("remove", device, name), digest, dry_run)
+    return _change(portal, session, Wish("remove", device, name), digest, dry_run, {})
 
 
 @router.post("/validate")
@@ -174,11 +185,13 @@ def validate(portal: PortalDep, session: ApiOperator, body: Checked) -> dict[str
     return {"violations": [item.to_json() for item in planned.findings]}
 
 
-def _change(portal: PortalDep, session: Session, wish: Wish, digest: str | None, dry_run: bool) -> dict[str, Any]:
+def _change(
+    portal: PortalDep, session: Session, wish: Wish, digest: str | None, dry_run: bool, allowed: Mapping[str, int]
+) -> dict[str, Any]:
     if dry_run:
         planned = plan_fresh(portal, wish)
         return {**planned.plan.to_json(), **_beside(planned), "applied": False}
-    done = apply_wish(portal, session, wish, digest, {})
+    done = apply_wish(portal, session, wish, digest, allowed)
     return {"result": done, "applied": True}
 
 

@@ -24,7 +24,7 @@ from edge_expose_cloud.portal.guards import Guard, Hosts
 from edge_expose_cloud.portal.reading import ReadingHub
 from edge_expose_cloud.portal.rendering import STATIC, environment
 from edge_expose_cloud.portal.sessions import FREE_TRIES_OF_A_NAME, LoginBrake, Sessions
-from edge_expose_cloud.portal.shell import Forbidden, NotSignedIn, Portal, Settings, page
+from edge_expose_cloud.portal.shell import Forbidden, NotSignedIn, Portal, Settings, by_a_person, page, writable
 from edge_expose_cloud.portal.watching import Watching
 from edge_expose_cloud.usecases.problems import InputError, Missing, Refused
 
@@ -55,7 +55,6 @@ def make_app(portal: Portal, hosts: Hosts, *, tls: bool = False) -> FastAPI:
         try:
             yield
         finally:
-            portal.events.close()
             poller.cancel()
             await asyncio.gather(poller, return_exceptions=True)
 
@@ -75,15 +74,15 @@ def make_app(portal: Portal, hosts: Hosts, *, tls: bool = False) -> FastAPI:
 def _answer_problems(app: FastAPI, portal: Portal) -> None:
     def problem(request: Request, status: int, message: str, hint: str = "") -> Response:
         if request.url.path.startswith("/api/"):
-            return JSONResponse({"error": message, "hint": hint}, status)
-        session = portal.sessions.find(request.cookies.get(portal.cookie, ""))
+            return JSONResponse({"error": writable(message), "hint": writable(hint)}, status)
+        session = portal.session(request.cookies.get(portal.cookie, ""))
         return page(portal, session, "problem.html", status=status, message=message, hint=hint, code=status)
 
     @app.exception_handler(NotSignedIn)
     def not_signed_in(request: Request, error: NotSignedIn) -> Response:
         if request.url.path.startswith("/api/"):
             return JSONResponse({"error": "sign in first", "hint": "POST /sign-in"}, 401)
-        if request.method != "GET" or request.headers.get("x-fragment"):
+        if request.method != "GET" or not by_a_person(request):
             return problem(request, 401, "Your session has ended.", "Sign in again.")
         target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(f"/sign-in?next={quote(target, safe='')}" if target != "/" else "/sign-in", 303)

@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from edge_expose_cloud.findings import Finding
 from edge_expose_cloud.hub import HubError
-from edge_expose_cloud.portal.device_view import DeviceView, device_view
+from edge_expose_cloud.portal.device_view import device_view
+from edge_expose_cloud.portal.form_pages import Trouble, expose_page, filled, look_again, network_page
 from edge_expose_cloud.portal.forms import (
-    OPEN_FOR,
+    MOST_ROWS,
     ExposeForm,
     fields_of,
     form_of_exposure,
     form_of_preset,
     in_words,
-    label_of,
     place_of,
     read_form,
+    reserved_rows,
     site_fields,
+    site_values,
 )
 from edge_expose_cloud.portal.planned import lines_of
-from edge_expose_cloud.portal.presets import BY_KEY, PRESETS
+from edge_expose_cloud.portal.presets import BY_KEY
 from edge_expose_cloud.portal.rendering import exposure_path, path_of
 from edge_expose_cloud.portal.sessions import Session
 from edge_expose_cloud.portal.shell import CheckedDep, OperatorDep, Portal, PortalDep, page
-from edge_expose_cloud.portal.wishes import KINDS, Planned, Wish, plan_wish, wish_of
+from edge_expose_cloud.portal.wishes import KINDS, Planned, Wish, base_of, declared_now, plan_wish, site_base, wish_of
 from edge_expose_cloud.usecases.applying import apply_plan, check_dangers, check_expected
 from edge_expose_cloud.usecases.problems import InputError, Refused
+from edge_expose_contract.merging import same_json
 
+Problem = Refused | HubError
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 
@@ -53,7 +57,7 @@ def expose_form(
     view = device_view(portal.reading, device)
     declared = next((item.ports for item in view.modules if item.name == module), ())
     form = form_of_preset(BY_KEY.get(preset), module, declared, address, name)
-    return _form(portal, session, view, form, [], preset=preset, editing="", typed=name)
+    return expose_page(portal, session, view, form, None, preset=preset, typed=name)
 
 
 @router.get("/devices/{device}/exposures/{name}/edit")
@@ -66,16 +70,20 @@ def edit_form(portal: PortalDep, session: OperatorDep, device: str, name: str) -
         raise Refused(
             f"exposure {name!r} is set by the deployment {view.owners[name]}", "change that deployment's spec"
         )
-    return _form(portal, session, view, form_of_exposure(name, exposure), [], preset="", editing=name)
+    if len(exposure.ports) > MOST_ROWS:
+        raise Refused(
+            f"exposure {name!r} has {len(exposure.ports)} entries of ports, more than a form holds",
+            "write neighbours as a range such as 5000-5010, in the twin or with `edge-expose expose`",
+        )
+    return expose_page(portal, session, view, form_of_exposure(name, exposure), view.declared_raw[name])
 
 
 @router.post("/devices/{device}/check")
 def check(portal: PortalDep, session: OperatorDep, fields: CheckedDep, device: str) -> Response:
     """Validation as you type: the same rules, on what was read a moment ago."""
-    wish, _ = _exposure_wish(portal, device, fields)
+    wish, _ = _exposure_wish(device, fields)
     try:
-        if not fields.get("editing") and wish.name in device_view(portal.reading, device).declared_raw:
-            raise InputError([_taken(wish.name)])
+        _check_name(wish, declared_now(portal.reading, wish))
         planned = plan_wish(portal.reading, wish, portal.backups)
         return _checked(portal, session, wish, planned.findings, planned)
     except InputError as error:
@@ -95,71 +103,29 @@ def _checked(
 
 @router.post("/devices/{device}/expose")
 def plan_exposure(portal: PortalDep, session: OperatorDep, fields: CheckedDep, device: str) -> Response:
-    wish, form = _exposure_wish(portal, device, fields)
-    editing = fields.get("editing", "")
+    wish, form = _exposure_wish(device, fields)
     try:
-        view = device_view(portal.reading, device)
-        if not editing and wish.name in view.declared_raw:
-            raise InputError([_taken(wish.name)])
         return _plan(portal, session, wish)
-    except InputError as error:
-        return _form(portal, session, view, form, error.findings, preset="", editing=editing)
+    except (InputError, HubError) as error:
+        view = device_view(portal.last_known, device)
+        return expose_page(portal, session, view, form, wish.base, _trouble(error))
 
 
-def _taken(name: str) -> Finding:
-    return Finding(
-        "InvalidName", "error", "name", f"there is an exposure {name!r} already", "choose another name, or edit it"
-    )
+def _check_name(wish: Wish, now: object) -> None:
+    """A new exposure is never another that is there. Raises InputError."""
+    if wish.kind == "expose" and wish.base is None and now is not None:
+        what = f"there is an exposure {wish.name!r} already"
+        raise InputError([Finding("InvalidName", "error", "name", what, "choose another name, or edit it")])
 
 
-def _exposure_wish(portal: Portal, device: str, fields: dict[str, str]) -> tuple[Wish, ExposeForm]:
-    form = read_form(fields)
-    editing = fields.get("editing", "")
-    base: dict[str, Any] = {}
-    if editing:
-        twin = device_view(portal.reading, device).declared_raw.get(editing)
-        base = twin if isinstance(twin, dict) else {}
-    name = editing or form.get("name")
-    return Wish("expose", device, name, fields_of(form, base, dt.datetime.now(dt.UTC))), form
+def _exposure_wish(device: str, fields: dict[str, str]) -> tuple[Wish, ExposeForm]:
+    form, base = read_form(fields), base_of(fields.get("base", ""))
+    wanted = fields_of(form, base or {}, dt.datetime.now(dt.UTC))
+    return Wish("expose", device, form.get("name"), wanted, base), form
 
 
-def _form(
-    portal: Portal,
-    session: Session,
-    view: DeviceView,
-    form: ExposeForm,
-    findings: list[Finding],
-    *,
-    preset: str,
-    editing: str,
-    typed: str = "",
-) -> Response:
-    name = editing or form.get("name")
-    wrong: dict[str, Finding] = {}
-    elsewhere: list[Finding] = []
-    for item in map(in_words, findings):
-        place = place_of(item, name)
-        if item.severity == "error" and place not in wrong and label_of(place, form, bool(editing)):
-            wrong[place] = item
-        else:
-            elsewhere.append(item)
-    return page(
-        portal,
-        session,
-        "expose.html",
-        status=422 if findings else 200,
-        view=view,
-        device=view.device_id,
-        form=form,
-        elsewhere=elsewhere,
-        wrong=wrong,
-        labels={place: label_of(place, form, bool(editing)) for place in wrong},
-        presets=PRESETS,
-        preset=preset,
-        editing=editing,
-        typed=typed if editing or not findings else name,
-        open_for=OPEN_FOR,
-    )
+def _trouble(error: InputError | HubError) -> Trouble:
+    return Trouble(tuple(error.findings)) if isinstance(error, InputError) else Trouble(problem=error)
 
 
 # -- the Compute network form --
@@ -168,50 +134,21 @@ def _form(
 @router.get("/devices/{device}/network")
 def network_form(portal: PortalDep, session: OperatorDep, device: str) -> Response:
     view = device_view(portal.reading, device)
-    values = {
-        "external": ", ".join(_texts(view.site.get("externalServiceIPs"))),
-        "nodes": ", ".join(_texts(view.site.get("nodeIPs"))),
-    }
-    reserved = view.site.get("reserved")
-    rows = [(str(who), str(address)) for who, address in reserved.items()] if isinstance(reserved, dict) else []
-    return _network(portal, session, view, values, rows, [])
+    base = site_base(view.site)
+    return network_page(portal, session, view, *site_values(base), base)
 
 
 @router.post("/devices/{device}/network")
 def plan_network(portal: PortalDep, session: OperatorDep, fields: CheckedDep, device: str) -> Response:
-    wish = Wish("ranges", device, "", site_fields(fields))
+    site, wrong = site_fields(fields)
+    wish = Wish("ranges", device, "", site, base_of(fields.get("base", "")))
     try:
+        if wrong:
+            raise InputError(wrong)
         return _plan(portal, session, wish)
-    except InputError as error:
-        rows = [(fields.get(f"who{row}", ""), fields.get(f"reserved{row}", "")) for row in range(12)]
-        rows = [row for row in rows if any(row)]
-        return _network(portal, session, device_view(portal.reading, device), fields, rows, error.findings)
-
-
-def _network(
-    portal: Portal,
-    session: Session,
-    view: DeviceView,
-    values: dict[str, str],
-    rows: list[tuple[str, str]],
-    findings: list[Finding],
-) -> Response:
-    status = 422 if findings else 200
-    return page(
-        portal,
-        session,
-        "network.html",
-        status=status,
-        view=view,
-        device=view.device_id,
-        values=values,
-        rows=[*rows, ("", "")],
-        findings=[in_words(item) for item in findings],
-    )
-
-
-def _texts(value: object) -> list[str]:
-    return [value] if isinstance(value, str) else [str(item) for item in value] if isinstance(value, list) else []
+    except (InputError, HubError) as error:
+        view, rows = device_view(portal.last_known, device), reserved_rows(fields)
+        return network_page(portal, session, view, fields, rows, wish.base, _trouble(error))
 
 
 # -- plan and apply --
@@ -221,13 +158,32 @@ def _texts(value: object) -> list[str]:
 def plan_other(portal: PortalDep, session: OperatorDep, fields: CheckedDep, device: str) -> Response:
     """Remove, disable, enable, revert, release: one button each."""
     kind = next((kind for kind in KINDS if kind == fields.get("kind")), None)
-    if kind is None or kind in ("expose", "ranges"):
+    wish = Wish(kind, device, fields.get("name", "")) if kind is not None else None
+    if wish is None or wish.has_form:
         raise Refused("this page asks for something unknown", "start again from the device's page")
-    return _plan(portal, session, Wish(kind, device, fields.get("name", "")))
+    return _plan(portal, session, wish)
 
 
-def _plan(portal: Portal, session: Session, wish: Wish, problem: Refused | None = None, status: int = 200) -> Response:
+@router.post("/devices/{device}/change")
+def change_plan(portal: PortalDep, session: OperatorDep, fields: CheckedDep, device: str) -> Response:
+    """Back from a plan to the form as it was filled."""
+    return filled(portal, session, wish_of(device, fields.get("wish", "")))
+
+
+def _plan(portal: Portal, session: Session, wish: Wish, problem: Problem | None = None, status: int = 200) -> Response:
+    """The plan, or the form again when somebody changed meanwhile what it was opened on."""
     planned = plan_fresh(portal, wish)
+    if wish.has_form:
+        now = declared_now(portal.reading, wish)
+        _check_name(wish, now)
+        if not same_json(now, wish.base):
+            return look_again(portal, session, wish, now)
+    return _plan_page(portal, session, wish, planned, problem, status)
+
+
+def _plan_page(
+    portal: Portal, session: Session, wish: Wish, planned: Planned, problem: Problem | None, status: int
+) -> Response:
     planned = replace(planned, findings=[in_words(item) for item in planned.findings])
     return page(
         portal,
@@ -238,8 +194,9 @@ def _plan(portal: Portal, session: Session, wish: Wish, problem: Refused | None 
         wish=wish,
         planned=planned,
         lines=lines_of(planned.plan),
-        back=_back(wish),
+        back=_back(wish) if wish.base is not None or wish.kind != "expose" else _device(wish),
         refused=problem,
+        again=isinstance(problem, HubError),
     )
 
 
@@ -253,14 +210,38 @@ def apply(portal: PortalDep, session: OperatorDep, fields: CheckedDep, device: s
     }
     try:
         done = apply_wish(portal, session, wish, digest, allowed)
+    except InputError as error:
+        if not wish.has_form:
+            raise
+        return filled(portal, session, wish, _trouble(error))
     except Refused as error:
-        try:
-            return _plan(portal, session, wish, error, 409)
-        except (Refused, InputError):
-            raise error from None
+        return _plan_again(portal, session, wish, error, 409)
+    except HubError as error:
+        return _keep_plan(portal, session, wish, digest, error)
     target = _back(wish)
     mark = "follow=1" if wish.kind in ("expose", "enable") else "done=1"
     return RedirectResponse(f"{target}{'&' if '?' in target else '?'}{mark}" if done else target, 303)
+
+
+def _plan_again(portal: Portal, session: Session, wish: Wish, problem: Problem, status: int) -> Response:
+    """The plan as it is now, under what kept the one before from being done; that alone when there is none."""
+    try:
+        return _plan(portal, session, wish, problem, status)
+    except (InputError, Refused, HubError) as error:
+        if isinstance(error, InputError) and wish.has_form:
+            return filled(portal, session, wish, _trouble(error))
+        raise problem from None
+
+
+def _keep_plan(portal: Portal, session: Session, wish: Wish, digest: str, problem: HubError) -> Response:
+    """While the hub fails nothing is planned; what was read last gives the plan that was shown, as its digest says."""
+    try:
+        planned = plan_wish(portal.last_known, wish, portal.backups)
+    except (InputError, Refused, HubError):
+        raise problem from None
+    if planned.plan.digest != digest:
+        return _plan_again(portal, session, wish, problem, 502)
+    return _plan_page(portal, session, wish, planned, problem, 502)
 
 
 def plan_fresh(portal: Portal, wish: Wish) -> Planned:
@@ -269,7 +250,7 @@ def plan_fresh(portal: Portal, wish: Wish) -> Planned:
     return plan_wish(portal.reading, wish, portal.backups)
 
 
-def apply_wish(portal: Portal, session: Session, wish: Wish, digest: str | None, allowed: dict[str, int]) -> str:
+def apply_wish(portal: Portal, session: Session, wish: Wish, digest: str | None, allowed: Mapping[str, int]) -> str:
     """Plans again, compares, applies, and writes the audit line whatever happens."""
     what = {"device": wish.device, "exposure": wish.name, "role": session.role}
     try:
@@ -291,6 +272,8 @@ def _count(value: str) -> int:
 
 
 def _back(wish: Wish) -> str:
-    if wish.kind in ("expose", "disable", "enable"):
-        return exposure_path(wish.device, wish.name)
+    return exposure_path(wish.device, wish.name) if wish.kind in ("expose", "disable", "enable") else _device(wish)
+
+
+def _device(wish: Wish) -> str:
     return f"/devices/{path_of(wish.device)}"

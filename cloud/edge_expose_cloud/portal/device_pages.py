@@ -107,6 +107,7 @@ def _exposure(portal: Portal, session: SessionDep, device: str, name: str, templ
 @router.get("/devices/{device}/exposures/{name}/checks")
 def exposure_checks(portal: PortalDep, session: SessionDep, device: str, name: str) -> Response:
     """What the device itself finds when it is asked now; a direct method that changes nothing."""
+    _our_twin(portal, device)
     trouble, checks = "", []
     try:
         result = portal.reading.invoke(device, MODULE_ID, "explain", {"exposure": name}, 10)
@@ -124,16 +125,14 @@ def exposure_checks(portal: PortalDep, session: SessionDep, device: str, name: s
 
 @router.get("/devices/{device}/who-wins")
 def who_wins_page(portal: PortalDep, session: SessionDep, device: str) -> Response:
-    has_module = portal.last_known.module_twin(device, MODULE_ID) is not None
-    if not has_module:
-        observe_device(portal.last_known, device)  # Missing, when there is no such device at all
+    has_module = _our_twin(portal, device) is not None
     keys = who_wins(portal.last_known, device) if has_module else []
     return page(portal, session, "who_wins.html", device=device, keys=keys, has_module=has_module)
 
 
 @router.get("/devices/{device}/history")
 def history_page(portal: PortalDep, session: SessionDep, device: str) -> Response:
-    twin = portal.last_known.module_twin(device, MODULE_ID)
+    twin = _our_twin(portal, device)
     now = twin.desired if twin is not None else {}
     backups = [
         (backup, difference(now, backup.desired)) for backup in portal.backups(device) if backup.desired is not None
@@ -144,14 +143,14 @@ def history_page(portal: PortalDep, session: SessionDep, device: str) -> Respons
 @router.get("/devices/{device}/twin")
 def twin_page(portal: PortalDep, session: SessionDep, device: str) -> Response:
     """Our module's own twin and the device's tags: nothing there is secret, other modules' twins are not shown."""
-    twin = portal.last_known.module_twin(device, MODULE_ID)
+    twin = _our_twin(portal, device)
     tags = portal.last_known.device_twin(device)
     sections = (
         [
             ("Desired properties", _json(twin.desired), f"version {twin.desired_version}"),
             ("Reported properties", _json(twin.reported), f"version {twin.reported_version}"),
         ]
-        if isinstance(twin, Twin)
+        if twin is not None
         else []
     )
     if tags is not None:
@@ -162,10 +161,19 @@ def twin_page(portal: PortalDep, session: SessionDep, device: str) -> Response:
 @router.get("/devices/{device}/spec.yaml")
 def spec_file(portal: PortalDep, session: SessionDep, device: str) -> Response:
     """The device as a spec for the command line; values of env become references."""
+    _our_twin(portal, device)
     spec, _ = export_spec(portal.reading, device, hide_values=True)
     name = "".join(char if char.isalnum() or char in "-_." else "_" for char in device)
     headers = {"Content-Disposition": f'attachment; filename="{name}.yaml"'}
     return Response(yaml_text(spec), media_type="application/yaml", headers=headers)
+
+
+def _our_twin(portal: Portal, device: str) -> Twin | None:
+    """The module's twin, None when the device does without. Raises Missing when there is no such device at all."""
+    twin = portal.last_known.module_twin(device, MODULE_ID)
+    if twin is None:
+        observe_device(portal.last_known, device)
+    return twin
 
 
 def _json(value: Any) -> str:

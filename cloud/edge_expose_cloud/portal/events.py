@@ -24,12 +24,15 @@ class Events:
 
     def __init__(self) -> None:
         self._listeners: dict[asyncio.Queue[Event | None], str] = {}
+        self._closed = False
 
     @contextmanager
     def listen(self, topic: str) -> Iterator[asyncio.Queue[Event | None]]:
         """A queue of the topic's events; None says that the portal ends."""
         queue: asyncio.Queue[Event | None] = asyncio.Queue(MOST_WAITING)
         self._listeners[queue] = topic
+        if self._closed:
+            queue.put_nowait(None)
         try:
             yield queue
         finally:
@@ -49,6 +52,8 @@ class Events:
         return len(self._listeners)
 
     def close(self) -> None:
+        """Ends every stream, also those that begin late."""
+        self._closed = True
         for queue in self._listeners:
             if queue.full():
                 queue.get_nowait()

@@ -11,12 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from edge_expose_cloud.findings import Finding
 from edge_expose_cloud.hub import Json
 from edge_expose_cloud.portal.presets import Preset
-from edge_expose_contract.models import Exposure
+from edge_expose_contract.models import Exposure, PortObject
+from edge_expose_contract.ports import parse_port
 
-PORT_ROWS: Final = 12
+#: more rows than a form can post within its bounds (guards.MOST_FIELDS) are no matter for a form
+MOST_ROWS: Final = 300
 OPEN_FOR: Final[Mapping[str, tuple[str, int]]] = {
     "1h": ("1 hour", 3600),
     "4h": ("4 hours", 4 * 3600),
@@ -40,19 +44,24 @@ class ExposeForm:
 
     @property
     def rows(self) -> list[tuple[str, str, str]]:
-        """What is there and room for more, at least two rows."""
-        spare = 2 if self.ports else 3
-        return [*self.ports, *[("", "", "TCP")] * min(spare, PORT_ROWS - len(self.ports))]
+        """What is there and room for more."""
+        return [*self.ports, *[("", "", "TCP")] * (2 if self.ports else 3)]
 
 
 def read_form(data: Mapping[str, str]) -> ExposeForm:
-    """Posted fields -> form; rows of ports without any number are left out."""
+    """Posted fields -> form, with every row of ports that was posted; those without any number are left out."""
     ports = []
-    for row in range(PORT_ROWS):
+    for row in _rows(data, "out", "in"):
         published, target = data.get(f"out{row}", "").strip(), data.get(f"in{row}", "").strip()
         if published or target:
             ports.append((published, target, data.get(f"proto{row}", "TCP").strip().upper()))
     return ExposeForm({key: value.strip() for key, value in data.items()}, tuple(ports))
+
+
+def _rows(data: Mapping[str, str], *prefixes: str) -> list[int]:
+    """The numbers of the rows that were posted, such as 7 for `out7`."""
+    row = re.compile(rf"(?:{'|'.join(prefixes)})(\d{{1,4}})", re.ASCII)
+    return sorted({int(found[1]) for found in map(row.fullmatch, data) if found})
 
 
 def form_of_preset(
@@ -75,7 +84,7 @@ def form_of_preset(
 
 
 def form_of_exposure(name: str, exposure: Exposure) -> ExposeForm:
-    """An exposure that is there, for editing."""
+    """An exposure that is there, for editing: one row of ports for each entry, so that a range stays one."""
     values = {
         "name": name,
         "target": "selector" if exposure.selector else "endpoints" if exposure.endpoints else "module",
@@ -94,7 +103,22 @@ def form_of_exposure(name: str, exposure: Exposure) -> ExposeForm:
         "adopt": "on" if exposure.adopt else "",
         **{form: getattr(exposure, attribute) or "" for form, attribute in _TEXTS.items()},
     }
-    return ExposeForm(values, tuple((str(m.port), str(m.target), str(m.protocol)) for m in exposure.mappings))
+    return ExposeForm(values, tuple(map(_row, exposure.ports)))
+
+
+def merged_form(base: ExposeForm, typed: ExposeForm, now: ExposeForm) -> ExposeForm:
+    """`now`, with what was typed since `base`: where both changed one field, what was typed is kept."""
+    names = now.values.keys() | typed.values.keys()
+    values = {key: (now if typed.get(key) == base.get(key) else typed).get(key) for key in names}
+    return ExposeForm(values, now.ports if typed.ports == base.ports else typed.ports)
+
+
+def _row(entry: int | str | PortObject) -> tuple[str, str, str]:
+    mappings = [entry.mapping()] if isinstance(entry, PortObject) else parse_port(entry)
+    first, last = mappings[0], mappings[-1]
+    if first is last:
+        return str(first.port), str(first.target), str(first.protocol)
+    return f"{first.port}-{last.port}", f"{first.target}-{last.target}", str(first.protocol)
 
 
 def fields_of(form: ExposeForm, base: Mapping[str, Any], now: dt.datetime) -> Json:
@@ -123,7 +147,7 @@ def fields_of(form: ExposeForm, base: Mapping[str, Any], now: dt.datetime) -> Js
         case _:
             if form.get("module"):
                 fields["module"] = form.get("module")
-    fields["ports"] = _ports(form, base.get("ports"))
+    fields["ports"] = _ports(form, base)
     outside = form.get("reach", "outside") == "outside"
     if not outside:
         fields["type"] = "ClusterIP"
@@ -151,23 +175,23 @@ def fields_of(form: ExposeForm, base: Mapping[str, Any], now: dt.datetime) -> Js
     return fields
 
 
-def _ports(form: ExposeForm, base: object) -> list[Any]:
-    """Port objects with a name or appProtocol of their own are kept as long as their numbers are."""
-    kept: dict[str, Any] = {}
-    for entry in base if isinstance(base, list) else ():
-        if isinstance(entry, dict):
-            target = entry.get("targetPort", entry.get("port"))
-            kept[f"{entry.get('port')}:{target}/{str(entry.get('protocol', 'TCP')).lower()}"] = entry
+def _ports(form: ExposeForm, base: Mapping[str, Any]) -> list[Any]:
+    """An entry of the declaration is kept as it is written, name and all, as long as its row is not touched."""
+    try:
+        before = Exposure.model_validate(base).ports if base else []
+    except ValidationError:
+        before = []
+    kept = {_row(entry): written for entry, written in zip(before, base.get("ports", ()), strict=False)}
     found: list[Any] = []
     for published, target, protocol in form.ports:
-        text = f"{published or target}:{target or published}/{protocol.lower()}"
+        row = (published or target, target or published, protocol)
         named = (target or published) and not re.fullmatch(r"[\d-]+", target or published)
-        if text in kept:
-            found.append(kept[text])
+        if row in kept:
+            found.append(kept[row])
         elif named and (published or "").isdigit():
             found.append({"port": int(published), "targetPort": target, "protocol": protocol})
         else:
-            found.append(text)
+            found.append(f"{row[0]}:{row[1]}/{protocol.lower()}")
     return found
 
 
@@ -255,6 +279,7 @@ _HINTS: Final[Mapping[str, str]] = {
     "AddressTwice": "choose a free address, or give both exposures one sharing key",
     "RangeTooSmall": "extend the range, share addresses, or remove an exposure",
     "RangeNoEdgehub": "on Azure Stack Edge edgeHub takes one address of the range: write it under Reserved addresses",
+    "IllegalTwinKey": "a name holds no . $ # and no blanks; write it with - instead",
     "ExposureModuleUnknown": "choose a module of the list, or expose pods by their labels",
 }
 _OF_A_SPEC = re.compile(r" is not in this spec \(modules: .*\)$")
@@ -273,16 +298,59 @@ def in_words(finding: Finding) -> Finding:
     return replace(finding, message=message, hint=hint)
 
 
-def site_fields(data: Mapping[str, str]) -> Json:
-    """The Compute network form -> keys of `site`; an emptied field removes its key (None)."""
+Reserved = tuple[str, str]
+_SITE_TEXTS: Final = {"external": "externalServiceIPs", "nodes": "nodeIPs"}
+
+
+def reserved_rows(data: Mapping[str, str]) -> list[Reserved]:
+    """The (name, address) rows of the Compute network form that are not empty."""
+    rows = [
+        (data.get(f"who{row}", "").strip(), data.get(f"reserved{row}", "").strip())
+        for row in _rows(data, "who", "reserved")
+    ]
+    return [row for row in rows if any(row)]
+
+
+def site_values(site: Mapping[str, Any]) -> tuple[dict[str, str], list[Reserved]]:
+    """Keys of `site` as the Compute network form shows them."""
+    ranges = {form: site.get(key) or "" for form, key in _SITE_TEXTS.items()}
+    values = {form: ", ".join(map(str, text)) if isinstance(text, list) else str(text) for form, text in ranges.items()}
+    return values, [(who, str(address)) for who, address in _reserved(site).items()]
+
+
+def merged_site(base: Json, typed: Json, now: Json) -> Json:
+    """`now`, with what was typed since `base`; reservations are merged one by one."""
+    reserved = _merged(_reserved(base), _reserved(typed), _reserved(now))
+    return {**_merged(dict(map(_as_typed, base.items())), typed, now), "reserved": reserved}
+
+
+def _as_typed(item: tuple[str, Any]) -> tuple[str, Any]:
+    """A list of one range comes back from the form as that range."""
+    key, value = item
+    return key, value[0] if isinstance(value, list) and len(value) == 1 else value
+
+
+def _merged(base: Json, typed: Json, now: Json) -> Json:
+    chosen = {key: (now if typed.get(key) == base.get(key) else typed).get(key) for key in {**now, **typed}}
+    return {key: value for key, value in chosen.items() if value}
+
+
+def _reserved(site: Mapping[str, Any]) -> Json:
+    found = site.get("reserved")
+    return found if isinstance(found, dict) else {}
+
+
+def site_fields(data: Mapping[str, str]) -> tuple[Json, list[Finding]]:
+    """The Compute network form -> keys of `site`, and what they cannot say; an emptied field is a key of None."""
     fields: Json = {}
-    for form, key in (("external", "externalServiceIPs"), ("nodes", "nodeIPs")):
+    for form, key in _SITE_TEXTS.items():
         parts = [part.strip() for part in re.split(r"[,;\n]+", data.get(form, "")) if part.strip()]
         fields[key] = None if not parts else parts[0] if len(parts) == 1 else parts
-    reserved: Json = {}
-    for row in range(PORT_ROWS):
-        who, address = data.get(f"who{row}", "").strip(), data.get(f"reserved{row}", "").strip()
-        if who or address:
-            reserved[who or address] = address
-    fields["reserved"] = reserved or None
-    return fields
+    rows = reserved_rows(data)
+    fields["reserved"] = dict(rows) or None
+    names = [who for who, _ in rows]
+    nameless = [address for who, address in rows if not who]
+    wrong = [(f"{address} is reserved for nobody", "say what has it, such as edgehub") for address in nameless]
+    twice = sorted({who for who in names if who and names.count(who) > 1})
+    wrong += [(f"two addresses are reserved for {who!r}", "give each a name of its own") for who in twice]
+    return fields, [Finding("InvalidName", "error", "site.reserved", what, hint) for what, hint in wrong]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import dataclass
 from typing import Final
@@ -13,7 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = logging.getLogger(__name__)
 MOST_BYTES: Final = 128 * 1024
-MOST_FIELDS: Final = 200
+MOST_FIELDS: Final = 1000
+UNEXPECTED: Final = "The portal made a mistake here; its log says more. Go back and try again."
 CSP: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -48,9 +50,12 @@ class Guard:
             return
         headers = Headers(scope=scope)
         static = scope["path"].startswith("/static/")
+        begun = False
 
         async def with_headers(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                begun = True
                 _harden(MutableHeaders(scope=message), self._tls, static)
             await send(message)
 
@@ -58,10 +63,17 @@ class Guard:
         if problem is not None:
             await PlainTextResponse(problem[1], problem[0])(scope, receive, with_headers)
             return
-        if scope["method"] == "HEAD" and scope["path"] != "/events":
-            await self._app({**scope, "method": "GET"}, receive, _without_body(with_headers))
-            return
-        await self._app(scope, receive, with_headers)
+        head = scope["method"] == "HEAD" and scope["path"] != "/events"
+        try:
+            if head:
+                await self._app({**scope, "method": "GET"}, receive, _without_body(with_headers))
+            else:
+                await self._app(scope, receive, with_headers)
+        except Exception:
+            log.exception("%s %s failed", scope["method"], scope["path"])
+            if begun:
+                raise
+            await PlainTextResponse(UNEXPECTED, 500)(scope, receive, with_headers)
 
     def _problem(self, method: str, headers: Headers) -> tuple[int, str] | None:
         if not self._hosts.knows(headers.get("host", "")):
@@ -106,6 +118,15 @@ def _harden(headers: MutableHeaders, tls: bool, static: bool) -> None:
     headers["Cache-Control"] = "public, max-age=3600" if static else "no-store"
     if tls:
         headers["Strict-Transport-Security"] = "max-age=31536000"
+
+
+def is_text(value: object) -> bool:
+    """Whether all of a JSON value can be written down: half of a surrogate pair, such as "\\ud800", cannot."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def read_fields(body: bytes) -> dict[str, str]:

@@ -33,7 +33,7 @@ async def _stream(portal: Portal, topic: str, cookie: str) -> AsyncIterator[str]
         return
     with portal.events.listen(topic) as queue:
         yield f"retry: 2000\n\n{_message(portal, 'changed')}"
-        while portal.sessions.find(cookie) is not None:
+        while portal.session(cookie) is not None:
             try:
                 async with asyncio.timeout(BEAT_SECONDS):
                     event = await queue.get()

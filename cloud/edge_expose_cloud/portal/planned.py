@@ -11,6 +11,7 @@ from edge_expose_cloud.plans import Change, Plan
 from edge_expose_cloud.service_prediction import addresses_asked
 from edge_expose_contract.models import Exposure
 
+SHORT: Final = 200
 _VERBS: Final = {"create": "is created", "update": "changes", "delete": "is removed"}
 _FIELDS: Final = {
     "spec.loadBalancerIP": "external address",
@@ -67,36 +68,67 @@ def service_text(service: Json) -> str:
 def _details(change: Change) -> tuple[tuple[str, str, str], ...]:
     if change.before is None or change.after is None:
         return ()
-    return tuple(_differences(change.before, change.after, ""))[:40]
+    return tuple(differences(change.before, change.after))
 
 
-def _differences(before: Any, after: Any, path: str) -> list[tuple[str, str, str]]:
+def differences(before: Any, after: Any, path: str = "") -> list[tuple[str, str, str]]:
+    """(field, before, after) of what differs, whole: a text that is cut would hide the very difference."""
     if isinstance(before, dict) and isinstance(after, dict):
         found = []
         for key in sorted(before.keys() | after.keys()):
-            found += _differences(before.get(key), after.get(key), f"{path}.{key}" if path else str(key))
+            found += differences(before.get(key), after.get(key), f"{path}.{key}" if path else str(key))
         return found
-    if before == after:
+    if before == after or path.startswith("metadata.labels"):
         return []
-    if path.startswith("metadata.labels"):
-        return []
-    return [(_FIELDS.get(path, path or "all of it"), text_of(before), text_of(after))]
+    return [(_FIELDS.get(path, path or "all of it"), *_either(before, after))]
+
+
+def _either(before: Any, after: Any) -> tuple[str, str]:
+    """Both in words; long lists without what both hold, which is only counted."""
+    texts = text_of(before), text_of(after)
+    if not isinstance(before, list) or not isinstance(after, list) or max(map(len, texts)) <= SHORT:
+        return texts
+    same = [item for item in before if item in after]
+    left = [item for item in before if item not in same], [item for item in after if item not in same]
+    if not any(left):
+        return texts  # only their order differs
+    rest = [f"and {len(same)} more that stay"] if same else []
+    return text_of([*left[0], *rest]), text_of([*left[1], *rest])
 
 
 def text_of(value: Any) -> str:
-    """A JSON value as a person would write it, short."""
+    """A JSON value as a person would write it."""
     match value:
         case None:
             return ""
         case bool():
             return "yes" if value else "no"
         case dict():
-            text = ", ".join(f"{key}: {text_of(item)}" for key, item in value.items())
+            return ", ".join(f"{key}: {text_of(item)}" for key, item in value.items())
         case list():
-            text = ", ".join(text_of(item) for item in value)
+            return ", ".join(text_of(item) for item in value)
         case _:
-            text = str(value)
-    return text if len(text) <= 200 else text[:199] + "…"
+            return str(value)
+
+
+def short_text_of(value: Any) -> str:
+    """The same, cut: for what is only shown, never for what is compared."""
+    text = text_of(value)
+    return text if len(text) <= SHORT else text[: SHORT - 1] + "…"
+
+
+def closes(before: Exposure | None, after: Exposure | None, entry: Mapping[str, Any]) -> list[str]:
+    """The ports at its address that stop answering when an exposure changes, in sentences."""
+    address = str(entry.get("address") or "")
+    if before is None or not address:
+        return []
+    open_then = after is not None and after.is_external and after.enabled
+    left = {(mapping.protocol, mapping.port) for mapping in after.mappings} if after and open_then else set()
+    return [
+        f"{address}:{mapping.port}/{mapping.protocol.lower()} stops answering"
+        for mapping in before.mappings
+        if (mapping.protocol, mapping.port) not in left
+    ]
 
 
 def breaks(
@@ -104,10 +136,7 @@ def breaks(
 ) -> list[str]:
     """What stops when an exposure is removed, disabled or has expired, in sentences."""
     address = str(entry.get("address") or "")
-    found = []
-    for mapping in exposure.mappings if exposure is not None else ():
-        if address:
-            found.append(f"{address}:{mapping.port}/{mapping.protocol.lower()} stops answering")
+    found = closes(exposure, None, entry)
     service = str(entry.get("service") or "")
     if service:
         namespace, _, short = service.partition("/")

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from edge_expose_cloud.portal.planned import text_of
+from edge_expose_cloud.portal.planned import short_text_of
 from edge_expose_contract.names import check_exposure_name
 from edge_expose_contract.violations import RuleError
 
@@ -45,7 +45,7 @@ def environment() -> Environment:
     made.filters["named"] = lambda name: name or "(no name)"
     made.filters["seg"] = lambda text: quote(str(text), safe="")
     made.filters["mark"] = lambda state: _MARKS.get(state, "?")
-    made.filters["said"] = text_of
+    made.filters["said"] = short_text_of
     made.filters["ago"] = ago
     made.filters["clock"] = clock
     made.filters["slug"] = lambda state: str(state).lower().replace(" ", "-") if str(state) in _MARKS else "unknown"

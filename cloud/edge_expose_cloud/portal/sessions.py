@@ -28,10 +28,14 @@ MOST_TRACKED: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """`csrf` stands in every form of this session; times are monotonic seconds."""
+    """`csrf` stands in every form of this session; times are monotonic seconds.
+
+    `hash` is the password's when it was signed in with one, "" for a one-time link.
+    """
 
     user: str
     role: Role
+    hash: str
     csrf: str
     started: float
     seen: float
@@ -53,7 +57,7 @@ class Sessions:
         self._links: dict[str, tuple[str, Role, float]] = {}
         self._lock = threading.Lock()
 
-    def start(self, user: str, role: Role, old: str = "") -> str:
+    def start(self, user: str, role: Role, *, hash: str = "", old: str = "") -> str:
         """Ends the session of cookie `old`, if any, and gives the cookie of a new one."""
         cookie = secrets.token_urlsafe(32)
         now = self._now()
@@ -61,11 +65,11 @@ class Sessions:
             self._sessions.pop(_hash(old), None)
             if len(self._sessions) >= MOST_SESSIONS:
                 del self._sessions[min(self._sessions, key=lambda key: self._sessions[key].seen)]
-            self._sessions[_hash(cookie)] = Session(user, role, secrets.token_urlsafe(32), now, now)
+            self._sessions[_hash(cookie)] = Session(user, role, hash, secrets.token_urlsafe(32), now, now)
         return cookie
 
-    def find(self, cookie: str) -> Session | None:
-        """The live session of a cookie; looking keeps it alive."""
+    def find(self, cookie: str, *, used: bool = False) -> Session | None:
+        """The live session of a cookie, which being used keeps alive: what a person does, not what a page does."""
         key = _hash(cookie)
         now = self._now()
         with self._lock:
@@ -75,7 +79,8 @@ class Sessions:
             if now - session.seen > IDLE_SECONDS or now - session.started > LONGEST_SECONDS:
                 del self._sessions[key]
                 return None
-            self._sessions[key] = replace(session, seen=now)
+            if used:
+                self._sessions[key] = replace(session, seen=now)
             return session
 
     def end(self, cookie: str) -> None:

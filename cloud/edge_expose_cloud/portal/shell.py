@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -16,7 +16,7 @@ from jinja2 import Environment
 from edge_expose_cloud.adapters.files import read_backups, write_backup
 from edge_expose_cloud.backups import Backup
 from edge_expose_cloud.hub import Hub
-from edge_expose_cloud.portal.accounts import Accounts
+from edge_expose_cloud.portal.accounts import AccountError, Accounts
 from edge_expose_cloud.portal.auditing import Audit
 from edge_expose_cloud.portal.events import Events
 from edge_expose_cloud.portal.guards import read_fields
@@ -63,6 +63,20 @@ class Portal:
     def cookie(self) -> str:
         return "__Host-edge-expose" if self.settings.secure else "edge-expose"
 
+    def session(self, cookie: str, *, used: bool = False) -> Session | None:
+        """The session of a cookie with the role its account has now; one whose account is gone or changed has ended."""
+        found = self.sessions.find(cookie, used=used)
+        if found is None or not found.hash:
+            return found
+        try:
+            account = self.accounts.all().get(found.user)
+        except AccountError:
+            return None  # nobody is let in by a file that nobody can read; it may be mended
+        if account is None or account.hash != found.hash:
+            self.sessions.end(cookie)
+            return None
+        return replace(found, role=account.role)
+
     def backups(self, device: str) -> list[Backup]:
         return read_backups(self.settings.backups, device, self.hub.host)
 
@@ -94,10 +108,16 @@ PortalDep = Annotated[Portal, Depends(portal_of)]
 
 
 def signed_in(request: Request, portal: PortalDep) -> Session:
-    session = portal.sessions.find(request.cookies.get(portal.cookie, ""))
+    session = portal.session(request.cookies.get(portal.cookie, ""), used=by_a_person(request))
     if session is None:
         raise NotSignedIn
     return session
+
+
+def by_a_person(request: Request) -> bool:
+    """Open pages fetch fragments and follow events by themselves; that keeps no session alive."""
+    by_itself = "x-fragment" in request.headers or request.url.path == "/events"
+    return request.method != "GET" or not by_itself
 
 
 SessionDep = Annotated[Session, Depends(signed_in)]
@@ -145,7 +165,12 @@ def page(
         at=at,
         **values,
     )
-    return HTMLResponse(text, status)
+    return HTMLResponse(writable(text), status)
+
+
+def writable(text: str) -> str:
+    """Twins, reports and old audit lines may hold half a surrogate pair, which no page can: shown as `\\ud800`."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 _COOKIE_PATH: Final = "/"

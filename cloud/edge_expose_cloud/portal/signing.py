@@ -7,7 +7,7 @@ import math
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from edge_expose_cloud.portal.accounts import AccountError
+from edge_expose_cloud.portal.accounts import Account, AccountError
 from edge_expose_cloud.portal.shell import CheckedDep, FieldsDep, Portal, PortalDep, clear_cookie, page, set_cookie
 
 router = APIRouter(include_in_schema=False)
@@ -46,7 +46,7 @@ def sign_in(portal: PortalDep, fields: FieldsDep, request: Request) -> Response:
         return page(portal, None, "sign_in.html", status=403, error=text, name=name, next=target)
     portal.name_brake.succeeded(who)
     portal.address_brake.succeeded(client)
-    return _enter(portal, request, account.name, account.role, target)
+    return _enter(portal, request, account, target)
 
 
 @router.get("/link/{token}", response_class=HTMLResponse)
@@ -61,7 +61,7 @@ def use_link(portal: PortalDep, fields: FieldsDep, request: Request) -> Response
     if found is None:
         text = "This link was used already, or is older than 15 minutes."
         return page(portal, None, "link.html", status=403, token="", error=text)
-    return _enter(portal, request, found[0], found[1], "/")
+    return _enter(portal, request, Account(*found, hash=""), "/")
 
 
 @router.post("/sign-out")
@@ -72,11 +72,10 @@ def sign_out(portal: PortalDep, fields: CheckedDep, request: Request) -> Respons
     return answer
 
 
-def _enter(portal: Portal, request: Request, name: str, role: str, target: str) -> Response:
-    cookie = portal.sessions.start(
-        name, "operator" if role == "operator" else "viewer", request.cookies.get(portal.cookie, "")
-    )
-    portal.audit.write(name, "sign-in", role=role, client=_client(request))
+def _enter(portal: Portal, request: Request, account: Account, target: str) -> Response:
+    old = request.cookies.get(portal.cookie, "")
+    cookie = portal.sessions.start(account.name, account.role, hash=account.hash, old=old)
+    portal.audit.write(account.name, "sign-in", role=account.role, client=_client(request))
     answer = RedirectResponse(target, 303)
     set_cookie(portal, answer, cookie)
     return answer

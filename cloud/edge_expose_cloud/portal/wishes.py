@@ -14,7 +14,8 @@ from edge_expose_cloud.hub import Hub, Json
 from edge_expose_cloud.planning import current_exposures, report_of, without_service
 from edge_expose_cloud.plans import Plan
 from edge_expose_cloud.portal.device_view import topologies
-from edge_expose_cloud.portal.planned import breaks
+from edge_expose_cloud.portal.guards import is_text
+from edge_expose_cloud.portal.planned import breaks, closes
 from edge_expose_cloud.portal.reading import ReadingHub
 from edge_expose_cloud.portal.taken import foreign_addresses, taken_findings
 from edge_expose_cloud.usecases.changing_ranges import plan_site
@@ -27,20 +28,34 @@ from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.parsing import parse_exposure
 
 Kind = Literal["expose", "remove", "disable", "enable", "ranges", "revert", "release"]
+SITE_KEYS: Final = ("externalServiceIPs", "nodeIPs", "reserved")
+_UNREADABLE: Final = "the plan of this page cannot be read"
+_NOT_OURS: Final = "the plan of this page is not one of ours"
+_START_AGAIN: Final = "start again from the device's page"
 KINDS: Final[tuple[Kind, ...]] = ("expose", "remove", "disable", "enable", "ranges", "revert", "release")
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """`name` is the exposure or the backup; `fields` the exposure or the keys of `site`."""
+    """`name` is the exposure or the backup; `fields` the exposure or the keys of `site`.
+
+    `base` is what was declared when the form was opened, None when there was nothing.
+    """
 
     kind: Kind
     device: str
     name: str = ""
     fields: Json = field(default_factory=dict)
+    base: Json | None = None
 
     def to_text(self) -> str:
-        return json.dumps({"kind": self.kind, "name": self.name, "fields": self.fields}, sort_keys=True)
+        body = {"kind": self.kind, "name": self.name, "fields": self.fields, "base": self.base}
+        return json.dumps(body, sort_keys=True)
+
+    @property
+    def has_form(self) -> bool:
+        """Others are one button each."""
+        return self.kind in ("expose", "ranges")
 
     @property
     def title(self) -> str:
@@ -68,14 +83,51 @@ class Planned:
 
 def wish_of(device: str, text: str) -> Wish:
     """From the hidden field of a plan page, which anybody may have written. Raises Refused."""
+    body = json_of(text)
     try:
-        body = json.loads(text)
-        kind, name, fields = body["kind"], body["name"], body["fields"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise Refused("the plan of this page cannot be read", "start again from the device's page") from None
+        kind, name, fields, base = body["kind"], body["name"], body["fields"], body["base"]
+    except (KeyError, TypeError):
+        raise Refused(_NOT_OURS, _START_AGAIN) from None
     if kind not in KINDS or not isinstance(name, str) or not isinstance(fields, dict):
-        raise Refused("the plan of this page is not one of ours", "start again from the device's page")
-    return Wish(kind, device, name, fields)
+        raise Refused(_NOT_OURS, _START_AGAIN)
+    return Wish(kind, device, name, fields, _base(base))
+
+
+def base_of(text: str) -> Json | None:
+    """From the hidden field of a form: "" where nothing was declared. Raises Refused."""
+    return _base(json_of(text)) if text else None
+
+
+def json_of(text: str) -> Any:
+    """JSON that a page of ours was sent back with. Raises Refused."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        raise Refused(_UNREADABLE, _START_AGAIN) from None
+    if not is_text(value):
+        raise Refused(_UNREADABLE, _START_AGAIN)
+    return value
+
+
+def _base(value: object) -> Json | None:
+    if value is not None and not isinstance(value, dict):
+        raise Refused(_NOT_OURS, _START_AGAIN)
+    return value
+
+
+def declared_now(hub: Hub, wish: Wish) -> Any:
+    """What is declared now of what the wish's form shows, None when it is not there; JSON, but maybe typed by hand."""
+    twin = hub.module_twin(wish.device, MODULE_ID)
+    desired = twin.desired if twin is not None else {}
+    if wish.kind == "ranges":
+        return site_base(desired.get("site"))
+    exposures = desired.get("exposures")
+    return exposures.get(wish.name) if isinstance(exposures, dict) else None
+
+
+def site_base(site: object) -> Json:
+    """The part of `site` that the Compute network form shows."""
+    return {key: site[key] for key in SITE_KEYS if key in site} if isinstance(site, dict) else {}
 
 
 def plan_wish(hub: ReadingHub, wish: Wish, backups: Callable[[str], list[Backup]]) -> Planned:
@@ -86,7 +138,7 @@ def plan_wish(hub: ReadingHub, wish: Wish, backups: Callable[[str], list[Backup]
             findings += _taken(hub, wish)
             if has_errors(findings):
                 raise InputError(findings)
-            return Planned(plan, findings)
+            return Planned(plan, findings, _closes(hub, wish))
         case "remove":
             return Planned(plan_unexpose(hub, wish.device, wish.name), breaks=_breaks(hub, wish))
         case "disable" | "enable":
@@ -124,6 +176,14 @@ def _declared(hub: Hub, wish: Wish) -> dict[str, Any]:
     if not isinstance(entry, dict):
         raise Missing(f"device {wish.device} declares no exposure {wish.name!r}", "it may be removed already")
     return entry
+
+
+def _closes(hub: Hub, wish: Wish) -> list[str]:
+    twin = hub.module_twin(wish.device, MODULE_ID)
+    if twin is None:
+        return []
+    exposure, _ = parse_exposure(wish.name, wish.fields)
+    return closes(current_exposures(twin).get(wish.name), exposure, status_of(twin).exposures.get(wish.name, {}))
 
 
 def _breaks(hub: Hub, wish: Wish) -> list[str]:

@@ -21,13 +21,14 @@ from edge_expose_cloud.usecases.ranging import network_of, pool_decides
 from edge_expose_cloud.violating import findings_of
 from edge_expose_contract.addressing import Address, AddressRange, AddressSet
 from edge_expose_contract.identity import MODULE_ID, SCHEMA_VERSION
+from edge_expose_contract.limits import new_twin_violations
 from edge_expose_contract.merging import merge_patch, merged, same_json
 from edge_expose_contract.models import Site
 from edge_expose_contract.violations import RuleError, from_pydantic
 
 
 def plan_site(hub: Hub, device_id: str, fields: Json) -> tuple[Plan, list[Finding], list[Move]]:
-    """A plan that sets the given keys of `site` (None removes one); InputError lists what is wrong with them.
+    """A plan that sets the given keys of `site`, each as a whole (None removes one); InputError lists what is wrong.
 
     Where the module reads the load balancer's pool, that pool stands for the external range in every check.
     """
@@ -38,7 +39,7 @@ def plan_site(hub: Hub, device_id: str, fields: Json) -> tuple[Plan, list[Findin
             f"device {device_id} has no module {MODULE_ID}", "apply a spec first: its manifest brings the module"
         )
     before: Json = dict(twin.desired.get("site") or {})
-    after = merged(before, _changed(before, fields))
+    after = {key: value for key, value in {**before, **_changed(before, fields)}.items() if value is not None}
     try:
         site = Site.model_validate(after)
     except ValidationError as error:
@@ -61,10 +62,12 @@ def plan_site(hub: Hub, device_id: str, fields: Json) -> tuple[Plan, list[Findin
         raise InputError(findings)
     moves = _moves(_site(before), site, pool, held)
     difference = merge_patch(before, after)
+    desired = merged(twin.desired, {"site": difference})
+    if broken := new_twin_violations(twin.desired, desired):
+        raise InputError(findings_of(broken))
     changes: tuple[Change, ...] = ()
     step: PatchTwin | None = None
     if difference:
-        desired = merged(twin.desired, {"site": difference})
         changes = (Change("update", "ModuleTwin", None, f"{device_id}/{MODULE_ID}", twin.desired, desired),)
         step = PatchTwin(device_id, MODULE_ID, {"site": difference}, twin.etag)
     dangers = _dangers(_site(before), site, pool, held, moves) if difference else ()
@@ -96,19 +99,13 @@ def _site(section: Json) -> Site | None:
         return None
 
 
-def _legal(site: Site) -> AddressSet:
-    """Every address that the module takes for one of the load balancer's, where `site` is all it knows."""
-    named = [part for pool in site.named_pools.values() for part in pool.ranges]
-    return AddressSet.of([*site.external.ranges, *named])
-
-
 def _moves(
     before: Site | None, after: Site, pool: AddressSet | None, held: Mapping[str, tuple[Address, ...]]
 ) -> list[Move]:
     """Held addresses that are legal now and would not be: out of what decides, a node's, or reserved."""
 
     def illegal(site: Site) -> list[Move]:
-        ranges = _legal(site) if pool is None else pool
+        ranges = site.all_addresses if pool is None else pool
         return rehearse_range(site, held, ranges or AddressSet.of(_around(held)))
 
     gone = {(move.exposure, move.address) for move in illegal(before)} if before is not None else set()
@@ -131,8 +128,8 @@ def _dangers(
     if moves:
         what = "held address is" if len(moves) == 1 else "held addresses are"
         return (Danger("moves", len(moves), f"{len(moves)} {what} no longer in the device's range: {names}"),)
-    had = before is None or bool(_legal(before))
-    if pool is None and had and held and not _legal(after):
+    had = before is None or bool(before.all_addresses)
+    if pool is None and had and held and not after.all_addresses:
         what = "1 held address stays" if len(held) == 1 else f"{len(held)} held addresses stay"
         return (Danger("moves", len(held), f"no external range is left: {what} only as the load balancer pleases"),)
     return ()

@@ -19,7 +19,7 @@ from edge_expose_cloud.usecases.problems import InputError, Missing, Refused
 from edge_expose_cloud.usecases.ranging import network_of, pool_decides
 from edge_expose_cloud.violating import findings_of
 from edge_expose_contract.identity import MODULE_ID, SCHEMA_VERSION
-from edge_expose_contract.limits import twin_violations
+from edge_expose_contract.limits import new_twin_violations
 from edge_expose_contract.merging import merge_patch, merged
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.parsing import parse_exposure
@@ -98,10 +98,7 @@ def _plan(state: DeviceState, twin: Twin, patch: dict[str, Any], exposures: dict
     if "schemaVersion" not in twin.desired:
         patch["schemaVersion"] = SCHEMA_VERSION
     after = merged(twin.desired, patch)
-    # What is there already is not this change's business: a removal must be possible beside another bad key.
-    old = {(item.path, item.rule) for item in twin_violations(twin.desired)}
-    broken = [item for item in twin_violations(after) if (item.path, item.rule) not in old]
-    if broken:
+    if broken := new_twin_violations(twin.desired, after):
         raise InputError(findings_of(broken))
     around = surroundings(state)
     changes: list[Change] = []

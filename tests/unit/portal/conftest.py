@@ -6,6 +6,7 @@ import html
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,46 @@ from support.fake_hub import FakeHub
 
 PASSWORD = "correct horse battery"
 BASE = "http://127.0.0.1:8480"
+
+
+class Form(HTMLParser):
+    """The page's form of class `form`: where it goes, and its fields with their values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.action = ""
+        self.fields: dict[str, str] = {}
+        self._inside = False
+        self._select = ""
+        self._option = False
+
+    @classmethod
+    def of(cls, text: str) -> Form:
+        made = cls()
+        made.feed(text)
+        assert made.action, text[:2000]
+        return made
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attributes}
+        if tag == "form" and "form" in given.get("class", "").split():
+            self.action, self._inside = given["action"], True
+        elif self._inside and tag == "select":
+            self._select = given["name"]
+        elif tag == "option" and self._select and ("selected" in given or self._select not in self.fields):
+            self.fields[self._select] = given.get("value", "")
+            self._option = "value" not in given
+        elif self._inside and tag == "input" and "name" in given:
+            chosen = given.get("type") not in ("radio", "checkbox") or "checked" in given
+            self.fields |= {given["name"]: given.get("value", "")} if chosen else {}
+
+    def handle_data(self, data: str) -> None:
+        if self._select and self._option:
+            self.fields[self._select], self._option = data, False
+
+    def handle_endtag(self, tag: str) -> None:
+        self._select = "" if tag == "select" else self._select
+        self._inside = self._inside and tag != "form"
 
 
 @dataclass
@@ -44,6 +85,16 @@ class Browser:
 
     def change(self, path: str, **fields: str) -> Any:
         return self.post(path, {"csrf": self.csrf, **fields})
+
+    def fill(self, page: Any, **typed: str) -> Any:
+        """Types into the form of a page and sends it, with every field as the page shows it."""
+        form = Form.of(page.text)
+        return self.post(form.action, {**form.fields, **typed})
+
+    def ranges(self, device: str = "d1", **typed: str) -> Any:
+        """Sends the Compute network form with these fields only: the others are emptied."""
+        path = f"/devices/{device}/network"
+        return self.change(path, base=Form.of(self.get(path).text).fields["base"], **typed)
 
     def apply(self, answer: Any, **more: str) -> Any:
         """Presses Apply on a plan page."""

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+
+from edge_expose_cloud.portal.api import _change
+from edge_expose_cloud.portal.wishes import Wish
+from edge_expose_cloud.usecases.problems import Refused
+from edge_expose_contract.identity import MODULE_ID
+from support.cloud import HELD_BACK, READY
 
 WANTED: dict[str, Any] = {"exposure": {"module": "web", "ports": ["9000:80"]}}
 PATH = "/api/devices/d1/exposures/api-made"
@@ -48,3 +55,54 @@ def test_a_body_that_cannot_be_read_is_answered_with_the_names_of_its_fields(api
     assert "body.exposure: Field required" in hint
     assert "body.digst: Extra inputs are not permitted" in hint
     assert "query.page" in api.get("/api/devices?page=0").json()["hint"]
+
+
+HALF = "\ud800"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param({"exposure": {"module": HALF, "ports": [80]}}, id="a value"),
+        pytest.param({"exposure": {HALF: 1}}, id="a key"),
+        pytest.param({**WANTED, HALF: 1}, id="a field that there is not"),
+        pytest.param({**WANTED, "digest": HALF}, id="the digest"),
+    ],
+)
+def test_half_a_surrogate_pair_is_refused_and_leaves_the_history_readable(world, api, ada, body) -> None:
+    headers = {"Content-Type": "application/json"}
+    answer = api.put(PATH, content=json.dumps(body), headers=headers)
+    assert answer.status_code == 422
+    assert "no text" in answer.json()["hint"]
+    checked = json.dumps({"device": "d1", "name": "x", **body})
+    assert api.post("/api/validate", content=checked, headers=headers).status_code == 422
+    assert api.post("/api/validate", content=checked).status_code == 422, "no word of what it is"
+    assert ada.get("/devices/d1/history").status_code == 200
+    assert "api-made" not in world.desired()["exposures"]
+
+
+def test_a_wish_with_half_a_surrogate_pair_is_refused(world, ada) -> None:
+    wish = Wish("expose", "d1", "shop", {"module": HALF, "ports": [80]}).to_text()
+    for path in ("apply", "change"):
+        assert ada.change(f"/devices/d1/{path}", wish=wish, digest="0" * 64).status_code == 409
+
+
+def test_a_history_that_holds_half_a_surrogate_pair_already_is_shown(world, ada) -> None:
+    world.portal.audit.write("ada", "expose", device="d1", exposure="x", result="refused", why=HALF)
+    assert "\\ud800" in ada.get("/devices/d1/history").text
+
+
+def test_a_danger_is_confirmed_by_its_kind_and_count(world) -> None:
+    pending = {"lastDesiredStatus": HELD_BACK, "pendingRemoval": {"count": 4, "token": "t0ken"}}
+    world.hub.report("d1", MODULE_ID, {**READY, **pending})
+    session = world.portal.sessions.find(world.portal.sessions.start("ada", "operator"))
+    wish = Wish("release", "d1")
+    for allowed in ({}, {"removals": 3}, {"moves": 4}):
+        with pytest.raises(Refused, match="4 exposures"):
+            _change(world.portal, session, wish, None, False, allowed)
+    assert _change(world.portal, session, wish, None, False, {"removals": 4})["applied"]
+
+
+def test_the_body_of_a_put_may_confirm_dangers(world, api) -> None:
+    assert api.put(PATH, json={**WANTED, "allow": {"removals": "many"}}).status_code == 422
+    assert api.put(PATH, json={**WANTED, "allow": {"removals": 3}}).status_code == 200

@@ -87,6 +87,7 @@ def test_rows_of_the_fleet_are_last_known_while_the_hub_fails(world, ada) -> Non
 
 
 def test_a_device_that_cannot_be_asked_because_of_the_hub_is_not_blamed(world, ada) -> None:
+    ada.get("/devices/d1")
     fails(world)
     assert "could not be asked" in ada.get("/devices/d1/exposures/web-out/checks").text
     fails(world, HubProblem.OFFLINE, "it is not connected")

@@ -74,9 +74,8 @@ def test_expose_plan_apply_edit_disable_enable_and_remove(world, ada) -> None:
     assert (done.status_code, done.headers["location"]) == (303, "/devices/d1/exposures/shop?follow=1")
     assert world.desired()["exposures"]["shop"] == {"module": "web", "ports": ["8443:443/tcp"], "address": "10.0.0.14"}
 
-    edited = ada.change(
-        "/devices/d1/expose", **{**NEW, "editing": "shop", "address_mode": "auto", "hostname": "shop.x.example"}
-    )
+    form = ada.get("/devices/d1/exposures/shop/edit")
+    edited = ada.fill(form, address_mode="auto", hostname="shop.x.example")
     ada.apply(edited)
     assert world.desired()["exposures"]["shop"] == {
         "module": "web",
@@ -94,6 +93,34 @@ def test_expose_plan_apply_edit_disable_enable_and_remove(world, ada) -> None:
     ada.apply(removal)
     assert "web-out" not in world.desired()["exposures"]
     assert world.audit().count('"action": "expose"') == 2
+
+
+def test_an_edit_keeps_every_port_as_it_is_written_however_many_there_are(world, ada) -> None:
+    ports: list = [f"{9000 + number}:80" for number in range(40)] + [5432, "6000-6005/udp", {"port": 7000, "name": "x"}]
+    world.hub.patch_module_twin("d1", MODULE_ID, {"exposures": {"web-out": {"ports": ports}}}, "*")
+    plan = ada.fill(ada.get("/devices/d1/exposures/web-out/edit"), hostname="shop.x.example")
+    assert "spec.ports" not in plan.text
+    assert "stops answering" not in plan.text
+    ada.apply(plan)
+    assert world.desired()["exposures"]["web-out"]["ports"] == ports
+    assert world.desired()["exposures"]["web-out"]["hostname"] == "shop.x.example"
+
+
+def test_a_plan_names_the_one_port_of_many_that_an_edit_closes(world, ada) -> None:
+    ports = [f"{9000 + number}:80/tcp" for number in range(40)]
+    world.hub.patch_module_twin("d1", MODULE_ID, {"exposures": {"web-out": {"ports": ports}}}, "*")
+    plan = ada.fill(ada.get("/devices/d1/exposures/web-out/edit"), out39="", in39="")
+    assert "<td>9039:80/tcp, and 39 more that stay</td><td>and 39 more that stay</td>" in plan.text
+    assert "10.0.0.11:9039/tcp stops answering" in plan.text
+    assert plan.text.count("stops answering") == 1
+
+
+def test_an_exposure_with_more_ports_than_a_form_holds_is_not_edited_in_one(world, ada) -> None:
+    ports = [str(9000 + number) for number in range(301)]
+    world.hub.patch_module_twin("d1", MODULE_ID, {"exposures": {"web-out": {"ports": ports}}}, "*")
+    answer = ada.get("/devices/d1/exposures/web-out/edit")
+    assert answer.status_code == 409
+    assert "301 entries of ports" in answer.text
 
 
 def test_a_removal_that_the_device_holds_back_is_confirmed_with_a_button(world, ada, vic) -> None:
@@ -172,10 +199,9 @@ def test_checking_as_you_type_costs_the_hub_little(world, ada) -> None:
 
 def test_ranges_are_planned_with_what_they_move_and_need_a_stronger_word(world, ada) -> None:
     fields = {"external": "10.0.0.15-10.0.0.20", "nodes": "10.0.0.1-10.0.0.2"}
-    refused = ada.change("/devices/d1/network", **fields)
+    refused = ada.ranges(**fields)
     assert refused.status_code == 422, "web-out pins an address outside"
-    plan = ada.change(
-        "/devices/d1/network",
+    plan = ada.ranges(
         external="10.0.0.10-10.0.0.30",
         nodes="10.0.0.1-10.0.0.2",
         who0="edgehub",
@@ -189,10 +215,10 @@ def test_ranges_are_planned_with_what_they_move_and_need_a_stronger_word(world, 
 def test_a_range_that_loses_a_held_address_says_so_and_waits_for_the_word(world, ada) -> None:
     world.hub.patch_module_twin("d1", MODULE_ID, {"exposures": {"web-out": {"address": None}}}, "*")
     fields = {"external": "10.0.0.15-10.0.0.20", "nodes": "10.0.0.1-10.0.0.2"}
-    plan = ada.change("/devices/d1/network", **fields)
+    plan = ada.ranges(**fields)
     assert "web-out loses 10.0.0.11" in plan.text
     assert ada.apply(plan).status_code == 409
-    assert ada.apply(ada.change("/devices/d1/network", **fields), **{"allow-moves": "1"}).status_code == 303
+    assert ada.apply(ada.ranges(**fields), **{"allow-moves": "1"}).status_code == 303
 
 
 def owned(hub: FakeHub) -> None:
@@ -204,7 +230,9 @@ def owned(hub: FakeHub) -> None:
 
 
 def test_what_a_deployment_owns_is_shown_with_its_owner_and_not_editable(world, ada) -> None:
+    form = ada.get("/devices/d1/exposures/web-out/edit")
     owned(world.hub)
+    world.portal.reading._kept.clear()
     page = ada.get("/devices/d1/exposures/web-out").text
     assert "north-layer" in page
     assert "/edit" not in page
@@ -212,7 +240,7 @@ def test_what_a_deployment_owns_is_shown_with_its_owner_and_not_editable(world, 
     for answer in (
         ada.get("/devices/d1/exposures/web-out/edit"),
         ada.change("/devices/d1/plan", kind="remove", name="web-out"),
-        ada.change("/devices/d1/expose", **{**NEW, "editing": "web-out"}),
+        ada.fill(form, out0="8081"),
     ):
         assert answer.status_code == 409
         assert "north-layer" in answer.text
@@ -235,6 +263,13 @@ def test_a_device_that_does_not_exist_and_a_hub_that_is_away_are_said_in_words(w
     gone = ada.get("/devices/d1")
     assert gone.status_code == 502
     assert "the hub cannot be reached" in gone.text
+
+
+@pytest.mark.parametrize("path", [path for path in [*PAGES, *FORMS] if "/d1" in path])
+def test_every_page_of_a_device_that_does_not_exist_is_not_found(ada, path) -> None:
+    answer = ada.get(path.replace("/d1", "/nothing-here"))
+    assert answer.status_code == 404
+    assert "is not registered" in answer.text
 
 
 def test_the_spec_that_is_downloaded_holds_references_instead_of_values(world, ada) -> None:
@@ -310,7 +345,7 @@ def test_a_service_that_was_never_made_is_neither_named_nor_removed(world, ada) 
     assert "no longer resolves" not in removal.text
     other = ada.change("/devices/d1/plan", kind="remove", name="db")
     assert "Service d1/late" not in other.text, "the plan of another exposure does not make it either"
-    edited = ada.change("/devices/d1/expose", **{**NEW, "editing": "late"})
+    edited = ada.fill(ada.get("/devices/d1/exposures/late/edit"), address_mode="fixed", address="10.0.0.14")
     assert "Service d1/late</b> is created" in edited.text
 
 

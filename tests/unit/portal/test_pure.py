@@ -136,11 +136,13 @@ def test_a_name_that_was_typed_wins_over_the_presets() -> None:
 
 def test_the_network_form_removes_what_was_emptied() -> None:
     given = {"external": "10.0.0.1-10.0.0.2, 10.0.1.0/28", "nodes": "", "who0": "hub", "reserved0": "10.0.0.1"}
-    assert site_fields(given) == {
+    fields, wrong = site_fields(given)
+    assert fields == {
         "externalServiceIPs": ["10.0.0.1-10.0.0.2", "10.0.1.0/28"],
         "nodeIPs": None,
         "reserved": {"hub": "10.0.0.1"},
     }
+    assert not wrong
 
 
 def test_every_kind_of_address_is_on_the_map_and_says_what_it_is() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
 import os
 import re
 import stat
@@ -10,10 +10,13 @@ import stat
 import pytest
 
 from edge_expose_cloud.portal.accounts import AccountError, Accounts
+from edge_expose_cloud.portal.live import _stream
 from edge_expose_cloud.portal.sessions import FREE_TRIES, LoginBrake, Sessions
+from edge_expose_cloud.portal.wishes import Wish
 from edge_expose_contract.identity import MODULE_ID
 
 PASSWORD = "correct horse battery"
+REMOVE = Wish("remove", "d1", "web-out").to_text()
 CHANGES = [
     ("/devices/d1/expose", {"name": "evil", "module": "web", "out0": "1", "in0": "1"}),
     ("/devices/d1/check", {"name": "evil", "module": "web", "out0": "1", "in0": "1"}),
@@ -21,7 +24,7 @@ CHANGES = [
     ("/devices/d1/network", {"external": "10.0.0.10-10.0.0.99"}),
     (
         "/devices/d1/apply",
-        {"wish": json.dumps({"kind": "remove", "name": "web-out", "fields": {}}), "digest": "0" * 64},
+        {"wish": REMOVE, "digest": "0" * 64},
     ),
     ("/sign-out", {}),
 ]
@@ -170,10 +173,117 @@ def test_a_session_ends_when_idle_and_after_its_longest_time() -> None:
     idle, busy = sessions.start("a", "viewer"), sessions.start("b", "viewer")
     for _ in range(11):
         clock[0] += 3600
-        assert sessions.find(busy) is not None
+        assert sessions.find(busy, used=True) is not None
     assert sessions.find(idle) is None
     clock[0] += 2 * 3600
     assert sessions.find(busy) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "renews"),
+    [
+        pytest.param("/devices/d1", {}, True, id="a page"),
+        pytest.param("/api/devices", {}, True, id="a program's call"),
+        pytest.param("/devices/d1/fragments/state", {"X-Fragment": "1"}, False, id="an open page that fetches itself"),
+        pytest.param("/api/session", {"X-Fragment": "1"}, False, id="a form that looks whether it is signed in"),
+    ],
+)
+def test_what_open_pages_do_by_themselves_keeps_no_session_alive(world, ada, path, headers, renews) -> None:
+    cookie = ada.client.cookies[world.portal.cookie]
+    before = world.portal.sessions.find(cookie).seen
+    assert ada.get(path, headers=headers).status_code == 200
+    assert (world.portal.sessions.find(cookie).seen > before) is renews
+
+
+def test_what_open_pages_ask_for_without_a_session_is_401_and_no_other_page(world) -> None:
+    stranger = world.browser()
+    assert stranger.get("/events?device=d1").status_code == 401
+    assert stranger.get("/devices/d1/fragments/state", headers={"X-Fragment": "1"}).status_code == 401
+    assert stranger.get("/devices/d1").status_code == 303
+
+
+def test_following_events_keeps_no_session_alive(world) -> None:
+    cookie = world.portal.sessions.start("ada", "operator")
+    before = world.portal.sessions.find(cookie).seen
+
+    async def follow() -> None:
+        stream = _stream(world.portal, "device:d1", cookie)
+        await anext(stream)
+        await stream.aclose()
+
+    asyncio.run(follow())
+    assert world.portal.sessions.find(cookie).seen == before
+
+
+def signed_in(world, name: str = "ada"):
+    browser = world.browser()
+    assert browser.post("/sign-in", {"name": name, "password": PASSWORD}).status_code == 303
+    return browser
+
+
+def demote(world) -> None:
+    path = world.portal.settings.users
+    path.write_text(path.read_text().replace('"operator"', '"viewer"'))
+
+
+def test_whoever_is_demoted_changes_nothing_more_in_a_session_that_is_open(world) -> None:
+    ada = signed_in(world)
+    assert ada.get("/devices/d1/expose").status_code == 200
+    demote(world)
+    assert ada.get("/devices/d1/expose").status_code == 403
+    assert ada.change("/devices/d1/plan", kind="remove", name="web-out").status_code == 403
+    assert ada.get("/api/session").json()["role"] == "viewer"
+
+
+@pytest.mark.parametrize(
+    ("change", "ends"),
+    [
+        pytest.param(lambda accounts: accounts.remove("ada"), True, id="removed"),
+        pytest.param(lambda accounts: accounts.add("ada", "operator", PASSWORD + "!"), True, id="another password"),
+        pytest.param(lambda accounts: accounts.remove("vic"), False, id="somebody else is removed"),
+    ],
+)
+def test_a_session_ends_when_its_account_does(world, change, ends) -> None:
+    ada, linked = signed_in(world), world.browser("demo")
+    change(Accounts(world.portal.settings.users))
+    assert (ada.get("/devices").status_code == 303) is ends
+    assert linked.get("/devices").status_code == 200, "a one-time link has no account"
+
+
+def test_an_accounts_file_that_breaks_lets_nobody_in_until_it_is_mended(world) -> None:
+    ada, path = signed_in(world), world.portal.settings.users
+    text = path.read_text()
+    path.write_text("{")
+    assert ada.get("/devices").status_code == 303
+    path.write_text(text)
+    assert ada.get("/devices").status_code == 200
+
+
+def test_a_stream_ends_with_its_account_and_with_the_portal(world) -> None:
+    cookie, events = signed_in(world).client.cookies[world.portal.cookie], world.portal.events
+
+    async def heard_after(end) -> int:
+        stream = _stream(world.portal, "device:d1", cookie)
+        await anext(stream)
+        end()
+        async with asyncio.timeout(5):
+            return len([text async for text in stream])
+
+    assert asyncio.run(heard_after(events.close)) == 0
+    assert asyncio.run(heard_after(lambda: None)) == 0, "one that begins while the portal ends"
+
+
+def test_a_stream_ends_when_its_account_is_gone(world) -> None:
+    cookie = signed_in(world).client.cookies[world.portal.cookie]
+
+    async def follow() -> list[str]:
+        stream = _stream(world.portal, "device:d1", cookie)
+        await anext(stream)
+        Accounts(world.portal.settings.users).remove("ada")
+        async with asyncio.timeout(5):
+            return [text async for text in stream]
+
+    assert asyncio.run(follow()) == []
 
 
 def test_a_link_signs_in_once_and_a_look_does_not_use_it_up(world) -> None:
@@ -320,9 +430,8 @@ def test_a_plan_that_was_tampered_with_is_refused(world, ada, text) -> None:
 
 
 def test_an_apply_without_the_digest_of_a_plan_that_was_shown_is_refused(world, ada) -> None:
-    wish = json.dumps({"kind": "remove", "name": "web-out", "fields": {}})
     for digest in ("", "0" * 64):
-        assert ada.change("/devices/d1/apply", wish=wish, digest=digest).status_code == 409
+        assert ada.change("/devices/d1/apply", wish=REMOVE, digest=digest).status_code == 409
     assert "web-out" in world.desired()["exposures"]
 
 
@@ -343,6 +452,22 @@ def test_every_answer_carries_the_strict_headers(ada, path) -> None:
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["x-frame-options"] == "DENY"
     assert headers["cache-control"] == ("public, max-age=3600" if path.startswith("/static") else "no-store")
+
+
+@pytest.mark.parametrize("path", ["/devices/d1", "/api/devices/d1"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_mistake_of_ours_is_answered_with_the_strict_headers_and_no_detail(world, ada, caplog, path, method) -> None:
+    def broken(call: str) -> None:
+        raise ZeroDivisionError("hidden detail")
+
+    world.hub.before = broken
+    answer = ada.client.request(method, path)
+    assert answer.status_code == 500
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert answer.headers["cache-control"] == "no-store"
+    assert "hidden detail" not in answer.text
+    assert "hidden detail" in caplog.text
+    assert ada.get("/sign-in").status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,5 @@ def test_an_exposure_that_is_blocked_by_somebody_may_be_edited(world, ada) -> No
     world.hub.patch_module_twin("d1", MODULE_ID, {"exposures": {"web-out": {"address": "10.0.0.14"}}}, "*")
     blocked = {"web-out": {"state": "Blocked", "reason": "AddressTaken"}}
     world.hub.report("d1", MODULE_ID, {**READY, "exposures": blocked})
-    fields = {**FIELDS, "editing": "web-out", "out0": "8081"}
-    assert ada.change("/devices/d1/expose", **fields).status_code == 200
+    assert ada.fill(ada.get("/devices/d1/exposures/web-out/edit"), out0="8081").status_code == 200
     assert ada.change("/devices/d1/expose", **{**FIELDS, "name": "other"}).status_code == 422

@@ -5,11 +5,55 @@ const csrf = () => document.querySelector('meta[name="csrf"]')?.content ?? "";
 
 async function fetchFragment(url, options = {}) {
   const answer = await fetch(url, { ...options, headers: { "X-Fragment": "1", ...(options.headers ?? {}) } });
-  if (answer.status === 401) {
-    location.reload();
-    return null;
-  }
+  tellSession(answer.status === 401 ? "out" : "");
   return answer.ok || answer.status === 404 || answer.status === 422 ? await answer.text() : null;
+}
+
+// -- the session: it may end while a page is open; what somebody typed stays, and signing in in another tab is enough --
+
+function tellSession(trouble) {
+  const place = document.querySelector("#signed-out");
+  if (!place || (place.dataset.told ?? "") === trouble) return;
+  place.dataset.told = trouble;
+  place.replaceChildren();
+  if (!trouble) return;
+  const line = document.createElement("p");
+  line.className = "banner";
+  line.append(place.dataset[trouble]);
+  if (trouble === "out") {
+    const link = document.createElement("a");
+    Object.assign(link, { href: "/sign-in", target: "_blank", rel: "noopener", textContent: place.dataset.link });
+    line.append(" ", link);
+  }
+  place.append(line);
+}
+
+// Whether somebody is signed in; forms get the token of the session there is now.
+async function signedIn() {
+  const answer = await fetch("/api/session", { headers: { "X-Fragment": "1" } }).catch(() => null);
+  tellSession(answer === null ? "away" : answer.status === 401 ? "out" : "");
+  if (!answer?.ok) return false;
+  const { csrfToken } = await answer.json();
+  document.querySelector('meta[name="csrf"]').content = csrfToken;
+  for (const input of document.querySelectorAll('input[name="csrf"]')) input.value = csrfToken;
+  document.dispatchEvent(new Event("signed-in"));
+  return true;
+}
+
+function lookAgain() {
+  if (!document.hidden && document.querySelector("#signed-out")?.dataset.told) signedIn();
+}
+
+// A form is sent when it will be taken: an answer that somebody must sign in would lose what stands in it.
+function keep(form) {
+  let sure = false;
+  form.addEventListener("submit", async (event) => {
+    if (sure) return;
+    event.preventDefault();
+    sure = await signedIn();
+    if (sure) form.requestSubmit(event.submitter);
+    sure = false;
+  });
 }
 
 // -- live sections: fetched again when the server says that something changed --
@@ -68,11 +112,11 @@ function follow(section) {
   let stream = null;
   let shown = section.innerHTML;
   let busy = false;
-  let again = false;
+  let waiting = false;
 
   const refresh = async () => {
     if (busy) {
-      again = true;
+      waiting = true;
       return;
     }
     busy = true;
@@ -88,8 +132,8 @@ function follow(section) {
       section.dataset.stale = "";
     } finally {
       busy = false;
-      if (again) {
-        again = false;
+      if (waiting) {
+        waiting = false;
         refresh();
       }
     }
@@ -109,7 +153,12 @@ function follow(section) {
       const age = section.querySelector(".status .age");
       if (age && at) age.dataset.at = at;
     });
-    stream.addEventListener("error", () => (section.dataset.stale = ""));
+    stream.addEventListener("error", () => {
+      section.dataset.stale = "";
+      if (stream?.readyState !== EventSource.CLOSED) return; // it tries again by itself
+      stop();
+      refresh(); // which tells why, when it is for want of a session
+    });
   };
   const stop = () => {
     stream?.close();
@@ -118,8 +167,14 @@ function follow(section) {
   document.addEventListener("visibilitychange", () => (document.hidden ? stop() : start()));
   addEventListener("pagehide", stop);
   addEventListener("pageshow", () => !document.hidden && start());
+  const again = () => {
+    if (document.hidden) return;
+    start();
+    refresh();
+  };
+  document.addEventListener("signed-in", again);
   // The server keeps the rows of an open fleet page fresh as long as somebody asks for them.
-  setInterval(() => !document.hidden && refresh(), 20000);
+  setInterval(again, 20000);
   if (!document.hidden) start();
 }
 
@@ -148,8 +203,11 @@ function check(form) {
   let latest = 0;
   const run = async () => {
     const mine = ++latest;
-    const body = new URLSearchParams(new FormData(form));
-    const html = await fetchFragment(form.dataset.check, { method: "POST", body, headers: { "X-CSRF-Token": csrf() } }).catch(() => null);
+    const token = csrf();
+    const ask = () => fetchFragment(form.dataset.check, { method: "POST", body: new URLSearchParams(new FormData(form)) }).catch(() => null);
+    let html = await ask();
+    // Somebody signed in again elsewhere: this page's token was of the session before.
+    if (html === null && (await signedIn()) && csrf() !== token) html = await ask();
     if (mine !== latest || html === null) return;
     target.innerHTML = html;
     // What the page was refused for is said anew below, as far as it still holds.
@@ -167,7 +225,7 @@ function check(form) {
   form.addEventListener("change", later);
   form.querySelector("#module")?.addEventListener("change", (event) => fillPorts(form, event.target));
   if ("refused" in form.dataset) return; // it has just been checked
-  if (form.querySelector('[name="name"]')?.value || form.querySelector('[name="editing"]')?.value) later();
+  if (form.querySelector('[name="name"]').value) later();
 }
 
 // A preset fills in the rest: what somebody has typed or chosen goes along.
@@ -204,6 +262,9 @@ for (const form of document.querySelectorAll("form[data-check]")) {
   check(form);
   for (const link of document.querySelectorAll(".presets a")) link.addEventListener("click", () => keepTyped(link, form));
 }
+for (const form of document.querySelectorAll("form[data-keep]")) keep(form);
+addEventListener("focus", lookAgain);
+document.addEventListener("visibilitychange", lookAgain);
 for (const form of document.querySelectorAll("form[data-auto]"))
   form.querySelector("select")?.addEventListener("change", () => form.requestSubmit());
 for (const item of document.querySelectorAll("[data-load]"))

@@ -1,0 +1,69 @@
+"""A session ends while pages are open: they say so, keep what was typed, and go on after signing in in another tab."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from .conftest import sign_in
+
+pytestmark = [pytest.mark.browser, pytest.mark.local, pytest.mark.timeout(180)]
+SIGNED_OUT = "You are signed out"
+
+
+def sign_out_elsewhere(page: Any) -> None:
+    other = page.context.new_page()
+    other.goto("/devices")
+    other.get_by_role("button", name="Sign out").click()
+    other.get_by_role("heading", name="Sign in").wait_for()
+    other.close()
+
+
+def sign_in_by_the_link(page: Any) -> None:
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="Sign in in a new tab").click()
+    sign_in(opened.value)
+    opened.value.close()
+    page.bring_to_front()
+
+
+def test_a_form_keeps_what_was_typed_and_is_sent_after_signing_in_again(open_page: Any) -> None:
+    page = open_page()
+    page.goto("/devices/edge1/expose?module=broker")
+    page.get_by_label("Name", exact=True).fill("kept")
+    sign_out_elsewhere(page)
+    page.get_by_label("Port outside, row 1").fill("7050")
+    page.get_by_text(SIGNED_OUT).wait_for()
+    page.get_by_role("button", name="Show the plan").click()
+    page.get_by_text(SIGNED_OUT).wait_for()
+    assert page.get_by_label("Name", exact=True).input_value() == "kept"
+    sign_in_by_the_link(page)
+    page.get_by_label("Port in the app, row 1").fill("80")
+    page.locator("#check", has_text="Service edge1/kept").wait_for()
+    assert page.get_by_text(SIGNED_OUT).count() == 0
+    page.get_by_role("button", name="Show the plan").click()
+    page.get_by_role("heading", name="Expose kept").wait_for()
+
+
+def test_a_plan_waits_for_somebody_who_signs_in_again(open_page: Any) -> None:
+    page = open_page()
+    page.goto("/devices/edge1/exposures/shop")
+    page.get_by_role("button", name="Disable").click()
+    page.get_by_role("heading", name="Disable shop").wait_for()
+    sign_out_elsewhere(page)
+    page.get_by_role("button", name="Apply").click()
+    page.get_by_text(SIGNED_OUT).wait_for()
+    page.get_by_role("heading", name="Disable shop").wait_for()
+
+
+def test_a_page_that_follows_a_device_says_that_it_is_signed_out_and_follows_again(open_page: Any) -> None:
+    page = open_page()
+    page.goto("/devices/edge1")
+    page.locator(".status .pill", has_text="Online").wait_for()
+    sign_out_elsewhere(page)
+    page.get_by_text(SIGNED_OUT).wait_for()
+    assert page.get_by_role("heading", name="edge1").count() == 1
+    sign_in_by_the_link(page)
+    page.get_by_text(SIGNED_OUT).wait_for(state="detached")
+    page.locator("#state[data-stale]").wait_for(state="detached")

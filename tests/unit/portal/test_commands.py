@@ -1,0 +1,62 @@
+"""The portal's commands: accounts come and go, and a broken accounts file is said in one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from edge_expose_cloud.cli import app
+from edge_expose_cloud.portal.accounts import Accounts
+
+HUB = "HostName=hub.invalid;SharedAccessKeyName=iothubowner;SharedAccessKey=a2V5"
+PASSWORD = "correct horse battery"
+
+
+def run(*arguments: str, stdin: str | None = None) -> Result:
+    environment = {"IOTHUB_CONNECTION_STRING": HUB, "XDG_STATE_HOME": "/nonexistent"}
+    return CliRunner().invoke(app, ["portal", *arguments], input=stdin, env=environment)
+
+
+@pytest.fixture
+def users(tmp_path: Path) -> Path:
+    return tmp_path / "users.json"
+
+
+def test_a_user_is_added_and_removed(users) -> None:
+    adding = ["adduser", "ada", "--role", "operator", "--password-stdin", "--users", str(users)]
+    assert run(*adding, stdin=PASSWORD).exit_code == 0
+    assert run(*[item.replace("ada", "vic") for item in adding], stdin=PASSWORD).exit_code == 0
+    done = run("deluser", "ada", "--users", str(users))
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "ada may no longer sign in" in done.stderr
+    assert list(Accounts(users).all()) == ["vic"]
+    again = run("deluser", "ada", "--users", str(users))
+    assert again.exit_code == 2
+    assert "holds no user 'ada' (users: vic)" in " ".join(again.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("broken", "says"),
+    [
+        pytest.param(lambda path: path.write_text("{"), "is not an accounts file: mend it, or move it away", id="cut"),
+        pytest.param(lambda path: path.write_bytes(b"\xff\xfe"), "is not an accounts file", id="no text"),
+        pytest.param(lambda path: path.write_text('{"users": []}'), "is not an accounts file", id="another file"),
+        pytest.param(lambda path: path.mkdir(), "cannot be read: Is a directory", id="a folder"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        pytest.param(["--listen", "127.0.0.1:0"], 1, id="portal"),
+        pytest.param(["adduser", "ada", "--role", "viewer", "--password-stdin"], 2, id="adduser"),
+        pytest.param(["deluser", "ada"], 2, id="deluser"),
+    ],
+)
+def test_an_accounts_file_that_cannot_be_read_is_said_with_what_to_do(users, broken, says, arguments, code) -> None:
+    broken(users)
+    done = run(*arguments, "--users", str(users), stdin=PASSWORD)
+    assert done.exit_code == code
+    assert says in " ".join(done.stderr.split())
+    assert "internal" not in done.stderr
