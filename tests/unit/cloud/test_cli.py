@@ -335,6 +335,44 @@ def test_export_gives_a_spec_that_plans_to_nothing(applied: FakeHub, tmp_path: P
     assert (result.exit_code, "no changes" in result.stdout) == (0, True), result.output
 
 
+WITH_VALUES = (
+    SPEC.replace(
+        '{image: "a/web:1"}',
+        '{image: "a/web:1", env: {TOKEN: s3cret-1}, desired: {key: s3cret-2}, '
+        "createOptions: {Cmd: [--key, s3cret-3], Labels: {note: s3cret-4}, Env: [TOKEN=s3cret-5, PLAIN]}}",
+    ).replace('{image: "a/db:1"}', '{image: "a/db:1", env: {TOKEN: s3cret-6}}')
+    + "keep: {cam: {password: s3cret-7}}\n"
+)
+
+
+def test_export_says_where_it_prints_values_as_they_are() -> None:
+    use_hub(applied_hub(WITH_VALUES))
+    result = run("export", "d1")
+    assert all(f"s3cret-{number}" in result.stdout for number in range(1, 8))
+    assert "s3cret" not in result.stderr
+    told = [line for line in result.stderr.splitlines() if "ExportedValues" in line]
+    assert told == [
+        "! warning modules.database: printed as on the hub: env [ExportedValues]",
+        "! warning modules.web: printed as on the hub: env, desired, createOptions.Cmd, createOptions.Env, "
+        "createOptions.Labels [ExportedValues]",
+        "! warning keep: printed as on the hub: cam [ExportedValues]",
+    ]
+    assert "--hide-values" in result.stderr
+
+
+def test_export_with_hidden_values_can_be_applied_when_the_variables_are_set(tmp_path: Path) -> None:
+    hub = applied_hub(WITH_VALUES)
+    use_hub(hub)
+    result = run("export", "d1", "--hide-values")
+    assert "s3cret" not in result.output
+    values = {"TOKEN": "s3cret-6", "TOKEN_2": "s3cret-1", "TOKEN_3": "s3cret-5", "keep_cam_password": "s3cret-7"}
+    values |= {"web_Cmd_1": "--key", "web_Cmd_2": "s3cret-3", "web_Env_2": "PLAIN", "web_Labels_note": "s3cret-4"}
+    path = tmp_path / "out.yaml"
+    path.write_text(result.stdout)
+    planned = run("plan", str(path), **values)
+    assert (planned.exit_code, "no changes" in planned.stdout) == (0, True), result.stdout + planned.output
+
+
 def test_import_gives_a_spec_that_renders_to_the_same_manifest(tmp_path: Path) -> None:
     manifest = tmp_path / "m.json"
     manifest.write_text(json.dumps(render(spec_of_text())))
