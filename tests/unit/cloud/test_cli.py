@@ -160,6 +160,27 @@ def test_apply_expects_the_digest_it_is_given(spec: str, hub: FakeHub, tmp_path:
     assert run("apply", spec, "--expect", digest, "--backup", str(tmp_path)).exit_code == 0
 
 
+def test_apply_of_an_expected_plan_that_was_done_before_is_fine(spec: str, hub: FakeHub, tmp_path: Path) -> None:
+    digest = json_of(run("plan", spec, "-o", "json"))["digest"]
+    arguments = ("apply", spec, "--expect", digest, "--backup", str(tmp_path))
+    assert run(*arguments).exit_code == 0
+    again = run(*arguments)
+    assert (again.exit_code, "nothing to change" in again.stderr) == (0, True), again.stderr
+
+
+def test_a_plan_as_json_carries_what_was_found_in_the_spec_notes_and_dangers(hub: FakeHub, tmp_path: Path) -> None:
+    hub.add_module("d1", "$edgeAgent", {"modules": {"gone": {}}})
+    path = tmp_path / "s.yaml"
+    path.write_text(SPEC.replace("a/web:1", "a/web:latest"))
+    for command in (("plan",), ("apply", "--dry-run"), ("apply", "--allow", "modules=1", "--backup", str(tmp_path))):
+        body = json_of(run(command[0], str(path), *command[1:], "-o", "json"))
+        assert [(item["rule"], item["line"]) for item in body["findings"]] == [("ImageLatest", 6)]
+        assert body["notes"] == ["new on this device: edge-expose"]
+        assert body["dangers"] == [
+            {"kind": "modules", "count": 1, "what": "1 modules would be removed from the device: gone"}
+        ]
+
+
 def test_apply_with_wait_ends_with_the_table_or_with_3(spec: str, applied: FakeHub, tmp_path: Path) -> None:
     result = run("apply", spec, "--wait", "--timeout", "5")
     assert result.exit_code == 0
