@@ -59,6 +59,8 @@ def _validate(document: YamlDocument) -> tuple[Inventory | None, list[Finding]]:
     if data.get("schemaVersion") == 1.0:
         data = {**data, "schemaVersion": "1.0"}
     try:
-        return Inventory.model_validate({key: value for key, value in data.items() if value is not None}), []
+        inventory = Inventory.model_validate({key: value for key, value in data.items() if value is not None})
     except ValidationError as error:
-        return None, [document.locate(item) for item in findings_of(from_pydantic(error))]
+        found = findings_of(from_pydantic(error))
+        return None, [*document.findings, *(document.locate(item) for item in found)]
+    return (None if document.findings else inventory), list(document.findings)

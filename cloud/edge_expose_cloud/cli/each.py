@@ -60,7 +60,8 @@ def plans_of(
         raise Refused("no device is chosen", "name one with --device, or fill the inventory")
     source = read_source(file)
     specs = list(load_each(lambda device: spec_from_source(source, inventory, device), devices))
-    found = list(with_progress(plan_each(hub, specs, os.environ, inventory), len(devices), "planning"))
+    with source.locating():
+        found = list(with_progress(plan_each(hub, specs, os.environ, inventory), len(devices), "planning"))
     refused = [item for item in found if isinstance(item, DeviceOutcome)]
     for item in refused:
         _say_problem(item)

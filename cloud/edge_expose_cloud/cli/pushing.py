@@ -9,7 +9,7 @@ import typer
 
 from edge_expose_cloud.cli.carrying_out import Allow, Backup, DryRun, carry_out, operator, plan_json, show_plan
 from edge_expose_cloud.cli.each import do_each, each_json, exit_code, plans_of, show_each
-from edge_expose_cloud.cli.files import read_inventory, read_spec
+from edge_expose_cloud.cli.files import read_inventory, read_source, spec_from_source
 from edge_expose_cloud.cli.following import Timeout, Wait, follow, report
 from edge_expose_cloud.cli.guarding import guarded
 from edge_expose_cloud.cli.members import show_members
@@ -76,10 +76,12 @@ def plan(
         if any(item.plan.changes for item in plans):
             raise typer.Exit(3)
         return
-    loaded = read_spec(file, fleet)
+    source = read_source(file)
+    loaded = spec_from_source(source, inventory)
     spec = require_spec(loaded)
     target = connect(connection_string_file, hub, auth)
-    made = make_plan(target, spec, os.environ, inventory)
+    with source.locating():
+        made = make_plan(target, spec, os.environ, inventory)
     if per_device and spec.target.condition is not None:
         show_members(*plan_members(target, spec, inventory), plan_json(made, loaded.findings), output)
     if not per_device or output is Format.TABLE:
@@ -126,10 +128,12 @@ def apply(
         elif refused:
             raise typer.Exit(1)
         return
-    loaded = read_spec(file, fleet)
+    source = read_source(file)
+    loaded = spec_from_source(source, inventory)
     spec = require_spec(loaded)
     target = connect(connection_string_file, hub, auth)
-    made = make_plan(target, spec, os.environ, inventory)
+    with source.locating():
+        made = make_plan(target, spec, os.environ, inventory)
     done = carry_out(
         target,
         made,

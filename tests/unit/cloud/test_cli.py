@@ -96,6 +96,54 @@ def test_a_file_that_is_not_there_is_wrong_input(command: str, hub: FakeHub) -> 
     assert hub.calls == []
 
 
+LONG = "x" * 5000
+NOT_SEEN_AT_FIRST = """\
+schemaVersion: "1.0"
+name: s
+target: {device: d1}
+registries: {acme: {address: r.example.com, username: u, password: "${env:PW_X}"}}
+modules:
+  web:
+    image: "a/web:1"
+    env:
+      KEY: "${env:KEY_X}"
+    desired:
+      s: LONG
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "environment", "places"),
+    [
+        pytest.param("validate", {}, [(11, "modules.web.desired.s")], id="what a twin cannot hold, by validate"),
+        pytest.param("plan", {}, [(11, "modules.web.desired.s")], id="and by plan"),
+        pytest.param(
+            "plan",
+            {"long": "short"},
+            [(4, "registries.acme.password"), (9, "modules.web.env.KEY")],
+            id="secrets that are not set",
+        ),
+        pytest.param(
+            "plan",
+            {"long": "short", "PW_X": "p", "KEY_X": LONG},
+            [(9, "modules.web.env.KEY")],
+            id="a secret that is too long where it is filled in",
+        ),
+    ],
+)
+def test_an_error_of_what_a_spec_renders_to_names_its_line_and_path_in_the_spec(
+    command: str, environment: dict[str, str], places: list[tuple[int, str]], hub: FakeHub, tmp_path: Path
+) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(NOT_SEEN_AT_FIRST.replace("LONG", environment.get("long", LONG)))
+    result = run(command, str(path), **environment)
+    assert result.exit_code == 2
+    told = [line for line in result.output.splitlines() if line.startswith("✗ error")]
+    assert len(told) == len(places)
+    for line, (number, place) in zip(told, places, strict=True):
+        assert line.startswith(f"✗ error {path}:{number}: {place}: ")
+
+
 def test_render_prints_the_manifest_and_nothing_else(spec: str) -> None:
     result = run("render", spec)
     assert (result.exit_code, json_of(result)) == (0, render(spec_of_text()))

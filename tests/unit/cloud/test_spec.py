@@ -329,10 +329,28 @@ def test_json_is_read_with_its_lines(text: str, line: int) -> None:
     assert document.lines.of("a.b") == line
 
 
-def test_a_key_twice_in_json_is_an_error_and_nan_has_no_place() -> None:
-    for text, rule in (('{"a": 1, "a": 2}', "DuplicateKey"), ('{"a": NaN}', None)):
-        found = read_yaml(text, "x")
-        assert (None if isinstance(found, YamlDocument) else found.rule) == rule
+def test_a_key_twice_in_json_is_an_error() -> None:
+    found = read_yaml('{"a": 1, "a": 2}', "x")
+    assert not isinstance(found, YamlDocument)
+    assert found.rule == "DuplicateKey"
+
+
+@pytest.mark.parametrize("text", ["a:\n- b: .inf\n", "a:\n- b: 1e999\n", '{"a":\n[{"b": NaN}]}'])
+def test_a_number_that_json_cannot_say_is_told_by_its_place(text: str) -> None:
+    document = read_yaml(text, "x")
+    assert isinstance(document, YamlDocument)
+    assert [(item.rule, item.path, item.line) for item in document.findings] == [("WrongType", "a[0].b", 2)]
+
+
+def test_a_number_that_json_cannot_say_hides_no_other_error() -> None:
+    found = rules(base(modules='{web: {image: "a/web", desired: {n: .inf}, env: {A: [1]}}}'))
+    assert found == {("WrongType", 4), ("InvalidValue", 4), ("ImageLatest", 4)}
+
+
+def test_a_second_document_is_an_error_in_a_whole_sentence() -> None:
+    found = read_yaml("a: 1\n---\nb: 2\n", "x")
+    assert not isinstance(found, YamlDocument)
+    assert (found.line, found.message) == (2, "a second document begins here; one file holds one")
 
 
 @pytest.mark.parametrize(
