@@ -18,6 +18,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    StringConstraints,
     Tag,
     model_validator,
 )
@@ -59,7 +60,9 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-AddressText = Annotated[str, AfterValidator(_ruled(parse_address))]
+# Blanks around a value are nobody's wish: both sides read and write it without.
+_Trimmed = Annotated[str, StringConstraints(strip_whitespace=True)]
+AddressText = Annotated[_Trimmed, AfterValidator(_ruled(parse_address))]
 RangeList = Annotated[
     list[str],
     # written as one range or as a list of them
@@ -206,7 +209,7 @@ class Exposure(Strict):
     ports: list[PortEntry] = Field(
         min_length=1, description='Ports: 5432, "8080:80/tcp", "5000-5010:5000-5010/udp", or objects.'
     )
-    address: Annotated[str, AfterValidator(_ruled(parse_addresses))] | None = Field(
+    address: Annotated[_Trimmed, AfterValidator(_ruled(parse_addresses))] | None = Field(
         None, description='The external service IP to hold, or "v4,v6"; left out: chosen once, then kept.'
     )
     pool: str | None = Field(None, min_length=1, max_length=253, description="Address pool to draw from.")

@@ -251,6 +251,27 @@ def test_all_violations_of_all_kinds_are_shown_at_once_with_their_lines() -> Non
     }
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"registries": "{a: b}"}, "this should be a mapping of names to values"),
+        ({"modules": "{web: {image: [a]}}"}, "this should be a text"),
+        ({"network": "{externalServiceIPs: {a: b}}"}, "this should be a list"),
+        ({"addModule": "3"}, "this should be true or false"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_told_in_words_of_the_spec(changes: dict[str, str], said: str) -> None:
+    (found,) = [item for item in load_spec(base(**changes), "s.yaml").findings if item.severity == "error"]
+    assert found.message.startswith(said)
+    assert "instance of" not in found.message
+
+
+def test_blanks_around_an_address_are_left_out() -> None:
+    loaded = load_spec(base(exposures='{w: {module: web, ports: [80], address: "10.0.0.11 "}}'), "s.yaml")
+    assert loaded.spec is not None
+    assert loaded.spec.exposures["w"].address == "10.0.0.11"
+
+
 def test_an_unquoted_time_is_a_time() -> None:
     loaded = load_spec(body("w: {module: web, ports: ['80'], expires: 2030-01-01T10:00:00Z}"), "s.yaml")
     assert loaded.spec is not None
