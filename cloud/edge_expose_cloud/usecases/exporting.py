@@ -13,7 +13,7 @@ from edge_expose_cloud.findings import Finding, finding
 from edge_expose_cloud.hub import Hub, Json
 from edge_expose_cloud.porting import slug, spec_of
 from edge_expose_cloud.redacting import hide_twins
-from edge_expose_cloud.usecases.observing import observe_device
+from edge_expose_cloud.usecases.observing import observe_device, registered_device
 
 # Fields of createOptions, in lower case, that take any text: it may be a secret.
 _OPTIONS = frozenset({"env", "cmd", "entrypoint", "labels"})
@@ -22,6 +22,7 @@ _OPTIONS = frozenset({"env", "cmd", "entrypoint", "labels"})
 def export_spec(hub: Hub, device_id: str, *, hide_values: bool = False) -> tuple[Json, list[Finding]]:
     """(spec as plain data, what there is to know of it). `hide_values` puts `${env:NAME}` for each value that may be a
     secret, and leaves desired properties of other modules on the hub."""
+    registered_device(hub, device_id)  # a list of modules is refused to an unknown device as if we had no rights
     state = observe_device(hub, device_id, hub.module_ids(device_id))
     content = {name: {"properties.desired": twin.desired} for name, twin in state.twins.items()}
     spec, findings = spec_of(content, slug(device_id), {"device": device_id}, references=False)

@@ -272,10 +272,11 @@ def test_the_status_table_names_state_address_ports_service_and_reason(applied: 
     assert "\x1b" not in text
 
 
-def test_a_device_that_is_not_there(hub: FakeHub) -> None:
-    result = run("status", "ghost")
+@pytest.mark.parametrize("command", ["status", "export", "support-bundle"])
+def test_a_device_that_is_not_there(command: str, hub: FakeHub) -> None:
+    result = run(command, "ghost")
     assert result.exit_code == 1
-    assert "not registered" in result.stderr
+    assert "not registered" in result.output
 
 
 def test_owners_of_a_twin_that_was_written_directly(applied: FakeHub) -> None:
