@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge_expose_local import control_client, settings
+from edge_expose_local.damage import Damaged
 from edge_expose_local.processes import die_with_parent
 from edge_expose_local.settings import DEVICE, LocalSettings
 
@@ -307,7 +308,11 @@ def main() -> int:
     if held is None:
         log.error("another supervisor runs with %s", state)
         return BUSY
-    local = settings.load(state)  # under the lock: nobody stores others meanwhile
+    try:
+        local = settings.load(state)  # under the lock: nobody stores others meanwhile
+    except Damaged as error:
+        log.error("%s", error)
+        return 2
     if local is None:
         log.error("%s holds no local.json", state)
         return 2

@@ -546,3 +546,9 @@ def test_an_allowance_that_cannot_be_read_is_wrong_input(value: str) -> None:
     result = run("apply", "spec.yaml", "--allow", value)
     assert result.exit_code == 2
     assert "--allow" in result.stderr
+
+
+def test_taking_back_all_faults_takes_no_name(tmp_path: Path) -> None:
+    result = run("local", "fault", "--clear", "http-hang", "--state", str(tmp_path))
+    assert result.exit_code == 2
+    assert "leave 'http-hang' out" in result.stderr
