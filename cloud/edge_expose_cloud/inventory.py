@@ -29,9 +29,9 @@ class Device(SpecModel):
 class Inventory(SpecModel):
     """The fleet, by device id."""
 
-    schema_version: str = Field("1.0", alias="schemaVersion")
+    schema_version: str = Field("1.0", alias="schemaVersion", description='"1.0".')
     variables: dict[str, Variable] = Field(default_factory=dict, description="Defaults for every device.")
-    devices: dict[str, Device] = Field(default_factory=dict)
+    devices: dict[str, Device] = Field(default_factory=dict, description="Devices by id.")
 
     def variables_of(self, device_id: str | None) -> dict[str, Variable]:
         """Defaults, then the device's own, and `deviceId` itself."""

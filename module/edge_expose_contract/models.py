@@ -229,9 +229,13 @@ class Exposure(Strict):
         "Cluster", alias="externalTrafficPolicy", description="Local keeps the client's address and stays on the node."
     )
     ip_family_policy: Literal["SingleStack", "PreferDualStack", "RequireDualStack"] | None = Field(
-        None, alias="ipFamilyPolicy"
+        None,
+        alias="ipFamilyPolicy",
+        description="One IP family, both where the cluster has both, or always both; left out: the cluster decides.",
     )
-    ip_families: list[Literal["IPv4", "IPv6"]] | None = Field(None, alias="ipFamilies", min_length=1, max_length=2)
+    ip_families: list[Literal["IPv4", "IPv6"]] | None = Field(
+        None, alias="ipFamilies", min_length=1, max_length=2, description="IP families, the one that counts most first."
+    )
     load_balancer_class: Annotated[str, AfterValidator(_ruled(names.check_qualified_name))] | None = Field(
         None, alias="loadBalancerClass", description="Load balancer implementation; cannot change once set."
     )
@@ -410,7 +414,9 @@ class Desired(Strict):
     """The whole desired section; used for the JSON Schema and by the cloud, which refuses what is not known."""
 
     schema_version: str = Field(alias="schemaVersion", description='"1.0".')
-    site: Site | None = None
+    site: Site | None = Field(
+        None, description="Ranges and default namespace of the device; the last good one is kept."
+    )
     exposures: dict[str, Exposure] = Field(description="Exposures by name; the name is the Service's name.")
     confirm_removal: str | None = Field(
         None, alias="confirmRemoval", description="Token that releases the mass-removal brake."

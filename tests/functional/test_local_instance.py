@@ -113,7 +113,7 @@ def test_a_part_that_cannot_start_is_named_with_what_it_said_last(
     code, _, talk = run("up", *detach, "--state", str(state), *OPTIONS, folder=tmp_path)
     assert code == 1
     assert "the part cluster does not come up: it ended 3 times" in talk
-    assert f"FileExistsError: [Errno 17] File exists: '{state / 'cluster'}'" in talk
+    assert f"cannot start: [Errno 17] File exists: '{state / 'cluster'}'" in talk
     (state / "cluster").unlink()
     assert run("up", "--detach", "--state", str(state), *OPTIONS, folder=tmp_path)[0] == 0
 

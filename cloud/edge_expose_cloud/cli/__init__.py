@@ -68,10 +68,10 @@ def _unavailable(missing: str) -> Any:
 
     @app.command(name="local", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
     def local() -> None:
-        """The embedded stand-in (not installed: pip install 'edge-expose[local]')."""
+        """The embedded stand-in (not installed; from a checkout: pip install '.[local]')."""
         typer.echo(
             f"✗ error the local stand-in is not installed ({missing} is missing)\n"
-            "    try: pip install 'edge-expose[local]'",
+            "    try: pip install '.[local]' in a checkout",
             err=True,
         )
         raise typer.Exit(1)

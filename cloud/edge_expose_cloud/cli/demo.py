@@ -95,7 +95,7 @@ def _apply(instance: Instance) -> int:
 def _portal(instance: Instance) -> Iterator[tuple[str, str]]:
     """(address of the portal, one-time link), empty texts when it is not installed; it ends with the demo."""
     if importlib.util.find_spec("fastapi") is None or importlib.util.find_spec("argon2") is None:
-        say("the portal is not installed: pip install 'edge-expose[portal]'")
+        say("the portal is not installed: pip install '.[portal]' in this checkout")
         yield "", ""
         return
     folder = instance.state
