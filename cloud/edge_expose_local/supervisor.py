@@ -158,7 +158,8 @@ class Supervisor:
 
 def _why(part: Part, log_file: Path, begin: int) -> str:
     """One line that says what failed, then what the part wrote since `begin`, its last lines only."""
-    how = f"ended {part.restarts} times" if part.gave_up.is_set() else f"did not serve within {READY_SECONDS:.0f} s"
+    ended = "ended at once" if part.restarts == 1 else f"ended {part.restarts} times"
+    how = ended if part.gave_up.is_set() else f"did not serve within {READY_SECONDS:.0f} s"
     try:
         with log_file.open("rb") as file:
             file.seek(begin)
