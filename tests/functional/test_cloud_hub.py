@@ -220,7 +220,7 @@ def test_a_deployment_reaches_its_devices_and_owns_its_keys(running: RunningHub)
     assert hub.targeted_devices([]) == []
     with pytest.raises(Refused, match="set by the deployment"):
         plan_expose(hub, "north-1", "shop", {"module": "web", "ports": ["82"]})
-    with pytest.raises(Refused, match="targets device"):
+    with pytest.raises(Refused, match="is targeted by"):
         apply_plan(hub, make_plan(hub, spec_of_text(SPEC.replace("device: d1", "device: north-1")), {}), OPERATOR)
 
 
