@@ -29,9 +29,9 @@ class Device(SpecModel):
 class Inventory(SpecModel):
     """The fleet, by device id."""
 
-    schema_version: str = Field("1.0", alias="schemaVersion")
+    schema_version: str = Field("1.0", alias="schemaVersion", description='"1.0".')
     variables: dict[str, Variable] = Field(default_factory=dict, description="Defaults for every device.")
-    devices: dict[str, Device] = Field(default_factory=dict)
+    devices: dict[str, Device] = Field(default_factory=dict, description="Devices by id.")
 
     def variables_of(self, device_id: str | None) -> dict[str, Variable]:
         """Defaults, then the device's own, and `deviceId` itself."""
@@ -59,6 +59,8 @@ def _validate(document: YamlDocument) -> tuple[Inventory | None, list[Finding]]:
     if data.get("schemaVersion") == 1.0:
         data = {**data, "schemaVersion": "1.0"}
     try:
-        return Inventory.model_validate({key: value for key, value in data.items() if value is not None}), []
+        inventory = Inventory.model_validate({key: value for key, value in data.items() if value is not None})
     except ValidationError as error:
-        return None, [document.locate(item) for item in findings_of(from_pydantic(error))]
+        found = findings_of(from_pydantic(error))
+        return None, [*document.findings, *(document.locate(item) for item in found)]
+    return (None if document.findings else inventory), list(document.findings)

@@ -5,7 +5,7 @@ Stages: YAML with lines ▸ variables of the device ▸ models (spec and contrac
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +32,10 @@ class LoadedSpec:
     findings: list[Finding] = field(default_factory=list)
     document: YamlDocument | None = None
 
+    def located(self, findings: Iterable[Finding]) -> list[Finding]:
+        """What was found later, with the file and the lines of this spec."""
+        return [self.document.locate(item) if self.document is not None else item for item in findings]
+
 
 def load_spec(text: str, file: str, inventory: Inventory | None = None, device_id: str | None = None) -> LoadedSpec:
     """Reads, checks and lints. `device_id` picks the variables; by default the spec's own target device."""
@@ -54,7 +58,7 @@ def spec_from_data(
     version = data.get("schemaVersion")
     if isinstance(version, float) and version == 1.0:  # 1.0 without quotes is a number in YAML; what was meant is clear
         data["schemaVersion"] = "1.0"
-    found = _check_version(data)
+    found = [*document.findings, *_check_version(data)]
     device = device_id or _target_device(data)
     if inventory is not None and device is not None and device not in inventory.devices:
         found.append(finding("DeviceUnknown", "target.device", f"{shown(device)} is not in the inventory"))

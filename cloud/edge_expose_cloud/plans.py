@@ -101,6 +101,9 @@ class Danger:
     count: int
     what: str
 
+    def to_json(self) -> Json:
+        return {"kind": self.kind, "count": self.count, "what": self.what}
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -128,7 +131,12 @@ class Plan:
         return hashlib.sha256(canonical(body).encode()).hexdigest()
 
     def to_json(self) -> Json:
-        return {"digest": self.digest, "changes": [change.to_json() for change in self.changes]}
+        return {
+            "digest": self.digest,
+            "changes": [change.to_json() for change in self.changes],
+            "notes": list(self.notes),
+            "dangers": [danger.to_json() for danger in self.dangers],
+        }
 
 
 def with_patches(plan: Plan, patches: Iterable[PatchTwin]) -> Plan:

@@ -34,18 +34,30 @@ class Surroundings:
 
 def predicted_services(exposures: Mapping[str, Exposure], around: Surroundings) -> dict[tuple[str, str], Json]:
     """(namespace, name) -> Service object, for every exposure that is enabled and not expired."""
+    live = {name: exposure for name, exposure in sorted(exposures.items()) if _is_live(exposure, around.now)}
+    # Who shares with a pinned one has its address.
+    pins = {exposure.share: exposure.addresses for exposure in live.values() if exposure.share and exposure.addresses}
     found: dict[tuple[str, str], Json] = {}
-    for name, exposure in sorted(exposures.items()):
-        expired = around.now is not None and exposure.expiry is not None and exposure.expiry <= around.now
-        if not exposure.enabled or expired:
-            continue
+    for name, exposure in live.items():
+        addresses = (
+            exposure.addresses or _held(around, name) or _of_family(pins.get(exposure.share or "", ()), exposure)
+        )
         for shape in service_shapes(name, exposure, around.namespace):
-            found[shape.namespace, shape.name] = _service(exposure, shape, around)
+            found[shape.namespace, shape.name] = _service(exposure, shape, addresses, around)
     return found
 
 
-def _service(exposure: Exposure, shape: ServiceShape, around: Surroundings) -> Json:
-    addresses = exposure.addresses or _held(around, shape.exposure)
+def _is_live(exposure: Exposure, now: datetime | None) -> bool:
+    return exposure.enabled and (now is None or exposure.expiry is None or exposure.expiry > now)
+
+
+def _of_family(addresses: tuple[Address, ...], exposure: Exposure) -> tuple[Address, ...]:
+    """The addresses, where they are just those families that the exposure needs."""
+    fits = exposure.is_external and tuple(address.version for address in addresses) == exposure.versions
+    return addresses if fits else ()
+
+
+def _service(exposure: Exposure, shape: ServiceShape, addresses: tuple[Address, ...], around: Surroundings) -> Json:
     body = service_body(shape, exposure, addresses, "", around.dialect)
     spec = {key: value for key, value in body.spec.items() if value is not None}
     if exposure.is_external and not addresses:

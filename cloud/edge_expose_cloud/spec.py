@@ -102,8 +102,12 @@ class SystemModule(SpecModel):
 class Runtime(SpecModel):
     """The system modules."""
 
-    edge_agent: SystemModule = Field(default_factory=SystemModule, alias="edgeAgent")
-    edge_hub: SystemModule = Field(default_factory=SystemModule, alias="edgeHub")
+    edge_agent: SystemModule = Field(
+        default_factory=SystemModule, alias="edgeAgent", description="The module that starts modules."
+    )
+    edge_hub: SystemModule = Field(
+        default_factory=SystemModule, alias="edgeHub", description="The module that speaks to IoT Hub for the others."
+    )
     time_to_live_secs: int = Field(
         7200, alias="timeToLiveSecs", description="How long edgeHub keeps messages while offline; negative: for ever."
     )
@@ -124,13 +128,13 @@ class Spec(SpecModel):
 
     schema_version: str = Field(alias="schemaVersion", description='"1.0".')
     name: str = Field(min_length=1, max_length=100, description="Name of the deployment; part of its id in IoT Hub.")
-    target: Target
+    target: Target = Field(description="Which devices get it.")
     driver: Literal["module", "manifest"] = Field(
         "module", description="module: ours makes the Services; manifest: edgeAgent makes them."
     )
-    network: Network | None = None
+    network: Network | None = Field(None, description="Ranges of the device; left out: those of the inventory.")
     registries: dict[str, Registry] = Field(default_factory=dict, description="Registry credentials by label.")
-    runtime: Runtime = Field(default_factory=Runtime)
+    runtime: Runtime = Field(default_factory=Runtime, description="The system modules, where defaults do not do.")
     modules: dict[str, ModuleSpec] = Field(default_factory=dict, description="Modules by name.")
     routes: dict[str, str | Route] = Field(default_factory=dict, description="edgeHub routes by name.")
     exposures: dict[str, Exposure] = Field(

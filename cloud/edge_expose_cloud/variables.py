@@ -56,9 +56,16 @@ def _fill_text(text: str, variables: Mapping[str, Any], path: str, found: list[F
 
 def secret_names(value: Any) -> set[str]:
     """Every NAME of `${env:NAME}` in the data."""
-    return {
-        match[1] for text in _texts(value) for match in re.finditer(r"(?<!\$)\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}", text)
-    }
+    return set(secret_places(value))
+
+
+def secret_places(value: Any) -> dict[str, str]:
+    """NAME of each `${env:NAME}` in the data -> the path of the first text that refers to it."""
+    found: dict[str, str] = {}
+    for path, text in _texts(value, ""):
+        for match in re.finditer(r"(?<!\$)\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}", text):
+            found.setdefault(match[1], path)
+    return found
 
 
 def resolve_secrets(value: Any, lookup: Callable[[str], str | None]) -> tuple[Any, list[str]]:
@@ -93,13 +100,13 @@ def map_texts(value: Any, change: Callable[[str], str]) -> Any:
             return value
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _texts(value: Any, path: str) -> Iterator[tuple[str, str]]:
     match value:
         case dict():
-            for item in value.values():
-                yield from _texts(item)
+            for key, item in value.items():
+                yield from _texts(item, f"{path}.{key}" if path else str(key))
         case list():
-            for item in value:
-                yield from _texts(item)
+            for index, item in enumerate(value):
+                yield from _texts(item, f"{path}[{index}]")
         case str():
-            yield value
+            yield path, value

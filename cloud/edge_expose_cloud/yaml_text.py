@@ -7,7 +7,7 @@ import io
 import json
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -21,6 +21,7 @@ from edge_expose_contract.violations import shown
 MAX_BYTES = 2 * 1024 * 1024
 _MAX_NODES = 200_000  # after expanding aliases: stops a document that explodes
 _MAX_DEPTH = 100
+_SECOND = "but found another document"  # half a sentence of the parser's
 _MAX_JSON_WITH_LINES = 300_000  # above this the search for lines costs seconds
 
 
@@ -41,11 +42,15 @@ class Lines:
 
 @dataclass(frozen=True, slots=True)
 class YamlDocument:
-    """Plain data (dict, list, str, int, float, bool, None) and where each piece stands."""
+    """Plain data (dict, list, str, int, float, bool, None) and where each piece stands.
+
+    `findings`: values that no document may hold; 0 stands in their place, so that the rest is checked as well.
+    """
 
     data: Any
     lines: Lines
     file: str
+    findings: tuple[Finding, ...] = ()
 
     def locate(self, item: Finding) -> Finding:
         """The finding with this document's file and line, unless it has its own."""
@@ -66,14 +71,26 @@ def read_yaml(text: str, file: str) -> YamlDocument | Finding:
             return YamlDocument(None, Lines(), file)
         lines = Lines()
         _walk(node, "", lines, [0], 0)
-        data = YAML(typ="safe", pure=True).load(text)
-        return YamlDocument(_plain(data), lines, file)
+        return _document(YAML(typ="safe", pure=True).load(text), lines, file)
     except DuplicateKeyError as error:
         return finding("DuplicateKey", "", _written_twice(error.problem or "")).at(file, _line(error))
     except MarkedYAMLError as error:
-        return finding("YamlSyntax", "", _first_line(error.problem or "cannot be read")).at(file, _line(error))
+        return finding("YamlSyntax", "", _problem(error)).at(file, _line(error))
     except (YAMLError, _TooMuch, ValueError, RecursionError) as error:
         return finding("YamlSyntax", "", _first_line(str(error) or type(error).__name__)).at(file, 1)
+
+
+def _document(data: Any, lines: Lines, file: str) -> YamlDocument:
+    wrong: list[str] = []
+    document = YamlDocument(_plain(data, "", wrong), lines, file)
+    text, hint = "this is no number that JSON can say", "Write a finite number."
+    found = [document.locate(finding("WrongType", path, text, hint=hint)) for path in wrong]
+    return replace(document, findings=tuple(found))
+
+
+def _problem(error: MarkedYAMLError) -> str:
+    problem = _first_line(error.problem or "cannot be read")
+    return "a second document begins here; one file holds one" if problem == _SECOND else problem
 
 
 def _written_twice(problem: str) -> str:
@@ -94,7 +111,6 @@ def _read_json(text: str, file: str) -> YamlDocument | Finding | None:
     """JSON proper: quicker than YAML, and tabs are fine. None when it is not JSON (a flow mapping of YAML, perhaps)."""
     try:
         data = json.loads(text, object_pairs_hook=_once)
-        plain = _plain(data)
     except _Twice as error:
         return finding("DuplicateKey", "", f"the key {error} is written twice").at(file, 1)
     except (ValueError, RecursionError):
@@ -106,7 +122,7 @@ def _read_json(text: str, file: str) -> YamlDocument | Finding | None:
             _walk(YAML(typ="safe", pure=True).compose(io.StringIO(text.replace("\t", " "))), "", lines, [0], 0)
         except (YAMLError, _TooMuch, ValueError, RecursionError):
             lines = Lines()
-    return YamlDocument(plain, lines, file)
+    return _document(data, lines, file)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -134,12 +150,14 @@ def _walk(node: Node, path: str, lines: Lines, count: list[int], depth: int) -> 
             _walk(value, f"{path}[{index}]", lines, count, depth + 1)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, path: str, wrong: list[str]) -> Any:
+    """JSON's kinds of values only; `wrong` takes the paths of numbers that are none."""
     match value:
         case dict():
-            return {_key(key): _plain(item) for key, item in value.items()}
+            items = [(_key(key), item) for key, item in value.items()]
+            return {key: _plain(item, f"{path}.{key}" if path else key, wrong) for key, item in items}
         case list() | tuple() | set():
-            return [_plain(item) for item in value]
+            return [_plain(item, f"{path}[{index}]", wrong) for index, item in enumerate(value)]
         case dt.datetime():
             # YAML reads an unquoted time as a timestamp, in UTC and without a zone when one was written.
             return (value if value.tzinfo else value.replace(tzinfo=dt.UTC)).isoformat().replace("+00:00", "Z")
@@ -148,7 +166,8 @@ def _plain(value: Any) -> Any:
         case bytes():
             return value.decode("utf-8", "replace")
         case float() if math.isnan(value) or math.isinf(value):
-            raise ValueError(f"{value} has no place in a JSON document")
+            wrong.append(path)
+            return 0
         case _:
             return value
 

@@ -24,7 +24,7 @@ _MODULE_SECONDS: Final = 10.0
 _POD_SECONDS: Final = 3.0
 _STEADY_SECONDS: Final = 0.5
 _FOLDERS: Final = ("hub", "cluster", "runtime", "simulated")
-_FILES: Final = ("supervisor.*", "local.json", "local.tmp")
+_FILES: Final = ("local.json", "local.tmp", "supervisor.*")
 JsonObject = dict[str, Any]
 
 
@@ -77,6 +77,15 @@ class Instance:
                 env=supervisor.part_environment(),
                 start_new_session=True,
             )
+        try:
+            self._await_ready(child)
+        except BaseException:
+            # Also of a Ctrl-C: nothing is left behind that nobody waited for.
+            child.terminate()
+            child.wait(30.0)
+            raise
+
+    def _await_ready(self, child: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + UP_SECONDS
         while time.monotonic() < deadline:
             code = child.poll()
@@ -90,8 +99,6 @@ class Instance:
             if ours and told.get("ready"):
                 return
             time.sleep(0.05)
-        child.terminate()
-        child.wait(30.0)
         raise InstanceError(f"it did not come up within {UP_SECONDS:.0f} s; see {self.state / 'supervisor.log'}")
 
     @property
@@ -112,8 +119,7 @@ class Instance:
                     raise InstanceError(f"the supervisor (pid {pid}) did not end within 30 s")
                 time.sleep(0.05)
         if wipe and self.state.is_dir():
-            known = settings.load(self.state)
-            if known is None and any(self.state.iterdir()):
+            if not (self.state / "supervisor.lock").is_file() and any(self.state.iterdir()):
                 raise InstanceError(f"{self.state} does not look like a state folder of ours: not wiped")
             self._wipe()
         return ran

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge_expose_local.cluster.pools import ConfigError, parse_element
+from edge_expose_local.damage import Damaged
 
 DEFAULT_POOL: Final = "127.77.0.10-127.77.0.20"
 DEFAULT_SERVICE_CIDR: Final = "127.78.0.0/16"
@@ -184,8 +185,11 @@ def _beyond(option: str, value: str, instead: str) -> str:
 
 
 def load(state: Path) -> LocalSettings | None:
+    """None where none are stored. Raises Damaged: with others in their place, clients would find nothing any more."""
+    file = state / "local.json"
     try:
-        content = json.loads((state / "local.json").read_text(encoding="utf-8"))
-        return LocalSettings(**content)
-    except (OSError, ValueError, TypeError):
+        return LocalSettings(**json.loads(file.read_text(encoding="utf-8")))
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except (OSError, ValueError, TypeError) as error:
+        raise Damaged(file, error) from error

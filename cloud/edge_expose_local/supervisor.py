@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge_expose_local import control_client, settings
+from edge_expose_local.damage import Damaged
 from edge_expose_local.processes import die_with_parent
 from edge_expose_local.settings import DEVICE, LocalSettings
 
@@ -157,7 +158,8 @@ class Supervisor:
 
 def _why(part: Part, log_file: Path, begin: int) -> str:
     """One line that says what failed, then what the part wrote since `begin`, its last lines only."""
-    how = f"ended {part.restarts} times" if part.gave_up.is_set() else f"did not serve within {READY_SECONDS:.0f} s"
+    ended = "ended at once" if part.restarts == 1 else f"ended {part.restarts} times"
+    how = ended if part.gave_up.is_set() else f"did not serve within {READY_SECONDS:.0f} s"
     try:
         with log_file.open("rb") as file:
             file.seek(begin)
@@ -307,7 +309,11 @@ def main() -> int:
     if held is None:
         log.error("another supervisor runs with %s", state)
         return BUSY
-    local = settings.load(state)  # under the lock: nobody stores others meanwhile
+    try:
+        local = settings.load(state)  # under the lock: nobody stores others meanwhile
+    except Damaged as error:
+        log.error("%s", error)
+        return 2
     if local is None:
         log.error("%s holds no local.json", state)
         return 2

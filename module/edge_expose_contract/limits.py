@@ -60,8 +60,11 @@ def twin_violations(section: dict[str, Any], limit: int = SECTION_BYTES) -> list
     return found
 
 
-def _walk(value: Any, path: str, depth: int) -> Iterator[Violation]:
+def _walk(value: Any, path: str, depth: int, in_list: bool = False) -> Iterator[Violation]:
+    """`in_list`: somewhere below a list, also in an object in one; a null is no deletion there."""
     match value:
+        case None if in_list:
+            yield Violation(path, "NullInArray", "a twin refuses null inside an array", "leave the item out")
         case dict():
             if depth > DEPTH:
                 yield Violation(path, "TwinTooDeep", f"objects nest deeper than {DEPTH}", "flatten it")
@@ -71,17 +74,13 @@ def _walk(value: Any, path: str, depth: int) -> Iterator[Violation]:
                     continue
                 place = f"{path}.{key}" if path else str(key)
                 yield from _check_key(key, place)
-                yield from _walk(item, place, depth + 1)
+                yield from _walk(item, place, depth + 1, in_list)
         case list():
             if depth > DEPTH:
                 yield Violation(path, "TwinTooDeep", f"lists nest deeper than {DEPTH}", "flatten it")
                 return
             for index, item in enumerate(value):
-                if item is None:
-                    yield Violation(
-                        f"{path}[{index}]", "NullInArray", "a twin refuses null inside an array", "leave the item out"
-                    )
-                yield from _walk(item, f"{path}[{index}]", depth + 1)
+                yield from _walk(item, f"{path}[{index}]", depth + 1, in_list=True)
         case str() if _bytes(value) > STRING_BYTES:
             yield Violation(
                 path,

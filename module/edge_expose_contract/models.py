@@ -18,6 +18,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    StringConstraints,
     Tag,
     model_validator,
 )
@@ -59,7 +60,9 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-AddressText = Annotated[str, AfterValidator(_ruled(parse_address))]
+# Blanks around a value are nobody's wish: both sides read and write it without.
+_Trimmed = Annotated[str, StringConstraints(strip_whitespace=True)]
+AddressText = Annotated[_Trimmed, AfterValidator(_ruled(parse_address))]
 RangeList = Annotated[
     list[str],
     # written as one range or as a list of them
@@ -206,7 +209,7 @@ class Exposure(Strict):
     ports: list[PortEntry] = Field(
         min_length=1, description='Ports: 5432, "8080:80/tcp", "5000-5010:5000-5010/udp", or objects.'
     )
-    address: Annotated[str, AfterValidator(_ruled(parse_addresses))] | None = Field(
+    address: Annotated[_Trimmed, AfterValidator(_ruled(parse_addresses))] | None = Field(
         None, description='The external service IP to hold, or "v4,v6"; left out: chosen once, then kept.'
     )
     pool: str | None = Field(None, min_length=1, max_length=253, description="Address pool to draw from.")
@@ -226,9 +229,13 @@ class Exposure(Strict):
         "Cluster", alias="externalTrafficPolicy", description="Local keeps the client's address and stays on the node."
     )
     ip_family_policy: Literal["SingleStack", "PreferDualStack", "RequireDualStack"] | None = Field(
-        None, alias="ipFamilyPolicy"
+        None,
+        alias="ipFamilyPolicy",
+        description="One IP family, both where the cluster has both, or always both; left out: the cluster decides.",
     )
-    ip_families: list[Literal["IPv4", "IPv6"]] | None = Field(None, alias="ipFamilies", min_length=1, max_length=2)
+    ip_families: list[Literal["IPv4", "IPv6"]] | None = Field(
+        None, alias="ipFamilies", min_length=1, max_length=2, description="IP families, the one that counts most first."
+    )
     load_balancer_class: Annotated[str, AfterValidator(_ruled(names.check_qualified_name))] | None = Field(
         None, alias="loadBalancerClass", description="Load balancer implementation; cannot change once set."
     )
@@ -407,7 +414,9 @@ class Desired(Strict):
     """The whole desired section; used for the JSON Schema and by the cloud, which refuses what is not known."""
 
     schema_version: str = Field(alias="schemaVersion", description='"1.0".')
-    site: Site | None = None
+    site: Site | None = Field(
+        None, description="Ranges and default namespace of the device; the last good one is kept."
+    )
     exposures: dict[str, Exposure] = Field(description="Exposures by name; the name is the Service's name.")
     confirm_removal: str | None = Field(
         None, alias="confirmRemoval", description="Token that releases the mass-removal brake."

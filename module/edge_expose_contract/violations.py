@@ -61,6 +61,17 @@ _PLAIN_RULES: Mapping[str, tuple[str, str]] = {
     "missing": ("MissingField", "this field is required"),
 }
 
+# What pydantic tells in words of Python, by the kinds of its errors.
+_A_MAPPING = "this should be a mapping of names to values"
+_PLAIN_TYPES: Mapping[str, str] = {
+    "model_type": _A_MAPPING,
+    "model_attributes_type": _A_MAPPING,
+    "dict_type": _A_MAPPING,
+    "list_type": "this should be a list",
+    "string_type": "this should be a text",
+    "int_type": "this should be a whole number",
+    "bool_type": "this should be true or false",
+}
 
 # How pydantic calls the parts of `str | int | float | bool`.
 _SCALARS = frozenset({"str", "int", "float", "bool"})
@@ -87,7 +98,8 @@ def from_pydantic(error: ValidationError, prefix: str = "") -> list[Violation]:
         elif kind[:1].isupper():
             rule, message = kind, item["msg"]
         else:
-            rule, message = "InvalidValue", f"{item['msg']} (got {shown(item.get('input'))})"
+            plainly = _PLAIN_TYPES.get(kind, item["msg"])
+            rule, message = "InvalidValue", f"{plainly} (got {shown(item.get('input'))})"
         violation = Violation(dotted(_location(item["loc"])), rule, message, hint)
         found.append(violation.under(prefix) if prefix else violation)
     return found
@@ -99,8 +111,12 @@ def unknown_locations(error: ValidationError) -> list[tuple[str | int, ...]]:
 
 
 def _location(parts: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    # The tags of a union start with # (models.py); they are ours, not the user's, and are left out.
-    return tuple(part for part in parts if isinstance(part, int) or not part.startswith("#"))
+    # The tags of a union start with # and follow a place in a list (models.py): ours, not the user's, and left out.
+    return tuple(part for before, part in zip((None, *parts), parts, strict=False) if not _is_tag(before, part))
+
+
+def _is_tag(before: str | int | None, part: str | int) -> bool:
+    return isinstance(before, int) and isinstance(part, str) and part.startswith("#")
 
 
 def escaped(text: str) -> str:

@@ -88,6 +88,21 @@ def test_of_two_ups_at_once_one_serves_and_the_other_says_that_it_runs(state: Pa
     assert supervisor.locked(state)
 
 
+@pytest.mark.parametrize("said", ["starting IoT Hub", "up after"])
+def test_ctrl_c_ends_a_demo_that_is_still_coming_up(said: str, state: Path, tmp_path: Path) -> None:
+    (tmp_path / "deployment-manifests").symlink_to(ROOT / "deployment-manifests")
+    demo = start("demo", "--state", str(state), folder=tmp_path)
+    assert demo.stderr is not None
+    while said not in demo.stderr.readline():
+        assert demo.poll() is None
+    demo.send_signal(signal.SIGINT)
+    _, talk = demo.communicate(timeout=30)
+    assert demo.returncode == 130
+    assert "taking everything down" in talk
+    assert "✗" not in talk
+    assert not supervisor.locked(state)
+
+
 def test_wrong_options_end_at_once_and_are_not_kept(state: Path, tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -113,7 +128,7 @@ def test_a_part_that_cannot_start_is_named_with_what_it_said_last(
     code, _, talk = run("up", *detach, "--state", str(state), *OPTIONS, folder=tmp_path)
     assert code == 1
     assert "the part cluster does not come up: it ended 3 times" in talk
-    assert f"FileExistsError: [Errno 17] File exists: '{state / 'cluster'}'" in talk
+    assert f"cannot start: [Errno 17] File exists: '{state / 'cluster'}'" in talk
     (state / "cluster").unlink()
     assert run("up", "--detach", "--state", str(state), *OPTIONS, folder=tmp_path)[0] == 0
 

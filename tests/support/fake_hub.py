@@ -123,6 +123,8 @@ class FakeHub:
 
     def module_ids(self, device_id: str) -> list[str]:
         self._enter("module_ids")
+        if (device_id, None) not in self.twins:
+            raise HubError(HubProblem.UNAUTHORIZED, f"listing the modules of {device_id}: the hub answered 401")
         return sorted(module for device, module in self.twins if device == device_id and module)
 
     def patch_module_twin(self, device_id: str, module_id: str, desired: Mapping[str, Any], etag: str) -> Twin:

@@ -268,6 +268,24 @@ def test_a_plan_in_words_says_every_address_that_is_asked_for(fields: Json, aske
     assert service_text(body).endswith(asked)
 
 
+@pytest.mark.parametrize(
+    ("fields", "held", "asked"),
+    [
+        pytest.param({"share": "k"}, {}, "at 10.0.0.11", id="the pin of the one it shares with"),
+        pytest.param({"share": "other"}, {}, "at an address the device chooses", id="another sharing key"),
+        pytest.param({"share": "k"}, {"web": "10.0.0.12"}, "at 10.0.0.12", id="what it holds is not moved"),
+        pytest.param(
+            {"share": "k", "ipFamilyPolicy": "RequireDualStack"}, {}, "at an address the device chooses", id="families"
+        ),
+    ],
+)
+def test_who_shares_with_a_pinned_exposure_is_shown_at_its_address(fields: Json, held: Json, asked: str) -> None:
+    wishes = {"web": exposure(**fields), "pinned": exposure(address="10.0.0.11", share="k", ports=[81])}
+    models = {name: Exposure.model_validate(wish) for name, wish in wishes.items()}
+    shown = predicted_services(models, Surroundings("ns", held))
+    assert service_text(shown["ns", "web"]).endswith(asked)
+
+
 @pytest.mark.parametrize("field", ["share", "pool"])
 def test_another_sharing_key_or_pool_is_a_change_of_the_service(field: str) -> None:
     one, other = (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -320,15 +321,22 @@ def _managers(credentials: Credentials) -> tuple[Any, Any, str]:
             hint="it looks like HostName=...;SharedAccessKeyName=...;SharedAccessKey=...",
         ) from error
     if credentials.ca_file:
-        if not os.path.isfile(credentials.ca_file):
-            raise HubError(
-                HubProblem.UNREACHABLE,
-                f"the CA file {credentials.ca_file} does not exist",
-                hint="check EDGE_EXPOSE_HUB_CA",
-            )
+        _check_ca_file(credentials.ca_file)
         for manager in (registry, configurations):
             manager.protocol.config.connection.verify = credentials.ca_file
     return registry, configurations, host
+
+
+def _check_ca_file(path: str) -> None:
+    hint = "EDGE_EXPOSE_HUB_CA names a PEM file with the certificates of a private CA"
+    if not os.path.isfile(path):
+        raise HubError(HubProblem.INVALID, f"the CA file {path} does not exist", hint=hint)
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as error:  # ssl.SSLError is one
+        raise HubError(
+            HubProblem.INVALID, f"the CA file {path} holds no certificate that can be read", hint=hint
+        ) from error
 
 
 __all__ = ["Credentials", "IotHub", "Pace", "Patience", "scrub"]

@@ -7,7 +7,7 @@ import importlib
 import io
 import os
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -68,10 +68,10 @@ def _unavailable(missing: str) -> Any:
 
     @app.command(name="local", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
     def local() -> None:
-        """The embedded stand-in (not installed: pip install 'edge-expose[local]')."""
+        """The embedded stand-in (not installed; from a checkout: pip install '.[local]')."""
         typer.echo(
             f"✗ error the local stand-in is not installed ({missing} is missing)\n"
-            "    try: pip install 'edge-expose[local]'",
+            "    try: pip install '.[local]' in a checkout",
             err=True,
         )
         raise typer.Exit(1)
@@ -112,6 +112,14 @@ def _root(
 
 def main() -> None:
     """The entry point of the command. A mistake of ours is one line (a traceback with EDGE_EXPOSE_DEBUG=1): exit 1."""
+    # Python has None for a stream that was closed (>&-). Talk may go nowhere, a result may not.
+    out: TextIO | None = sys.stdout
+    err: TextIO | None = sys.stderr
+    if err is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 (as long as the process)
+    if out is None:
+        sys.stderr.write("✗ error standard output is closed\n    try: write to a file, or to /dev/null\n")
+        sys.exit(1)
     for stream in (sys.stdout, sys.stderr):
         # A terminal that knows fewer characters than we print shows another one, and nothing fails.
         if isinstance(stream, io.TextIOWrapper):

@@ -6,7 +6,7 @@ import datetime as dt
 import getpass
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +14,8 @@ import typer
 
 from edge_expose_cloud.adapters.files import state_folder, write_backup
 from edge_expose_cloud.cli.options import confirm
-from edge_expose_cloud.cli.output import Format, data, out, plan_table, say
+from edge_expose_cloud.cli.output import Format, data, err, out, plan_table, say, show_findings
+from edge_expose_cloud.findings import Finding
 from edge_expose_cloud.hub import Hub, Json
 from edge_expose_cloud.plans import Danger, Plan
 from edge_expose_cloud.usecases.applying import apply_plan, check_dangers, check_expected
@@ -33,11 +34,17 @@ Backup = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan, send nothing.")]
 
 
-def show_plan(made: Plan, output: Format) -> None:
-    """The changes, the digest, and what would need a stronger word."""
+def plan_json(made: Plan, findings: Iterable[Finding]) -> Json:
+    """The plan, and what was found in the spec that it was made of: warnings, no errors."""
+    return {**made.to_json(), "findings": [item.to_json() for item in findings]}
+
+
+def show_plan(made: Plan, findings: Sequence[Finding], output: Format) -> None:
+    """What was found in the spec, the changes, the digest, and what would need a stronger word."""
     if output is not Format.TABLE:
-        data(made.to_json(), output)
+        data(plan_json(made, findings), output)
         return
+    show_findings(findings, err())
     if made.changes:
         out().print(plan_table(made.to_json()["changes"]))
         out().print(f"digest {made.digest}", soft_wrap=True)
@@ -59,6 +66,7 @@ def carry_out(
     hub: Hub,
     made: Plan,
     output: Format,
+    findings: Sequence[Finding] = (),
     *,
     dry_run: bool,
     backup: Path | None,
@@ -69,7 +77,7 @@ def carry_out(
 ) -> str | None:
     """What was done, in one sentence; None for a dry run. Refused when it is dangerous or not what was expected."""
     if output is Format.TABLE or dry_run:
-        show_plan(made, output)
+        show_plan(made, findings, output)
     check_expected(made, expect)
     if dry_run:
         return None
@@ -81,9 +89,9 @@ def carry_out(
     return done
 
 
-def done_json(made: Plan, done: str) -> Json:
+def done_json(made: Plan, done: str, findings: Iterable[Finding] = ()) -> Json:
     """The plan, and what became of it."""
-    return {**made.to_json(), "applied": bool(made.changes), "result": done}
+    return {**plan_json(made, findings), "applied": bool(made.changes), "result": done}
 
 
 def backup_folder(chosen: Path | None) -> Path:

@@ -19,7 +19,7 @@ from edge_expose_cloud.findings import Finding, has_errors, in_reading_order
 from edge_expose_cloud.inventory import Inventory
 from edge_expose_cloud.manifest import manifest_text, render
 from edge_expose_cloud.manifest_checking import budgets, check_manifest
-from edge_expose_cloud.manifest_reading import ManifestDocument
+from edge_expose_cloud.rendered import check_rendered
 from edge_expose_cloud.spec import Network, Spec
 from edge_expose_cloud.usecases.problems import InputError
 from edge_expose_cloud.variables import resolve_secrets
@@ -65,9 +65,9 @@ def _violations(file: str, fleet: str | None) -> list[Finding]:
     loaded = spec_from_source(source, _inventory(fleet) if fleet else None)
     if loaded.spec is None:
         return loaded.findings
-    rendered = check_manifest(ManifestDocument(render(loaded.spec)["modulesContent"], "modulesContent"))
-    # What the rendered manifest breaks has no line of its own in the spec.
-    return in_reading_order([*loaded.findings, *(item.at(source.document.file, 1) for item in rendered)])
+    known = {(item.rule, item.path) for item in loaded.findings}
+    rendered = [item for item in check_rendered(loaded.spec) if (item.rule, item.path) not in known]
+    return in_reading_order([*loaded.findings, *loaded.located(rendered)])
 
 
 def _each_device(source: Source, inventory: Inventory) -> list[Finding]:
@@ -105,12 +105,14 @@ def render_command(
     from edge_expose_cloud.usecases.planning import require_spec
     from edge_expose_cloud.usecases.resolving import resolve_spec
 
-    loaded = read_spec(file, fleet, device)
+    source = read_source(file)
+    loaded = spec_from_source(source, _inventory(fleet) if fleet else None, device)
     spec = require_spec(loaded)
     if with_secrets:
         if sys.stdout.isatty():
             raise UsageProblem("secrets are not written to a terminal", "redirect the output into a file")
-        spec = resolve_spec(spec, os.environ)
+        with source.locating():
+            spec = resolve_spec(spec, os.environ)
     show_findings(loaded.findings, err())
     # References stay, and what only reads like one is written as it will be sent.
     document, _ = resolve_secrets(render(spec), "${{env:{}}}".format)

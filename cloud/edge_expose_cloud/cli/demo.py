@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import re
@@ -29,19 +30,18 @@ URL: Final = "http://127.77.0.15:8080"
 APPLY_SECONDS: Final = 90
 PORTAL_PORT: Final = 8480
 PORTAL_SECONDS: Final = 20
+_INTERRUPTED: Final = 130  # as a shell says of a command that Ctrl-C ended
 
 
 def run_demo(state: Path | None, once: bool) -> int:
-    """0 when everything held, else 1. Without `once` it stays up until Ctrl-C."""
+    """0 when everything held, else 1. Without `once` it stays up until Ctrl-C, which ends it at any time."""
     if not SPEC.is_file():
         say(f"✗ {SPEC} is not here: run this from the checkout")
         return 1
     own = state is None
     folder = Path(tempfile.mkdtemp(prefix="edge-expose-demo-")) if state is None else state.absolute()
     instance = Instance(folder)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     started = time.monotonic()
     try:
         say("starting IoT Hub, edge runtime and cluster on this machine ...")
@@ -51,9 +51,15 @@ def run_demo(state: Path | None, once: bool) -> int:
         code = _apply(instance)
         if code == 0:
             with _portal(instance) as links:
-                code = _show(instance, started, once, stop, links)
+                code = _show(instance, started, links)
+                if code == 0 and not once:
+                    _stay()
         return code
+    except KeyboardInterrupt:
+        return _INTERRUPTED
     finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # what is taken down is taken down whole
         say("taking everything down ...")
         instance.down(wipe=own)
         if own:
@@ -89,7 +95,7 @@ def _apply(instance: Instance) -> int:
 def _portal(instance: Instance) -> Iterator[tuple[str, str]]:
     """(address of the portal, one-time link), empty texts when it is not installed; it ends with the demo."""
     if importlib.util.find_spec("fastapi") is None or importlib.util.find_spec("argon2") is None:
-        say("the portal is not installed: pip install 'edge-expose[portal]'")
+        say("the portal is not installed: pip install '.[portal]' in this checkout")
         yield "", ""
         return
     folder = instance.state
@@ -127,7 +133,14 @@ def _is_free(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
-def _show(instance: Instance, started: float, once: bool, stop: threading.Event, links: tuple[str, str]) -> int:
+def _stay() -> None:
+    """Until Ctrl-C, which is how it is meant to end."""
+    say(f"Open {URL} in a browser. Ctrl-C takes everything down.")
+    with contextlib.suppress(KeyboardInterrupt):
+        threading.Event().wait()
+
+
+def _show(instance: Instance, started: float, links: tuple[str, str]) -> int:
     if unbound := instance.status()["unbound"]:
         first = unbound[0]
         say(f"✗ another program is at {first['ip']}:{first['port']} ({first['error']}): end it, and start again")
@@ -145,9 +158,6 @@ def _show(instance: Instance, started: float, once: bool, stop: threading.Event,
         return 1
     if portal:
         say(f"\nThe portal: {portal} (sign in once, within 15 minutes: {link})")
-    if not once:
-        say(f"Open {URL} in a browser. Ctrl-C takes everything down.")
-        stop.wait()
     return 0
 
 

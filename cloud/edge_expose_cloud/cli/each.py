@@ -11,10 +11,11 @@ from typing import TypeVar
 import typer
 from rich.progress import Progress
 
-from edge_expose_cloud.cli.carrying_out import say_danger
+from edge_expose_cloud.cli.carrying_out import plan_json, say_danger
 from edge_expose_cloud.cli.files import read_source, spec_from_source
 from edge_expose_cloud.cli.options import confirm
-from edge_expose_cloud.cli.output import Format, data, err, out, plan_table, say
+from edge_expose_cloud.cli.output import Format, data, err, out, plan_table, say, show_findings
+from edge_expose_cloud.findings import Finding, in_reading_order
 from edge_expose_cloud.hub import Hub, Json
 from edge_expose_cloud.inventory import Inventory
 from edge_expose_cloud.usecases.each import (
@@ -59,7 +60,8 @@ def plans_of(
         raise Refused("no device is chosen", "name one with --device, or fill the inventory")
     source = read_source(file)
     specs = list(load_each(lambda device: spec_from_source(source, inventory, device), devices))
-    found = list(with_progress(plan_each(hub, specs, os.environ, inventory), len(devices), "planning"))
+    with source.locating():
+        found = list(with_progress(plan_each(hub, specs, os.environ, inventory), len(devices), "planning"))
     refused = [item for item in found if isinstance(item, DeviceOutcome)]
     for item in refused:
         _say_problem(item)
@@ -76,7 +78,10 @@ def show_each(plans: list[DevicePlan], output: Format) -> None:
     if output is not Format.TABLE:
         data(each_json(plans), output)
         return
+    show_findings(_findings(plans), err())
     for item in plans:
+        for note in item.plan.notes:
+            say(f"{item.device_id}: {note}")
         if not item.plan.changes:
             continue
         out().print(f"Device {item.device_id}", markup=False)
@@ -90,20 +95,21 @@ def show_each(plans: list[DevicePlan], output: Format) -> None:
 
 
 def each_json(plans: list[DevicePlan]) -> Json:
+    """The plans together, in the shape of one, and each by itself under `devices`."""
+    dangers = [(item.device_id, danger) for item in plans for danger in item.plan.dangers]
     return {
         "digest": digest_of(plans),
         "changes": [change.to_json() for item in plans for change in item.plan.changes],
-        "devices": [{"deviceId": item.device_id, **item.plan.to_json()} for item in plans],
+        "notes": [f"{item.device_id}: {note}" for item in plans for note in item.plan.notes],
+        "dangers": [{**danger.to_json(), "what": f"{device}: {danger.what}"} for device, danger in dangers],
+        "findings": [item.to_json() for item in _findings(plans)],
+        "devices": [{"deviceId": item.device_id, **plan_json(item.plan, item.of.findings)} for item in plans],
     }
 
 
-def check_expected_each(plans: list[DevicePlan], expected: str | None) -> None:
-    """Refuses when these are not the plans that were shown."""
-    now = digest_of(plans)
-    if expected is not None and not (len(expected) >= 8 and now.startswith(expected.lower())):
-        raise Refused(
-            f"the hub moved since the plan: its digest is now {now}", "look at the new plan and apply that one"
-        )
+def _findings(plans: list[DevicePlan]) -> list[Finding]:
+    """What was found in the spec for any device, once."""
+    return in_reading_order(found for item in plans for found in item.of.findings)
 
 
 def do_each(

@@ -10,7 +10,7 @@ from edge_expose_cloud.cli.carrying_out import Allow, Backup, DryRun, carry_out
 from edge_expose_cloud.cli.following import Timeout, follow_exposures, report
 from edge_expose_cloud.cli.guarding import guarded
 from edge_expose_cloud.cli.options import Auth, ConnectionFile, HubHost, Output, UsageProblem, Yes, connect, parse_allow
-from edge_expose_cloud.cli.output import Format, err, show_findings
+from edge_expose_cloud.cli.output import Format
 from edge_expose_cloud.usecases.exposing import plan_expose, plan_unexpose
 from edge_expose_cloud.usecases.releasing import plan_release
 
@@ -92,10 +92,10 @@ def expose(
     made, findings = plan_expose(
         target, device, name, {key: value for key, value in fields.items() if value is not None}
     )
-    show_findings(findings, err())
-    done = carry_out(target, made, output, dry_run=dry_run, backup=backup, yes=yes)
+    done = carry_out(target, made, output, findings, dry_run=dry_run, backup=backup, yes=yes)
     if done is not None:
-        report(made, done, follow_exposures(target, device, [name], timeout) if wait else None, timeout, output)
+        result = follow_exposures(target, device, [name], timeout) if wait else None
+        report(made, done, findings, result, timeout, output)
 
 
 @app.command()
@@ -130,4 +130,4 @@ def unexpose(
     made = plan_release(target, device) if name is None else plan_unexpose(target, device, name)
     done = carry_out(target, made, output, dry_run=dry_run, backup=backup, yes=yes, allowed=allowed)
     if done is not None:
-        report(made, done, follow_exposures(target, device, [], timeout) if wait else None, timeout, output)
+        report(made, done, [], follow_exposures(target, device, [], timeout) if wait else None, timeout, output)

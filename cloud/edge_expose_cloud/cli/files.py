@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from edge_expose_cloud.adapters.files import read_text
@@ -26,9 +28,18 @@ class Source:
 
     def manifest(self) -> ManifestDocument:
         found = read_manifest(self.document.data)
-        if isinstance(found, Finding):
-            raise InputError([self.document.locate(found)])
+        if isinstance(found, Finding) or self.document.findings:
+            more = [self.document.locate(found)] if isinstance(found, Finding) else []
+            raise InputError([*self.document.findings, *more])
         return found
+
+    @contextmanager
+    def locating(self) -> Iterator[None]:
+        """What is wrong with a spec only once it is used (its secrets, say) is told by this file and its lines."""
+        try:
+            yield
+        except InputError as error:
+            raise InputError([self.document.locate(item) for item in error.findings]) from None
 
 
 def is_template(source: Source) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Annotated
 
 import typer
@@ -26,6 +26,7 @@ from edge_expose_cloud.cli.output import (
     table,
     url_lines,
 )
+from edge_expose_cloud.findings import Finding
 from edge_expose_cloud.fleet_status import DeviceStatus
 from edge_expose_cloud.hub import Hub
 from edge_expose_cloud.plans import Plan
@@ -66,10 +67,12 @@ def _shown(wait: Callable[[Clock, Callable[[WaitResult], None]], WaitResult]) ->
         return wait(clock, show)
 
 
-def report(made: Plan, done: str, result: WaitResult | None, timeout: float, output: Format) -> None:
+def report(
+    made: Plan, done: str, findings: Sequence[Finding], result: WaitResult | None, timeout: float, output: Format
+) -> None:
     """What was done, and what became of it when it was waited for; ends with 3 when it did not become Ready."""
     if output is not Format.TABLE:
-        body = done_json(made, done)
+        body = done_json(made, done, findings)
         if result is not None:
             body |= {
                 "converged": result.done,

@@ -20,6 +20,7 @@ from edge_expose_cloud.cli.options import Output
 from edge_expose_cloud.cli.output import Format, data, err, escape, out, say, table
 from edge_expose_local import settings, supervisor
 from edge_expose_local.control_client import ControlError
+from edge_expose_local.damage import Damaged
 from edge_expose_local.device_names import namespace_of
 from edge_expose_local.instance import Instance, InstanceError
 from edge_expose_local.settings import BadSettings, LocalSettings, PortTaken
@@ -62,7 +63,7 @@ def told(command: Callable[P, None]) -> Callable[P, None]:
         except BadSettings as error:
             err().print(f"[red]✗ error[/red] {escape(str(error))}", soft_wrap=True)
             raise typer.Exit(2) from None
-        except (InstanceError, ControlError, PortTaken) as error:
+        except (InstanceError, ControlError, Damaged, PortTaken) as error:
             err().print(f"[red]✗ error[/red] {escape(str(error))}", soft_wrap=True)
             raise typer.Exit(2 if isinstance(error, ControlError) and error.status in (400, 404, 422) else 1) from None
         except BrokenPipeError:
@@ -360,6 +361,8 @@ def fault(
     """
     target = instance(state)
     if clear:
+        if name is not None:
+            raise BadSettings(f"--clear takes all faults back, and no name: leave {name!r} out")
         target.clear_faults()
         if output is not Format.TABLE:
             data({"set": target.faults()["set"]}, output)

@@ -24,16 +24,23 @@ As = Annotated[Format, typer.Option("--output", "-o", help="yaml or json.")]
 @guarded
 def export(
     device: Annotated[str, typer.Argument(metavar="DEVICE")],
+    hide_values: Annotated[
+        bool,
+        typer.Option("--hide-values", help="Also values of env, commands and labels become references: ${env:NAME}."),
+    ] = False,
     connection_string_file: ConnectionFile = None,
     hub: HubHost = None,
     auth: Auth = "key",
     output: As = Format.YAML,
 ) -> None:
-    """Print a spec of what a device runs now. Passwords become references.
+    """Print a spec of what a device runs now. Passwords of registries become references.
+
+    Other values are printed as they are, and stderr names where; with --hide-values they are not.
 
     Example: edge-expose export edge1 > edge1.yaml
     """
-    _print(*export_spec(connect(connection_string_file, hub, auth), device), output)
+    target = connect(connection_string_file, hub, auth)
+    _print(*export_spec(target, device, hide_values=hide_values), output)
 
 
 @app.command(name="import")

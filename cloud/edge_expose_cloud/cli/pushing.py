@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from edge_expose_cloud.cli.carrying_out import Allow, Backup, DryRun, carry_out, operator, show_plan
-from edge_expose_cloud.cli.each import check_expected_each, do_each, each_json, exit_code, plans_of, show_each
-from edge_expose_cloud.cli.files import read_inventory, read_spec
+from edge_expose_cloud.cli.carrying_out import Allow, Backup, DryRun, carry_out, operator, plan_json, show_plan
+from edge_expose_cloud.cli.each import do_each, each_json, exit_code, plans_of, show_each
+from edge_expose_cloud.cli.files import read_inventory, read_source, spec_from_source
 from edge_expose_cloud.cli.following import Timeout, Wait, follow, report
 from edge_expose_cloud.cli.guarding import guarded
 from edge_expose_cloud.cli.members import show_members
@@ -24,19 +24,13 @@ from edge_expose_cloud.cli.options import (
     connect,
     parse_allow,
 )
-from edge_expose_cloud.cli.output import (
-    Format,
-    data,
-    err,
-    say,
-    show_findings,
-)
+from edge_expose_cloud.cli.output import Format, data, say
 from edge_expose_cloud.fleet_status import release_hint
 from edge_expose_cloud.hub import Hub
 from edge_expose_cloud.inventory import Inventory
 from edge_expose_cloud.spec import Spec
 from edge_expose_cloud.usecases.applying import apply_plan
-from edge_expose_cloud.usecases.each import DeviceOutcome, DevicePlan
+from edge_expose_cloud.usecases.each import DeviceOutcome, DevicePlan, check_expected_each
 from edge_expose_cloud.usecases.fleet_plans import plan_members
 from edge_expose_cloud.usecases.operator import Operator
 from edge_expose_cloud.usecases.planning import make_plan, require_spec
@@ -82,16 +76,16 @@ def plan(
         if any(item.plan.changes for item in plans):
             raise typer.Exit(3)
         return
-    loaded = read_spec(file, fleet)
+    source = read_source(file)
+    loaded = spec_from_source(source, inventory)
     spec = require_spec(loaded)
     target = connect(connection_string_file, hub, auth)
-    made = make_plan(target, spec, os.environ, inventory)
-    if output is Format.TABLE:
-        show_findings(loaded.findings, err())
+    with source.locating():
+        made = make_plan(target, spec, os.environ, inventory)
     if per_device and spec.target.condition is not None:
-        show_members(*plan_members(target, spec, inventory), made.to_json(), output)
+        show_members(*plan_members(target, spec, inventory), plan_json(made, loaded.findings), output)
     if not per_device or output is Format.TABLE:
-        show_plan(made, output)
+        show_plan(made, loaded.findings, output)
     if made.changes:
         raise typer.Exit(3)
 
@@ -134,13 +128,23 @@ def apply(
         elif refused:
             raise typer.Exit(1)
         return
-    loaded = read_spec(file, fleet)
+    source = read_source(file)
+    loaded = spec_from_source(source, inventory)
     spec = require_spec(loaded)
     target = connect(connection_string_file, hub, auth)
-    made = make_plan(target, spec, os.environ, inventory)
-    if output is Format.TABLE:
-        show_findings(loaded.findings, err())
-    done = carry_out(target, made, output, dry_run=dry_run, backup=backup, yes=yes, allowed=allowed, expect=expect)
+    with source.locating():
+        made = make_plan(target, spec, os.environ, inventory)
+    done = carry_out(
+        target,
+        made,
+        output,
+        loaded.findings,
+        dry_run=dry_run,
+        backup=backup,
+        yes=yes,
+        allowed=allowed,
+        expect=expect,
+    )
     if done is None:
         return
     result: WaitResult | None = None
@@ -157,7 +161,7 @@ def apply(
         result = follow(target, spec, timeout, lambda devices: _write_sites(target, spec, inventory))
     else:
         _write_sites(target, spec, inventory)
-    report(made, done, result, timeout, output)
+    report(made, done, loaded.findings, result, timeout, output)
 
 
 def _apply_each(
@@ -173,7 +177,7 @@ def _apply_each(
     outcomes = [*refused, *do_each(hub, plans, who, allowed, yes)]
     failed = {item.device_id for item in outcomes if item.problem is not None}
     reached = [item for item in plans if item.device_id not in failed]
-    waited = [follow(hub, item.spec, timeout) for item in reached] if timeout is not None else []
+    waited = [follow(hub, item.of.spec, timeout) for item in reached] if timeout is not None else []
     if output is not Format.TABLE:
         results = [
             {"deviceId": item.device_id, "result": item.done, "error": item.problem.message if item.problem else None}

@@ -273,6 +273,12 @@ ROWS: tuple[Row, ...] = (
         "IoT Hub allows 50 per device, system modules included.",
     ),
     (
+        "ExportedValues",
+        "warning",
+        "Values of modules in an exported spec, which may be secrets.",
+        "Keep the spec as safe as the device, or export it with --hide-values.",
+    ),
+    (
         "ImportKept",
         "info",
         "Something that a spec has no field for.",

@@ -7,7 +7,7 @@ was cut short is repeated, and devices that are done have nothing to change.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from edge_expose_cloud.findings import Finding
@@ -16,19 +16,31 @@ from edge_expose_cloud.inventory import Inventory
 from edge_expose_cloud.loading import LoadedSpec
 from edge_expose_cloud.plans import Plan
 from edge_expose_cloud.spec import Spec
-from edge_expose_cloud.usecases.applying import apply_plan, check_dangers
+from edge_expose_cloud.usecases.applying import apply_plan, check_dangers, check_digest
 from edge_expose_cloud.usecases.operator import Operator
 from edge_expose_cloud.usecases.planning import make_plan, require_spec
 from edge_expose_cloud.usecases.problems import InputError, Refused
 
 
 @dataclass(frozen=True, slots=True)
-class DevicePlan:
-    """What apply would do to one device."""
+class DeviceSpec:
+    """The spec as one device sees it, and the warnings that stand beside it."""
 
     device_id: str
     spec: Spec
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DevicePlan:
+    """What apply would do to one device."""
+
+    of: DeviceSpec
     plan: Plan
+
+    @property
+    def device_id(self) -> str:
+        return self.of.device_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,46 +60,53 @@ def chosen_devices(inventory: Inventory | None, named: Iterable[str], every: boo
     return list(dict.fromkeys([*named, *known]))
 
 
-def load_each(load: Callable[[str], LoadedSpec], devices: Iterable[str]) -> Iterator[tuple[str, Spec]]:
+def load_each(load: Callable[[str], LoadedSpec], devices: Iterable[str]) -> Iterator[DeviceSpec]:
     """The spec as each device sees it. InputError with what is wrong for any of them, each finding once."""
     wrong: dict[Finding, None] = {}
-    specs: list[tuple[str, Spec]] = []
+    specs: list[DeviceSpec] = []
     for device in devices:
         try:
-            specs.append((device, require_spec(load(device))))
+            loaded = load(device)
+            specs.append(DeviceSpec(device, require_spec(loaded), tuple(loaded.findings)))
         except InputError as error:
             wrong.update(dict.fromkeys(error.findings))
     if wrong:
         raise InputError(list(wrong))
-    for device, spec in specs:
-        if spec.target.device != device:
+    for item in specs:
+        if item.spec.target.device != item.device_id:
             raise Refused(
-                f"the spec targets {spec.target_text}, not device {device}",
+                f"the spec targets {item.spec.target_text}, not device {item.device_id}",
                 'write target: {device: "${deviceId}"} to use it for each device named',
             )
-        yield device, spec
+        yield item
 
 
 def plan_each(
     hub: Hub,
-    specs: Iterable[tuple[str, Spec]],
+    specs: Iterable[DeviceSpec],
     environment: Mapping[str, str],
     inventory: Inventory | None = None,
 ) -> Iterator[DevicePlan | DeviceOutcome]:
     """Plans one after the other. A device that refuses (one that is not registered, say) does not stop the others; a
     hub that is gone does."""
-    for device, spec in specs:
+    for item in specs:
         try:
-            yield DevicePlan(device, spec, make_plan(hub, spec, environment, inventory))
+            yield DevicePlan(item, make_plan(hub, item.spec, environment, inventory))
         except (Refused, HubError) as error:
             if _is_gone(error):
                 raise
-            yield DeviceOutcome(device, "", error)
+            yield DeviceOutcome(item.device_id, "", error)
 
 
 def digest_of(plans: Iterable[DevicePlan]) -> str:
     """One digest over all devices, for `--expect`."""
     return hashlib.sha256("\n".join(f"{item.device_id} {item.plan.digest}" for item in plans).encode()).hexdigest()
+
+
+def check_expected_each(plans: Sequence[DevicePlan], expected: str | None) -> None:
+    """Refuses when these are not the plans that were shown, unless nothing is left to change on any device."""
+    if any(item.plan.changes for item in plans):
+        check_digest(digest_of(plans), expected)
 
 
 def apply_each(

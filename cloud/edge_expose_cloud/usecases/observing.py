@@ -6,20 +6,26 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from edge_expose_cloud.deployment_planning import RETIRED_LABEL, owned_exposures
-from edge_expose_cloud.hub import Deployment, Hub
+from edge_expose_cloud.hub import Deployment, Hub, Twin
 from edge_expose_cloud.planning import DeviceState
 from edge_expose_cloud.usecases.problems import Missing
 from edge_expose_contract.identity import MODULE_ID
 
 
-def observe_device(hub: Hub, device_id: str, modules: Iterable[str] = ()) -> DeviceState:
-    """The device's own twin and those of `modules`, of the system modules and of ours, as far as they exist."""
+def registered_device(hub: Hub, device_id: str) -> Twin:
+    """The device's own twin. Raises Missing."""
     device_twin = hub.device_twin(device_id)
     if device_twin is None:
         raise Missing(
             f"device {device_id!r} is not registered in {hub.host}",
             "register it as an IoT Edge device, or check target.device",
         )
+    return device_twin
+
+
+def observe_device(hub: Hub, device_id: str, modules: Iterable[str] = ()) -> DeviceState:
+    """The device's own twin and those of `modules`, of the system modules and of ours, as far as they exist."""
+    device_twin = registered_device(hub, device_id)
     names = {"$edgeAgent", "$edgeHub", MODULE_ID, *modules}
     twins = {name: twin for name in sorted(names) if (twin := hub.module_twin(device_id, name)) is not None}
     return DeviceState(device_id, device_twin, twins, datetime.now(UTC))

@@ -9,11 +9,9 @@ from edge_expose_cloud.findings import has_errors
 from edge_expose_cloud.hub import Hub
 from edge_expose_cloud.inventory import Inventory
 from edge_expose_cloud.loading import LoadedSpec
-from edge_expose_cloud.manifest import render
-from edge_expose_cloud.manifest_checking import check_manifest
-from edge_expose_cloud.manifest_reading import ManifestDocument
 from edge_expose_cloud.planning import DeviceState, plan_device
 from edge_expose_cloud.plans import PatchTwin, Plan, SetModules, with_patches
+from edge_expose_cloud.rendered import check_rendered
 from edge_expose_cloud.spec import Spec
 from edge_expose_cloud.usecases.observing import observe_device, targeting_deployments
 from edge_expose_cloud.usecases.owning import owned_keys, refuse_owned, refuse_targeted
@@ -26,10 +24,9 @@ def require_spec(loaded: LoadedSpec) -> Spec:
     """The spec, or InputError with everything that is wrong: in it, or in the manifest it renders to."""
     if loaded.spec is None:
         raise InputError(loaded.findings)
-    content = render(loaded.spec)["modulesContent"]
-    problems = check_manifest(ManifestDocument(content, "modulesContent"))
+    problems = check_rendered(loaded.spec)
     if has_errors(problems):
-        raise InputError(problems)
+        raise InputError(loaded.located(problems))
     return loaded.spec
 
 

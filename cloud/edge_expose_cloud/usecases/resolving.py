@@ -14,12 +14,10 @@ from pydantic import ValidationError
 from edge_expose_cloud.create_options import MAX_CHUNKS, CreateOptionsError, chunk_count
 from edge_expose_cloud.findings import RULES, Finding, finding, has_errors
 from edge_expose_cloud.linting import lint
-from edge_expose_cloud.manifest import render
-from edge_expose_cloud.manifest_checking import check_manifest
-from edge_expose_cloud.manifest_reading import ManifestDocument
+from edge_expose_cloud.rendered import check_rendered
 from edge_expose_cloud.spec import Spec
 from edge_expose_cloud.usecases.problems import InputError
-from edge_expose_cloud.variables import resolve_secrets, secret_names
+from edge_expose_cloud.variables import resolve_secrets, secret_names, secret_places
 from edge_expose_contract.violations import from_pydantic
 
 _INDEX = re.compile(r"\[(\d+)\]\.?")
@@ -34,10 +32,11 @@ def resolve_spec(spec: Spec, environment: Mapping[str, str]) -> Spec:
             [
                 finding(
                     "SecretMissing",
-                    "registries",
+                    path,
                     f"environment variable {name} is not set (the spec refers to ${{env:{name}}})",
                 )
-                for name in missing
+                for name, path in secret_places(raw).items()
+                if name in missing
             ]
         )
     if resolved == raw:
@@ -56,21 +55,18 @@ def resolve_spec(spec: Spec, environment: Mapping[str, str]) -> Spec:
 
 def _check(filled: Spec, spec: Spec) -> list[Finding]:
     """What is wrong with the manifest that was not wrong with the references still in it."""
+    data: dict[str, Any] = spec.model_dump(by_alias=True, exclude_unset=True)
     try:
-        content = render(filled)["modulesContent"]
+        problems = check_rendered(filled)
     except CreateOptionsError:
         long = [name for name, item in filled.modules.items() if chunk_count(item.create_options) > MAX_CHUNKS]
-        path = f"modules.{long[0]}.createOptions" if long else "modules"
-        return [_unfit("CreateOptionsForm", path, spec.model_dump(by_alias=True, exclude_unset=True))]
-    data: dict[str, Any] = spec.model_dump(by_alias=True, exclude_unset=True)
+        return [_unfit("CreateOptionsForm", f"modules.{long[0]}.createOptions" if long else "modules", data)]
     before = {(item.rule, item.path) for item in lint(spec, data)}
     lints = lint(filled, filled.model_dump(by_alias=True, exclude_unset=True))
     wrong = [item for item in lints if has_errors([item]) and (item.rule, item.path) not in before]
     if wrong:
         return [_unfit(item.rule, item.path, data) for item in wrong]
-    problems = check_manifest(ManifestDocument(content, "modulesContent"))
-    document = render(spec)
-    return [_unfit(item.rule, item.path, document) for item in problems if has_errors([item])]
+    return [_unfit(item.rule, item.path, data) for item in problems if has_errors([item])]
 
 
 def _unfit(rule: str, path: str, data: Any) -> Finding:

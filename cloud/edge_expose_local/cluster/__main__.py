@@ -10,6 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
+from ..damage import UNREADABLE, Damaged
 from .cluster import Cluster, Settings
 from .pools import ConfigError, parse_element
 from .profiles import PROFILES
@@ -64,9 +65,12 @@ async def _serve(settings: Settings) -> int:
     loop.set_exception_handler(
         lambda _, context: print(f"cluster: {context.get('message')}", file=sys.stderr, flush=True)
     )
-    cluster = Cluster(settings)
     try:
+        cluster = Cluster(settings)
         ports = await cluster.start()
+    except UNREADABLE as error:
+        print(f"cluster: cannot start: {Damaged(settings.state, error)}", file=sys.stderr, flush=True)
+        return 2
     except OSError as error:
         print(f"cluster: cannot start: {error}", file=sys.stderr, flush=True)
         return 1

@@ -12,6 +12,7 @@ import signal
 import sys
 from pathlib import Path
 
+from edge_expose_local.damage import UNREADABLE, Damaged
 from edge_expose_local.hub.hub import Ports
 from edge_expose_local.hub.server import Arguments, Server
 
@@ -36,13 +37,16 @@ def parse(argv: list[str]) -> Arguments:
 
 
 async def run(arguments: Arguments) -> int:
-    """Serves until SIGTERM or SIGINT; 1 when a port is taken."""
+    """Serves until SIGTERM or SIGINT; 1 when a port is taken, 2 when its state cannot be read."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
         server = Server(arguments)
         ports = await server.start()
+    except UNREADABLE as error:
+        logging.getLogger("edge_expose_local.hub").error("cannot start: %s", Damaged(arguments.state, error))
+        return 2
     except OSError as error:
         logging.getLogger("edge_expose_local.hub").error("cannot start: %s", error)
         return 1

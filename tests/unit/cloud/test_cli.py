@@ -96,6 +96,54 @@ def test_a_file_that_is_not_there_is_wrong_input(command: str, hub: FakeHub) -> 
     assert hub.calls == []
 
 
+LONG = "x" * 5000
+NOT_SEEN_AT_FIRST = """\
+schemaVersion: "1.0"
+name: s
+target: {device: d1}
+registries: {acme: {address: r.example.com, username: u, password: "${env:PW_X}"}}
+modules:
+  web:
+    image: "a/web:1"
+    env:
+      KEY: "${env:KEY_X}"
+    desired:
+      s: LONG
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "environment", "places"),
+    [
+        pytest.param("validate", {}, [(11, "modules.web.desired.s")], id="what a twin cannot hold, by validate"),
+        pytest.param("plan", {}, [(11, "modules.web.desired.s")], id="and by plan"),
+        pytest.param(
+            "plan",
+            {"long": "short"},
+            [(4, "registries.acme.password"), (9, "modules.web.env.KEY")],
+            id="secrets that are not set",
+        ),
+        pytest.param(
+            "plan",
+            {"long": "short", "PW_X": "p", "KEY_X": LONG},
+            [(9, "modules.web.env.KEY")],
+            id="a secret that is too long where it is filled in",
+        ),
+    ],
+)
+def test_an_error_of_what_a_spec_renders_to_names_its_line_and_path_in_the_spec(
+    command: str, environment: dict[str, str], places: list[tuple[int, str]], hub: FakeHub, tmp_path: Path
+) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(NOT_SEEN_AT_FIRST.replace("LONG", environment.get("long", LONG)))
+    result = run(command, str(path), **environment)
+    assert result.exit_code == 2
+    told = [line for line in result.output.splitlines() if line.startswith("✗ error")]
+    assert len(told) == len(places)
+    for line, (number, place) in zip(told, places, strict=True):
+        assert line.startswith(f"✗ error {path}:{number}: {place}: ")
+
+
 def test_render_prints_the_manifest_and_nothing_else(spec: str) -> None:
     result = run("render", spec)
     assert (result.exit_code, json_of(result)) == (0, render(spec_of_text()))
@@ -160,6 +208,27 @@ def test_apply_expects_the_digest_it_is_given(spec: str, hub: FakeHub, tmp_path:
     assert run("apply", spec, "--expect", digest, "--backup", str(tmp_path)).exit_code == 0
 
 
+def test_apply_of_an_expected_plan_that_was_done_before_is_fine(spec: str, hub: FakeHub, tmp_path: Path) -> None:
+    digest = json_of(run("plan", spec, "-o", "json"))["digest"]
+    arguments = ("apply", spec, "--expect", digest, "--backup", str(tmp_path))
+    assert run(*arguments).exit_code == 0
+    again = run(*arguments)
+    assert (again.exit_code, "nothing to change" in again.stderr) == (0, True), again.stderr
+
+
+def test_a_plan_as_json_carries_what_was_found_in_the_spec_notes_and_dangers(hub: FakeHub, tmp_path: Path) -> None:
+    hub.add_module("d1", "$edgeAgent", {"modules": {"gone": {}}})
+    path = tmp_path / "s.yaml"
+    path.write_text(SPEC.replace("a/web:1", "a/web:latest"))
+    for command in (("plan",), ("apply", "--dry-run"), ("apply", "--allow", "modules=1", "--backup", str(tmp_path))):
+        body = json_of(run(command[0], str(path), *command[1:], "-o", "json"))
+        assert [(item["rule"], item["line"]) for item in body["findings"]] == [("ImageLatest", 6)]
+        assert body["notes"] == ["new on this device: edge-expose"]
+        assert body["dangers"] == [
+            {"kind": "modules", "count": 1, "what": "1 modules would be removed from the device: gone"}
+        ]
+
+
 def test_apply_with_wait_ends_with_the_table_or_with_3(spec: str, applied: FakeHub, tmp_path: Path) -> None:
     result = run("apply", spec, "--wait", "--timeout", "5")
     assert result.exit_code == 0
@@ -203,10 +272,11 @@ def test_the_status_table_names_state_address_ports_service_and_reason(applied: 
     assert "\x1b" not in text
 
 
-def test_a_device_that_is_not_there(hub: FakeHub) -> None:
-    result = run("status", "ghost")
+@pytest.mark.parametrize("command", ["status", "export", "support-bundle"])
+def test_a_device_that_is_not_there(command: str, hub: FakeHub) -> None:
+    result = run(command, "ghost")
     assert result.exit_code == 1
-    assert "not registered" in result.stderr
+    assert "not registered" in result.output
 
 
 def test_owners_of_a_twin_that_was_written_directly(applied: FakeHub) -> None:
@@ -335,6 +405,44 @@ def test_export_gives_a_spec_that_plans_to_nothing(applied: FakeHub, tmp_path: P
     assert (result.exit_code, "no changes" in result.stdout) == (0, True), result.output
 
 
+WITH_VALUES = (
+    SPEC.replace(
+        '{image: "a/web:1"}',
+        '{image: "a/web:1", env: {TOKEN: s3cret-1}, desired: {key: s3cret-2}, '
+        "createOptions: {Cmd: [--key, s3cret-3], Labels: {note: s3cret-4}, Env: [TOKEN=s3cret-5, PLAIN]}}",
+    ).replace('{image: "a/db:1"}', '{image: "a/db:1", env: {TOKEN: s3cret-6}}')
+    + "keep: {cam: {password: s3cret-7}}\n"
+)
+
+
+def test_export_says_where_it_prints_values_as_they_are() -> None:
+    use_hub(applied_hub(WITH_VALUES))
+    result = run("export", "d1")
+    assert all(f"s3cret-{number}" in result.stdout for number in range(1, 8))
+    assert "s3cret" not in result.stderr
+    told = [line for line in result.stderr.splitlines() if "ExportedValues" in line]
+    assert told == [
+        "! warning modules.database: printed as on the hub: env [ExportedValues]",
+        "! warning modules.web: printed as on the hub: env, desired, createOptions.Cmd, createOptions.Env, "
+        "createOptions.Labels [ExportedValues]",
+        "! warning keep: printed as on the hub: cam [ExportedValues]",
+    ]
+    assert "--hide-values" in result.stderr
+
+
+def test_export_with_hidden_values_can_be_applied_when_the_variables_are_set(tmp_path: Path) -> None:
+    hub = applied_hub(WITH_VALUES)
+    use_hub(hub)
+    result = run("export", "d1", "--hide-values")
+    assert "s3cret" not in result.output
+    values = {"TOKEN": "s3cret-6", "TOKEN_2": "s3cret-1", "TOKEN_3": "s3cret-5", "keep_cam_password": "s3cret-7"}
+    values |= {"web_Cmd_1": "--key", "web_Cmd_2": "s3cret-3", "web_Env_2": "PLAIN", "web_Labels_note": "s3cret-4"}
+    path = tmp_path / "out.yaml"
+    path.write_text(result.stdout)
+    planned = run("plan", str(path), **values)
+    assert (planned.exit_code, "no changes" in planned.stdout) == (0, True), result.stdout + planned.output
+
+
 def test_import_gives_a_spec_that_renders_to_the_same_manifest(tmp_path: Path) -> None:
     manifest = tmp_path / "m.json"
     manifest.write_text(json.dumps(render(spec_of_text())))
@@ -438,3 +546,9 @@ def test_an_allowance_that_cannot_be_read_is_wrong_input(value: str) -> None:
     result = run("apply", "spec.yaml", "--allow", value)
     assert result.exit_code == 2
     assert "--allow" in result.stderr
+
+
+def test_taking_back_all_faults_takes_no_name(tmp_path: Path) -> None:
+    result = run("local", "fault", "--clear", "http-hang", "--state", str(tmp_path))
+    assert result.exit_code == 2
+    assert "leave 'http-hang' out" in result.stderr

@@ -183,6 +183,25 @@ def test_one_spec_for_each_device_is_planned_and_applied_device_by_device(files:
     sites = [hub.twins[device, "edge-expose"].desired["site"]["externalServiceIPs"] for device in ("d1", "d2")]
     assert sites == [["10.0.0.10-10.0.0.12"], ["10.1.0.10-10.1.0.12"]]
     assert run("plan", *arguments).exit_code == 0
+    again = run("apply", *arguments, "--expect", digest, "--yes")
+    assert again.exit_code == 0, "nothing is left to change"
+
+
+def test_plans_of_each_device_as_json_carry_what_was_found_notes_and_dangers(files: Path) -> None:
+    hub = FakeHub()
+    for device in ("d1", "d2"):
+        hub.add_device(device)
+    hub.add_module("d2", "$edgeAgent", {"modules": {"gone": {}}})
+    use_hub(hub)
+    (files / "each.yaml").write_text(EACH.replace("a/web:1", "a/web:latest"))
+    body = json.loads(run("plan", str(files / "each.yaml"), "--device", "d1", "--device", "d2", "-o", "json").stdout)
+    assert [item["rule"] for item in body["findings"]] == ["ImageLatest"]
+    assert [item["what"] for item in body["dangers"]] == ["d2: 1 modules would be removed from the device: gone"]
+    assert all(note.startswith(("d1: new on", "d2: new on")) for note in body["notes"])
+    first, second = body["devices"]
+    assert [item["rule"] for item in first["findings"]] == ["ImageLatest"]
+    assert (first["dangers"], second["dangers"][0]["count"]) == ([], 1)
+    assert first["notes"][0].startswith("new on this device")
 
 
 def test_a_device_that_refuses_does_not_stop_the_others(files: Path) -> None:

@@ -73,3 +73,9 @@ def documents() -> list[tuple[str, str, object]]:
 def test_what_people_write_is_valid_by_the_schema_that_editors_use(schema: str, what: str, document: object) -> None:
     text = (ROOT / "deployment-manifests" / "schemas" / schema).read_text(encoding="utf-8")
     Draft202012Validator(json.loads(text)).validate(document)
+
+
+@pytest.mark.parametrize("page", ["spec.md", "fleet.md", "contract.md"])
+def test_every_field_that_people_write_has_a_meaning(page: str) -> None:
+    written, _, _ = pages()[page].partition("# Reported properties")
+    assert [line for line in written.splitlines() if line.endswith("|  |")] == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -176,6 +177,13 @@ def test_a_connection_string_that_cannot_be_read_is_said_without_repeating_it(te
         IotHub(Credentials(connection_string=text))
     assert raised.value.problem is HubProblem.INVALID
     assert KEY not in f"{raised.value} {raised.value.hint}"
+
+
+def test_a_ca_file_that_holds_no_certificate_is_said(tmp_path: Path) -> None:
+    (tmp_path / "passwd").write_text("root:x:0:0\n")
+    with pytest.raises(HubError, match="holds no certificate") as raised:
+        IotHub(Credentials(connection_string=TEXT, ca_file=str(tmp_path / "passwd")))
+    assert "PEM" in raised.value.hint
 
 
 def test_a_ca_file_that_is_not_there_is_said() -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -60,3 +63,17 @@ def test_many_addresses_are_counted_instead_of_listed() -> None:
     lines = url_lines({"web": entry})
     assert len(lines) == 9
     assert lines[-1] == "and 92 more ports"
+
+
+@pytest.mark.parametrize(
+    ("closed", "code", "said"),
+    [
+        pytest.param(">&-", 1, "standard output is closed", id="a result has nowhere to go"),
+        pytest.param("2>&-", 0, "", id="talk may go nowhere"),
+    ],
+)
+def test_a_stream_that_is_closed_is_no_mistake_of_ours(closed: str, code: int, said: str) -> None:
+    command = f"exec {shlex.quote(sys.executable)} -m edge_expose_cloud schema spec {closed}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, said in done.stderr) == (code, True), done.stderr
+    assert "internal error" not in done.stderr

@@ -251,6 +251,27 @@ def test_all_violations_of_all_kinds_are_shown_at_once_with_their_lines() -> Non
     }
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"registries": "{a: b}"}, "this should be a mapping of names to values"),
+        ({"modules": "{web: {image: [a]}}"}, "this should be a text"),
+        ({"network": "{externalServiceIPs: {a: b}}"}, "this should be a list"),
+        ({"addModule": "3"}, "this should be true or false"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_told_in_words_of_the_spec(changes: dict[str, str], said: str) -> None:
+    (found,) = [item for item in load_spec(base(**changes), "s.yaml").findings if item.severity == "error"]
+    assert found.message.startswith(said)
+    assert "instance of" not in found.message
+
+
+def test_blanks_around_an_address_are_left_out() -> None:
+    loaded = load_spec(base(exposures='{w: {module: web, ports: [80], address: "10.0.0.11 "}}'), "s.yaml")
+    assert loaded.spec is not None
+    assert loaded.spec.exposures["w"].address == "10.0.0.11"
+
+
 def test_an_unquoted_time_is_a_time() -> None:
     loaded = load_spec(body("w: {module: web, ports: ['80'], expires: 2030-01-01T10:00:00Z}"), "s.yaml")
     assert loaded.spec is not None
@@ -329,10 +350,28 @@ def test_json_is_read_with_its_lines(text: str, line: int) -> None:
     assert document.lines.of("a.b") == line
 
 
-def test_a_key_twice_in_json_is_an_error_and_nan_has_no_place() -> None:
-    for text, rule in (('{"a": 1, "a": 2}', "DuplicateKey"), ('{"a": NaN}', None)):
-        found = read_yaml(text, "x")
-        assert (None if isinstance(found, YamlDocument) else found.rule) == rule
+def test_a_key_twice_in_json_is_an_error() -> None:
+    found = read_yaml('{"a": 1, "a": 2}', "x")
+    assert not isinstance(found, YamlDocument)
+    assert found.rule == "DuplicateKey"
+
+
+@pytest.mark.parametrize("text", ["a:\n- b: .inf\n", "a:\n- b: 1e999\n", '{"a":\n[{"b": NaN}]}'])
+def test_a_number_that_json_cannot_say_is_told_by_its_place(text: str) -> None:
+    document = read_yaml(text, "x")
+    assert isinstance(document, YamlDocument)
+    assert [(item.rule, item.path, item.line) for item in document.findings] == [("WrongType", "a[0].b", 2)]
+
+
+def test_a_number_that_json_cannot_say_hides_no_other_error() -> None:
+    found = rules(base(modules='{web: {image: "a/web", desired: {n: .inf}, env: {A: [1]}}}'))
+    assert found == {("WrongType", 4), ("InvalidValue", 4), ("ImageLatest", 4)}
+
+
+def test_a_second_document_is_an_error_in_a_whole_sentence() -> None:
+    found = read_yaml("a: 1\n---\nb: 2\n", "x")
+    assert not isinstance(found, YamlDocument)
+    assert (found.line, found.message) == (2, "a second document begins here; one file holds one")
 
 
 @pytest.mark.parametrize(

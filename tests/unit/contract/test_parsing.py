@@ -59,6 +59,15 @@ def test_one_bad_exposure_does_not_spoil_the_others_and_all_its_faults_are_told(
     }
 
 
+def test_an_unknown_field_named_like_a_tag_of_a_union_spoils_nothing() -> None:
+    port = {"port": 80, "#object": 1}
+    wish = {"module": "web", "ports": [port], "#text": 1}
+    parsed = parse_desired({"schemaVersion": "1.0", "exposures": {"w": wish}, "site": {"#": False}})
+    assert isinstance(parsed, DesiredDocument)
+    assert list(parsed.exposures) == ["w"]
+    assert [item.path for item in parsed.warnings] == ["site.#", "exposures.w.ports[0].#object", "exposures.w.#text"]
+
+
 def test_unknown_fields_are_warnings_in_a_twin_and_errors_in_a_spec() -> None:
     content = document({"a": {**BASE, "colour": "red", "ports": [{"port": 80, "x": 1}]}}, future={"y": 1})
     lenient = parse_desired(content)
