@@ -36,6 +36,7 @@ class ReadingHub:
         self._now = now
         self.health = Health(now)
         self._kept: dict[tuple[str, ...], tuple[Any, float, float]] = {}
+        self._epochs: dict[str, int] = {}
         self._lock = threading.Lock()
         self._listing: Future[None] | None = None
         self._asked: dict[str, Future[Any]] = {}
@@ -167,13 +168,19 @@ class ReadingHub:
 
     # -- keeping --
 
-    def put(self, twin: Twin) -> None:
-        """A module twin that somebody has just read."""
-        self._keep(("module", twin.device_id, twin.module_id or ""), twin)
+    def epoch(self, device_id: str) -> int:
+        """How often the device was forgotten: what was asked for before the last time is old when it comes."""
+        with self._lock:
+            return self._epochs.get(device_id, 0)
+
+    def put(self, twin: Twin, epoch: int) -> None:
+        """A module twin that somebody has just read, who asked for it in this `epoch`."""
+        self._keep(("module", twin.device_id, twin.module_id or ""), twin, epoch)
 
     def forget(self, device_id: str) -> None:
         """The next look at this device's twins is a fresh one; the last one stays for when there can be none."""
         with self._lock:
+            self._epochs[device_id] = self._epochs.get(device_id, 0) + 1
             for key in [key for key in self._kept if device_id in key[1:2]]:
                 self._kept[key] = (self._kept[key][0], -math.inf, self._kept[key][2])
 
@@ -189,6 +196,7 @@ class ReadingHub:
         if kept is not None and self._now() - kept[1] <= seconds:
             value: T = kept[0]
             return value
+        epoch = self.epoch(key[1]) if len(key) > 1 else None
         try:
             fresh = read()
         except HubError as error:
@@ -196,12 +204,13 @@ class ReadingHub:
             if error.is_transient and error.problem is not HubProblem.THROTTLED:
                 self.health.failed(error)
             raise
-        self._keep(key, fresh)
+        self._keep(key, fresh, epoch)
         return fresh
 
-    def _keep(self, key: tuple[str, ...], value: object) -> None:
+    def _keep(self, key: tuple[str, ...], value: object, epoch: int | None = None) -> None:
         with self._lock:
-            self._kept[key] = (value, self._now(), time.time())
+            late = epoch is not None and epoch != self._epochs.get(key[1], 0)
+            self._kept[key] = (value, -math.inf if late else self._now(), time.time())
             if len(self._kept) > MOST_KEPT:
                 for old in sorted(self._kept.keys() - {("deployments",)}, key=lambda one: self._kept[one][1])[:500]:
                     del self._kept[old]

@@ -208,6 +208,7 @@ class Watching:
 
     async def _look(self, device: str) -> None:
         self._read[device] = time.monotonic()
+        epoch = self._reading.epoch(device)
         try:
             twin = await self._read_twin(device)
         except HubError as error:
@@ -216,7 +217,7 @@ class Watching:
         self._worked()
         if twin is None:
             return
-        self._reading.put(twin)
+        self._reading.put(twin, epoch)
         before = self.rows.get(device)
         row = with_module(before, twin, time.time())
         self.rows[device] = row

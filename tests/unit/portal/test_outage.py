@@ -59,7 +59,7 @@ def test_a_page_waits_for_the_failing_hub_once_and_not_for_every_twin(world, ada
 
 
 def test_a_device_that_only_the_poller_has_read_is_shown_with_what_it_read(world, ada) -> None:
-    world.portal.reading.put(world.hub.twins["d1", MODULE_ID])
+    world.portal.reading.put(world.hub.twins["d1", MODULE_ID], 0)
     fails(world)
     text = ada.get("/devices/d1").text
     assert "web-out" in text
