@@ -52,6 +52,7 @@ def test_a_plan_waits_for_somebody_who_signs_in_again(open_page: Any) -> None:
     page.get_by_role("button", name="Disable").click()
     page.get_by_role("heading", name="Disable shop").wait_for()
     sign_out_elsewhere(page)
+    page.get_by_text(SIGNED_OUT).wait_for()
     page.get_by_role("button", name="Apply").click()
     page.get_by_text(SIGNED_OUT).wait_for()
     page.get_by_role("heading", name="Disable shop").wait_for()

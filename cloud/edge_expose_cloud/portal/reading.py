@@ -210,6 +210,8 @@ class ReadingHub:
     def _keep(self, key: tuple[str, ...], value: object, epoch: int | None = None) -> None:
         with self._lock:
             late = epoch is not None and epoch != self._epochs.get(key[1], 0)
+            if late and key in self._kept:
+                return  # what is kept is as old, or newer
             self._kept[key] = (value, -math.inf if late else self._now(), time.time())
             if len(self._kept) > MOST_KEPT:
                 for old in sorted(self._kept.keys() - {("deployments",)}, key=lambda one: self._kept[one][1])[:500]:

@@ -44,11 +44,13 @@ function lookAgain() {
   if (!document.hidden && document.querySelector("#signed-out")?.dataset.told) signedIn();
 }
 
-// A form is sent when it will be taken: an answer that somebody must sign in would lose what stands in it.
+// An answer that somebody must sign in would lose what stands in a form: it is not sent while the page knows better,
+// and the page looks now and then.
 function keep(form) {
   let sure = false;
+  setInterval(() => !document.hidden && signedIn(), 15000);
   form.addEventListener("submit", async (event) => {
-    if (sure) return;
+    if (sure || !document.querySelector("#signed-out")?.dataset.told) return;
     event.preventDefault();
     sure = await signedIn();
     if (sure) form.requestSubmit(event.submitter);
