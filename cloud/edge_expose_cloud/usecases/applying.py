@@ -175,19 +175,22 @@ def signed(deployment: Deployment, operator: Operator) -> Deployment:
 
 
 def _create(hub: Hub, plan: Plan, step: CreateDeployment, operator: Operator) -> str:
-    _compare_deployments(hub, plan)
+    # Listed once before and once after: IoT Hub answers few such calls a minute.
+    before = _compare_deployments(hub, plan)
     name = step.deployment.labels.get(SPEC_LABEL, "")
     planned = {old.id for old in step.replaces}
-    _refuse_others(name, [item for item in live_deployments(name, hub.deployments()) if item.id not in planned])
+    _refuse_others(name, [item for item in live_deployments(name, before) if item.id not in planned])
     created = hub.create_deployment(signed(step.deployment, operator))
     ours = created.id or step.deployment.id
-    others = [item for item in live_deployments(name, hub.deployments()) if item.id not in planned | {ours}]
+    after = hub.deployments()
+    others = [item for item in live_deployments(name, after) if item.id not in planned | {ours}]
     if any((item.created, item.id) < (created.created, ours) for item in others):
         # Somebody applied the same spec at the same moment: who came first stays, and both see the same order.
         hub.delete_deployment(ours)
         _refuse_others(name, others)
     _retire(hub, step.replaces)
-    for surplus in retired_deployments(name, hub.deployments())[KEEP_RETIRED:]:
+    now = [retired(item) if item.id in planned else item for item in after]
+    for surplus in retired_deployments(name, now)[KEEP_RETIRED:]:
         hub.delete_deployment(surplus.id)
     return f"deployment {ours} created"
 
@@ -205,9 +208,12 @@ def _retire(hub: Hub, deployments: Iterable[Deployment]) -> None:
         hub.update_deployment(retired(old))
 
 
-def _compare_deployments(hub: Hub, plan: Plan) -> None:
-    now = {item.id: item.etag for item in hub.deployments()}
+def _compare_deployments(hub: Hub, plan: Plan) -> list[Deployment]:
+    """What the hub lists now; Refused when a planned deployment moved."""
+    found = hub.deployments()
+    now = {item.id: item.etag for item in found}
     planned = {name: etag for name, etag in plan.etags.items() if "/" not in name}
     moved = sorted(name for name, etag in planned.items() if now.get(name) != etag)
     if moved:
         raise Refused(f"changed since the plan: {', '.join(moved)}", "plan again; nothing was sent")
+    return found
