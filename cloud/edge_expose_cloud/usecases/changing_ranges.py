@@ -15,7 +15,7 @@ from edge_expose_cloud.planning import current_exposures, report_of
 from edge_expose_cloud.plans import Change, Danger, PatchTwin, Plan
 from edge_expose_cloud.spec import ModuleSpec, Network, Spec, Target
 from edge_expose_cloud.usecases.observing import observe_device, targeting_deployments
-from edge_expose_cloud.usecases.owning import owned_keys
+from edge_expose_cloud.usecases.owning import owned_keys, refuse_owned
 from edge_expose_cloud.usecases.problems import InputError, Refused
 from edge_expose_cloud.usecases.ranging import network_of, pool_decides
 from edge_expose_cloud.violating import findings_of
@@ -44,15 +44,9 @@ def plan_site(hub: Hub, device_id: str, fields: Json) -> tuple[Plan, list[Findin
         site = Site.model_validate(after)
     except ValidationError as error:
         raise InputError(findings_of(from_pydantic(error))) from None
-    owners = {key.path: key.owner for key in owned_keys(state, twin, targeting_deployments(state, hub.deployments()))}
-    taken = sorted(
-        {f"site.{key}" for key in merge_patch(before, after)} & {path for path, who in owners.items() if who}
-    )
-    if taken:
-        raise Refused(
-            f"{', '.join(taken)} is set by the deployment {owners[taken[0]]}, which would set it again",
-            "change the spec of that deployment",
-        )
+    difference = merge_patch(before, after)
+    if difference:
+        refuse_owned({"site": difference}, owned_keys(state, twin, targeting_deployments(state, hub.deployments())))
     exposures = current_exposures(twin)
     network, held = network_of(twin)
     pool = network.external if network is not None and pool_decides(report_of(twin)) else None
@@ -61,7 +55,6 @@ def plan_site(hub: Hub, device_id: str, fields: Json) -> tuple[Plan, list[Findin
     if has_errors(findings):
         raise InputError(findings)
     moves = _moves(_site(before), site, pool, held)
-    difference = merge_patch(before, after)
     desired = merged(twin.desired, {"site": difference})
     if broken := new_twin_violations(twin.desired, desired):
         raise InputError(findings_of(broken))

@@ -78,12 +78,13 @@ def owned_keys(state: DeviceState, twin: Twin, deployments: Iterable[Deployment]
 
 def refuse_owned(patch: Mapping[str, Any], keys: Iterable[OwnedKey]) -> None:
     """Refused when a patch of our module's twin touches what an automatic deployment sets, and would set again."""
-    for key in keys:
-        if key.owner and _touches(patch, key.path):
-            raise Refused(
-                f"{key.path} is set by the deployment {key.owner}, which would set it again",
-                "change the spec of that deployment, or edge-expose rollback NAME promotes an earlier one",
-            )
+    taken = [key for key in keys if key.owner and _touches(patch, key.path)]
+    if taken:
+        paths = ", ".join(key.path for key in taken)
+        raise Refused(
+            f"{paths} is set by the deployment {taken[0].owner}, which would set it again",
+            "change the spec of that deployment, or edge-expose rollback NAME promotes an earlier one",
+        )
 
 
 def _touches(patch: Mapping[str, Any], path: str) -> bool:
