@@ -37,7 +37,6 @@ from edge_expose_contract.merging import merge_patch, same_json
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.parsing import Refusal, parse_desired
 from edge_expose_contract.reported import Reported, parse_reported
-from edge_expose_contract.services import Dialect
 from edge_expose_contract.violations import RuleError
 
 CONFIRMED: Final = "confirmRemoval"
@@ -155,7 +154,7 @@ def surroundings(state: DeviceState, namespace: str | None = None) -> Surroundin
         namespace = default[0] if default else ""
     # A MetalLB that is told by ConfigMap (0.12 and older) asks for one address only.
     told = report.cluster is not None and report.cluster.load_balancer == "MetalLB/ConfigMap"
-    return Surroundings(namespace, held, Dialect(takes_two=not told), state.read_at)
+    return Surroundings(namespace, held, not told, state.read_at)
 
 
 def held_by_manifest(state: DeviceState) -> dict[str, Address]:

@@ -9,26 +9,29 @@ its versions know; the module writes the newer one where it is served.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from edge_expose_contract.addressing import Address
 from edge_expose_contract.models import Exposure, parse_addresses
-from edge_expose_contract.services import ADDRESSES_KEY, Dialect, ServiceShape, service_body, service_shapes
+from edge_expose_contract.services import ServiceShape, service_body, service_shapes, sharing_key
 from edge_expose_contract.violations import RuleError
 
 Json = dict[str, Any]
 
+_PREFIX: Final = "metallb.universe.tf"
+_ADDRESSES: Final = f"{_PREFIX}/loadBalancerIPs"
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What is known of the device: default namespace ("" if unknown), the addresses held, by exposure, the words of its
-    load balancer, and the time there (None: nothing is taken for expired)."""
+    """What is known of the device: default namespace ("" if unknown), the addresses held, by exposure, whether its load
+    balancer takes two addresses, and the time there (None: nothing is taken for expired)."""
 
     namespace: str = ""
     held: Mapping[str, str] | None = None
-    dialect: Dialect = field(default_factory=Dialect)
+    takes_two: bool = True
     now: datetime | None = None
 
 
@@ -58,21 +61,33 @@ def _of_family(addresses: tuple[Address, ...], exposure: Exposure) -> tuple[Addr
 
 
 def _service(exposure: Exposure, shape: ServiceShape, addresses: tuple[Address, ...], around: Surroundings) -> Json:
-    body = service_body(shape, exposure, addresses, "", around.dialect)
+    body = service_body(shape, exposure, "")
     spec = {key: value for key, value in body.spec.items() if value is not None}
-    if exposure.is_external and not addresses:
-        spec["loadBalancerIP"] = None
+    annotations = dict(body.annotations)
+    if exposure.is_external:
+        annotations |= _request(exposure, shape)
+        if len(addresses) == 2 and around.takes_two:
+            annotations[_ADDRESSES] = ",".join(str(address) for address in addresses)
+        else:
+            spec["loadBalancerIP"] = str(addresses[0]) if addresses else None
     metadata: Json = {"name": shape.name, "namespace": shape.namespace or None, "labels": body.labels}
-    if body.annotations:
-        metadata["annotations"] = body.annotations
+    if annotations:
+        metadata["annotations"] = annotations
     return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
+
+
+def _request(exposure: Exposure, shape: ServiceShape) -> dict[str, str]:
+    found = {
+        "allow-shared-ip": sharing_key(shape.exposure, exposure, "", shape.namespace),
+        "address-pool": exposure.pool,
+    }
+    return {f"{_PREFIX}/{key}": value for key, value in found.items() if value is not None}
 
 
 def addresses_asked(service: Json) -> str:
     """The addresses that a predicted Service asks for, "" when the load balancer chooses."""
     notes = service["metadata"].get("annotations") or {}
-    two = next((text for key, text in notes.items() if key.endswith(f"/{ADDRESSES_KEY}")), None)
-    return str(two or service["spec"].get("loadBalancerIP") or "")
+    return str(notes.get(_ADDRESSES) or service["spec"].get("loadBalancerIP") or "")
 
 
 def _held(around: Surroundings, name: str) -> tuple[Address, ...]:

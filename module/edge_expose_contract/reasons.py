@@ -10,6 +10,7 @@ from typing import Final, Literal, get_args
 Reason = Literal[
     "AddressNotAllowed",
     "AddressOutsideRange",
+    "AddressRefused",
     "AddressTaken",
     "AllocationFailed",
     "ClusterUnavailable",
@@ -27,6 +28,7 @@ Reason = Literal[
     "PoolExhausted",
     "PoolInvalid",
     "PoolMismatch",
+    "PoolNotForService",
     "PortNotAllowed",
     "PortTaken",
     "RBACDenied",
@@ -36,6 +38,7 @@ Reason = Literal[
     "SelectorMatchesNothing",
     "SelectorNamespace",
     "ServiceNameClash",
+    "ServiceTerminating",
     "ShareAddressMismatch",
     "SharingPolicyMismatch",
     "SourceNotAllowed",

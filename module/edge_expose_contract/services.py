@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from edge_expose_contract.addressing import Address, AddressSet
+from edge_expose_contract.addressing import AddressSet
 from edge_expose_contract.identity import (
     EDGE_MODULE_LABEL,
     HOSTNAME_ANNOTATION,
@@ -22,11 +22,6 @@ from edge_expose_contract.identity import (
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.names import UDP_SUFFIX, module_object_name, split_pair
 from edge_expose_contract.ports import PortMapping, Protocol
-
-# MetalLB's annotations, without their prefix.
-SHARE_KEY: Final = "allow-shared-ip"
-POOL_KEY: Final = "address-pool"
-ADDRESSES_KEY: Final = "loadBalancerIPs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +56,13 @@ def sharing_key(name: str, exposure: Exposure, owner: str, default_namespace: st
     if exposure.share is not None:
         return exposure.share
     if owner and len(service_shapes(name, exposure, default_namespace)) > 1:
-        return f"edge-expose-{owner}-{name}"
+        return own_sharing_key(owner, name)
     return None
+
+
+def own_sharing_key(owner: str, name: str) -> str:
+    """The sharing key under which the Services of one exposure, and of no other, hold their address."""
+    return f"edge-expose-{owner}-{name}"
 
 
 def selector_of(exposure: Exposure) -> dict[str, str] | None:
@@ -96,14 +96,6 @@ def families_from(exposure: Exposure, pools: Sequence[AddressSet] | None) -> tup
 
 
 @dataclass(frozen=True, slots=True)
-class Dialect:
-    """Which words the load balancer understands: the prefix of its annotations, and whether it takes two addresses."""
-
-    prefix: str = "metallb.universe.tf"
-    takes_two: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class ServiceBody:
     """What one Service declares. Of `spec`, None values must be absent."""
 
@@ -112,10 +104,8 @@ class ServiceBody:
     spec: dict[str, Any]
 
 
-def service_body(
-    shape: ServiceShape, exposure: Exposure, addresses: tuple[Address, ...], owner: str, dialect: Dialect
-) -> ServiceBody:
-    """Labels, annotations and spec of one Service that asks for `addresses` (none: the load balancer chooses).
+def service_body(shape: ServiceShape, exposure: Exposure, owner: str) -> ServiceBody:
+    """Labels, annotations and spec of one Service, without what it asks of the load balancer.
 
     `owner` is empty where it is not known: then what is made of it is left out.
     """
@@ -123,19 +113,7 @@ def service_body(
     annotations = dict(split_pair(pair) for pair in exposure.annotations or ())
     if exposure.hostname is not None:
         annotations[HOSTNAME_ANNOTATION] = exposure.hostname
-    spec = _spec(shape, exposure)
-    if exposure.is_external:
-        key = sharing_key(shape.exposure, exposure, owner, shape.namespace)
-        if key is not None:
-            annotations[f"{dialect.prefix}/{SHARE_KEY}"] = key
-        if exposure.pool is not None:
-            annotations[f"{dialect.prefix}/{POOL_KEY}"] = exposure.pool
-        # One form only: both together are an error to MetalLB, even when they agree.
-        if len(addresses) == 2 and dialect.takes_two:
-            annotations[f"{dialect.prefix}/{ADDRESSES_KEY}"] = ",".join(str(address) for address in addresses)
-        elif addresses:
-            spec["loadBalancerIP"] = str(addresses[0])
-    return ServiceBody({**labels, **ownership_labels(owner, shape.exposure)}, annotations, spec)
+    return ServiceBody({**labels, **ownership_labels(owner, shape.exposure)}, annotations, _spec(shape, exposure))
 
 
 def ownership_labels(owner: str, exposure: str) -> dict[str, str]:

@@ -64,6 +64,7 @@ def main() -> None:
         MetricsMeasures(metrics),
         probe,
         resync_seconds=settings.resync_seconds,
+        load_balancer_namespace=settings.load_balancer_namespace,
     )
     methods = Methods(controller, probe, lambda: list(recent.lines))
     health = _start_health(settings, metrics, controller)

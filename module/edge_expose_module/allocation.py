@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from edge_expose_contract.addressing import Address, AddressSet
 from edge_expose_module.claims import Candidate, Ledger, candidates_of, carriers_of, claim_others
 from edge_expose_module.observing import Observed
-from edge_expose_module.space import Space
+from edge_expose_module.space import AddressSpace, Space
 from edge_expose_module.wishes import Block, Wish
 
 
@@ -33,26 +33,29 @@ def allocate(
     observed: Observed,
     owner: str,
     remembered: Mapping[str, tuple[Address, ...]],
-    space: Space,
+    addresses: AddressSpace,
     default_namespace: str,
     *,
     kept: frozenset[str] = frozenset(),
-    refused: Mapping[str, frozenset[Address]] | None = None,
+    last_held: Mapping[str, tuple[Address, ...]] | None = None,
+    rejected: Mapping[str, Mapping[Address, Block]] | None = None,
     resting: frozenset[Address] = frozenset(),
 ) -> dict[str, Decision]:
     """A decision for every external wish.
 
-    `kept` names exposures whose Services stay without a wish; `refused` holds addresses the load balancer would not
-    give an exposure because somebody we cannot see has them; `resting` those of exposures that have no Service now and
+    `kept` names exposures whose Services stay without a wish; `last_held` is what each had before it
+    asked for another address; `rejected` holds addresses the load balancer did not give an exposure, and why;
+    `resting` those of exposures that have no Service now and
     may come back: they are chosen last.
     """
-    ledger = Ledger()
+    ledger = Ledger(observed.load_balancer)
     carriers = carriers_of(wishes, observed, owner, default_namespace)
-    candidates = candidates_of(wishes, carriers, owner, remembered, default_namespace)
+    candidates = candidates_of(wishes, carriers, observed, owner, remembered, last_held or {}, default_namespace)
+    spaces = {name: addresses.of(name, c.exposure, default_namespace) for name, c in candidates.items()}
     claim_others(ledger, carriers, observed, owner, kept, waiting=False)
     # Pins first in each step, so that a sharing group settles where a member is pinned.
     ordered = sorted(candidates.values(), key=lambda c: (not c.settled, not c.pinned, c.name))
-    allocator = _Allocator(space, ledger, refused or {}, resting)
+    allocator = _Allocator(spaces, ledger, rejected or {}, resting)
     for candidate in ordered:
         if candidate.asked and candidate.requested != candidate.asked:
             allocator.keep(candidate, candidate.asked)
@@ -60,6 +63,8 @@ def allocate(
         allocator.keep(candidate, candidate.assigned)
     for candidate in ordered:
         allocator.keep(candidate, candidate.requested)
+    for candidate in ordered:
+        allocator.keep(candidate, candidate.claimed)
     for candidate in ordered:
         allocator.keep(candidate, candidate.remembered)
     claim_others(ledger, carriers, observed, owner, kept, waiting=True)
@@ -78,14 +83,14 @@ class _Allocator:
 
     def __init__(
         self,
-        space: Space,
+        spaces: Mapping[str, Space],
         ledger: Ledger,
-        refused: Mapping[str, frozenset[Address]],
+        rejected: Mapping[str, Mapping[Address, Block]],
         resting: frozenset[Address],
     ) -> None:
-        self.space = space
+        self.spaces = spaces
         self.ledger = ledger
-        self.refused = refused
+        self.rejected = rejected
         self.resting = resting
         self.decided: dict[str, Decision] = {}
 
@@ -117,7 +122,7 @@ class _Allocator:
     def protect_movers(self, candidates: Iterable[Candidate]) -> None:
         """Who is about to move still holds its old address in this pass: nobody may ask for it yet."""
         for candidate in candidates:
-            legal = all(self.space.why_illegal(address) is None for address in candidate.assigned)
+            legal = all(self.spaces[candidate.name].why_illegal(address) is None for address in candidate.assigned)
             if candidate.name not in self.decided and legal:
                 self.ledger.add(candidate.assigned, candidate.claim)
 
@@ -131,13 +136,17 @@ class _Allocator:
             self.decided[candidate.name] = Decision(self._going_on(candidate), block)
 
     def _going_on(self, candidate: Candidate) -> tuple[Address, ...]:
-        """What a blocked exposure goes on with; nothing when its form as wished would lose even that."""
-        addresses = candidate.assigned or candidate.requested
-        loses = any(
-            self.space.why_wrong_pool(candidate.exposure, address) or self.ledger.why_taken(address, candidate.claim)
-            for address in addresses
-        )
-        return () if loses else addresses
+        """What a blocked exposure goes on with: what it has, else what it had last, else what it waits for; nothing
+        when its form as wished would lose even that."""
+        space, rejected = self.spaces[candidate.name], self.rejected.get(candidate.name, {})
+        for addresses in (candidate.assigned, candidate.last_held, candidate.requested):
+            if addresses and not any(address in rejected for address in addresses):
+                loses = any(
+                    space.why_wrong_pool(candidate.exposure, address) or self.ledger.why_taken(address, candidate.claim)
+                    for address in addresses
+                )
+                return () if loses else addresses
+        return ()
 
     def choose(self, candidate: Candidate) -> None:
         """The sharing group's address, or the lowest free one, or the load balancer's choice."""
@@ -147,7 +156,7 @@ class _Allocator:
         if group is not None:
             self._join(candidate, group)
             return
-        pools = self.space.pools_for(candidate.exposure)
+        pools = self.spaces[candidate.name].pools_for(candidate.exposure)
         if pools is None:
             self.decided[candidate.name] = Decision()
         elif isinstance(pools, Block):
@@ -158,7 +167,7 @@ class _Allocator:
     def _join(self, candidate: Candidate, group: tuple[Address, ...]) -> None:
         blocks = (self._why_not(candidate, address) for address in group)
         block = next((found for found in blocks if found is not None), None)
-        if block is None and not self.space.families_suit(candidate.exposure, group):
+        if block is None and not self.spaces[candidate.name].families_suit(candidate.exposure, group):
             where = f"sharing key {candidate.group!r} is at {_texts(group)}"
             block = Block("FamilyMismatch", f"{where}, of another IP family; use another key")
         if block is None:
@@ -167,28 +176,26 @@ class _Allocator:
             self.decided[candidate.name] = Decision(self._going_on(candidate), block)
 
     def _lowest_free(self, candidate: Candidate, pools: tuple[AddressSet, ...]) -> None:
-        taken = (
-            self.ledger.taken(candidate.name) | set(self.space.reserved) | self.refused.get(candidate.name, frozenset())
-        )
+        space = self.spaces[candidate.name]
+        taken = self.ledger.taken(candidate.name) | set(space.reserved) | self.rejected.get(candidate.name, {}).keys()
         for avoided in (taken | self.resting, taken):
             for pool in pools:
-                found = _lowest(self.space, candidate, pool, avoided)
+                found = _lowest(space, candidate, pool, avoided)
                 if found:
                     self._grant(candidate, found)
                     return
         if not any(pools):
-            text = "the load balancer has no address pool to choose from; set the external service IPs on the device"
-            self.decided[candidate.name] = Decision((), Block("NoPool", text))
+            self.decided[candidate.name] = Decision((), space.why_no_pool())
             return
         where = ", ".join(str(pool) for pool in pools)
         families = {part.version for pool in pools for part in pool.ranges}
-        missing = [version for version in self.space.versions_for(candidate.exposure) if version not in families]
+        missing = [version for version in space.versions_for(candidate.exposure) if version not in families]
         if pools and missing:
             text = f"an IPv{missing[0]} address is needed, and {where} has none; change ipFamilies, or extend the range"
             self.decided[candidate.name] = Decision((), Block("FamilyMismatch", text))
             return
         total = sum(pool.size for pool in pools)
-        refused = ", reserved or refused by the load balancer" if self.refused.get(candidate.name) else " or reserved"
+        refused = ", reserved or refused by the load balancer" if self.rejected.get(candidate.name) else " or reserved"
         what = f"no free address: all {total} of {where} are held{refused}"
         cure = "remove an exposure, share an address, or extend the external service IP range on the device"
         self.decided[candidate.name] = Decision(
@@ -202,9 +209,10 @@ class _Allocator:
             self.ledger.groups.setdefault(candidate.group, addresses)
 
     def _why_not(self, candidate: Candidate, address: Address) -> Block | None:
+        space = self.spaces[candidate.name]
         return (
-            self.space.why_illegal(address)
-            or self.space.why_wrong_pool(candidate.exposure, address)
+            space.why_illegal(address)
+            or space.why_wrong_pool(candidate.exposure, address)
             or self.ledger.why_taken(address, candidate.claim)
         )
 
@@ -217,10 +225,15 @@ class _Allocator:
                 "use another key",
             )
         blocks = (self._why_not(candidate, address) for address in candidate.pinned)
-        return next((block for block in blocks if block is not None), None)
+        block = next((block for block in blocks if block is not None), None)
+        if block is None and (candidate.assigned or candidate.last_held):
+            # Asked for again it would be refused again, and cost the address that is held.
+            rejected = self.rejected.get(candidate.name, {})
+            block = next((rejected[address] for address in candidate.pinned if address in rejected), None)
+        return block
 
     def _fits(self, candidate: Candidate, addresses: tuple[Address, ...]) -> bool:
-        bad = self.refused.get(candidate.name, frozenset())
+        bad = self.rejected.get(candidate.name, {})
         return bool(addresses) and all(
             self._why_not(candidate, address) is None and address not in bad for address in addresses
         )
@@ -230,7 +243,7 @@ class _Allocator:
         if candidate.pinned:
             return addresses == candidate.pinned
         group = self.ledger.groups.get(candidate.group, addresses) if candidate.group is not None else addresses
-        return self.space.families_suit(candidate.exposure, addresses) and group == addresses
+        return self.spaces[candidate.name].families_suit(candidate.exposure, addresses) and group == addresses
 
 
 def _lowest(

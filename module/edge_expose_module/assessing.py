@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from edge_expose_contract.addressing import Address
 from edge_expose_contract.identity import State
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.reasons import Reason
 from edge_expose_contract.services import selector_of, service_shapes
 from edge_expose_module.deciding import Decided
-from edge_expose_module.observing import LoadBalancer, Observed, ObservedService
+from edge_expose_module.observed_service import ObservedService
+from edge_expose_module.observing import Observed
 from edge_expose_module.wishes import Block
 
 
@@ -105,18 +107,30 @@ def _assess_one(
         return status(State.BLOCKED, block)
     if outcome is not None:
         return status(*_failed(outcome))
+    leaving = next((service for service in own if service.deleting), None)
+    if leaving is not None:
+        return status(State.PENDING, why_terminating(leaving))
     if exposure is None or first is None:
         return status(State.PENDING, Block("NotCreatedYet", "the Service is not there yet"))
     if exposure.is_external and not all(service.assigned for service in own):
         found, is_final = why_no_address(exposure, own, observed)
         return status(State.BLOCKED if is_final else State.PENDING, found)
+    move = decided.moves.get(name)
+    if move is not None and any(service.assigned != move.target for service in own):
+        text = f"a claim asks for {_texts(move.target)} first, so that {_texts(move.held)} is not lost before"
+        return status(State.PENDING, Block("WaitingForAddress", text))
+    for one in own:
+        asked = observed.requested(one)
+        if exposure.is_external and asked not in ((), one.assigned):
+            text = f"{_texts(asked)} was requested and is not given yet; still at {_texts(one.assigned)}"
+            return status(State.PENDING, Block("WaitingForAddress", text))
     if len(own) < len(service_shapes(name, exposure, decided.default_namespace)):
         return status(
             State.PENDING, Block("NotCreatedYet", "the second Service (UDP) waits for the first one's address")
         )
     if endpoints == 0:
         return status(State.PENDING, why_no_endpoints(exposure, first.namespace, observed))
-    if exposure.is_external and not observed.advertised:
+    if exposure.is_external and not observed.load_balancer.advertised:
         return status(
             State.READY,
             Block(
@@ -144,47 +158,45 @@ def _planned_name(name: str, exposure: Exposure | None, decided: Decided) -> str
 
 def _address_text(own: list[ObservedService]) -> str | None:
     found = dict.fromkeys(address for service in own for address in service.assigned)
-    ordered = sorted(found, key=lambda address: (address.version, int(address)))
-    return ",".join(str(address) for address in ordered) or None
+    return _texts(sorted(found, key=lambda address: (address.version, int(address)))) or None
+
+
+def _texts(addresses: Iterable[Address]) -> str:
+    return ",".join(str(address) for address in addresses)
+
+
+def why_terminating(service: ObservedService) -> Block:
+    names = ", ".join(service.finalizers)
+    waits = f"; it waits for finalizer {names}, which its controller has to remove" if names else ""
+    text = f"Service {service.namespace}/{service.name} is being deleted and holds its address until it is gone{waits}"
+    return Block("ServiceTerminating", text)
 
 
 def why_no_address(exposure: Exposure, own: list[ObservedService], observed: Observed) -> tuple[Block, bool]:
     """Why the load balancer gave no address, and whether it will not without somebody changing something."""
-    if observed.pool_error:
+    load_balancer = observed.load_balancer_for(exposure.load_balancer_class)
+    if load_balancer.pool_error:
         return Block(
-            "PoolInvalid", f"the load balancer's pool is broken: {observed.pool_error}; mend it on the device"
+            "PoolInvalid",
+            f"the load balancer rejects its configuration: {load_balancer.pool_error}; mend it on the device",
         ), True
-    if observed.pools is not None and not observed.pools:
-        return Block(
-            "NoPool", "the load balancer has no address pool; set the external service IPs on the device"
-        ), True
-    if exposure.load_balancer_class is not None:
+    for service in own:
+        answer = observed.explanation(service)
+        if not service.assigned and answer is not None:
+            return Block(answer.reason, answer.message), True
+    if exposure.load_balancer_class is not None and not load_balancer.answers_alone:
         waiting = f"waiting for a load balancer of class {exposure.load_balancer_class}"
         return Block("WaitingForAddress", waiting), False
-    for service in own:
-        event = observed.events.get(service.key)
-        if not service.assigned and event is not None and event.type == "Warning":
-            return _from_event(event.message), True
-    if observed.load_balancer is LoadBalancer.UNKNOWN:
+    if not load_balancer.answers_alone:
         text = (
-            "no MetalLB was found (or it may not be read), and no address was given yet; is a load balancer installed?"
+            "no load balancer that we know was found (or it may not be read), and no address was given yet; is one "
+            "installed?"
         )
         return Block("UnknownLoadBalancer", text), False
+    if load_balancer.pools is None:
+        text = f"{load_balancer.name} has not given the address yet, and no address pool of it can be seen"
+        return Block("WaitingForAddress", f"{text}; are the external service IPs set on the device?"), False
     return Block("WaitingForAddress", "the load balancer has not given the address yet"), False
-
-
-def _from_event(message: str) -> Block:
-    text = message.partition('": ')[2] or message
-    lowered = text.lower()
-    if "no available ips" in lowered:
-        return Block("PoolExhausted", f"MetalLB: {text}; free an address or extend the range on the device")
-    if "not allowed in config" in lowered:
-        return Block("AddressOutsideRange", f"MetalLB: {text}; pin an address of its pool")
-    if "already in use" in lowered:
-        return Block("PortTaken", f"MetalLB: {text}; publish another port or another address")
-    if "sharing key" in lowered or "also in use" in lowered:
-        return Block("AddressTaken", f"MetalLB: {text}; choose another address, or agree on a sharing key")
-    return Block("AllocationFailed", f"MetalLB: {text}")
 
 
 def why_no_endpoints(exposure: Exposure, namespace: str, observed: Observed) -> Block:

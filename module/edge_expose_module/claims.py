@@ -8,32 +8,18 @@ from dataclasses import dataclass
 
 from edge_expose_contract.addressing import Address
 from edge_expose_contract.models import Exposure
-from edge_expose_contract.services import backend_key, service_shapes, sharing_key
-from edge_expose_module.observing import Observed, ObservedService
+from edge_expose_contract.services import backend_key, own_sharing_key, service_shapes, sharing_key
+from edge_expose_module.load_balancers.api import Claim, LoadBalancer
+from edge_expose_module.observed_service import ObservedService
+from edge_expose_module.observing import Observed
 from edge_expose_module.wishes import Block, Wish
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """One party's use of an address. `exposure` is None for a Service that no wish of ours stands behind; `backend` is
-    the selector where traffic policy Local makes sharing depend on it."""
-
-    party: str
-    exposure: str | None
-    ports: frozenset[tuple[str, int]]
-    share: str
-    backend: str
-    waiting: bool = False
-
-    @property
-    def how(self) -> str:
-        return f"asked for by {self.party}, which has none yet" if self.waiting else f"held by {self.party}"
-
-
 class Ledger:
-    """Claims by address."""
+    """Claims by address, under the sharing rules of one load balancer."""
 
-    def __init__(self) -> None:
+    def __init__(self, load_balancer: LoadBalancer) -> None:
+        self._load_balancer = load_balancer
         self.claims: dict[Address, list[Claim]] = defaultdict(list)
         self.groups: dict[str, tuple[Address, ...]] = {}
 
@@ -45,7 +31,7 @@ class Ledger:
         for claim in self.claims.get(address, ()):
             if claim.exposure is not None and claim.exposure == mine.exposure:
                 continue
-            block = _why_not_together(address, mine, claim)
+            block = self._load_balancer.why_not_shared(address, mine, claim)
             if block is not None:
                 return block
         return None
@@ -55,24 +41,6 @@ class Ledger:
         return frozenset(
             address for address, claims in self.claims.items() if any(claim.exposure != exposure for claim in claims)
         )
-
-
-def _why_not_together(address: Address, mine: Claim, other: Claim) -> Block | None:
-    if not mine.share or mine.share != other.share:
-        how = "give both the same share key with different ports, or choose another address"
-        if mine.share and other.share:
-            return Block("AddressTaken", f"{address} is {other.how} under sharing key {other.share!r}; {how}")
-        return Block("AddressTaken", f"{address} is {other.how}; {how}")
-    clash = sorted(mine.ports & other.ports)
-    if clash:
-        ports = ", ".join(f"{number}/{protocol.lower()}" for protocol, number in clash)
-        return Block("PortTaken", f"port {ports} on shared address {address} is {other.how}; publish another port")
-    if mine.backend != other.backend:
-        return Block(
-            "SharingPolicyMismatch",
-            f"{address} is shared with {other.party}; externalTrafficPolicy Local only shares with the same selector",
-        )
-    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +58,10 @@ class Candidate:
     settled: bool = False
     """Holds the address it asks for under the sharing key it wants now: who leaves a group does not take its address
     along, not even while the load balancer has not looked yet."""
+    claimed: tuple[Address, ...] = ()
+    """What a claim of this exposure was granted."""
+    last_held: tuple[Address, ...] = ()
+    """What it had last, also when it was lost since."""
 
     @property
     def exposure(self) -> Exposure:
@@ -107,8 +79,10 @@ class Candidate:
 def candidates_of(
     wishes: Mapping[str, Wish],
     carriers: Mapping[str, Sequence[Carrier]],
+    observed: Observed,
     owner: str,
     remembered: Mapping[str, tuple[Address, ...]],
+    last_held: Mapping[str, tuple[Address, ...]],
     default_namespace: str,
 ) -> dict[str, Candidate]:
     """What every external wish holds, asks for and had; `carriers` as `carriers_of` gives them."""
@@ -119,14 +93,15 @@ def candidates_of(
             continue
         services = [carrier.service for carrier in carriers[name]]
         declared = [carrier.service for carrier in carriers[name] if carrier.is_declared] or services
-        assigned = _merge(s.assigned for s in services)
-        requested = _merge(s.requested for s in services)
+        assigned = merged(s.assigned for s in services)
+        requested = merged(observed.requested(s) for s in services)
         claim = Claim(
             party=f"exposure {name}",
             exposure=name,
             ports=frozenset((str(m.protocol), m.port) for m in exposure.mappings),
             share=sharing_key(name, exposure, owner, default_namespace) or "",
             backend=backend_key(exposure),
+            namespace=exposure.namespace or default_namespace,
         )
         found[name] = Candidate(
             name,
@@ -135,8 +110,13 @@ def candidates_of(
             requested,
             remembered.get(name, ()),
             claim,
-            _merge(s.asked for s in services),
-            bool(assigned) and requested in ((), assigned) and all(s.share_key == claim.share for s in declared),
+            merged(s.asked for s in services),
+            bool(assigned)
+            and requested in ((), assigned)
+            # The key of a move stays on a Service, and lets nobody else in.
+            and all(observed.sharing_key(s) in (claim.share, own_sharing_key(owner, name)) for s in declared),
+            merged(c.assigned for c in observed.claims(owner) if c.exposure == name),
+            last_held.get(name, ()),
         )
     return found
 
@@ -161,6 +141,8 @@ def carriers_of(
     found: dict[str, list[Carrier]] = {name: [] for name in wishes}
     for key, service in sorted(observed.services.items(), key=lambda item: (item[0] not in declared, item[0])):
         name = declared.get(key)
+        if service.owned_by(owner) and service.is_claim:
+            continue
         if service.owned_by(owner):
             carried = name or service.exposure
             if carried in found:
@@ -170,7 +152,7 @@ def carriers_of(
     return found
 
 
-def _merge(parts: Iterable[tuple[Address, ...]]) -> tuple[Address, ...]:
+def merged(parts: Iterable[tuple[Address, ...]]) -> tuple[Address, ...]:
     """Addresses of the Services of one exposure; they share them, so the first of each family counts."""
     by_version: dict[int, Address] = {}
     for part in parts:
@@ -195,8 +177,11 @@ def claim_others(
         if key in own_keys or not service.is_load_balancer or bool(service.assigned) is waiting:
             continue
         ours = service.owned_by(owner)
-        if ours and service.exposure not in kept:
+        if ours and (service.is_claim or (service.exposure not in kept and not service.deleting)):
             continue  # about to be pruned
         party = f"exposure {service.exposure}" if ours else f"Service {service.namespace}/{service.name}"
-        claim = Claim(party, None, service.ports, service.share_key, service.backend_key, waiting)
-        ledger.add(service.requested if waiting else service.assigned, claim)
+        if service.deleting:
+            party += ", which is being deleted"
+        share = observed.sharing_key(service)
+        claim = Claim(party, None, service.ports, share, service.local_backend, service.namespace, waiting)
+        ledger.add(observed.requested(service) if waiting else service.assigned, claim)

@@ -28,6 +28,7 @@ class Resource:
 
 SERVICES = Resource("/api/v1", "services", "Service")
 ENDPOINTS = Resource("/api/v1", "endpoints", "Endpoints")
+NAMESPACES = Resource("/api/v1", "namespaces", "Namespace")
 PODS = Resource("/api/v1", "pods", "Pod")
 EVENTS = Resource("/api/v1", "events", "Event")
 CONFIG_MAPS = Resource("/api/v1", "configmaps", "ConfigMap")
@@ -36,6 +37,7 @@ OLD_SLICES = Resource("/apis/discovery.k8s.io/v1beta1", "endpointslices", "Endpo
 """What Kubernetes below 1.21 serves; we never make these."""
 POOLS = Resource("/apis/metallb.io/v1beta1", "ipaddresspools", "IPAddressPool")
 L2_ADVERTISEMENTS = Resource("/apis/metallb.io/v1beta1", "l2advertisements", "L2Advertisement")
+CONFIGURATION_STATES = Resource("/apis/metallb.io/v1beta1", "configurationstates", "ConfigurationState")
 BGP_ADVERTISEMENTS = Resource("/apis/metallb.io/v1beta1", "bgpadvertisements", "BGPAdvertisement")
 
 BY_KIND = {resource.kind: resource for resource in (SERVICES, ENDPOINTS, ENDPOINT_SLICES, OLD_SLICES)}

@@ -24,14 +24,16 @@ from edge_expose_module.clusterapi import Cluster, ClusterError
 from edge_expose_module.deciding import Decided, Inputs, decide
 from edge_expose_module.guards import Guards
 from edge_expose_module.keeping import Keeper, Store
+from edge_expose_module.load_balancers.detect import METALLB_NAMESPACE, Detector
 from edge_expose_module.looking import Looker
 from edge_expose_module.measures import Measures
 from edge_expose_module.nudging import Nudges
-from edge_expose_module.observing import Key, Observed
+from edge_expose_module.observed_service import Key
+from edge_expose_module.observing import Observed
 from edge_expose_module.planning import Verb
 from edge_expose_module.probes import Ask, Prober
 from edge_expose_module.reading import Reader
-from edge_expose_module.refusals import Refusals
+from edge_expose_module.rejected import RejectionLog
 from edge_expose_module.telling import Teller
 from edge_expose_module.twinlink import TwinLink
 from edge_expose_module.view import View
@@ -41,6 +43,8 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS: Final = 5.0
 """Pause before another pass while something is not Ready or the cluster is away; watches usually wake us sooner."""
+ASKING_SECONDS: Final = 0.5
+"""The same while an exposure asks for another address than it holds."""
 _DEBOUNCE_SECONDS: Final = 0.02
 # Container runtimes kill 10 s after SIGTERM.
 _STOP_SECONDS: Final = 5.0
@@ -69,6 +73,7 @@ class Controller:
         resync_seconds: float = 300.0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         watches: Watching | None = None,
+        load_balancer_namespace: str = METALLB_NAMESPACE,
     ) -> None:
         self.identity = identity
         self.view = View()
@@ -81,8 +86,9 @@ class Controller:
         self._measures = measures
         self._resync = resync_seconds
         self._now = now
-        self._looker = Looker(cluster, identity.owner)
-        self._refusals = Refusals()
+        detector = Detector(load_balancer_namespace, self._keeper.memory.pools)
+        self._looker = Looker(cluster, identity.owner, detector)
+        self._rejections = RejectionLog()
         self._nudges = Nudges(cluster)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._awake = asyncio.Event()
@@ -250,13 +256,17 @@ class Controller:
                     owner=owner,
                     own_namespace=self.identity.namespace,
                     now=self._now(),
-                    refused=self._refusals.current(),
                     confirmations=keeper.memory.confirmed,
                 )
             )
 
         decided = once()
-        if self._refusals.learn(observed, owner, self._drifted(decided)):
+        before = keeper.memory.rejected
+        holding = keeper.memory.last_held().keys()
+        drifted = self._drifted(decided)
+        learned = self._rejections.learn(before, document.exposures, holding, observed, owner, drifted)
+        if learned != before:
+            keeper.memory = replace(keeper.memory, rejected=learned)
             decided = once()
         raw = keeper.memory.document or {}
         keeper.memory = remembering.after_decision(keeper.memory, raw, decided, observed, owner)
@@ -277,6 +287,9 @@ class Controller:
         waiting = any(s.state in (State.PENDING, State.FAILED) for s in self.view.statuses.values())
         if waiting or (decided is not None and any(c.verb is Verb.DELETE for c in decided.plan.changes)):
             pause = min(pause, RETRY_SECONDS)
+        if decided is not None and decided.unproven:
+            # An address is asked for: a refusal is to be answered soon, and an Event may come after the watch woke us.
+            pause = min(pause, ASKING_SECONDS)
         if (due := self._nudges.due_in()) is not None:
             pause = min(pause, due)
         if decided is not None and decided.wishes.next_expiry is not None:

@@ -1,11 +1,12 @@
 """One pass of the controller, decided: document + memory + cluster + clock -> declared Services and the plan.
 
-Stages: gather wishes, hold back a mass removal, block what cannot be, allocate addresses, declare, plan. Pure.
+Stages: gather wishes, hold back a mass removal, block what cannot be, allocate addresses, make moves safe, declare,
+plan. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,21 +15,25 @@ from edge_expose_contract.addressing import Address
 from edge_expose_contract.identity import EDGE_MODULE_LABEL, Code
 from edge_expose_contract.models import Exposure, Site
 from edge_expose_contract.parsing import DesiredDocument
-from edge_expose_contract.services import selector_of, service_shapes
+from edge_expose_contract.services import own_sharing_key, selector_of, service_shapes
 from edge_expose_module.allocation import Decision, allocate
+from edge_expose_module.claims import Carrier, carriers_of, merged
 from edge_expose_module.guards import Guards
 from edge_expose_module.memory import Memory
-from edge_expose_module.observing import Key, Observed
+from edge_expose_module.moves import Move, claim_service, moves
+from edge_expose_module.observed_service import Key
+from edge_expose_module.observing import Observed
 from edge_expose_module.planning import Plan, plan
+from edge_expose_module.rejected import current
 from edge_expose_module.removal import Brake, PendingRemoval, brake
 from edge_expose_module.rendering import DeclaredService, Target, declare, slice_bodies
-from edge_expose_module.space import Space, address_space
+from edge_expose_module.space import AddressSpace, address_space
 from edge_expose_module.wishes import Block, Wish, Wishes, gather
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Everything a pass looks at. `refused` holds addresses the load balancer would not give, by exposure."""
+    """Everything a pass looks at."""
 
     document: DesiredDocument
     memory: Memory
@@ -37,7 +42,6 @@ class Inputs:
     owner: str
     own_namespace: str
     now: datetime
-    refused: Mapping[str, frozenset[Address]] = field(default_factory=dict)
     confirmations: tuple[str, ...] = ()
 
 
@@ -50,7 +54,7 @@ class Decided:
     decisions: Mapping[str, Decision]
     declared: tuple[DeclaredService, ...]
     plan: Plan
-    space: Space
+    space: AddressSpace
     site: Site | None
     default_namespace: str
     brake: Brake
@@ -58,6 +62,11 @@ class Decided:
     description: str
     standing: Mapping[str, Wish] = field(default_factory=dict)
     """The wish that is carried out for each exposure: the last good one where the newest cannot be granted."""
+    moves: Mapping[str, Move] = field(default_factory=dict)
+    """Exposures for which a claim asks for the next address."""
+    unproven: frozenset[str] = frozenset()
+    """Exposures whose newest form asks for another address than they hold: until it is given, the form before counts as
+    the last good one."""
 
     @property
     def pending_removal(self) -> PendingRemoval | None:
@@ -86,27 +95,33 @@ def decide(inputs: Inputs) -> Decided:
         else:
             standing[name] = wish
     keep = frozenset(blocks) - frozenset(standing) | held_back
-    space = address_space(site, inputs.observed, inputs.guards)
+    space = address_space(site, inputs.observed, inputs.guards, inputs.owner)
     decisions = _granted(standing, blocks, last_good, inputs, space, namespace, keep)
-    target = Target(
-        inputs.owner,
-        namespace,
-        inputs.observed.load_balancer,
-        inputs.observed.metallb_prefix,
-        inputs.observed.capabilities,
-    )
+    carriers = carriers_of(standing, inputs.observed, inputs.owner, namespace)
+    under_way = moves(decisions, standing, carriers, inputs.observed, inputs.owner, namespace)
+    unproven = frozenset(under_way) | _asking_anew(decisions, carriers, inputs)
+    target = Target(inputs.owner, namespace, inputs.observed.load_balancer_for, inputs.observed.capabilities)
     declared: list[DeclaredService] = []
     companions: dict[Key, tuple[dict[str, Any], ...]] = {}
     frozen = set(keep)
     for name, wish in sorted(standing.items()):
-        decision = decisions.get(name, Decision())
+        decision, move = decisions.get(name, Decision()), under_way.get(name)
         if decision.block is not None and not decision.addresses:
             frozen.add(name)  # nothing to ask for: what runs, if anything, goes on as it is
             continue
-        for service in declare(name, wish.exposure, decision.addresses, target):
+        exposure, addresses = wish.exposure, decision.addresses
+        noted: tuple[Address, ...] = ()
+        if move is not None:
+            declared.append(claim_service(name, exposure, move, target))
+            if not move.granted:
+                # The Service is not touched before the claim is granted, its last good form goes on.
+                exposure, addresses = last_good.get(name, exposure), move.held
+                noted = merged(carrier.service.asked for carrier in carriers[name])
+        joined = (move is not None and move.granted) or _has_own_key(name, carriers, inputs)
+        for service in declare(name, exposure, addresses, target, may_be_joined=joined, noted=noted):
             declared.append(service)
             companions[(service.namespace, service.name)] = slice_bodies(
-                service, wish.exposure, inputs.observed.capabilities
+                service, exposure, inputs.observed.capabilities
             )
     planned = plan(declared, companions, inputs.observed, inputs.owner, frozenset(frozen))
     code, description = _document_status(inputs.document, pending)
@@ -123,7 +138,29 @@ def decide(inputs: Inputs) -> Decided:
         code,
         description,
         standing,
+        under_way,
+        unproven,
     )
+
+
+def _asking_anew(
+    decisions: Mapping[str, Decision], carriers: Mapping[str, Sequence[Carrier]], inputs: Inputs
+) -> frozenset[str]:
+    """Exposures that hold, or held until a moment ago, another address than the one decided for them."""
+    last_held = inputs.memory.last_held()
+    found: set[str] = set()
+    for name, decision in decisions.items():
+        held = merged(carrier.service.assigned for carrier in carriers.get(name, ())) or last_held.get(name, ())
+        if held and decision.addresses and decision.addresses != held:
+            found.add(name)
+    return frozenset(found)
+
+
+def _has_own_key(name: str, carriers: Mapping[str, Sequence[Carrier]], inputs: Inputs) -> bool:
+    """Whether a move left its sharing key on the Service. It stays: taking it off would be a write for nothing, and one
+    that the load balancer checks against a claim it may not have seen go."""
+    key = own_sharing_key(inputs.owner, name)
+    return any(inputs.observed.sharing_key(carrier.service) == key for carrier in carriers.get(name, ()))
 
 
 def _granted(
@@ -131,13 +168,14 @@ def _granted(
     blocks: dict[str, Block],
     last_good: Mapping[str, Exposure],
     inputs: Inputs,
-    space: Space,
+    space: AddressSpace,
     namespace: str,
     keep: frozenset[str],
 ) -> dict[str, Decision]:
     """Addresses for all. Of a running exposure whose newest form cannot be granted the last good one goes on: writing
     the new one would lose the address it has. `standing` and `blocks` are brought up to date."""
-    remembered = inputs.memory.known_addresses()
+    remembered, last_held = inputs.memory.known_addresses(), inputs.memory.last_held()
+    rejected = current(inputs.memory.rejected, inputs.document.exposures, inputs.observed)
     running = {service.exposure for service in inputs.observed.owned(inputs.owner)}
     resting = _resting(standing, inputs)
     while True:
@@ -149,7 +187,8 @@ def _granted(
             space,
             namespace,
             kept=keep,
-            refused=inputs.refused,
+            last_held=last_held,
+            rejected=rejected,
             resting=resting,
         )
         fallen = {}

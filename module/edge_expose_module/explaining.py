@@ -9,6 +9,7 @@ from edge_expose_contract.identity import State
 from edge_expose_contract.services import selector_of, selector_text
 from edge_expose_module.assessing import Status
 from edge_expose_module.deciding import Decided
+from edge_expose_module.load_balancers.api import LoadBalancer
 from edge_expose_module.observing import Observed
 
 
@@ -31,13 +32,13 @@ def explain(name: str, status: Status, decided: Decided, observed: Observed, own
     names = ", ".join(f"{service.namespace}/{service.name}" for service in own) or "none"
     checks.append(Check("its Service exists", bool(own), names))
     if wish is not None and wish.exposure.is_external:
-        checks.append(_load_balancer(observed))
-        checks.append(_pool(observed))
+        load_balancer = observed.load_balancer_for(wish.exposure.load_balancer_class)
+        checks.append(_load_balancer(load_balancer))
+        checks.append(_pool(load_balancer))
         assigned = ", ".join(str(address) for service in own for address in service.assigned)
         checks.append(Check("an external address is assigned", bool(assigned), assigned or "none"))
-        event = next((observed.events[service.key] for service in own if service.key in observed.events), None)
-        if event is not None:
-            checks.append(Check("the load balancer has no complaint", event.type != "Warning", event.message))
+        answer = next((found for service in own if (found := observed.explanation(service)) is not None), None)
+        checks.append(Check("the load balancer has no complaint", answer is None, answer.message if answer else "none"))
     if wish is not None and own:
         selector = selector_of(wish.exposure)
         if selector is not None:
@@ -64,15 +65,15 @@ def explain(name: str, status: Status, decided: Decided, observed: Observed, own
     }
 
 
-def _load_balancer(observed: Observed) -> Check:
-    known = str(observed.load_balancer)
-    return Check("a load balancer we know is there", observed.pools is not None or None, known)
+def _load_balancer(load_balancer: LoadBalancer) -> Check:
+    return Check("a load balancer we know is there", load_balancer.answers_alone or None, load_balancer.name)
 
 
-def _pool(observed: Observed) -> Check:
-    if observed.pool_error:
-        return Check("the address pool is sound", False, observed.pool_error)
-    real = observed.real_addresses()
-    if real is None:
-        return Check("the address pool is sound", None, "it may not be read; the site's copy is used")
-    return Check("the address pool is sound", bool(real), str(real) or "empty")
+def _pool(load_balancer: LoadBalancer) -> Check:
+    what = "the address pools are sound"
+    if load_balancer.pool_error:
+        return Check(what, False, load_balancer.pool_error)
+    if load_balancer.pools is None:
+        return Check(what, None, "they cannot be read; the site's copy is used")
+    texts = [f"{pool.name}: {pool.addresses}" for pool in load_balancer.pools]
+    return Check(what, bool(texts), "; ".join(texts) or "there is none")

@@ -9,58 +9,48 @@ from typing import Any, Final
 
 from edge_expose_contract.identity import LABEL_OWNER
 from edge_expose_module.clusterapi import (
-    BGP_ADVERTISEMENTS,
-    CONFIG_MAPS,
     ENDPOINT_SLICES,
     ENDPOINTS,
     EVENTS,
-    L2_ADVERTISEMENTS,
+    NAMESPACES,
     OLD_SLICES,
     PODS,
-    POOLS,
     SERVICES,
     Cluster,
     Denied,
     NotFound,
     Resource,
 )
+from edge_expose_module.load_balancers.api import LoadBalancer
+from edge_expose_module.load_balancers.detect import Detector
+from edge_expose_module.observed_service import Key, ObservedService, ServiceEvent
 from edge_expose_module.observing import (
-    NEW_PREFIX,
-    OLD_PREFIX,
     Capabilities,
-    Key,
-    LoadBalancer,
     Observed,
-    ObservedService,
-    Pool,
-    ServiceEvent,
     count_ready,
     count_ready_endpoints,
     endpoint_addresses,
 )
 from edge_expose_module.observing import Denied as DeniedRead
-from edge_expose_module.pools import pools_from_config_map, pools_from_objects
 
 log = logging.getLogger(__name__)
 
-METALLB_NAMESPACE: Final = "metallb-system"
-CONFIG_MAP_NAMES: Final = ("config", "metallb-config", "metallb")
-METALLB_GROUP: Final = "/apis/metallb.io/v1beta1"
-# Kinds that only releases with the metallb.io annotation prefix (0.14.9 and newer) serve.
-_NEW_KINDS: Final = frozenset({"configurationstates", "servicebgpstatuses"})
 _SLICE_MANAGER: Final = "endpointslice.kubernetes.io/managed-by"
 _SLICE_SERVICE: Final = "kubernetes.io/service-name"
 _FORGET_DENIAL_SECONDS: Final = 300.0
 
 
 class Looker:
-    """Keeps for five minutes what RBAC denied, so that a pass does not ask again what it was just refused."""
+    """Keeps for five minutes what RBAC denied, so that a pass does not ask again what it was just refused.
 
-    def __init__(self, cluster: Cluster, owner: str) -> None:
+    `served`, `get` and `list` are the reads of detection.
+    """
+
+    def __init__(self, cluster: Cluster, owner: str, detector: Detector | None = None) -> None:
         self._cluster = cluster
         self._owner = owner
+        self._detector = detector or Detector()
         self._denied: dict[DeniedRead, float] = {}
-        self._pools: tuple[Pool, ...] | None = None
 
     def look(self, namespaces: Iterable[str]) -> Observed:
         """Reads everything a pass needs; `namespaces` are those that matter. Raises ClusterError when Services cannot
@@ -72,32 +62,28 @@ class Looker:
         wanted = sorted({*namespaces, *(s.namespace for s in services.values() if s.owned_by(self._owner))})
         ready, addresses, companions = self._endpoints(wanted, capabilities, services)
         pods = {namespace: found for namespace in wanted if (found := self._pod_labels(namespace)) is not None}
-        kind, prefix, pools, error, advertised = self._load_balancer(services.values())
-        if pools is not None and not error:
-            self._pools = pools
-        pending = [s for s in services.values() if s.owned_by(self._owner) and s.is_load_balancer and not s.assigned]
-        events = self._events(sorted({s.namespace for s in pending})) if pending else {}
+        load_balancer = self._detector.detect(self, services.values())
+        unanswered = [
+            s for s in services.values() if s.owned_by(self._owner) and not _has_what_it_asks(s, load_balancer)
+        ]
+        events = self._events(sorted({s.namespace for s in unanswered})) if unanswered else {}
         return Observed(
             services=services,
             unreadable=unreadable,
             ready=ready,
             endpoints=addresses,
             pod_labels=pods,
-            # The load balancer goes on with its last sound pools when they are broken now, and we with the last we saw.
-            pools=self._pools,
-            pool_error=error,
-            load_balancer=kind,
-            metallb_prefix=prefix,
+            namespace_labels=self._namespace_labels(load_balancer),
+            load_balancer=load_balancer,
             capabilities=capabilities,
             events=events,
             denied=tuple(sorted(self._denied, key=str)),
-            advertised=advertised,
             companions=companions,
         )
 
     def _services(self, namespaces: list[str]) -> tuple[dict[Key, ObservedService], frozenset[str]]:
         """Those that may be read, and the namespaces whose may not."""
-        items = self._optional("list", SERVICES, None)
+        items = self.list(SERVICES, None)
         unreadable: dict[str, Denied] = {}
         if items is None:
             items = ()
@@ -123,9 +109,9 @@ class Looker:
         companions: dict[tuple[str, str, str], Mapping[str, Any]] = {}
         for namespace in namespaces:
             resource = ENDPOINT_SLICES if capabilities.endpoint_slices else ENDPOINTS
-            items = self._optional("list", resource, namespace)
+            items = self.list(resource, namespace)
             if items is None and resource is ENDPOINT_SLICES:
-                resource, items = ENDPOINTS, self._optional("list", ENDPOINTS, namespace)
+                resource, items = ENDPOINTS, self.list(ENDPOINTS, namespace)
             if items is None:
                 continue
             counted = count_ready(items) if resource is ENDPOINT_SLICES else count_ready_endpoints(items)
@@ -135,7 +121,7 @@ class Looker:
             if any(_is_bare(service) and service.namespace == namespace for service in services.values()):
                 # What the cluster kept for a Service that had a selector stays behind, and still gets its traffic.
                 other = ENDPOINTS if resource is ENDPOINT_SLICES else OLD_SLICES
-                companions.update(self._companions(other, self._optional("list", other, namespace) or (), services))
+                companions.update(self._companions(other, self.list(other, namespace) or (), services))
         return ready, addresses, companions
 
     def _companions(
@@ -162,79 +148,53 @@ class Looker:
         return found
 
     def _pod_labels(self, namespace: str) -> tuple[Mapping[str, str], ...] | None:
-        items = self._optional("list", PODS, namespace)
+        items = self.list(PODS, namespace)
         if items is None:
             return None
         return tuple(item["metadata"].get("labels") or {} for item in items)
 
-    def _load_balancer(
-        self, services: Iterable[ObservedService]
-    ) -> tuple[LoadBalancer, str, tuple[Pool, ...] | None, str, bool]:
-        served = self._served(METALLB_GROUP)
-        written = any(f"{NEW_PREFIX}/ip-allocated-from-pool" in service.annotations for service in services)
-        prefix = NEW_PREFIX if written or served & _NEW_KINDS else OLD_PREFIX
-        if POOLS.plural in served:
-            items = self._optional("list", POOLS, METALLB_NAMESPACE)
-            if items is None:
-                return LoadBalancer.CRD, prefix, None, "", True
-            pools, error = pools_from_objects(items)
-            return LoadBalancer.CRD, prefix, pools, error, self._advertised()
-        for name in CONFIG_MAP_NAMES:
-            item = self._config_map(name)
-            if item is not None:
-                pools, error = pools_from_config_map(item)
-                return LoadBalancer.CONFIG_MAP, OLD_PREFIX, pools, error, True
-        return LoadBalancer.UNKNOWN, prefix, None, "", True
+    def _events(self, namespaces: list[str]) -> dict[Key, tuple[ServiceEvent, ...]]:
+        found: dict[Key, list[ServiceEvent]] = {}
+        for namespace in namespaces:
+            for item in self.list(EVENTS, namespace, fields="involvedObject.kind=Service") or ():
+                about = item.get("involvedObject") or {}
+                key = (str(about.get("namespace", namespace)), str(about.get("name", "")))
+                found.setdefault(key, []).append(_event(item))
+        return {key: tuple(sorted(events, key=lambda event: event.time)) for key, events in found.items()}
 
-    def _served(self, group: str) -> frozenset[str]:
+    def _namespace_labels(self, load_balancer: LoadBalancer) -> dict[str, Mapping[str, str]]:
+        """Read only where a pool asks for them."""
+        allocations = [pool.allocation for pool in load_balancer.pools or () if pool.allocation is not None]
+        if not any(allocation.namespace_selectors for allocation in allocations):
+            return {}
+        items = self.list(NAMESPACES, None) or ()
+        return {str(item["metadata"]["name"]): item["metadata"].get("labels") or {} for item in items}
+
+    # --- reads that may be denied ---
+
+    def served(self, group: str) -> frozenset[str]:
         try:
             return self._cluster.resources(group)
         except (Denied, NotFound):
             return frozenset()
 
-    def _advertised(self) -> bool:
-        for resource in (L2_ADVERTISEMENTS, BGP_ADVERTISEMENTS):
-            items = self._optional("list", resource, METALLB_NAMESPACE)
-            if items is None or items:
-                return True
-        return False
-
-    def _config_map(self, name: str) -> Mapping[str, Any] | None:
-        key = DeniedRead("get", CONFIG_MAPS.label, METALLB_NAMESPACE)
+    def get(self, resource: Resource, namespace: str, name: str) -> Mapping[str, Any] | None:
+        key = DeniedRead("get", resource.label, namespace)
         if self._is_denied(key):
             return None
         try:
-            return self._cluster.get(CONFIG_MAPS, METALLB_NAMESPACE, name)
+            return self._cluster.get(resource, namespace, name)
         except NotFound:
             return None
         except Denied:
             self._denied[key] = time.monotonic()
             return None
 
-    def _events(self, namespaces: list[str]) -> dict[Key, ServiceEvent]:
-        newest: dict[Key, ServiceEvent] = {}
-        for namespace in namespaces:
-            for item in self._optional("list", EVENTS, namespace, fields="involvedObject.kind=Service") or ():
-                about = item.get("involvedObject") or {}
-                source = (item.get("source") or {}).get("component") or item.get("reportingComponent") or ""
-                if "metallb" not in str(source):
-                    continue
-                event = ServiceEvent(
-                    str(item.get("reason", "")),
-                    str(item.get("message", "")),
-                    str(item.get("type", "")),
-                    str(item.get("lastTimestamp") or item.get("eventTime") or ""),
-                )
-                key = (str(about.get("namespace", namespace)), str(about.get("name", "")))
-                if key not in newest or newest[key].time <= event.time:
-                    newest[key] = event
-        return newest
-
-    def _optional(
-        self, verb: str, resource: Resource, namespace: str | None, *, fields: str = ""
+    def list(
+        self, resource: Resource, namespace: str | None, *, fields: str = ""
     ) -> tuple[Mapping[str, Any], ...] | None:
-        """A list, or None where it is denied or not served."""
-        key = DeniedRead(verb, resource.label, namespace or "")
+        """None where it is denied or not served."""
+        key = DeniedRead("list", resource.label, namespace or "")
         if self._is_denied(key):
             return None
         try:
@@ -256,5 +216,22 @@ class Looker:
         return True
 
 
+def _has_what_it_asks(service: ObservedService, load_balancer: LoadBalancer) -> bool:
+    if not service.is_load_balancer:
+        return True
+    return bool(service.assigned) and load_balancer.requested_of(service) in ((), service.assigned)
+
+
 def _is_bare(service: ObservedService) -> bool:
     return not service.spec.get("selector")
+
+
+def _event(item: Mapping[str, Any]) -> ServiceEvent:
+    return ServiceEvent(
+        str((item.get("source") or {}).get("component") or item.get("reportingComponent") or ""),
+        str(item.get("reason", "")),
+        str(item.get("message", "")),
+        str(item.get("type", "")),
+        str(item.get("lastTimestamp") or item.get("eventTime") or ""),
+        int(item.get("count") or 1),
+    )

@@ -10,6 +10,8 @@ from edge_expose_contract.addressing import Address, parse_address
 from edge_expose_contract.models import Exposure, Site
 from edge_expose_contract.parsing import parse_exposure, parse_site
 from edge_expose_contract.violations import RuleError
+from edge_expose_module.load_balancers.pools import Pool, pools_from_json
+from edge_expose_module.rejected import Rejection, Rejections
 
 FORMAT = 1
 
@@ -40,6 +42,11 @@ class Memory:
     """What was held when the mass-removal brake went on; empty while it is off."""
     released: tuple[str, ...] = ()
     """Exposures whose removal was confirmed and is not done yet."""
+    held: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What each exposure had last; an address that it asks for and was not given does not count."""
+    rejected: Rejections = field(default_factory=dict)
+    pools: tuple[Pool, ...] | None = None
+    """The load balancer's pools when they were last sound."""
 
     def good_exposures(self) -> dict[str, Exposure]:
         found = {}
@@ -55,17 +62,21 @@ class Memory:
     def known_addresses(self) -> dict[str, tuple[Address, ...]]:
         return {name: found for name, texts in self.addresses.items() if (found := _addresses(texts))}
 
+    def last_held(self) -> dict[str, tuple[Address, ...]]:
+        return {name: found for name, texts in self.held.items() if (found := _addresses(texts))}
+
     def learn_reported(self, reported: Mapping[str, Any]) -> Memory:
         """Adds addresses that only the twin still knows, for a device whose disk was replaced."""
         exposures = reported.get("exposures")
         if not isinstance(exposures, Mapping):
             return self
-        learned = dict(self.addresses)
+        learned, held = dict(self.addresses), dict(self.held)
         for name, entry in exposures.items():
             text = entry.get("address") if isinstance(entry, Mapping) else None
             if isinstance(text, str) and name not in learned and _addresses(tuple(text.split(","))):
                 learned[name] = tuple(text.split(","))
-        return replace(self, addresses=learned)
+                held.setdefault(name, learned[name])
+        return replace(self, addresses=learned, held=held)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -83,6 +94,9 @@ class Memory:
             "confirmed": list(self.confirmed),
             "heldBefore": list(self.held_before),
             "released": list(self.released),
+            "held": {name: list(texts) for name, texts in sorted(self.held.items())},
+            "rejected": {name: [entry.to_json() for entry in found] for name, found in sorted(self.rejected.items())},
+            "pools": None if self.pools is None else [pool.to_json() for pool in self.pools],
         }
 
     @classmethod
@@ -96,11 +110,7 @@ class Memory:
             version=version if isinstance(version, int) else 0,
             site=_mapping(content.get("site")),
             wishes={str(k): v for k, v in (_mapping(content.get("wishes")) or {}).items() if isinstance(v, dict)},
-            addresses={
-                str(k): tuple(str(text) for text in v)
-                for k, v in (_mapping(content.get("addresses")) or {}).items()
-                if isinstance(v, list)
-            },
+            addresses=_lists_of_texts(content.get("addresses")),
             expired={str(k): str(v) for k, v in (_mapping(content.get("expired")) or {}).items()},
             since={
                 str(k): Since(*(str(part) for part in v))
@@ -110,7 +120,18 @@ class Memory:
             confirmed=_texts(content.get("confirmed")),
             held_before=_texts(content.get("heldBefore")),
             released=_texts(content.get("released")),
+            held=_lists_of_texts(content.get("held")),
+            rejected={
+                str(name): tuple(entry for item in found if (entry := Rejection.from_json(item)) is not None)
+                for name, found in (_mapping(content.get("rejected")) or {}).items()
+                if isinstance(found, list)
+            },
+            pools=pools_from_json(content.get("pools")),
         )
+
+
+def _lists_of_texts(value: object) -> dict[str, tuple[str, ...]]:
+    return {str(key): _texts(found) for key, found in (_mapping(value) or {}).items() if isinstance(found, list)}
 
 
 def _texts(value: object) -> tuple[str, ...]:

@@ -1,7 +1,6 @@
 """Touches a Service of ours that waits for an address although nothing is in its way any more.
 
-MetalLB does not ask again on a timer: a Service whose request was refused waits until it is touched, also when whoever
-held the address has let go of it without being deleted.
+Not every load balancer asks again on a timer; each one says how long a Service is left to wait.
 """
 
 from __future__ import annotations
@@ -14,13 +13,11 @@ from typing import Final
 
 from edge_expose_module.clusterapi import SERVICES, Cluster, ClusterError
 from edge_expose_module.deciding import Decided
-from edge_expose_module.observing import Key, Observed
+from edge_expose_module.observed_service import Key, ObservedService
+from edge_expose_module.observing import Observed
 
 log = logging.getLogger(__name__)
 ANNOTATION: Final = "edge-expose.io/asked-again"
-# Soon at first: two Services that change places, or a whole group that changes its key, pass through a moment in which
-# the load balancer refuses one of them.
-PAUSES: Final = (2.0, 5.0, 20.0)
 
 
 class Nudges:
@@ -31,20 +28,21 @@ class Nudges:
         self._clock = clock
         self._since: dict[Key, float] = {}
         self._times: dict[Key, int] = {}
+        self._waiting: dict[Key, tuple[float, ...]] = {}
 
     def nudge(self, decided: Decided, observed: Observed, owner: str) -> list[Key]:
         """Blocking. The Services touched; what the cluster refuses is tried again another time."""
         waiting = {
-            service.key
+            service.key: pauses
             for service in observed.owned(owner)
-            if service.is_load_balancer
-            and not service.assigned
-            and service.exposure not in decided.blocks
-            and "loadBalancerClass" not in service.spec  # another load balancer's, which may never come
+            if service.is_load_balancer and not service.assigned and service.exposure not in decided.blocks
+            # One of a class that nobody known serves may wait for a load balancer that never comes.
+            if (pauses := self._pauses(service, observed))
         }
         now = self._clock()
         self._since = {key: self._since.get(key, now) for key in waiting}
         self._times = {key: self._times.get(key, 0) for key in waiting}
+        self._waiting = waiting
         due = sorted(key for key in waiting if self._left(key, now) <= 0)
         for namespace, name in due:
             self._since[(namespace, name)] = now
@@ -63,4 +61,11 @@ class Nudges:
         return min((max(0.05, self._left(key, now)) for key in self._since), default=None)
 
     def _left(self, key: Key, now: float) -> float:
-        return self._since[key] + PAUSES[min(self._times[key], len(PAUSES) - 1)] - now
+        pauses = self._waiting[key]
+        return self._since[key] + pauses[min(self._times[key], len(pauses) - 1)] - now
+
+    @staticmethod
+    def _pauses(service: ObservedService, observed: Observed) -> tuple[float, ...]:
+        load_balancer = observed.load_balancer_for(service.load_balancer_class)
+        is_unknown_class = service.load_balancer_class is not None and not load_balancer.answers_alone
+        return () if is_unknown_class else load_balancer.retrigger_seconds

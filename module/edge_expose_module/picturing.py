@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from edge_expose_contract.identity import LABEL_EXPOSURE
 from edge_expose_module.fitting import first_that_fit
-from edge_expose_module.observing import Observed, ObservedService
+from edge_expose_module.observed_service import ObservedService
+from edge_expose_module.observing import Observed
 
 MOST_PODS: Final = 16
 
@@ -21,7 +22,7 @@ def picture(observed: Observed, owner: str) -> dict[str, Any]:
     shown.sort(key=lambda item: (not item.owned_by(owner), item.key))
     services = first_that_fit(_service(item, observed, owner) for item in shown)
     return {
-        "loadBalancer": str(observed.load_balancer),
+        "loadBalancer": observed.load_balancer.name,
         "services": services,
         "more": len(shown) - len(services),
     }

@@ -11,8 +11,9 @@ from enum import StrEnum
 from typing import Any
 
 from edge_expose_contract.identity import EDGE_DEVICE_LABEL, LABEL_EXPOSURE, LABEL_MANAGED_BY, LABEL_OWNER
-from edge_expose_module.observing import Observed, ObservedService
-from edge_expose_module.rendering import DeclaredService, request_annotations
+from edge_expose_module.observed_service import ObservedService
+from edge_expose_module.observing import Observed
+from edge_expose_module.rendering import DeclaredService
 
 
 class Verb(StrEnum):
@@ -71,7 +72,11 @@ def plan(
         wanted.add(key)
         if key not in observed.services:
             coming.setdefault(service.exposure, service)
-        changes.extend(_service_changes(service, observed.services.get(key)))
+        request_keys = observed.load_balancer_for(service.spec.get("loadBalancerClass")).request_keys
+        changes.extend(_service_changes(service, observed.services.get(key), request_keys))
+    for claim in observed.claims(owner):
+        if claim.key not in wanted and not claim.deleting:
+            changes.append(_deletion(claim, "nothing to ask for any more", None))
     for existing in observed.owned(owner):
         if existing.key not in wanted and existing.exposure not in keep and not existing.deleting:
             changes.append(_deletion(existing, "not declared any more", coming.get(existing.exposure or "")))
@@ -85,7 +90,9 @@ def _deletion(service: ObservedService, why: str, successor: DeclaredService | N
     return Change(Verb.DELETE, "Service", service.namespace, service.name, exposure, why, body, service.uid)
 
 
-def _service_changes(service: DeclaredService, existing: ObservedService | None) -> Iterable[Change]:
+def _service_changes(
+    service: DeclaredService, existing: ObservedService | None, request_keys: frozenset[str]
+) -> Iterable[Change]:
     create = Change(
         Verb.CREATE, "Service", service.namespace, service.name, service.exposure, "missing", service.body()
     )
@@ -96,7 +103,7 @@ def _service_changes(service: DeclaredService, existing: ObservedService | None)
     reason = _why_recreate(service, existing)
     if reason:
         return [_deletion(existing, reason, service)]
-    patch = service_patch(service, existing)
+    patch = service_patch(service, existing, request_keys)
     if patch is None:
         return []
     body = {**patch, "metadata": {**patch.get("metadata", {}), "resourceVersion": existing.resource_version}}
@@ -107,6 +114,8 @@ def _service_changes(service: DeclaredService, existing: ObservedService | None)
 def _why_recreate(service: DeclaredService, existing: ObservedService) -> str:
     """Fields that cannot change in place."""
     spec = existing.spec
+    if existing.is_claim and service.exposure != existing.exposure:
+        return "a claim of another exposure has its name"
     if existing.is_load_balancer and service.spec["type"] == "LoadBalancer":
         now, then = spec.get("loadBalancerClass"), service.spec.get("loadBalancerClass")
         if now != then:
@@ -119,15 +128,20 @@ def _why_recreate(service: DeclaredService, existing: ObservedService) -> str:
     return ""
 
 
-def service_patch(service: DeclaredService, existing: ObservedService) -> dict[str, Any] | None:
-    """The JSON merge patch that makes `existing` equal `service` in all declared fields, or None."""
+def service_patch(
+    service: DeclaredService, existing: ObservedService, request_keys: frozenset[str] = frozenset()
+) -> dict[str, Any] | None:
+    """The JSON merge patch that makes `existing` equal `service` in all declared fields, or None.
+
+    `request_keys` are annotations that only a request to the load balancer uses: one that is not declared goes.
+    """
     metadata: dict[str, Any] = {}
     # edgeAgent deletes what carries the device label, whoever put it there.
     labels = _map_patch(service.labels, existing.labels, {*_formerly(existing, "labels"), EDGE_DEVICE_LABEL})
     if labels:
         metadata["labels"] = labels
     annotations = _map_patch(
-        service.annotations, existing.annotations, {*_formerly(existing, "annotations"), *request_annotations()}
+        service.annotations, existing.annotations, {*_formerly(existing, "annotations"), *request_keys}
     )
     if annotations:
         metadata["annotations"] = annotations

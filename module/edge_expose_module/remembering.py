@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from edge_expose_contract.parsing import DesiredDocument
+from edge_expose_module.claims import merged
 from edge_expose_module.deciding import Decided
 from edge_expose_module.memory import Memory
 from edge_expose_module.observing import Observed
@@ -29,12 +30,13 @@ def after_decision(memory: Memory, raw: Mapping[str, Any], decided: Decided, obs
     wishes: dict[str, Mapping[str, Any]] = {}
     for name in sorted(decided.wishes.names | waiting):
         wish = decided.standing.get(name)
-        if wish is not None and wish.block is None and isinstance(declared.get(name), Mapping):
+        proven = name not in decided.unproven or name not in memory.wishes
+        if wish is not None and wish.block is None and proven and isinstance(declared.get(name), Mapping):
             wishes[name] = declared[name]
         elif name in memory.wishes and name not in decided.wishes.disabled:
             wishes[name] = memory.wishes[name]
     addresses: dict[str, tuple[str, ...]] = {}
-    held = {s.exposure: s.assigned or s.requested for s in observed.owned(owner) if s.exposure is not None}
+    held = {s.exposure: s.assigned or observed.requested(s) for s in observed.owned(owner) if s.exposure is not None}
     for name in sorted(decided.wishes.names | waiting):
         decision = decided.decisions.get(name)
         given = decision.addresses if decision is not None and decision.addresses else held.get(name, ())
@@ -42,10 +44,18 @@ def after_decision(memory: Memory, raw: Mapping[str, Any], decided: Decided, obs
             addresses[name] = tuple(str(address) for address in given)
         elif name in memory.addresses:
             addresses[name] = memory.addresses[name]
+    last_held: dict[str, tuple[str, ...]] = {}
+    for name in sorted(decided.wishes.names | waiting):
+        assigned = merged(s.assigned for s in observed.owned(owner) if s.exposure == name)
+        texts = tuple(str(address) for address in assigned) or memory.held.get(name, ())
+        if texts:
+            last_held[name] = texts
     return replace(
         memory,
         wishes=wishes,
         addresses=addresses,
+        held=last_held,
+        pools=observed.load_balancer.pools or memory.pools,
         expired=dict(decided.wishes.expired),
         held_before=tuple(sorted(decided.brake.base)),
         released=tuple(sorted(decided.brake.released)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,32 +11,25 @@ from edge_expose_contract.addressing import Address, parse_address
 from edge_expose_contract.identity import LABEL_OWNER, MANAGED_BY
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.services import (
-    ADDRESSES_KEY,
-    POOL_KEY,
-    SHARE_KEY,
-    Dialect,
     ServiceShape,
+    own_sharing_key,
     ownership_labels,
     service_body,
     service_shapes,
+    sharing_key,
 )
-from edge_expose_module.observing import (
-    DECLARED_ANNOTATION,
-    NEW_PREFIX,
-    OLD_PREFIX,
-    Capabilities,
-    LoadBalancer,
-)
+from edge_expose_module.load_balancers.api import Ask, LoadBalancer
+from edge_expose_module.observed_service import DECLARED_ANNOTATION, Key
+from edge_expose_module.observing import Capabilities
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Which words this cluster's load balancer understands."""
+    """For whom the Services are, and what this cluster understands; `namespace` is the default one."""
 
     owner: str
     namespace: str
-    load_balancer: LoadBalancer
-    prefix: str
+    load_balancer_for: Callable[[str | None], LoadBalancer]
     capabilities: Capabilities
 
 
@@ -68,34 +61,69 @@ class DeclaredService:
 
 
 def declare(
-    name: str, exposure: Exposure, addresses: tuple[Address, ...], target: Target
+    name: str,
+    exposure: Exposure,
+    addresses: tuple[Address, ...],
+    target: Target,
+    *,
+    may_be_joined: bool = False,
+    noted: tuple[Address, ...] = (),
 ) -> tuple[DeclaredService, ...]:
     """The Services of one exposure; a split one whose address is not known yet is only its first Service, since both
-    must ask for the same address."""
+    must ask for the same address.
+
+    `may_be_joined` lets another Service of the same exposure share the address; `noted` are the addresses that our note
+    names, where they are not those asked for now.
+    """
     shapes = service_shapes(name, exposure, target.namespace)
     if len(shapes) > 1 and not addresses:
         shapes = shapes[:1]
-    return tuple(_declare(shape, name, exposure, addresses, target) for shape in shapes)
+    return tuple(_declare(shape, name, exposure, addresses, target, may_be_joined, noted) for shape in shapes)
 
 
 def _declare(
-    shape: ServiceShape, name: str, exposure: Exposure, addresses: tuple[Address, ...], target: Target
+    shape: ServiceShape,
+    name: str,
+    exposure: Exposure,
+    addresses: tuple[Address, ...],
+    target: Target,
+    may_be_joined: bool,
+    noted: tuple[Address, ...],
 ) -> DeclaredService:
-    dialect = Dialect(target.prefix, target.load_balancer is not LoadBalancer.CONFIG_MAP)
-    body = service_body(shape, exposure, addresses, target.owner, dialect)
-    owned = ownership_labels(target.owner, name).keys()
+    body = service_body(shape, exposure, target.owner)
+    ask: Ask | None = None
+    if exposure.is_external:
+        sharing = sharing_key(shape.exposure, exposure, target.owner, shape.namespace)
+        if sharing is None and may_be_joined:
+            sharing = own_sharing_key(target.owner, name)
+        ask = Ask(addresses, sharing, exposure.pool)
+    key = (shape.namespace, shape.name)
+    return declared_service(name, key, body.labels, body.annotations, body.spec, ask, target, noted)
+
+
+def declared_service(
+    name: str,
+    key: Key,
+    labels: Mapping[str, str],
+    annotations: Mapping[str, str],
+    spec: Mapping[str, Any],
+    ask: Ask | None,
+    target: Target,
+    noted: tuple[Address, ...] = (),
+) -> DeclaredService:
+    """A Service of ours, with what it asks of the load balancer and the note that names what we declare."""
+    ownership = ownership_labels(target.owner, name)
+    annotations, spec = dict(annotations), {**spec, "loadBalancerIP": None}
+    if ask is not None:
+        request = target.load_balancer_for(spec.get("loadBalancerClass")).request(ask)
+        annotations |= request.annotations
+        spec["loadBalancerIP"] = request.load_balancer_ip
     # Names the label and annotation keys we set, so that one we no longer declare is removed and no other is.
-    declared = {"annotations": sorted(body.annotations), "labels": sorted(body.labels.keys() - owned)}
-    if exposure.is_external and addresses:
-        declared["addresses"] = [str(address) for address in addresses]
+    declared = {"annotations": sorted(annotations), "labels": sorted(labels.keys() - ownership.keys())}
+    if ask is not None and ask.addresses:
+        declared["addresses"] = [str(address) for address in noted or ask.addresses]
     note = {DECLARED_ANNOTATION: json.dumps(declared, separators=(",", ":"))}
-    return DeclaredService(name, shape.namespace, shape.name, body.labels, {**body.annotations, **note}, body.spec)
-
-
-def request_annotations() -> tuple[str, ...]:
-    """Every MetalLB key we may have set, in both prefixes."""
-    keys = (SHARE_KEY, POOL_KEY, ADDRESSES_KEY)
-    return tuple(f"{prefix}/{key}" for prefix in (OLD_PREFIX, NEW_PREFIX) for key in keys)
+    return DeclaredService(name, *key, {**labels, **ownership}, {**annotations, **note}, spec)
 
 
 def slice_bodies(

@@ -66,7 +66,7 @@ def cluster_section(observed: Observed | None, error: str) -> dict[str, Any]:
     section: dict[str, Any] = {"api": error[:300] or "ok"}
     if observed is not None:
         section["version"] = observed.capabilities.version
-        section["loadBalancer"] = str(observed.load_balancer)
+        section["loadBalancer"] = observed.load_balancer.name
         if observed.denied:
             section["denied"] = "; ".join(str(denied) for denied in observed.denied)[:500]
     return section
@@ -87,10 +87,11 @@ def pool_section(decided: Decided, observed: Observed) -> dict[str, Any]:
             "free": max(0, legal.size - len(used) - len(reserved)),
         }
     site = decided.site.external if decided.site is not None else None
-    real = observed.real_addresses()
-    if observed.pool_error:
+    error = observed.load_balancer.pool_error
+    real = legal if observed.load_balancer.pools is not None else None
+    if error:
         section["reason"] = "PoolInvalid"
-        section["message"] = observed.pool_error[:_MESSAGE_LIMIT]
+        section["message"] = clip(f"the load balancer rejects its configuration: {error}", _MESSAGE_LIMIT)
     elif site and real is not None and not site.same_addresses(real):
         section["reason"] = "PoolMismatch"
         section["message"] = clip(f"site says {site}, the load balancer's pool is {real}; the pool decides")

@@ -13,6 +13,7 @@ from edge_expose_contract.addressing import AddressSet, parse_cidr
 from edge_expose_contract.names import check_namespace
 from edge_expose_contract.violations import RuleError
 from edge_expose_module.guards import Guards
+from edge_expose_module.load_balancers.detect import METALLB_NAMESPACE
 
 PREFIX = "EDGE_EXPOSE_"
 T = TypeVar("T")
@@ -37,6 +38,7 @@ class Settings:
     resync_seconds: float
     sas_ttl_seconds: int
     log_level: str
+    load_balancer_namespace: str
     guards: Guards
 
 
@@ -62,6 +64,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         resync_seconds=read("RESYNC_SECONDS", lambda text: _number(text, 1, 86400), 300.0),
         sas_ttl_seconds=int(read("SAS_TTL_SECONDS", lambda text: _number(text, 121, 86400 * 365), 3600.0)),
         log_level=read("LOG_LEVEL", _level, "INFO"),
+        load_balancer_namespace=read("LOAD_BALANCER_NAMESPACE", check_namespace, METALLB_NAMESPACE),
         guards=Guards(
             namespaces=read("ALLOW_NAMESPACES", lambda text: frozenset(map(check_namespace, _items(text))), None),
             ports=read("ALLOW_PORTS", lambda text: tuple(map(_port_range, _items(text))), None),

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
-from edge_expose_contract.addressing import Address, AddressRange, AddressSet
+from edge_expose_contract.addressing import Address, AddressSet
 from edge_expose_contract.models import Exposure, Site
-from edge_expose_contract.services import families_from
+from edge_expose_contract.names import split_pair
+from edge_expose_contract.services import families_from, ownership_labels
 from edge_expose_module.guards import Guards
+from edge_expose_module.load_balancers.api import LoadBalancer
+from edge_expose_module.load_balancers.pools import Pool, Seeker, automatic_order
 from edge_expose_module.observing import Observed
 from edge_expose_module.wishes import Block
 
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """What may be handed out. `legal` and `automatic` are None where nobody told us the range."""
+    """What one exposure may get: all of `legal` by request, and without one the first free of `automatic`.
+
+    Both are None where nobody told us the range.
+    """
 
     legal: AddressSet | None = None
     automatic: tuple[AddressSet, ...] | None = None
@@ -24,6 +31,9 @@ class Space:
     nodes: AddressSet = field(default_factory=AddressSet)
     allowed: AddressSet | None = None
     buggy: AddressSet = field(default_factory=AddressSet)
+    closed: tuple[Pool, ...] = ()
+    """Pools that do not serve this exposure."""
+    namespace: str = ""
 
     def why_illegal(self, address: Address) -> Block | None:
         """Why nobody may have this address."""
@@ -34,6 +44,9 @@ class Space:
         if address in self.nodes:
             return Block("NodeAddress", f"{address} is one of the node IPs {self.nodes}; choose an external service IP")
         if self.legal is not None and address not in self.legal:
+            pool = next((pool for pool in self.closed if address in pool.addresses), None)
+            if pool is not None:
+                return self._not_for_service(pool.name, str(address))
             return Block(
                 "AddressOutsideRange",
                 f"{address} is outside the external service IP range {self.legal}; pin one inside, or extend the range",
@@ -90,39 +103,106 @@ class Space:
             skipped.add(address)
         return None
 
+    def why_no_pool(self) -> Block:
+        """Why there is nothing to choose from."""
+        if not self.closed:
+            text = "the load balancer has no address pool to choose from; set the external service IPs on the device"
+            return Block("NoPool", text)
+        names = ", ".join(pool.name for pool in self.closed)
+        text = f"no address pool serves namespace {self.namespace} (pools for others: {names})"
+        return Block("NoPool", f"{text}; use another namespace, or extend serviceAllocation of a pool on the device")
+
+    def _not_for_service(self, pool: str, what: str) -> Block:
+        return Block(
+            "PoolNotForService",
+            f"{what} is of pool {pool}, whose serviceAllocation does not serve this Service in namespace "
+            f"{self.namespace}; choose an address of another pool, or change the pool on the device",
+        )
+
     def _pool_named(self, name: str) -> AddressSet | Block:
+        if any(pool.name == name for pool in self.closed):
+            return self._not_for_service(name, "the address")
         pools = self.pools or {}
         known = ", ".join(sorted(pools)) or "none"
         return pools.get(name) or Block("UnknownPool", f"there is no address pool {name}; known pools: {known}")
 
 
-def address_space(site: Site | None, observed: Observed, guards: Guards) -> Space:
-    """The real pool decides where it may be read; else the site's copy; else the load balancer alone knows."""
-    reserved = dict(site.reserved_addresses) if site is not None else {}
-    nodes = site.nodes if site is not None else AddressSet()
-    if observed.pools is None and observed.pool_error:
-        # The site is a copy of a pool that is broken now: only the load balancer knows with what it goes on.
-        return Space(reserved=reserved, nodes=nodes, allowed=guards.addresses)
-    if observed.pools is not None:
-        return Space(
-            legal=observed.real_addresses(),
-            automatic=tuple(pool.addresses for pool in observed.pools if pool.auto_assign),
-            pools={pool.name: pool.addresses for pool in observed.pools},
-            reserved=reserved,
-            nodes=nodes,
-            allowed=guards.addresses,
-            buggy=AddressSet.of(
-                [part for pool in observed.pools if pool.avoid_buggy for part in pool.addresses.ranges]
-            ),
+@dataclass(frozen=True, slots=True)
+class AddressSpace:
+    """All address pools, and for each exposure its `Space`.
+
+    `pools` is None where nobody told which addresses there are; `named` holds those that an exposure may name, None
+    where only the load balancer knows their names; `chooses` says whether an address can be chosen from them.
+    """
+
+    owner: str
+    load_balancer: LoadBalancer
+    namespace_labels: Mapping[str, Mapping[str, str]]
+    pools: tuple[Pool, ...] | None
+    named: tuple[Pool, ...] | None
+    reserved: Mapping[Address, str]
+    nodes: AddressSet
+    allowed: AddressSet | None
+    chooses: bool = True
+
+    @property
+    def legal(self) -> AddressSet | None:
+        """Every address of every pool."""
+        if self.pools is None:
+            return None
+        return _together(self.pools)
+
+    def of(self, name: str, exposure: Exposure, default_namespace: str) -> Space:
+        """What an exposure may get."""
+        alone = Space(reserved=self.reserved, nodes=self.nodes, allowed=self.allowed)
+        if self.pools is None or not self.load_balancer.serves(exposure.load_balancer_class):
+            return alone
+        namespace = exposure.namespace or default_namespace
+        labels = dict(split_pair(pair) for pair in exposure.labels or ()) | ownership_labels(self.owner, name)
+        seeker = Seeker(namespace, labels, self.namespace_labels.get(namespace))
+        serving = [pool for pool in self.pools if pool.serves(seeker) is not False]
+        return replace(
+            alone,
+            legal=_together(serving),
+            automatic=tuple(pool.addresses for pool in automatic_order(self.pools, seeker)) if self.chooses else None,
+            pools={pool.name: pool.addresses for pool in self.named if pool in serving} if self.named else None,
+            buggy=_together([pool for pool in serving if pool.avoid_buggy]),
+            closed=tuple(pool for pool in self.pools if pool not in serving),
+            namespace=namespace,
         )
-    external = site.external if site is not None else AddressSet()
-    named = site.named_pools if site is not None else {}
-    ranges: list[AddressRange] = [*external.ranges, *(part for pool in named.values() for part in pool.ranges)]
-    return Space(
-        legal=AddressSet.of(ranges).merged() if ranges else None,
-        automatic=(external,) if external else None,
-        pools=named or None,
-        reserved=reserved,
-        nodes=nodes,
-        allowed=guards.addresses,
+
+
+def address_space(site: Site | None, observed: Observed, guards: Guards, owner: str) -> AddressSpace:
+    """The real pools decide where they are known; else the site's copy; else the load balancer alone knows."""
+    load_balancer = observed.load_balancer
+    pools = named = load_balancer.pools
+    if pools is None and not load_balancer.pool_error:
+        # With a broken configuration the site is a copy of pools that are broken now.
+        pools, named = _site_pools(site)
+    return AddressSpace(
+        owner,
+        load_balancer,
+        observed.namespace_labels,
+        pools,
+        named,
+        dict(site.reserved_addresses) if site is not None else {},
+        site.nodes if site is not None else AddressSet(),
+        guards.addresses,
+        # A site that only names pools does not say where an exposure without one gets its address.
+        chooses=pools is None or load_balancer.pools is not None or any(pool.auto_assign for pool in pools),
     )
+
+
+def _together(pools: Iterable[Pool]) -> AddressSet:
+    """Every address of these pools; a site may state one twice."""
+    ranges = [part for pool in pools for part in pool.addresses.ranges]
+    whole = AddressSet.of(ranges)
+    return whole.merged() if any(a.overlaps(b) for a, b in pairwise(sorted(ranges))) else whole
+
+
+def _site_pools(site: Site | None) -> tuple[tuple[Pool, ...] | None, tuple[Pool, ...] | None]:
+    if site is None or not (site.external or site.named_pools):
+        return None, None
+    external = (Pool("", site.external),) if site.external else ()
+    named = tuple(Pool(name, addresses, auto_assign=False) for name, addresses in site.named_pools.items())
+    return (*external, *named), named or None

@@ -8,22 +8,19 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from edge_expose_module.clusterapi import (
-    CONFIG_MAPS,
     ENDPOINT_SLICES,
     ENDPOINTS,
-    POOLS,
     SERVICES,
     Cluster,
     ClusterError,
     Gone,
     Resource,
 )
-from edge_expose_module.looking import METALLB_NAMESPACE
-from edge_expose_module.observing import LoadBalancer, Observed
+from edge_expose_module.load_balancers.api import Watched
+from edge_expose_module.observing import Observed
 
 log = logging.getLogger(__name__)
 
-Watched = tuple[Resource, str | None]
 _PAUSES = (0.2, 1.0, 3.0, 10.0)
 
 
@@ -42,10 +39,9 @@ def to_watch(observed: Observed, namespaces: Iterable[str]) -> set[Watched]:
         watched |= {(SERVICES, namespace) for namespace in namespaces}
     else:
         watched.add((SERVICES, None))
-    if observed.pools is not None or observed.pool_error:
-        pools = POOLS if observed.load_balancer is LoadBalancer.CRD else CONFIG_MAPS
-        if (pools.label, METALLB_NAMESPACE) not in denied:
-            watched.add((pools, METALLB_NAMESPACE))
+    for resource, namespace in observed.load_balancer.watched:
+        if (resource.label, namespace or "") not in denied:
+            watched.add((resource, namespace))
     return watched
 
 

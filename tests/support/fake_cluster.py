@@ -17,10 +17,12 @@ from edge_expose_contract.addressing import AddressSet, parse_address
 from edge_expose_module.clusterapi import (
     BGP_ADVERTISEMENTS,
     CONFIG_MAPS,
+    CONFIGURATION_STATES,
     ENDPOINT_SLICES,
     ENDPOINTS,
     EVENTS,
     L2_ADVERTISEMENTS,
+    NAMESPACES,
     PODS,
     POOLS,
     SERVICES,
@@ -33,7 +35,7 @@ from edge_expose_module.clusterapi import (
     Unavailable,
 )
 
-NAMESPACES = frozenset({"default", "edge1", "kube-system", "metallb-system"})
+NAMES = frozenset({"default", "edge1", "kube-system", "metallb-system"})
 PREFIXES = ("metallb.io", "metallb.universe.tf")
 
 
@@ -76,7 +78,7 @@ class FakeCluster:
         self.events: list[dict[str, Any]] = []
         self.broken_pools: list[str] = []
         """Ranges of another pool that no load balancer can read."""
-        self.namespaces = set(NAMESPACES)
+        self.namespaces = set(NAMES)
         self.hidden: set[str] = set()
         """Addresses that somebody invisible holds."""
         self.writes: list[tuple[str, str, str]] = []
@@ -253,7 +255,12 @@ class FakeCluster:
             ]
         if resource is L2_ADVERTISEMENTS:
             return [{"metadata": {"name": "all", "namespace": "metallb-system"}}]
-        assert resource in (BGP_ADVERTISEMENTS, CONFIG_MAPS)
+        if resource is NAMESPACES:
+            return [
+                {"metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}}}
+                for name in self.namespaces
+            ]
+        assert resource in (BGP_ADVERTISEMENTS, CONFIG_MAPS, CONFIGURATION_STATES)
         return []
 
     def _endpoints(self, service: Mapping[str, Any], resource: Resource) -> dict[str, Any]:

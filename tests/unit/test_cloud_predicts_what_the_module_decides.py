@@ -27,8 +27,10 @@ from edge_expose_contract.models import Exposure
 from edge_expose_contract.parsing import DesiredDocument, parse_desired
 from edge_expose_module.deciding import Decided, Inputs, decide
 from edge_expose_module.guards import Guards
+from edge_expose_module.load_balancers.metallb import Form, MetalLB
 from edge_expose_module.memory import Memory
-from edge_expose_module.observing import DECLARED_ANNOTATION, OLD_PREFIX, Capabilities, LoadBalancer, Observed
+from edge_expose_module.observed_service import DECLARED_ANNOTATION
+from edge_expose_module.observing import Capabilities, Observed
 from edge_expose_module.rendering import Target, declare
 from support.cloud import applied_hub
 
@@ -229,12 +231,12 @@ EXTERNAL: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("balancer", [LoadBalancer.CRD, LoadBalancer.CONFIG_MAP])
+@pytest.mark.parametrize("balancer", [Form.CRD, Form.CONFIG_MAP])
 @pytest.mark.parametrize("fields", EXTERNAL)
-def test_the_services_shown_are_those_that_are_made(fields: Json, balancer: LoadBalancer) -> None:
+def test_the_services_shown_are_those_that_are_made(fields: Json, balancer: Form) -> None:
     given = {key: value for key, value in exposure(**fields).items() if value is not None}
     wish = Exposure.model_validate(given)
-    target = Target(OWNER, "ns", balancer, OLD_PREFIX, Capabilities("v1.36.3", 36))
+    target = Target(OWNER, "ns", lambda _: MetalLB(balancer), Capabilities("v1.36.3", 36))
     made = [service.body() for service in declare("web", wish, wish.addresses, target)]
     twin = Twin("d1", MODULE_ID, "E", reported={"cluster": {"version": "v1", "loadBalancer": str(balancer)}})
     state = DeviceState("d1", Twin("d1", None, "E"), {MODULE_ID: twin})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
@@ -12,9 +13,11 @@ from hypothesis import strategies as st
 from edge_expose_contract.addressing import AddressSet
 from edge_expose_contract.models import Exposure
 from edge_expose_module.allocation import Decision, allocate
-from edge_expose_module.observing import Observed, ObservedService
+from edge_expose_module.load_balancers.metallb import MetalLB
+from edge_expose_module.observed_service import ObservedService
+from edge_expose_module.observing import Observed
 from edge_expose_module.space import Space
-from edge_expose_module.wishes import Wish
+from edge_expose_module.wishes import Block, Wish
 
 OWNER = "0123456789abcdef"
 
@@ -59,7 +62,17 @@ def service(
 
 
 def world(*services: ObservedService) -> Observed:
-    return Observed(services={s.key: s for s in services})
+    return Observed(services={s.key: s for s in services}, load_balancer=MetalLB())
+
+
+@dataclass(frozen=True)
+class Everywhere:
+    """The same space for every exposure."""
+
+    space: Space
+
+    def of(self, *_: object) -> Space:
+        return self.space
 
 
 def space(ranges: str | list[str] = "10.0.0.1-10.0.0.4", **more: Any) -> Space:
@@ -68,7 +81,9 @@ def space(ranges: str | list[str] = "10.0.0.1-10.0.0.4", **more: Any) -> Space:
 
 
 def decide(wishes: list[Wish], observed: Observed, where: Space, **more: Any) -> dict[str, Decision]:
-    return allocate({w.name: w for w in wishes}, observed, OWNER, more.pop("remembered", {}), where, "n", **more)
+    return allocate(
+        {w.name: w for w in wishes}, observed, OWNER, more.pop("remembered", {}), Everywhere(where), "n", **more
+    )
 
 
 def texts(decision: Decision) -> str:
@@ -228,7 +243,7 @@ WHERE = {
     "nodes": AddressSet.parse("10.0.0.2/32"),
     "allowed": AddressSet.parse("10.0.0.0/30"),
 }
-CHOOSE = "give both the same share key with different ports, or choose another address"
+CHOOSE = "give both the same sharing key and different ports, or choose another address"
 EXTEND = "remove an exposure, share an address, or extend the external service IP range on the device"
 
 
@@ -292,7 +307,7 @@ def test_a_pin_that_its_pool_avoids_says_so(pinned: str) -> None:
         (
             {"share": "k", "ports": [81], "externalTrafficPolicy": "Local"},
             service("o", "10.0.0.1", ours=False, share="k"),
-            "SharingPolicyMismatch: 10.0.0.1 is shared with Service n/o; externalTrafficPolicy Local only shares with "
+            "SharingPolicyMismatch: 10.0.0.1 is shared with Service n/o; externalTrafficPolicy Local shares only with "
             "the same selector",
         ),
     ],
@@ -487,11 +502,11 @@ def test_what_stays_without_a_wish_still_holds_its_address_and_what_goes_does_no
 
 
 def test_what_somebody_invisible_holds_is_not_tried_again() -> None:
-    refused = {"a": frozenset({ip_address("10.0.0.1")})}
-    decided = decide([wish("a"), wish("b")], world(), space(), refused=refused)
+    rejected = {"a": {ip_address("10.0.0.1"): Block("AddressTaken", "somebody has it")}}
+    decided = decide([wish("a"), wish("b")], world(), space(), rejected=rejected)
     assert (texts(decided["a"]), texts(decided["b"])) == ("10.0.0.2", "10.0.0.1")
     memory = {"a": (ip_address("10.0.0.1"),)}
-    assert texts(decide([wish("a")], world(), space(), refused=refused, remembered=memory)["a"]) == "10.0.0.2"
+    assert texts(decide([wish("a")], world(), space(), rejected=rejected, remembered=memory)["a"]) == "10.0.0.2"
 
 
 def test_wishes_inside_the_cluster_get_no_decision_and_do_not_stop_the_others() -> None:

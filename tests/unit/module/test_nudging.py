@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from edge_expose_module.load_balancers.metallb import MetalLB
 from edge_expose_module.looking import Looker
-from edge_expose_module.nudging import ANNOTATION, PAUSES, Nudges
+from edge_expose_module.nudging import ANNOTATION, Nudges
 from support.bench import OWNER, Bench
 
 
@@ -19,7 +20,7 @@ def test_a_service_that_waits_is_touched_now_and_then_and_a_held_one_never() -> 
     clock = [0.0]
     nudges = Nudges(bench.cluster, lambda: clock[0])
     assert nudges.nudge(decided, observed, OWNER) == []
-    clock[0] = PAUSES[0]
+    clock[0] = MetalLB().retrigger_seconds[0]
     assert nudges.nudge(decided, observed, OWNER) == [("edge1", "a")]
     assert ANNOTATION in bench.cluster.services[("edge1", "a")]["metadata"]["annotations"]
     assert bench.cluster.address_of("a") == "10.0.0.10", "the load balancer looked again"

@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 from edge_expose_contract.identity import LABEL_EXPOSURE, LABEL_MANAGED_BY, LABEL_OWNER, MANAGED_BY
-from edge_expose_module.observing import Observed, ObservedService, endpoint_addresses
+from edge_expose_module.observed_service import ObservedService
+from edge_expose_module.observing import Observed, endpoint_addresses
 from edge_expose_module.picturing import MOST_PODS, picture
 
 OWNER = "0123456789abcdef"

@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 
 from edge_expose_contract.models import Exposure
-from edge_expose_module.observing import Capabilities, LoadBalancer, Observed, ObservedService
+from edge_expose_module.load_balancers.metallb import MetalLB
+from edge_expose_module.observed_service import ObservedService
+from edge_expose_module.observing import Capabilities, Observed
 from edge_expose_module.planning import Change, Verb, plan, service_patch
 from edge_expose_module.rendering import DeclaredService, Target, declare, slice_bodies
 
 OWNER = "0123456789abcdef"
-TARGET = Target(OWNER, "n", LoadBalancer.CRD, "metallb.io", Capabilities("v1.36.3", 36))
+METALLB = MetalLB(prefix="metallb.io")
+TARGET = Target(OWNER, "n", lambda _: METALLB, Capabilities("v1.36.3", 36))
 
 
 def declared(name: str = "web", **fields: Any) -> DeclaredService:
@@ -35,7 +38,7 @@ def changes(
     service: DeclaredService, existing: ObservedService | None, keep: frozenset[str] = frozenset()
 ) -> list[Change]:
     services = {existing.key: existing} if existing is not None else {}
-    return list(plan([service], {}, Observed(services=services), OWNER, keep).changes)
+    return list(plan([service], {}, Observed(services=services, load_balancer=METALLB), OWNER, keep).changes)
 
 
 PORT = {"name": "tcp-8080", "port": 8080, "targetPort": 80, "protocol": "TCP"}

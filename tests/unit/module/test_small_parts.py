@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import stat
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,16 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_expose_contract.addressing import AddressSet
 from edge_expose_module.adapters.iothub_twin import told
 from edge_expose_module.adapters.state_file import StateFile
 from edge_expose_module.believing import Belief, believe
+from edge_expose_module.load_balancers.pools import Allocation, Pool
 from edge_expose_module.memory import Memory, Since
-from edge_expose_module.observing import Observed, ObservedService, ServiceEvent
-from edge_expose_module.refusals import KEEP_SECONDS, Refusals
+from edge_expose_module.rejected import Rejection
 from edge_expose_module.removal import Brake, brake
 from edge_expose_module.settings import BadSettings, read_settings
+from edge_expose_module.wishes import Block
 
 # --- belief ---
 
@@ -98,45 +99,6 @@ def test_a_confirmation_counts_once_and_for_all_of_its_removal() -> None:
 # --- refusals ---
 
 
-def waiting(name: str, address: str, message: str) -> Observed:
-    labels = {
-        "app.kubernetes.io/managed-by": "edge-expose",
-        "edge-expose.io/owner": "o",
-        "edge-expose.io/exposure": name,
-    }
-    service = ObservedService.of(
-        {
-            "metadata": {"name": name, "namespace": "n", "labels": labels},
-            "spec": {"type": "LoadBalancer", "loadBalancerIP": address},
-        }
-    )
-    event = ServiceEvent("AllocationFailed", message, "Warning", "1")
-    return Observed(services={service.key: service}, events={service.key: event})
-
-
-def test_a_refusal_is_learned_from_an_event_that_names_the_address_and_forgotten_in_time() -> None:
-    clock = [0.0]
-    refusals = Refusals(lambda: clock[0])
-    said = 'Failed to allocate IP for "n/a": can\'t change sharing key for "n/a", address also in use by "10.0.0.5"'
-    assert refusals.learn(waiting("a", "10.0.0.5", said), "o", ())
-    assert refusals.current() == {"a": frozenset({ip_address("10.0.0.5")})}
-    assert not refusals.learn(waiting("b", "10.0.0.6", "no available IPs"), "o", ())
-    clock[0] = KEEP_SECONDS + 1
-    assert refusals.current() == {}
-
-
-def test_what_is_said_of_a_service_that_somebody_else_changed_is_not_said_of_our_request() -> None:
-    clock = [0.0]
-    refusals = Refusals(lambda: clock[0])
-    said = 'Failed to allocate IP for "n/a": "10.0.0.5" is not compatible with requested address pool "x"'
-    assert not refusals.learn(Observed(), "o", {("n", "a")})
-    clock[0] = 0.5  # the load balancer says it a moment later
-    assert not refusals.learn(waiting("a", "10.0.0.5", said), "o", ())
-    clock[0] = 60.0
-    assert not refusals.learn(waiting("a", "10.0.0.5", said), "o", ()), "the same event is still the newest"
-    assert refusals.learn(waiting("a", "10.0.0.5", said + " again"), "o", ())
-
-
 # --- memory and its file ---
 
 
@@ -152,6 +114,14 @@ def test_memory_survives_its_own_json() -> None:
         confirmed=("x",),
         held_before=("a", "b"),
         released=("b",),
+        held={"a": ("10.0.0.1",)},
+        rejected={"a": (Rejection("10.0.0.2", Block("AddressTaken", "somebody has it"), "c"),)},
+        pools=(
+            Pool("p", AddressSet.parse("10.0.0.0/30"), False, True),
+            Pool(
+                "q", AddressSet.parse("10.0.1.0/30"), allocation=Allocation(3, frozenset({"n"}), ({"matchLabels": {}},))
+            ),
+        ),
     )
     assert Memory.from_json(json.loads(json.dumps(memory.to_json()))) == memory
 

@@ -1,0 +1,151 @@
+"""Finds out which load balancer hands out addresses and which pools it has in force. Reads through `Reads`.
+
+Who is seen with pools counts more than whose kinds are merely served: custom resources may be left of an earlier
+installation.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from edge_expose_contract.addressing import Address
+from edge_expose_module.clusterapi import (
+    BGP_ADVERTISEMENTS,
+    CONFIG_MAPS,
+    CONFIGURATION_STATES,
+    L2_ADVERTISEMENTS,
+    POOLS,
+)
+from edge_expose_module.load_balancers.api import LoadBalancer, Reads, Watched
+from edge_expose_module.load_balancers.metallb import ALLOCATED_FROM, NEW_PREFIX, OLD_PREFIX, Form, MetalLB
+from edge_expose_module.load_balancers.metallb_pools import Configuration, from_config_map, from_objects, left_out
+from edge_expose_module.load_balancers.pools import Pool
+from edge_expose_module.load_balancers.unknown import Unknown
+from edge_expose_module.observed_service import ObservedService
+
+METALLB_NAMESPACE: Final = "metallb-system"
+_CONFIG_MAP_NAMES: Final = ("config", "metallb-config", "metallb")
+_GROUP: Final = "/apis/metallb.io/v1beta1"
+# Kinds that only releases with the metallb.io annotation prefix (0.14.9 and newer) serve.
+_NEW_KINDS: Final = frozenset({"configurationstates", "servicebgpstatuses"})
+# MetalLB writes its verdict a moment after the pools change; one that has stood for so long is about these pools.
+_VERDICT_SECONDS: Final = 10.0
+
+
+class Detector:
+    """Keeps the pools that were last sound: MetalLB goes on with them while its configuration is broken.
+
+    `namespace` is where MetalLB is looked for when not all namespaces may be read. `sound` are the pools known from
+    before the start.
+    """
+
+    def __init__(
+        self,
+        namespace: str = METALLB_NAMESPACE,
+        sound: tuple[Pool, ...] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.sound = sound
+        self._namespace = namespace
+        self._clock = clock
+        self._doubted: tuple[str, float] = ("", 0.0)
+
+    def detect(self, reads: Reads, services: Collection[ObservedService]) -> LoadBalancer:
+        for candidate in (self._custom_resources(reads, services), self._config_map(reads)):
+            if candidate is not None:
+                return self._in_force(candidate, services)
+        return Unknown()
+
+    def _in_force(self, found: MetalLB, services: Iterable[ObservedService]) -> MetalLB:
+        """`found` with the pools that MetalLB works with: the stated ones, or the last sound ones."""
+        error = found.pool_error
+        if not error and found.pools is not None and not _takes_away(found):
+            error = left_out(found.pools, self.sound, _held(services))
+        if error:
+            return replace(found, pools=self.sound, pool_error=error)
+        if found.pools is not None:
+            self.sound = found.pools
+        return found
+
+    # --- custom resources ---
+
+    def _custom_resources(self, reads: Reads, services: Iterable[ObservedService]) -> MetalLB | None:
+        served = reads.served(_GROUP)
+        if POOLS.plural not in served:
+            return None
+        written = any(f"{NEW_PREFIX}/{ALLOCATED_FROM}" in service.annotations for service in services)
+        prefix = NEW_PREFIX if written or served & _NEW_KINDS else OLD_PREFIX
+        where: str | None = None
+        items = reads.list(POOLS, None)
+        if items is None:
+            where = self._namespace
+            items = reads.list(POOLS, where)
+        if items is None:
+            # What may not be read for a while is not gone.
+            return MetalLB(Form.CRD, prefix, self.sound)
+        if not items:
+            # Kinds without a pool: only where pools were seen before is it known that there is none now.
+            pools = None if self.sound is None else ()
+            return MetalLB(Form.CRD, prefix, pools, watched=frozenset({(POOLS, where)}))
+        home = str(items[0]["metadata"].get("namespace") or self._namespace)
+        configuration = self._judged(from_objects(items), reads, served, home)
+        watched: set[Watched] = {(POOLS, where)}
+        if CONFIGURATION_STATES.plural in served:
+            watched.add((CONFIGURATION_STATES, home))
+        advertised = self._advertised(reads, home)
+        return MetalLB(Form.CRD, prefix, configuration.pools, configuration.error, advertised, frozenset(watched))
+
+    def _judged(self, stated: Configuration, reads: Reads, served: Collection[str], home: str) -> Configuration:
+        """MetalLB's own verdict decides where it is served, once it has had time to look at these pools."""
+        if CONFIGURATION_STATES.plural not in served:
+            return stated
+        states = reads.list(CONFIGURATION_STATES, home) or ()
+        status = next((item.get("status") or {} for item in states if item["metadata"]["name"] == "controller"), {})
+        if status.get("result") == "Invalid":
+            said = " ".join(str(status.get("errorSummary") or "").split())
+            return replace(stated, error=stated.error or said or "MetalLB reports its configuration as invalid")
+        if not stated.error or status.get("result") != "Valid":
+            return stated
+        if self._doubted[0] != stated.error:
+            self._doubted = (stated.error, self._clock())
+        return replace(stated, error="") if self._clock() - self._doubted[1] > _VERDICT_SECONDS else stated
+
+    def _advertised(self, reads: Reads, home: str) -> bool:
+        for resource in (L2_ADVERTISEMENTS, BGP_ADVERTISEMENTS):
+            items = reads.list(resource, home)
+            if items is None or items:
+                return True
+        return False
+
+    # --- ConfigMap ---
+
+    def _config_map(self, reads: Reads) -> MetalLB | None:
+        for name in _CONFIG_MAP_NAMES:
+            item = reads.get(CONFIG_MAPS, self._namespace, name)
+            if item is not None:
+                return self._from_config_map(item)
+        elsewhere = reads.list(CONFIG_MAPS, None, fields=f"metadata.name={_CONFIG_MAP_NAMES[0]}") or ()
+        for item in elsewhere:
+            if "address-pools" in str((item.get("data") or {}).get("config", "")):
+                return self._from_config_map(item)
+        return None
+
+    def _from_config_map(self, item: Mapping[str, Any]) -> MetalLB:
+        configuration = from_config_map(item)
+        home = str(item["metadata"].get("namespace") or self._namespace)
+        pools = configuration.pools if configuration.pools or configuration.error else None
+        return MetalLB(
+            Form.CONFIG_MAP, OLD_PREFIX, pools, configuration.error, watched=frozenset({(CONFIG_MAPS, home)})
+        )
+
+
+def _takes_away(found: MetalLB) -> bool:
+    """Whether this release takes an address away that new pools leave out; 0.13.12 and older reject such pools."""
+    return found.form is Form.CRD and found.prefix == NEW_PREFIX
+
+
+def _held(services: Iterable[ObservedService]) -> dict[str, tuple[Address, ...]]:
+    return {f"{service.namespace}/{service.name}": service.assigned for service in services}

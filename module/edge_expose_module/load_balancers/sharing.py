@@ -1,0 +1,30 @@
+"""Why two parties cannot hold one address: the rules of which each load balancer takes those it has. Pure."""
+
+from __future__ import annotations
+
+from edge_expose_contract.addressing import Address
+from edge_expose_module.load_balancers.api import Claim
+from edge_expose_module.wishes import Block
+
+
+def why_keys_differ(address: Address, mine: Claim, other: Claim) -> Block | None:
+    if mine.share and mine.share == other.share:
+        return None
+    how = "give both the same sharing key and different ports, or choose another address"
+    under = f" under sharing key {other.share!r}" if mine.share and other.share else ""
+    return Block("AddressTaken", f"{address} is {other.how}{under}; {how}")
+
+
+def why_ports_clash(address: Address, mine: Claim, other: Claim) -> Block | None:
+    clash = sorted(mine.ports & other.ports)
+    if not clash:
+        return None
+    ports = ", ".join(f"{number}/{protocol.lower()}" for protocol, number in clash)
+    return Block("PortTaken", f"port {ports} on shared address {address} is {other.how}; publish another port")
+
+
+def why_backends_differ(address: Address, mine: Claim, other: Claim) -> Block | None:
+    if mine.backend == other.backend:
+        return None
+    text = f"{address} is shared with {other.party}; externalTrafficPolicy Local shares only with the same selector"
+    return Block("SharingPolicyMismatch", text)

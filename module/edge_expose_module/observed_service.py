@@ -1,0 +1,195 @@
+"""A Service and what is said about it, as read from the API."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from edge_expose_contract.addressing import Address, parse_address
+from edge_expose_contract.identity import (
+    EDGE_DEVICE_LABEL,
+    LABEL_EXPOSURE,
+    LABEL_MANAGED_BY,
+    LABEL_OWNER,
+    MANAGED_BY,
+)
+from edge_expose_contract.services import selector_text
+from edge_expose_contract.violations import RuleError
+
+DECLARED_ANNOTATION = "edge-expose.io/declared"
+"""Our own note on a Service: what we declared, so that it can be taken back."""
+
+Key = tuple[str, str]
+"""Namespace and name."""
+
+
+def claim_name(exposure: str) -> str:
+    """The name of the Service that asks for an address on behalf of an exposure."""
+    return f"{exposure}-claim"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceEvent:
+    """An Event about a Service; `source` is the component that wrote it, `count` how often it was repeated."""
+
+    source: str
+    reason: str
+    message: str
+    type: str
+    time: str
+    count: int = 1
+
+    @property
+    def is_warning(self) -> bool:
+        return self.type == "Warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A condition of a Service's status."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+    time: str
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedService:
+    """A Service as read; `body` is the raw object."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    body: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> ObservedService:
+        meta = body["metadata"]
+        return cls(
+            meta.get("namespace", ""), meta["name"], meta.get("uid", ""), str(meta.get("resourceVersion", "")), body
+        )
+
+    @property
+    def key(self) -> Key:
+        return (self.namespace, self.name)
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        return self.body.get("spec") or {}
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        return self.body["metadata"].get("labels") or {}
+
+    @property
+    def annotations(self) -> Mapping[str, str]:
+        return self.body["metadata"].get("annotations") or {}
+
+    @property
+    def type(self) -> str:
+        return str(self.spec.get("type", "ClusterIP"))
+
+    @property
+    def is_load_balancer(self) -> bool:
+        return self.type == "LoadBalancer"
+
+    @property
+    def deleting(self) -> bool:
+        return bool(self.body["metadata"].get("deletionTimestamp"))
+
+    @property
+    def assigned(self) -> tuple[Address, ...]:
+        """External addresses in the status, IPv4 first."""
+        if not self.is_load_balancer:
+            return ()
+        ingress = ((self.body.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
+        return parse_known(item.get("ip", "") for item in ingress)
+
+    @property
+    def asked(self) -> tuple[Address, ...]:
+        """Addresses that our note on the Service says we asked for."""
+        return parse_known(self.noted("addresses"))
+
+    def noted(self, what: str) -> list[str]:
+        """What we declared before, from our own note on the Service: `annotations`, `labels`, `addresses`."""
+        try:
+            found = json.loads(self.annotations.get(DECLARED_ANNOTATION, "{}")).get(what, [])
+            return [str(item) for item in found]
+        except (ValueError, AttributeError, TypeError):
+            return []
+
+    @property
+    def ports(self) -> frozenset[tuple[str, int]]:
+        return frozenset((str(port.get("protocol", "TCP")), int(port["port"])) for port in self.spec.get("ports") or [])
+
+    @property
+    def local_backend(self) -> str:
+        """The selector under traffic policy Local, nothing under Cluster: who shares an address must agree on it."""
+        if self.spec.get("externalTrafficPolicy") != "Local":
+            return ""
+        return selector_text(self.spec.get("selector") or {})
+
+    @property
+    def load_balancer_class(self) -> str | None:
+        return self.spec.get("loadBalancerClass")
+
+    @property
+    def finalizers(self) -> tuple[str, ...]:
+        return tuple(self.body["metadata"].get("finalizers") or ())
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        found = (self.body.get("status") or {}).get("conditions") or []
+        return tuple(
+            Condition(
+                *(str(item.get(key, "")) for key in ("type", "status", "reason", "message", "lastTransitionTime"))
+            )
+            for item in found
+        )
+
+    @property
+    def exposure(self) -> str | None:
+        return self.labels.get(LABEL_EXPOSURE)
+
+    @property
+    def is_claim(self) -> bool:
+        """Whether it only holds an address for the Service of its exposure that is about to move there."""
+        return self.exposure is not None and self.name == claim_name(self.exposure)
+
+    def owned_by(self, owner: str) -> bool:
+        """Ours means all three labels."""
+        labels = self.labels
+        return (
+            labels.get(LABEL_MANAGED_BY) == MANAGED_BY and labels.get(LABEL_OWNER) == owner and LABEL_EXPOSURE in labels
+        )
+
+    def may_be_adopted_by(self, owner: str) -> bool:
+        """Made by hand, or ours until somebody took one of our labels away."""
+        return self.other_owner in (None, owner) and not self.made_by_edge_agent
+
+    @property
+    def other_owner(self) -> str | None:
+        """The owner label, whoever that is."""
+        return self.labels.get(LABEL_OWNER)
+
+    @property
+    def made_by_edge_agent(self) -> bool:
+        return EDGE_DEVICE_LABEL in self.labels
+
+
+def parse_known(texts: Iterable[str]) -> tuple[Address, ...]:
+    """The addresses among these texts, each once, IPv4 first; what is none is left out."""
+    found: list[Address] = []
+    for text in texts:
+        if not text.strip():
+            continue
+        try:
+            found.append(parse_address(text))
+        except RuleError:
+            continue
+    return tuple(sorted(dict.fromkeys(found), key=lambda address: (address.version, int(address))))

@@ -1,0 +1,188 @@
+"""Addresses that the load balancer did not give to an exposure, and for how long that counts.
+
+A rejection counts until the exposure's document, the pools, or who visibly holds the address change: asking again
+before would cost an exposure that holds an address the one it has. It survives a restart in the state file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from edge_expose_contract.addressing import Address
+from edge_expose_contract.models import Exposure
+from edge_expose_contract.reasons import REASONS
+from edge_expose_module.load_balancers.api import Answer
+from edge_expose_module.observed_service import Key, ObservedService, parse_known
+from edge_expose_module.observing import Observed
+from edge_expose_module.wishes import Block
+
+# An exposure without an address has nothing to lose: what was rejected is tried again after this time.
+RETRY_SECONDS: Final = 600.0
+# What somebody wrote into a Service of ours may have made the load balancer refuse; it may say so a moment later.
+DRIFT_SECONDS: Final = 2.0
+# A Service that lost its address after it asked for another one was refused, even when nobody says so.
+SILENCE_SECONDS: Final = 2.0
+_LITERAL: Final = re.compile(r"[0-9a-fA-F:.]*[.:][0-9a-fA-F:.]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """`circumstances` stands for everything that has to stay as it is for the rejection to count."""
+
+    address: str
+    block: Block
+    circumstances: str
+
+    def to_json(self) -> list[str]:
+        return [self.address, self.block.reason, self.block.message, self.circumstances]
+
+    @classmethod
+    def from_json(cls, content: object) -> Rejection | None:
+        match content:
+            case [str(address), str(reason), str(message), str(circumstances)] if reason in REASONS:
+                return cls(address, Block(reason, message), circumstances)
+            case _:
+                return None
+
+
+Rejections = Mapping[str, tuple[Rejection, ...]]
+"""By exposure."""
+
+
+def circumstances(name: str, newest: Exposure | None, address: Address, observed: Observed) -> str:
+    """Of a rejection: the exposure as it is written now, the pools, and everybody who visibly has the address."""
+    wanted = newest.model_dump_json() if newest is not None else ""
+    pools = observed.load_balancer.pools
+    holders = sorted(
+        f"{service.key} {observed.sharing_key(service)} {sorted(service.ports)}"
+        for service in observed.services.values()
+        if address in service.assigned and service.exposure != name
+    )
+    text = "\n".join([wanted, repr(pools), *holders])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def current(
+    rejections: Rejections, exposures: Mapping[str, Exposure], observed: Observed
+) -> dict[str, dict[Address, Block]]:
+    """Those that still count, by exposure and address."""
+    found: dict[str, dict[Address, Block]] = {}
+    for name, entries in rejections.items():
+        for entry in entries:
+            for address in parse_known([entry.address]):
+                if entry.circumstances == circumstances(name, exposures.get(name), address, observed):
+                    found.setdefault(name, {})[address] = entry.block
+    return found
+
+
+class RejectionLog:
+    """Learns from what the load balancer answers to the requests of our Services."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._asked: dict[Key, tuple[tuple[Address, ...], str]] = {}
+        """The request last seen of a Service, and the newest answer of before it."""
+        self._said: dict[Key, str] = {}
+        self._silent_since: dict[Key, float] = {}
+        self._drifted: dict[Key, float] = {}
+        self._learned: dict[tuple[str, str], float] = {}
+
+    def learn(
+        self,
+        known: Rejections,
+        exposures: Mapping[str, Exposure],
+        holding: Collection[str],
+        observed: Observed,
+        owner: str,
+        drifted: Iterable[Key],
+    ) -> dict[str, tuple[Rejection, ...]]:
+        """`known` brought up to date. `holding` names exposures that have, or had until they asked for another one, an
+        address; `drifted` are Services that somebody else changed: what is said of those was not said of our request.
+        """
+        now = self._clock()
+        self._drifted.update(dict.fromkeys(drifted, now))
+        current_entries = self._still_counting(known, exposures, holding, observed)
+        for service in (*observed.owned(owner), *observed.claims(owner)):
+            name = service.exposure or ""
+            given = {str(address) for address in service.assigned}
+            if given and name in current_entries:
+                left = tuple(entry for entry in current_entries[name] if entry.address not in given)
+                current_entries[name] = left
+            answer = self._answer(service, name in holding, observed)
+            if answer is None:
+                continue
+            for address in observed.requested(service):
+                if any(entry.address == str(address) for entry in current_entries.get(name, ())):
+                    continue
+                mark = circumstances(name, exposures.get(name), address, observed)
+                entry = Rejection(str(address), Block(answer.reason, answer.message), mark)
+                current_entries[name] = (*current_entries.get(name, ()), entry)
+                self._learned[(name, str(address))] = now
+        return {name: entries for name, entries in current_entries.items() if entries}
+
+    def _still_counting(
+        self, known: Rejections, exposures: Mapping[str, Exposure], holding: Collection[str], observed: Observed
+    ) -> dict[str, tuple[Rejection, ...]]:
+        now = self._clock()
+        valid = current(known, exposures, observed)
+        found: dict[str, tuple[Rejection, ...]] = {}
+        for name, entries in known.items():
+            texts = {str(address) for address in valid.get(name, ())}
+            kept = [entry for entry in entries if entry.address in texts]
+            if name not in holding:
+                kept = [e for e in kept if now - self._learned.setdefault((name, e.address), now) < RETRY_SECONDS]
+            found[name] = tuple(kept)
+        return found
+
+    def _answer(self, service: ObservedService, is_holding: bool, observed: Observed) -> Answer | None:
+        """What the load balancer says to the present request of a Service, if it is a refusal and about ours."""
+        key, requested, now = service.key, observed.requested(service), self._clock()
+        answer = observed.explanation(service)
+        before = self._said.get(key, "")
+        if answer is not None:
+            self._said[key] = answer.said
+        if self._asked.get(key, ((), ""))[0] != requested:
+            self._asked[key] = (requested, before)
+            self._silent_since.pop(key, None)
+        if not requested or service.assigned == requested or not service.is_load_balancer:
+            self._silent_since.pop(key, None)
+            return None
+        silent_since = self._silent_since.setdefault(key, now)
+        if requested != service.asked or self._is_held_by_other(service, requested, observed):
+            return None
+        if now - self._drifted.get(key, -DRIFT_SECONDS) < DRIFT_SECONDS:
+            self._asked[key] = (requested, self._said.get(key, ""))
+            return None
+        if answer is not None and answer.said != self._asked[key][1] and _may_be_about(answer, requested):
+            return answer
+        if not service.assigned and is_holding and not service.is_claim and now - silent_since >= SILENCE_SECONDS:
+            text = (
+                f"the load balancer took the address away when {_texts(requested)} was requested, and did not say why"
+            )
+            return Answer("AddressRefused", text, "")
+        return None
+
+    @staticmethod
+    def _is_held_by_other(service: ObservedService, requested: tuple[Address, ...], observed: Observed) -> bool:
+        """Whether somebody visible has it and does not share it with us: that is known without asking."""
+        mine = observed.sharing_key(service)
+        return any(
+            (not mine or observed.sharing_key(other) != mine)
+            for other in observed.services.values()
+            if other.exposure != service.exposure and any(address in other.assigned for address in requested)
+        )
+
+
+def _may_be_about(answer: Answer, requested: tuple[Address, ...]) -> bool:
+    """An answer that names addresses, and none of those requested, is about an earlier request."""
+    named = parse_known(text.strip(".:") for text in _LITERAL.findall(answer.message))
+    return not named or any(address in named for address in requested)
+
+
+def _texts(addresses: Iterable[Address]) -> str:
+    return ",".join(str(address) for address in addresses)
