@@ -134,10 +134,15 @@ Call = Callable[..., requests.Response]
 
 def caller(hub: RunningHub, policy: str = "iothubowner", key: str | None = None) -> Call:
     """A function (method, path, body, api-version, **headers) that makes one signed call to the service API."""
-    fields = dict(part.split("=", 1) for part in hub.connection_string.split(";"))
+    return caller_of(hub.connection_string, hub.ca, policy, key)
+
+
+def caller_of(connection_string: str, ca: Path, policy: str = "iothubowner", key: str | None = None) -> Call:
+    """The same for a hub that is known by its connection string and its CA only."""
+    fields = dict(part.split("=", 1) for part in connection_string.split(";"))
     session = requests.Session()
     session.trust_env = False
-    session.verify = str(hub.ca)
+    session.verify = str(ca)
 
     def call(
         method: str, path: str, body: Any = None, version: str = "2021-04-12", **headers: str

@@ -7,6 +7,7 @@ cluster, named by EDGE_EXPOSE_TEST_KUBECONFIG, joins in for the tests that only 
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import os
 import ssl
@@ -23,7 +24,7 @@ import yaml
 from support.cluster import start_cluster
 from support.testbed_binaries import LOOPBACK, why_not
 from support.testbed_loopback import RealCluster, start_real_cluster
-from support.waiting import eventually
+from support.waiting import PATIENCE, eventually
 
 _PERSONS = os.environ.get("EDGE_EXPOSE_TEST_KUBECONFIG", "")
 _OURS = {"1.36": ("127.83.0.10-127.83.0.20", "127.83.128.0/17"), "1.20": ("127.84.0.10-127.84.0.20", "127.84.128.0/17")}
@@ -96,7 +97,13 @@ class Handle:
     # -- requests -----------------------------------------------------------------------------------
 
     def open(
-        self, method: str, path: str, body: Any = None, kind: str = "application/json", token: str | None = None
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        kind: str = "application/json",
+        token: str | None = None,
+        seconds: float = 20,
     ) -> Any:
         """Send a request and return the open response; the caller reads and closes it."""
         headers = {"Content-Type": kind, "Accept": "application/json"}
@@ -105,7 +112,7 @@ class Handle:
             headers["Authorization"] = f"Bearer {token}"
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self._server + path, method=method, data=data, headers=headers)
-        return self._opener.open(request, timeout=20)
+        return self._opener.open(request, timeout=seconds)
 
     def call(
         self, method: str, path: str, body: Any = None, kind: str = "application/json", token: str | None = None
@@ -127,6 +134,12 @@ class Handle:
         with self.open("GET", path) as response:
             assert response.status == 200
             return [json.loads(line) for line in response]
+
+    def watch_until(self, path: str, count: int) -> list[dict[str, Any]]:
+        """Read a watch until it has told so many events; the server ends none of these before that."""
+        with self.open("GET", path, seconds=PATIENCE) as response:
+            assert response.status == 200
+            return [json.loads(line) for line in itertools.islice(response, count)]
 
     # -- shortcuts ----------------------------------------------------------------------------------
 
