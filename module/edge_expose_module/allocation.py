@@ -181,6 +181,11 @@ class _Allocator:
             self.decided[candidate.name] = Decision((), Block("NoPool", text))
             return
         where = ", ".join(str(pool) for pool in pools)
+        allowed = self.space.allowed
+        if allowed is not None and not any(pool.intersection(allowed) for pool in pools):
+            text = f"none of {where} is among the addresses this device allows: {allowed}; make the two agree"
+            self.decided[candidate.name] = Decision((), Block("AddressNotAllowed", text))
+            return
         families = {part.version for pool in pools for part in pool.ranges}
         missing = [version for version in self.space.versions_for(candidate.exposure) if version not in families]
         if pools and missing:
@@ -191,6 +196,8 @@ class _Allocator:
         refused = ", reserved or refused by the load balancer" if self.refused.get(candidate.name) else " or reserved"
         what = f"no free address: all {total} of {where} are held{refused}"
         cure = "remove an exposure, share an address, or extend the external service IP range on the device"
+        if pools == (allowed,):
+            cure = "remove an exposure, share an address, or have the device allow more addresses"
         self.decided[candidate.name] = Decision(
             (), Block("PoolExhausted", f"{what}; {cure}, then it becomes Ready by itself")
         )

@@ -58,7 +58,15 @@ class Space:
         return Block("PoolAddressMismatch", f"{address} is not in pool {exposure.pool} ({pool}); leave one of them out")
 
     def pools_for(self, exposure: Exposure) -> tuple[AddressSet, ...] | Block | None:
-        """Pools to choose from, in order; None when only the load balancer knows; a Block for one that is not there."""
+        """Pools to choose from, in order; None when only the load balancer knows; a Block for one that is not there.
+
+        Where only the load balancer knows, the addresses that the device allows are what there is to choose from: left
+        to itself it could give one outside them.
+        """
+        told = self._told_pools(exposure)
+        return (self.allowed,) if told is None and self.allowed is not None else told
+
+    def _told_pools(self, exposure: Exposure) -> tuple[AddressSet, ...] | Block | None:
         if exposure.pool is None:
             return self.automatic
         if self.pools is None:
