@@ -40,6 +40,7 @@ Reason = Literal[
     "SharingPolicyMismatch",
     "SourceNotAllowed",
     "TooManyExposures",
+    "TooManyPorts",
     "UnknownLoadBalancer",
     "UnknownPool",
     "UnsupportedByCluster",

@@ -33,12 +33,11 @@ def refuse(guards: Guards, exposure: Exposure, namespace: str, count: int) -> Re
         allowed = ", ".join(sorted(guards.namespaces))
         return Refused("NamespaceNotAllowed", f"namespace {namespace} is not among those this device allows: {allowed}")
     if guards.ports is not None:
-        for mapping in exposure.mappings:
-            if not any(first <= mapping.port <= last for first, last in guards.ports):
+        for span in exposure.spans:
+            outside = _first_outside(span.first, span.last, guards.ports)
+            if outside is not None:
                 allowed = ", ".join(f"{first}-{last}" for first, last in guards.ports)
-                return Refused(
-                    "PortNotAllowed", f"port {mapping.port} is not among those this device allows: {allowed}"
-                )
+                return Refused("PortNotAllowed", f"port {outside} is not among those this device allows: {allowed}")
     if guards.addresses is not None:
         for address in exposure.addresses:
             if address not in guards.addresses:
@@ -63,3 +62,11 @@ def refuse(guards: Guards, exposure: Exposure, namespace: str, count: int) -> Re
 
 def _texts(ranges: tuple[AddressRange, ...]) -> str:
     return ", ".join(str(part) for part in ranges)
+
+
+def _first_outside(first: int, last: int, allowed: tuple[tuple[int, int], ...]) -> int | None:
+    """The first port of the span that no allowed range holds."""
+    for low, high in sorted(allowed):
+        if low <= first <= high:
+            first = high + 1
+    return first if first <= last else None

@@ -9,6 +9,7 @@ from typing import Any
 from edge_expose_contract.addressing import Address, parse_address
 from edge_expose_contract.models import Exposure, Site
 from edge_expose_contract.parsing import parse_exposure, parse_site
+from edge_expose_contract.ports import beyond_document
 from edge_expose_contract.violations import RuleError
 
 FORMAT = 1
@@ -42,12 +43,14 @@ class Memory:
     """Exposures whose removal was confirmed and is not done yet."""
 
     def good_exposures(self) -> dict[str, Exposure]:
+        """Those that a document has room for: an older module may have written more."""
         found = {}
         for name, raw in self.wishes.items():
             exposure, violations = parse_exposure(name, dict(raw))
             if exposure is not None and not violations:
                 found[name] = exposure
-        return found
+        beyond = beyond_document({name: exposure.port_count for name, exposure in found.items()})
+        return {name: exposure for name, exposure in found.items() if name not in beyond}
 
     def good_site(self) -> Site | None:
         return parse_site(self.site)[0]

@@ -5,12 +5,13 @@ A wish is an exposure that may become Services. What is refused keeps what runs:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.parsing import DesiredDocument
+from edge_expose_contract.ports import beyond_document, beyond_text
 from edge_expose_contract.reasons import Reason
 from edge_expose_contract.violations import joined
 from edge_expose_module.guards import Guards, refuse
@@ -81,6 +82,7 @@ def gather(
         found = refuse(guards, exposure, exposure.namespace or default_namespace, len(wishes) + 1)
         return Block(found.reason, found.message) if found is not None else None
 
+    beyond = _beyond(document, last_good, is_over)
     for name in sorted(document.names, key=lambda name: (name not in last_good, name)):
         newest, standing = document.exposures.get(name), last_good.get(name)
         if newest is not None and not newest.enabled:
@@ -90,6 +92,9 @@ def gather(
             continue
         if newest is None:
             block = Block("InvalidExposure", joined(document.invalid[name]))
+        elif name in beyond:
+            text = beyond_text(newest.port_count, beyond[name])
+            block = Block("TooManyPorts", f"{text}; publish fewer ports, or remove another exposure")
         elif (refusal := refused(newest)) is None:
             wishes[name] = Wish(name, newest)
             continue
@@ -102,3 +107,15 @@ def gather(
             wishes[name] = Wish(name, standing, block)
     next_expiry = min(expiries, default=None)
     return Wishes(wishes, blocked, frozenset(blocked), frozenset(disabled), expired, next_expiry)
+
+
+def _beyond(
+    document: DesiredDocument, last_good: Mapping[str, Exposure], is_over: Callable[[str, Exposure], bool]
+) -> dict[str, int]:
+    """Exposures whose newest form has no room in the document, with the ports of the others; of a form that cannot be
+    read the one that stands in for it counts."""
+    newest = {n: e for n, e in document.exposures.items() if e.enabled and not is_over(n, e)}
+    standing = {n: e.port_count for n, e in last_good.items() if n in newest or n in document.invalid}
+    counts = {name: standing[name] for name in document.invalid if name in standing}
+    counts.update({name: exposure.port_count for name, exposure in newest.items()})
+    return beyond_document(counts, standing)

@@ -74,6 +74,18 @@ def module_decides(site: Json | None, exposures: Json) -> Decided:
 
 LOCAL = {"externalTrafficPolicy": "Local"}
 ROWS: list[Any] = [
+    pytest.param(
+        SITE,
+        {f"a{n}": exposure(ports=["1-1000"], type="ClusterIP") for n in range(7)},
+        {"a5", "a6"},
+        id="more ports than a document publishes",
+    ),
+    pytest.param(
+        SITE,
+        {f"a{n}": exposure(ports=["1-1000"], type="ClusterIP", enabled=n > 0) for n in range(6)},
+        set(),
+        id="ports of a disabled exposure count for nobody",
+    ),
     pytest.param(SITE, {"a": exposure(pool="typo")}, {"a"}, id="a pool that is not there"),
     pytest.param(SITE, {"a": exposure(pool="dmz")}, set(), id="a pool that is there"),
     pytest.param(

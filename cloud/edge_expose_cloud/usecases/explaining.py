@@ -37,6 +37,7 @@ REASON_HINTS = {
     "ShareAddressMismatch": "give all exposures of a share key the same address",
     "SharingPolicyMismatch": "with externalTrafficPolicy Local all sharers need the same pods: use Cluster",
     "FamilyMismatch": "make address, ipFamilies and the cluster's families agree",
+    "TooManyPorts": "publish fewer ports, or remove another exposure: a document publishes at most 5000 in all",
     "ServiceNameClash": "name-udp is the UDP half of an exposure with both protocols: rename one of the two",
     "RemovalHeldBack": "edge-expose unexpose DEVICE --held-back, or apply a spec that still has it",
     "ModuleName": "the exposure has the name of an IoT Edge module: rename it",
