@@ -143,6 +143,11 @@ class _Allocator:
         """The sharing group's address, or the lowest free one, or the load balancer's choice."""
         if candidate.name in self.decided:
             return
+        outside = self.space.why_outside_rails(candidate.assigned)
+        if outside is not None:
+            self.decided[candidate.name] = Decision(candidate.assigned, outside)
+            self.ledger.add(candidate.assigned, candidate.claim)
+            return
         group = self.ledger.groups.get(candidate.group) if candidate.group is not None else None
         if group is not None:
             self._join(candidate, group)
@@ -183,7 +188,8 @@ class _Allocator:
         where = ", ".join(str(pool) for pool in pools)
         allowed = self.space.allowed
         if allowed is not None and not any(pool.intersection(allowed) for pool in pools):
-            text = f"none of {where} is among the addresses this device allows: {allowed}; make the two agree"
+            told = f"none of {where} is among the addresses this device allows: {allowed}{self.space.allowed_by}"
+            text = f"{told}; make the two agree"
             self.decided[candidate.name] = Decision((), Block("AddressNotAllowed", text))
             return
         families = {part.version for pool in pools for part in pool.ranges}

@@ -41,6 +41,8 @@ class Memory:
     """What was held when the mass-removal brake went on; empty while it is off."""
     released: tuple[str, ...] = ()
     """Exposures whose removal was confirmed and is not done yet."""
+    rails: Mapping[str, str] | None = None
+    """The last good guard rails of the ConfigMap, as written there; None when there never were any."""
 
     def good_exposures(self) -> dict[str, Exposure]:
         """Those that a document has room for: an older module may have written more."""
@@ -86,6 +88,7 @@ class Memory:
             "confirmed": list(self.confirmed),
             "heldBefore": list(self.held_before),
             "released": list(self.released),
+            "rails": dict(self.rails) if self.rails is not None else None,
         }
 
     @classmethod
@@ -113,11 +116,16 @@ class Memory:
             confirmed=_texts(content.get("confirmed")),
             held_before=_texts(content.get("heldBefore")),
             released=_texts(content.get("released")),
+            rails=_pairs(content.get("rails")),
         )
 
 
 def _texts(value: object) -> tuple[str, ...]:
     return tuple(str(text) for text in value) if isinstance(value, list) else ()
+
+
+def _pairs(value: object) -> dict[str, str] | None:
+    return {str(k): str(v) for k, v in value.items()} if isinstance(value, dict) else None
 
 
 def _mapping(value: object) -> dict[str, Any] | None:

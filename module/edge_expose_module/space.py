@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from edge_expose_contract.addressing import Address, AddressRange, AddressSet
 from edge_expose_contract.models import Exposure, Site
 from edge_expose_contract.services import families_from
-from edge_expose_module.guards import Guards
 from edge_expose_module.observing import Observed
+from edge_expose_module.rails.model import Guards
 from edge_expose_module.wishes import Block
 
 
@@ -23,6 +23,8 @@ class Space:
     reserved: Mapping[Address, str] = field(default_factory=dict)
     nodes: AddressSet = field(default_factory=AddressSet)
     allowed: AddressSet | None = None
+    allowed_by: str = ""
+    """Where the owner of the device said so, to stand behind `allowed` in a message."""
     buggy: AddressSet = field(default_factory=AddressSet)
 
     def why_illegal(self, address: Address) -> Block | None:
@@ -42,9 +44,17 @@ class Space:
             return Block("AddressOutsideRange", f"{address} ends in .0 or .255 and its pool avoids those; pin another")
         if self.allowed is not None and address not in self.allowed:
             return Block(
-                "AddressNotAllowed", f"{address} is not among the addresses this device allows: {self.allowed}"
+                "AddressNotAllowed",
+                f"{address} is not among the addresses this device allows: {self.allowed}{self.allowed_by}",
             )
         return None
+
+    def why_outside_rails(self, addresses: tuple[Address, ...]) -> Block | None:
+        """Of addresses that are held, when nothing but a guard rail that was tightened speaks against them."""
+        found = [block for address in addresses if (block := self.why_illegal(address)) is not None]
+        if not found or any(block.reason != "AddressNotAllowed" for block in found):
+            return None
+        return Block("OutsideRails", f"{found[0].message}; what stands stays: pin an allowed address to move it")
 
     def why_wrong_pool(self, exposure: Exposure, address: Address) -> Block | None:
         """Why this exposure, which may name a pool, may not have this address."""
@@ -108,9 +118,10 @@ def address_space(site: Site | None, observed: Observed, guards: Guards) -> Spac
     """The real pool decides where it may be read; else the site's copy; else the load balancer alone knows."""
     reserved = dict(site.reserved_addresses) if site is not None else {}
     nodes = site.nodes if site is not None else AddressSet()
+    where = guards.where("addresses")
     if observed.pools is None and observed.pool_error:
         # The site is a copy of a pool that is broken now: only the load balancer knows with what it goes on.
-        return Space(reserved=reserved, nodes=nodes, allowed=guards.addresses)
+        return Space(reserved=reserved, nodes=nodes, allowed=guards.addresses, allowed_by=where)
     if observed.pools is not None:
         return Space(
             legal=observed.real_addresses(),
@@ -119,6 +130,7 @@ def address_space(site: Site | None, observed: Observed, guards: Guards) -> Spac
             reserved=reserved,
             nodes=nodes,
             allowed=guards.addresses,
+            allowed_by=where,
             buggy=AddressSet.of(
                 [part for pool in observed.pools if pool.avoid_buggy for part in pool.addresses.ranges]
             ),
@@ -133,4 +145,5 @@ def address_space(site: Site | None, observed: Observed, guards: Guards) -> Spac
         reserved=reserved,
         nodes=nodes,
         allowed=guards.addresses,
+        allowed_by=where,
     )

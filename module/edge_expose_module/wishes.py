@@ -14,7 +14,8 @@ from edge_expose_contract.parsing import DesiredDocument
 from edge_expose_contract.ports import beyond_document, beyond_text
 from edge_expose_contract.reasons import Reason
 from edge_expose_contract.violations import joined
-from edge_expose_module.guards import Guards, refuse
+from edge_expose_module.rails.model import Guards
+from edge_expose_module.rails.table import refused as why_refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def gather(
         return False
 
     def refused(exposure: Exposure) -> Block | None:
-        found = refuse(guards, exposure, exposure.namespace or default_namespace, len(wishes) + 1)
+        found = why_refused(guards, exposure, exposure.namespace or default_namespace, len(wishes) + 1)
         return Block(found.reason, found.message) if found is not None else None
 
     beyond = _beyond(document, last_good, is_over)
@@ -95,6 +96,9 @@ def gather(
         elif name in beyond:
             text = beyond_text(newest.port_count, beyond[name])
             block = Block("TooManyPorts", f"{text}; publish fewer ports, or remove another exposure")
+        elif guards.unknown and newest != standing:
+            text = f"nobody knows what the owner of this device allows: {guards.unknown}; mend it, then this goes on"
+            block = Block("GuardRailsUnknown", text)
         elif (refusal := refused(newest)) is None:
             wishes[name] = Wish(name, newest)
             continue
@@ -102,11 +106,15 @@ def gather(
             block = refusal
         if standing is None or not standing.enabled or refused(standing) is not None:
             # Guard rails that were tightened forbid the old form too: it is left alone, and not made again.
-            blocked[name] = block
+            blocked[name] = _outside(block) if standing is not None and standing.enabled else block
         elif not is_over(name, standing):
             wishes[name] = Wish(name, standing, block)
     next_expiry = min(expiries, default=None)
     return Wishes(wishes, blocked, frozenset(blocked), frozenset(disabled), expired, next_expiry)
+
+
+def _outside(block: Block) -> Block:
+    return Block("OutsideRails", f"{block.message}; what stands is left alone, and not made again when it is gone")
 
 
 def _beyond(

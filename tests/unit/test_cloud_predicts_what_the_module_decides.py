@@ -26,9 +26,9 @@ from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.parsing import DesiredDocument, parse_desired
 from edge_expose_module.deciding import Decided, Inputs, decide
-from edge_expose_module.guards import Guards
 from edge_expose_module.memory import Memory
 from edge_expose_module.observing import DECLARED_ANNOTATION, OLD_PREFIX, Capabilities, LoadBalancer, Observed
+from edge_expose_module.rails.model import Guards
 from edge_expose_module.rendering import Target, declare
 from support.cloud import applied_hub
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from edge_expose_contract.addressing import AddressSet
-from edge_expose_module.guards import Guards
+from edge_expose_module.rails.model import Guards
 from support.bench import Bench
 from support.fake_cluster import FakeCluster
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edge_expose_module.guards import Guards
+from edge_expose_module.rails.model import Guards
 from support.bench import Bench
 from support.fake_cluster import FakeCluster
 
@@ -267,7 +267,8 @@ def test_a_service_that_the_guard_rails_forbid_by_now_is_left_alone_and_not_made
     bench.guards = Guards(ports=((80, 80),))
     bench.restart()
     bench.run()
-    assert bench.state("a") == ("Blocked", before["a"], "PortNotAllowed")
+    assert bench.state("a") == ("Blocked", before["a"], "OutsideRails")
+    assert "port 81 is not among those this device allows: 80-80" in bench.exposure("a")["message"]
     bench.cluster.lose_services()
     bench.run()
     assert addresses(bench) == {}
