@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from edge_expose_cloud.capacity import AddressGroup, address_groups, capacity, families_of, pool_of
 from edge_expose_cloud.findings import Finding, Severity, finding
@@ -11,6 +11,7 @@ from edge_expose_contract.addressing import Address, AddressRange, AddressSet, p
 from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.names import sanitize_k8s_value
+from edge_expose_contract.ports import beyond_document, beyond_text
 from edge_expose_contract.services import backend_key, service_shapes
 from edge_expose_contract.violations import shown
 
@@ -22,11 +23,18 @@ SIDECAR_PORTS = (35000, 35001)
 SYSTEM_MODULES = ("edgeAgent", "edgeHub")
 
 
-def lint_addresses(spec: Spec, declared: set[str] | None = None) -> list[Finding]:
-    """All findings; `declared` are the modules the document names, when more than the spec's valid ones."""
+def lint_addresses(
+    spec: Spec, declared: set[str] | None = None, standing: Mapping[str, Exposure] | None = None
+) -> list[Finding]:
+    """All findings; `declared` are the modules the document names, when more than the spec's valid ones, `standing` the
+    exposures that the device has already."""
     modules = set(spec.modules) if declared is None else declared
     found = list(_ranges(spec.network)) if spec.network else []
     active = {name: exposure for name, exposure in spec.exposures.items() if exposure.enabled}
+    beyond = _beyond(active, standing or {})
+    found += beyond.values()
+    # What has no room is not expanded: a spec can say millions of ports in a few lines.
+    active = {name: exposure for name, exposure in active.items() if name not in beyond}
     found += _targets(spec, active, modules)
     found += _service_names(spec, active)
     found += _addresses(spec, active)
@@ -192,6 +200,15 @@ def _ports(spec: Spec, active: dict[str, Exposure]) -> Iterator[Finding]:
                     f"exposures.{name}.ports",
                     f"{mapping.port}/{mapping.protocol.lower()} is published by {shown(other)} on {place} already",
                 )
+
+
+def _beyond(active: Mapping[str, Exposure], standing: Mapping[str, Exposure]) -> dict[str, Finding]:
+    counts = {name: exposure.port_count for name, exposure in active.items()}
+    held = {name: exposure.port_count for name, exposure in standing.items() if exposure.enabled}
+    return {
+        name: finding("TooManyPorts", f"exposures.{name}.ports", beyond_text(counts[name], others))
+        for name, others in beyond_document(counts, held).items()
+    }
 
 
 def _shares(spec: Spec, active: dict[str, Exposure]) -> Iterator[Finding]:

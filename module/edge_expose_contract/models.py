@@ -27,12 +27,12 @@ from edge_expose_contract import names
 from edge_expose_contract.addressing import Address, AddressRange, AddressSet, parse_address, parse_cidr
 from edge_expose_contract.ports import (
     PortMapping,
+    PortSpan,
     Protocol,
     check_port_number,
     check_unique,
-    default_port_name,
-    parse_port,
     parse_protocol,
+    parse_span,
 )
 from edge_expose_contract.violations import RuleError, shown
 
@@ -145,10 +145,13 @@ class PortObject(Strict):
 
     @model_validator(mode="after")
     def _check(self) -> PortObject:
-        _ruled(lambda _: self.mapping())(None)
+        _ruled(lambda _: self.span())(None)
         return self
 
     def mapping(self) -> PortMapping:
+        return self.span().expand()[0]
+
+    def span(self) -> PortSpan:
         protocol = parse_protocol(self.protocol)
         port = check_port_number(self.port)
         target = port if self.target_port is None else self.target_port
@@ -156,11 +159,11 @@ class PortObject(Strict):
             check_port_number(target, "targetPort")
         else:
             names.check_port_name(target)
-        name = self.name if self.name is not None else default_port_name(port, protocol)
-        names.check_service_port_name(name)
+        if self.name is not None:
+            names.check_service_port_name(self.name)
         if self.app_protocol is not None:
             names.check_qualified_name(self.app_protocol)
-        return PortMapping(port, target, protocol, name, self.app_protocol)
+        return PortSpan(port, 1, target, protocol, self.name, self.app_protocol)
 
 
 def _port_form(value: Any) -> str | None:
@@ -179,8 +182,8 @@ def _port_form(value: Any) -> str | None:
 
 
 PortEntry = Annotated[
-    Annotated[int, AfterValidator(_ruled(parse_port)), Tag("#number")]
-    | Annotated[str, AfterValidator(_ruled(parse_port)), Tag("#text")]
+    Annotated[int, AfterValidator(_ruled(parse_span)), Tag("#number")]
+    | Annotated[str, AfterValidator(_ruled(parse_span)), Tag("#text")]
     | Annotated[PortObject, Tag("#object")],
     Discriminator(
         _port_form, custom_error_type="InvalidPort", custom_error_message="a port is a number, a text or an object"
@@ -282,7 +285,7 @@ class Exposure(Strict):
             keys = [names.split_pair(pair)[0] for pair in self.selector]
             if len(set(keys)) != len(keys):
                 raise RuleError("DuplicateSelectorKey", "selector names one key twice", "no pod could match both")
-        check_unique(self.mappings)
+        check_unique(self.spans)
         if self.type == "ClusterIP":
             wrong = [
                 alias
@@ -302,7 +305,7 @@ class Exposure(Strict):
                     f"{', '.join(wrong)} needs type LoadBalancer",
                     "leave it out, or change the type",
                 )
-        if self.endpoints is not None and any(isinstance(mapping.target, str) for mapping in self.mappings):
+        if self.endpoints is not None and any(isinstance(span.target, str) for span in self.spans):
             raise RuleError("NamedTargetWithEndpoints", "endpoints have no named ports", "give target ports as numbers")
         families = [f"IPv{address.version}" for address in self.addresses]
         if self.ip_families is not None and families and sorted(families) != sorted(self.ip_families):
@@ -319,10 +322,17 @@ class Exposure(Strict):
     @cached_property
     def mappings(self) -> tuple[PortMapping, ...]:
         """All ports, expanded, sorted by protocol and number."""
-        expanded: list[PortMapping] = []
-        for entry in self.ports:
-            expanded.extend([entry.mapping()] if isinstance(entry, PortObject) else parse_port(entry))
+        expanded = (mapping for span in self.spans for mapping in span.expand())
         return tuple(sorted(expanded, key=lambda mapping: (mapping.protocol, mapping.port)))
+
+    @property
+    def spans(self) -> tuple[PortSpan, ...]:
+        """All ports as they are written: nothing is expanded, however many they are."""
+        return tuple(entry.span() if isinstance(entry, PortObject) else parse_span(entry) for entry in self.ports)
+
+    @property
+    def port_count(self) -> int:
+        return sum(span.count for span in self.spans)
 
     @cached_property
     def addresses(self) -> tuple[Address, ...]:
@@ -339,7 +349,7 @@ class Exposure(Strict):
 
     @property
     def protocols(self) -> frozenset[Protocol]:
-        return frozenset(mapping.protocol for mapping in self.mappings)
+        return frozenset(span.protocol for span in self.spans)
 
     @property
     def is_external(self) -> bool:

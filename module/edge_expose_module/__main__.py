@@ -10,11 +10,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
 
-from edge_expose_contract.identity import MODULE_ID, owner_id
+from edge_expose_contract.identity import owner_id
 from edge_expose_module import logs
 from edge_expose_module.adapters import key_folder, sockets
 from edge_expose_module.adapters.health import HealthServer, Metrics
@@ -22,6 +21,7 @@ from edge_expose_module.adapters.iothub_twin import IoTHubTwin
 from edge_expose_module.adapters.kubernetes_api import KubernetesApi, NoCluster
 from edge_expose_module.adapters.measuring import MetricsMeasures
 from edge_expose_module.adapters.probing import probe
+from edge_expose_module.adapters.sign_in import SignIn, read_sign_in
 from edge_expose_module.adapters.state_file import StateFile
 from edge_expose_module.controller import Controller, Identity
 from edge_expose_module.methods import Methods
@@ -45,16 +45,17 @@ def main() -> None:
         logging.getLogger().setLevel(settings.log_level)
         keys = key_folder.make(settings.state_dir)
         cluster = KubernetesApi(settings.kubeconfig, keys)
-        identity = _identity(settings, cluster)
+        sign_in = read_sign_in(os.environ)
+        identity = _identity(settings, cluster, sign_in)
     except BadSettings as error:
         for problem in error.problems:
             log.error("bad setting %s", problem)
         sys.exit(2)
-    except (NoCluster, KeyError) as error:
-        log.error("cannot start: %s", f"{error} is not set" if isinstance(error, KeyError) else error)
+    except NoCluster as error:
+        log.error("cannot start: %s", error)
         sys.exit(2)
     metrics = Metrics()
-    twin = IoTHubTwin(settings.sas_ttl_seconds)
+    twin = IoTHubTwin(sign_in, settings.sas_ttl_seconds)
     controller = Controller(
         identity,
         cluster,
@@ -88,24 +89,14 @@ async def _run(controller: Controller, methods: Methods) -> None:
     log.info("stopped")
 
 
-def _identity(settings: Settings, cluster: KubernetesApi) -> Identity:
-    owner = owner_id(*_hub_identity(os.environ))
+def _identity(settings: Settings, cluster: KubernetesApi, sign_in: SignIn) -> Identity:
+    owner = owner_id(sign_in.hub, sign_in.device, sign_in.module)
     namespace = settings.namespace or cluster.context_namespace() or "default"
     try:
         release = version("edge-expose")
     except PackageNotFoundError:
         release = "0.0.0+source"
     return Identity(owner, release, namespace)
-
-
-def _hub_identity(environment: Mapping[str, str]) -> tuple[str, str, str]:
-    """Hub, device and module as the edge runtime tells them, or as the connection string of a debug session does."""
-    text = environment.get("EdgeHubConnectionString", "")
-    if "IOTEDGE_IOTHUBHOSTNAME" in environment or not text:
-        module = environment.get("IOTEDGE_MODULEID", MODULE_ID)
-        return environment["IOTEDGE_IOTHUBHOSTNAME"], environment["IOTEDGE_DEVICEID"], module
-    parts = dict(part.partition("=")[::2] for part in text.split(";") if part)
-    return parts["HostName"], parts["DeviceId"], parts["ModuleId"]
 
 
 def _start_health(settings: Settings, metrics: Metrics, controller: Controller) -> HealthServer | None:

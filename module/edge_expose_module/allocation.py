@@ -152,6 +152,11 @@ class _Allocator:
         """The sharing group's address, or the lowest free one, or the load balancer's choice."""
         if candidate.name in self.decided:
             return
+        outside = self.spaces[candidate.name].why_outside_rails(candidate.assigned)
+        if outside is not None:
+            self.decided[candidate.name] = Decision(candidate.assigned, outside)
+            self.ledger.add(candidate.assigned, candidate.claim)
+            return
         group = self.ledger.groups.get(candidate.group) if candidate.group is not None else None
         if group is not None:
             self._join(candidate, group)
@@ -188,6 +193,12 @@ class _Allocator:
             self.decided[candidate.name] = Decision((), space.why_no_pool())
             return
         where = ", ".join(str(pool) for pool in pools)
+        allowed = space.allowed
+        if allowed is not None and not any(pool.intersection(allowed) for pool in pools):
+            told = f"none of {where} is among the addresses this device allows: {allowed}{space.allowed_by}"
+            text = f"{told}; make the two agree"
+            self.decided[candidate.name] = Decision((), Block("AddressNotAllowed", text))
+            return
         families = {part.version for pool in pools for part in pool.ranges}
         missing = [version for version in space.versions_for(candidate.exposure) if version not in families]
         if pools and missing:
@@ -198,6 +209,8 @@ class _Allocator:
         refused = ", reserved or refused by the load balancer" if self.rejected.get(candidate.name) else " or reserved"
         what = f"no free address: all {total} of {where} are held{refused}"
         cure = "remove an exposure, share an address, or extend the external service IP range on the device"
+        if pools == (allowed,):
+            cure = "remove an exposure, share an address, or have the device allow more addresses"
         self.decided[candidate.name] = Decision(
             (), Block("PoolExhausted", f"{what}; {cure}, then it becomes Ready by itself")
         )

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Any, Protocol
 
+from edge_expose_contract.addressing import Address
+
 
 @dataclass(frozen=True, slots=True)
 class Resource:
@@ -18,6 +20,8 @@ class Resource:
     group: str
     plural: str
     kind: str
+    only: str = ""
+    """The name of the one object that is meant, where others of the kind may not be read."""
 
     @property
     def label(self) -> str:
@@ -32,6 +36,8 @@ NAMESPACES = Resource("/api/v1", "namespaces", "Namespace")
 PODS = Resource("/api/v1", "pods", "Pod")
 EVENTS = Resource("/api/v1", "events", "Event")
 CONFIG_MAPS = Resource("/api/v1", "configmaps", "ConfigMap")
+GUARD_RAILS = Resource("/api/v1", "configmaps", "ConfigMap", only="edge-expose-guard-rails")
+NODES = Resource("/api/v1", "nodes", "Node")
 ENDPOINT_SLICES = Resource("/apis/discovery.k8s.io/v1", "endpointslices", "EndpointSlice")
 OLD_SLICES = Resource("/apis/discovery.k8s.io/v1beta1", "endpointslices", "EndpointSlice (v1beta1)")
 """What Kubernetes below 1.21 serves; we never make these."""
@@ -86,6 +92,9 @@ class Cluster(Protocol):
 
     def version(self) -> str:
         """`gitVersion`, such as v1.36.3."""
+
+    def addresses(self) -> tuple[Address, ...]:
+        """Where the API server is, as far as that is known."""
 
     def resources(self, group: str) -> frozenset[str]:
         """Plural names served under a group path; empty when the group is not there."""

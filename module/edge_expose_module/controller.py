@@ -20,9 +20,8 @@ from edge_expose_contract.parsing import DesiredDocument
 from edge_expose_module import remembering
 from edge_expose_module.applying import apply
 from edge_expose_module.assessing import Failure, Outcome, assess
-from edge_expose_module.clusterapi import Cluster, ClusterError
+from edge_expose_module.clusterapi import GUARD_RAILS, Cluster, ClusterError
 from edge_expose_module.deciding import Decided, Inputs, decide
-from edge_expose_module.guards import Guards
 from edge_expose_module.keeping import Keeper, Store
 from edge_expose_module.load_balancers.detect import METALLB_NAMESPACE, Detector
 from edge_expose_module.looking import Looker
@@ -32,6 +31,8 @@ from edge_expose_module.observed_service import Key
 from edge_expose_module.observing import Observed
 from edge_expose_module.planning import Verb
 from edge_expose_module.probes import Ask, Prober
+from edge_expose_module.rails.lookout import Lookout
+from edge_expose_module.rails.model import Guards
 from edge_expose_module.reading import Reader
 from edge_expose_module.rejected import RejectionLog
 from edge_expose_module.telling import Teller
@@ -89,6 +90,7 @@ class Controller:
         detector = Detector(load_balancer_namespace, self._keeper.memory.pools)
         self._looker = Looker(cluster, identity.owner, detector)
         self._rejections = RejectionLog()
+        self._rails = Lookout(cluster, identity.namespace, guards)
         self._nudges = Nudges(cluster)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._awake = asyncio.Event()
@@ -203,6 +205,7 @@ class Controller:
         decided: Decided | None = None
         outcomes: dict[str, Outcome] = {}
         if document is not None and observed is not None:
+            await self._look_for_rails(document, observed)
             before = self._keeper.memory
             decided = self._decide(document, observed)
             self._keeper.save()  # before the cluster is touched: a kill at any point is safe
@@ -213,7 +216,8 @@ class Controller:
                 observed_after, error = await self._look(namespaces)
                 observed = observed_after or observed
             await asyncio.to_thread(self._nudges.nudge, decided, observed, self.identity.owner)
-            self._watches.ensure(to_watch(observed, namespaces))
+            rails = {(GUARD_RAILS, self.identity.namespace)}
+            self._watches.ensure(to_watch(observed, namespaces) | rails)
             self.view.statuses = assess(decided, observed, self.identity.owner, outcomes)
             self.view.decided = decided
         self.view.observed = observed or self.view.observed
@@ -234,6 +238,14 @@ class Controller:
         found = {self.identity.namespace, site.namespace if site is not None else None}
         found.update(exposure.namespace for exposure in (document.exposures.values() if document is not None else ()))
         return frozenset(namespace for namespace in found if namespace is not None)
+
+    async def _look_for_rails(self, document: DesiredDocument, observed: Observed) -> None:
+        """What the device's owner allows now; the last good ConfigMap is remembered."""
+        memory = self._keeper.memory
+        endpoints = any(exposure.endpoints for exposure in document.exposures.values())
+        rails = await asyncio.to_thread(self._rails.look, memory.rails, observed, endpoints=endpoints)
+        self._guards, self.view.warnings = rails.guards, rails.warnings
+        self._keeper.memory = replace(memory, rails=rails.known)
 
     async def _look(self, namespaces: Iterable[str]) -> tuple[Observed | None, str]:
         try:

@@ -18,12 +18,13 @@ from edge_expose_contract.parsing import DesiredDocument
 from edge_expose_contract.services import own_sharing_key, selector_of, service_shapes
 from edge_expose_module.allocation import Decision, allocate
 from edge_expose_module.claims import Carrier, carriers_of, merged
-from edge_expose_module.guards import Guards
 from edge_expose_module.memory import Memory
 from edge_expose_module.moves import Move, claim_service, moves
 from edge_expose_module.observed_service import Key
 from edge_expose_module.observing import Observed
 from edge_expose_module.planning import Plan, plan
+from edge_expose_module.rails.model import Guards
+from edge_expose_module.rails.refuse import adoption
 from edge_expose_module.rejected import current
 from edge_expose_module.removal import Brake, PendingRemoval, brake
 from edge_expose_module.rendering import DeclaredService, Target, declare, slice_bodies
@@ -348,4 +349,7 @@ def _why_name_taken(namespace: str, name: str, exposure: Exposure, inputs: Input
             "ForeignService",
             f"Service {namespace}/{name} exists and is not ours; rename the exposure, or take it over with adopt: true",
         )
-    return None
+    if existing.other_owner == inputs.owner:
+        return None  # ours, but for a label that somebody changed
+    refused = adoption(inputs.guards, f"{namespace}/{name}")
+    return Block(refused.reason, refused.message) if refused is not None else None

@@ -9,6 +9,7 @@ from typing import Any
 from edge_expose_contract.addressing import Address, parse_address
 from edge_expose_contract.models import Exposure, Site
 from edge_expose_contract.parsing import parse_exposure, parse_site
+from edge_expose_contract.ports import beyond_document
 from edge_expose_contract.violations import RuleError
 from edge_expose_module.load_balancers.pools import Pool, pools_from_json
 from edge_expose_module.rejected import Rejection, Rejections
@@ -47,14 +48,18 @@ class Memory:
     rejected: Rejections = field(default_factory=dict)
     pools: tuple[Pool, ...] | None = None
     """The load balancer's pools when they were last sound."""
+    rails: Mapping[str, str] | None = None
+    """The last good guard rails of the ConfigMap, as written there; None when there never were any."""
 
     def good_exposures(self) -> dict[str, Exposure]:
+        """Those that a document has room for: an older module may have written more."""
         found = {}
         for name, raw in self.wishes.items():
             exposure, violations = parse_exposure(name, dict(raw))
             if exposure is not None and not violations:
                 found[name] = exposure
-        return found
+        beyond = beyond_document({name: exposure.port_count for name, exposure in found.items()})
+        return {name: exposure for name, exposure in found.items() if name not in beyond}
 
     def good_site(self) -> Site | None:
         return parse_site(self.site)[0]
@@ -97,6 +102,7 @@ class Memory:
             "held": {name: list(texts) for name, texts in sorted(self.held.items())},
             "rejected": {name: [entry.to_json() for entry in found] for name, found in sorted(self.rejected.items())},
             "pools": None if self.pools is None else [pool.to_json() for pool in self.pools],
+            "rails": dict(self.rails) if self.rails is not None else None,
         }
 
     @classmethod
@@ -127,6 +133,7 @@ class Memory:
                 if isinstance(found, list)
             },
             pools=pools_from_json(content.get("pools")),
+            rails=_pairs(content.get("rails")),
         )
 
 
@@ -136,6 +143,10 @@ def _lists_of_texts(value: object) -> dict[str, tuple[str, ...]]:
 
 def _texts(value: object) -> tuple[str, ...]:
     return tuple(str(text) for text in value) if isinstance(value, list) else ()
+
+
+def _pairs(value: object) -> dict[str, str] | None:
+    return {str(k): str(v) for k, v in value.items()} if isinstance(value, dict) else None
 
 
 def _mapping(value: object) -> dict[str, Any] | None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from edge_expose_contract.addressing import AddressSet, parse_cidr
 from edge_expose_contract.names import check_namespace
 from edge_expose_contract.violations import RuleError
-from edge_expose_module.guards import Guards
 from edge_expose_module.load_balancers.detect import METALLB_NAMESPACE
+from edge_expose_module.rails import table as rails
+from edge_expose_module.rails.model import ENVIRONMENT, Guards
+from edge_expose_module.rails.parse import number as _number
 
 PREFIX = "EDGE_EXPOSE_"
 T = TypeVar("T")
@@ -56,6 +56,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             problems.append(f"{PREFIX}{name}={text!r}: {error}")
             return default
 
+    own = {key.removeprefix(PREFIX): text for key, text in environment.items() if key.startswith(PREFIX)}
+    guards, unfit = rails.read(own, ENVIRONMENT)
     settings = Settings(
         state_dir=Path(environment.get(PREFIX + "STATE_DIR") or "/var/lib/edge-expose"),
         namespace=read("NAMESPACE", check_namespace, None),
@@ -65,29 +67,12 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         sas_ttl_seconds=int(read("SAS_TTL_SECONDS", lambda text: _number(text, 121, 86400 * 365), 3600.0)),
         log_level=read("LOG_LEVEL", _level, "INFO"),
         load_balancer_namespace=read("LOAD_BALANCER_NAMESPACE", check_namespace, METALLB_NAMESPACE),
-        guards=Guards(
-            namespaces=read("ALLOW_NAMESPACES", lambda text: frozenset(map(check_namespace, _items(text))), None),
-            ports=read("ALLOW_PORTS", lambda text: tuple(map(_port_range, _items(text))), None),
-            addresses=read("ALLOW_ADDRESSES", lambda text: AddressSet.parse(_items(text)), None),
-            sources=read("ALLOW_SOURCES", lambda text: tuple(map(parse_cidr, _items(text))), None),
-            max_exposures=read("MAX_EXPOSURES", lambda text: int(_number(text, 0, 100000)), None),
-            max_removal_percent=int(read("MAX_REMOVAL_PERCENT", lambda text: _number(text, 0, 100), 50.0)),
-        ),
+        guards=guards,
     )
+    problems += [PREFIX + problem for problem in unfit]
     if problems:
         raise BadSettings(problems)
     return settings
-
-
-def _items(text: str) -> list[str]:
-    return [item for item in re.split(r"[,\s]+", text) if item]
-
-
-def _number(text: str, low: float, high: float) -> float:
-    number = float(text)
-    if not low <= number <= high:
-        raise ValueError(f"not between {low:g} and {high:g}")
-    return number
 
 
 def _level(text: str) -> str:
@@ -99,9 +84,3 @@ def _level(text: str) -> str:
 def _host_port(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     return host.strip("[]") or "127.0.0.1", int(_number(port, 0, 65535))
-
-
-def _port_range(text: str) -> tuple[int, int]:
-    first, _, last = text.partition("-")
-    low = int(_number(first, 1, 65535))
-    return low, int(_number(last, low, 65535)) if last else low

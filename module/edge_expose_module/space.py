@@ -10,10 +10,10 @@ from edge_expose_contract.addressing import Address, AddressSet
 from edge_expose_contract.models import Exposure, Site
 from edge_expose_contract.names import split_pair
 from edge_expose_contract.services import families_from, ownership_labels
-from edge_expose_module.guards import Guards
 from edge_expose_module.load_balancers.api import LoadBalancer
 from edge_expose_module.load_balancers.pools import Pool, Seeker, automatic_order
 from edge_expose_module.observing import Observed
+from edge_expose_module.rails.model import Guards
 from edge_expose_module.wishes import Block
 
 
@@ -30,6 +30,8 @@ class Space:
     reserved: Mapping[Address, str] = field(default_factory=dict)
     nodes: AddressSet = field(default_factory=AddressSet)
     allowed: AddressSet | None = None
+    allowed_by: str = ""
+    """Where the owner of the device said so, to stand behind `allowed` in a message."""
     buggy: AddressSet = field(default_factory=AddressSet)
     closed: tuple[Pool, ...] = ()
     """Pools that do not serve this exposure."""
@@ -55,9 +57,17 @@ class Space:
             return Block("AddressOutsideRange", f"{address} ends in .0 or .255 and its pool avoids those; pin another")
         if self.allowed is not None and address not in self.allowed:
             return Block(
-                "AddressNotAllowed", f"{address} is not among the addresses this device allows: {self.allowed}"
+                "AddressNotAllowed",
+                f"{address} is not among the addresses this device allows: {self.allowed}{self.allowed_by}",
             )
         return None
+
+    def why_outside_rails(self, addresses: tuple[Address, ...]) -> Block | None:
+        """Of addresses that are held, when nothing but a guard rail that was tightened speaks against them."""
+        found = [block for address in addresses if (block := self.why_illegal(address)) is not None]
+        if not found or any(block.reason != "AddressNotAllowed" for block in found):
+            return None
+        return Block("OutsideRails", f"{found[0].message}; what stands stays: pin an allowed address to move it")
 
     def why_wrong_pool(self, exposure: Exposure, address: Address) -> Block | None:
         """Why this exposure, which may name a pool, may not have this address."""
@@ -71,7 +81,15 @@ class Space:
         return Block("PoolAddressMismatch", f"{address} is not in pool {exposure.pool} ({pool}); leave one of them out")
 
     def pools_for(self, exposure: Exposure) -> tuple[AddressSet, ...] | Block | None:
-        """Pools to choose from, in order; None when only the load balancer knows; a Block for one that is not there."""
+        """Pools to choose from, in order; None when only the load balancer knows; a Block for one that is not there.
+
+        Where only the load balancer knows, the addresses that the device allows are what there is to choose from: left
+        to itself it could give one outside them.
+        """
+        told = self._told_pools(exposure)
+        return (self.allowed,) if told is None and self.allowed is not None else told
+
+    def _told_pools(self, exposure: Exposure) -> tuple[AddressSet, ...] | Block | None:
         if exposure.pool is None:
             return self.automatic
         if self.pools is None:
@@ -143,6 +161,7 @@ class AddressSpace:
     reserved: Mapping[Address, str]
     nodes: AddressSet
     allowed: AddressSet | None
+    allowed_by: str = ""
     chooses: bool = True
 
     @property
@@ -154,7 +173,7 @@ class AddressSpace:
 
     def of(self, name: str, exposure: Exposure, default_namespace: str) -> Space:
         """What an exposure may get."""
-        alone = Space(reserved=self.reserved, nodes=self.nodes, allowed=self.allowed)
+        alone = Space(reserved=self.reserved, nodes=self.nodes, allowed=self.allowed, allowed_by=self.allowed_by)
         if self.pools is None or not self.load_balancer.serves(exposure.load_balancer_class):
             return alone
         namespace = exposure.namespace or default_namespace
@@ -188,6 +207,7 @@ def address_space(site: Site | None, observed: Observed, guards: Guards, owner: 
         dict(site.reserved_addresses) if site is not None else {},
         site.nodes if site is not None else AddressSet(),
         guards.addresses,
+        guards.where("addresses"),
         # A site that only names pools does not say where an exposure without one gets its address.
         chooses=pools is None or load_balancer.pools is not None or any(pool.auto_assign for pool in pools),
     )

@@ -69,7 +69,7 @@ class Teller:
             since=since,
             probes={name: ok for name, ok in probes.items() if name in view.statuses},
             pending_removal=(len(pending.names), pending.token) if pending is not None else None,
-            warnings=((keeper.trouble,) if keeper.trouble else ()) + warnings,
+            warnings=((keeper.trouble,) if keeper.trouble else ()) + view.warnings + warnings,
         )
         if view.decided is None:
             # Nothing was seen since the start. What the twin holds is the last word on the exposures, and the memory of

@@ -24,6 +24,8 @@ class View:
     started: float | None = None
     """When the pass under way began, on the monotonic clock; None between passes."""
     cluster_error: str = ""
+    warnings: tuple[str, ...] = ()
+    """Of the guard rails."""
 
     def target(self, name: str) -> Target | None:
         """Where an exposure can be asked from outside; None while it has no external address."""

@@ -5,15 +5,17 @@ A wish is an exposure that may become Services. What is refused keeps what runs:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.parsing import DesiredDocument
+from edge_expose_contract.ports import beyond_document, beyond_text
 from edge_expose_contract.reasons import Reason
 from edge_expose_contract.violations import joined
-from edge_expose_module.guards import Guards, refuse
+from edge_expose_module.rails.model import Guards
+from edge_expose_module.rails.table import refused as why_refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +80,10 @@ def gather(
         return False
 
     def refused(exposure: Exposure) -> Block | None:
-        found = refuse(guards, exposure, exposure.namespace or default_namespace, len(wishes) + 1)
+        found = why_refused(guards, exposure, exposure.namespace or default_namespace, len(wishes) + 1)
         return Block(found.reason, found.message) if found is not None else None
 
+    beyond = _beyond(document, last_good, is_over)
     for name in sorted(document.names, key=lambda name: (name not in last_good, name)):
         newest, standing = document.exposures.get(name), last_good.get(name)
         if newest is not None and not newest.enabled:
@@ -90,6 +93,12 @@ def gather(
             continue
         if newest is None:
             block = Block("InvalidExposure", joined(document.invalid[name]))
+        elif name in beyond:
+            text = beyond_text(newest.port_count, beyond[name])
+            block = Block("TooManyPorts", f"{text}; publish fewer ports, or remove another exposure")
+        elif guards.unknown and newest != standing:
+            text = f"nobody knows what the owner of this device allows: {guards.unknown}; mend it, then this goes on"
+            block = Block("GuardRailsUnknown", text)
         elif (refusal := refused(newest)) is None:
             wishes[name] = Wish(name, newest)
             continue
@@ -97,8 +106,24 @@ def gather(
             block = refusal
         if standing is None or not standing.enabled or refused(standing) is not None:
             # Guard rails that were tightened forbid the old form too: it is left alone, and not made again.
-            blocked[name] = block
+            blocked[name] = _outside(block) if standing is not None and standing.enabled else block
         elif not is_over(name, standing):
             wishes[name] = Wish(name, standing, block)
     next_expiry = min(expiries, default=None)
     return Wishes(wishes, blocked, frozenset(blocked), frozenset(disabled), expired, next_expiry)
+
+
+def _outside(block: Block) -> Block:
+    return Block("OutsideRails", f"{block.message}; what stands is left alone, and not made again when it is gone")
+
+
+def _beyond(
+    document: DesiredDocument, last_good: Mapping[str, Exposure], is_over: Callable[[str, Exposure], bool]
+) -> dict[str, int]:
+    """Exposures whose newest form has no room in the document, with the ports of the others; of a form that cannot be
+    read the one that stands in for it counts."""
+    newest = {n: e for n, e in document.exposures.items() if e.enabled and not is_over(n, e)}
+    standing = {n: e.port_count for n, e in last_good.items() if n in newest or n in document.invalid}
+    counts = {name: standing[name] for name in document.invalid if name in standing}
+    counts.update({name: exposure.port_count for name, exposure in newest.items()})
+    return beyond_document(counts, standing)

@@ -20,7 +20,7 @@ def rules(file: str, kind: str, namespace: str | None) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("file", ["rbac.yaml", "rbac-one-namespace.yaml"])
 def test_the_role_in_the_modules_namespace_is_what_local_mode_grants(file: str) -> None:
-    assert rules(file, "Role", "edge1") == rights.NAMESPACE_RULES
+    assert rules(file, "Role", "edge1") == [*rights.NAMESPACE_RULES, rights.RAILS_RULE]
 
 
 def test_the_roles_beyond_the_namespace_are_what_local_mode_grants() -> None:

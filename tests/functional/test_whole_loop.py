@@ -151,6 +151,10 @@ def test_a_service_of_kubectl_is_left_alone_and_taken_over_on_request(local: Loc
     local.deploy({"theirs": wish}, {"idle": ECHO})
     assert local.wait_for("theirs", "Blocked")["reason"] == "ForeignService"
     local.deploy({"theirs": {**wish, "adopt": True}}, {"idle": ECHO})
+    eventually(lambda: local.status()["theirs"].get("reason") == "AdoptNotAllowed", what="the owner's word is asked")
+    # The owner's word wakes the module, which watches this ConfigMap by name.
+    rails = ("configmap", "edge-expose-guard-rails")
+    local.kubectl("-n", "edge1", "create", *rails, "--from-literal=ALLOW_ADOPT=true")
     local.wait_for("theirs", "Ready", held)
     assert "edge-expose" in local.kubectl("-n", "edge1", "get", "svc", "theirs", "--show-labels")
     assert http_get(f"http://{held}/")

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from edge_expose_contract.addressing import AddressSet
-from edge_expose_module.guards import Guards
+from edge_expose_module.rails.model import Guards
 from support.bench import Bench
 from support.fake_cluster import FakeCluster
 
@@ -49,6 +49,7 @@ def _world(world: dict[str, Any]) -> Bench:
         readable_pool=world.get("readable_pool", True),
         denied=frozenset((verb, plural) for verb, plural in world.get("denied", [])),
     )
+    cluster.rails = world.get("rails")
     guards = world.get("guards", {})
     return Bench(
         cluster,

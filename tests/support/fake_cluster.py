@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from threading import Condition, Event
 from typing import Any
 
-from edge_expose_contract.addressing import AddressSet, parse_address
+from edge_expose_contract.addressing import Address, AddressSet, parse_address
 from edge_expose_module.clusterapi import (
     BGP_ADVERTISEMENTS,
     CONFIG_MAPS,
@@ -21,11 +21,14 @@ from edge_expose_module.clusterapi import (
     ENDPOINT_SLICES,
     ENDPOINTS,
     EVENTS,
+    GUARD_RAILS,
     L2_ADVERTISEMENTS,
     NAMESPACES,
+    NODES,
     PODS,
     POOLS,
     SERVICES,
+    ClusterError,
     Conflict,
     Denied,
     Listing,
@@ -79,6 +82,11 @@ class FakeCluster:
         self.broken_pools: list[str] = []
         """Ranges of another pool that no load balancer can read."""
         self.namespaces = set(NAMES)
+        self.rails: dict[str, str] | None = None
+        """Data of the guard rails' ConfigMap, where there is one."""
+        self.rails_error: ClusterError | None = None
+        """What reading it is answered instead."""
+        self.pod_networks: list[str] = []
         self.hidden: set[str] = set()
         """Addresses that somebody invisible holds."""
         self.writes: list[tuple[str, str, str]] = []
@@ -125,6 +133,9 @@ class FakeCluster:
         self._reach()
         return self.git_version
 
+    def addresses(self) -> tuple[Address, ...]:
+        return (parse_address("192.0.2.1"),)
+
     def resources(self, group: str) -> frozenset[str]:
         self._reach()
         if group == "/api/v1":
@@ -142,6 +153,10 @@ class FakeCluster:
 
     def get(self, resource: Resource, namespace: str, name: str) -> Mapping[str, Any]:
         self._reach()
+        if resource is GUARD_RAILS and (self.rails_error is not None or self.rails is not None):
+            if self.rails_error is not None:
+                raise self.rails_error
+            return {"metadata": {"name": name, "namespace": namespace}, "data": copy.deepcopy(self.rails)}
         if resource is CONFIG_MAPS and self.dialect == "configmap" and name == "config":
             if not self.readable_pool:
                 raise Denied("configmaps is forbidden")
@@ -260,6 +275,8 @@ class FakeCluster:
                 {"metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}}}
                 for name in self.namespaces
             ]
+        if resource is NODES:
+            return [{"metadata": {"name": f"n{n}"}, "spec": {"podCIDR": c}} for n, c in enumerate(self.pod_networks)]
         assert resource in (BGP_ADVERTISEMENTS, CONFIG_MAPS, CONFIGURATION_STATES)
         return []
 

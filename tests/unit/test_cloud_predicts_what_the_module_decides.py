@@ -26,11 +26,11 @@ from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.parsing import DesiredDocument, parse_desired
 from edge_expose_module.deciding import Decided, Inputs, decide
-from edge_expose_module.guards import Guards
 from edge_expose_module.load_balancers.metallb import Form, MetalLB
 from edge_expose_module.memory import Memory
 from edge_expose_module.observed_service import DECLARED_ANNOTATION
 from edge_expose_module.observing import Capabilities, Observed
+from edge_expose_module.rails.model import Guards
 from edge_expose_module.rendering import Target, declare
 from support.cloud import applied_hub
 
@@ -76,6 +76,18 @@ def module_decides(site: Json | None, exposures: Json) -> Decided:
 
 LOCAL = {"externalTrafficPolicy": "Local"}
 ROWS: list[Any] = [
+    pytest.param(
+        SITE,
+        {f"a{n}": exposure(ports=["1-1000"], type="ClusterIP") for n in range(7)},
+        {"a5", "a6"},
+        id="more ports than a document publishes",
+    ),
+    pytest.param(
+        SITE,
+        {f"a{n}": exposure(ports=["1-1000"], type="ClusterIP", enabled=n > 0) for n in range(6)},
+        set(),
+        id="ports of a disabled exposure count for nobody",
+    ),
     pytest.param(SITE, {"a": exposure(pool="typo")}, {"a"}, id="a pool that is not there"),
     pytest.param(SITE, {"a": exposure(pool="dmz")}, set(), id="a pool that is there"),
     pytest.param(

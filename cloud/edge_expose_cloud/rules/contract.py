@@ -52,7 +52,7 @@ ROWS: tuple[Row, ...] = (
     ("InvalidProtocol", "error", "Not a protocol.", "tcp, udp or sctp."),
     ("ReversedPorts", "error", "A port range whose start is after its end.", "Swap the ends."),
     ("UnequalPortRanges", "error", "Published and target range differ in length.", "Give both the same length."),
-    ("TooManyPorts", "error", "More ports than one Service takes.", "Split the exposure."),
+    ("TooManyPorts", "error", "More ports than a Service or a document takes.", "Split it, or publish fewer."),
     ("DuplicatePort", "error", "One exposure publishes a port twice.", "Publish each port once."),
     ("DuplicatePortName", "error", "One exposure uses a port name twice.", "Give each port its own name."),
     (

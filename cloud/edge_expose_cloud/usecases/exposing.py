@@ -33,8 +33,9 @@ def plan_expose(hub: Hub, device_id: str, name: str, fields: dict[str, Any]) -> 
     state, twin = _observe(hub, device_id, name)
     exposures = {**current_exposures(twin), name: exposure}
     # Only what this exposure takes part in counts: old mistakes of others are not this command's business.
-    before = set(lint_addresses(_as_spec(state, current_exposures(twin))))
-    found = [item for item in lint_addresses(_as_spec(state, exposures)) if item not in before]
+    current = current_exposures(twin)
+    before = set(lint_addresses(_as_spec(state, current)))
+    found = [item for item in lint_addresses(_as_spec(state, exposures), standing=current) if item not in before]
     if pool_decides(report_of(twin)):
         # A full pool is widened on the device, which needs no new wish: it waits until there is room.
         found = [replace(item, severity="warning") if item.rule == "RangeTooSmall" else item for item in found]

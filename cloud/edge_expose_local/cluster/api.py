@@ -23,7 +23,7 @@ from .resources import Resource
 from .reviews import review
 from .routing import Route, route
 from .schema import decode
-from .selectors import field_predicate, label_predicate
+from .selectors import field_predicate, label_predicate, only_name
 from .tables import partial, table, wants_table
 from .tokens import Tokens
 from .watching import WatchWish, watch
@@ -66,7 +66,8 @@ class Api:
             return self._plain_path(request, user)
         resource, kind = found.resource, found.review
         plural = found.plural + (f"/{found.subresource}" if found.subresource else "")
-        wish = Attributes(found.verb, found.group, plural, found.namespace, found.name)
+        name = found.name or only_name(request.arg("fieldSelector"))
+        wish = Attributes(found.verb, found.group, plural, found.namespace, name)
         if not self._authorizer.allowed(user, wish):
             raise refusal(user, wish)
         if kind is not None:

@@ -124,3 +124,10 @@ def field_predicate(text: str, allowed: frozenset[str], kind: str) -> Predicate 
     if not conditions:
         return None
     return lambda obj: all((_field(obj, path) == value) is equal for path, equal, value in conditions)
+
+
+def only_name(text: str) -> str:
+    """The one name that a field selector admits, which a list or watch is then authorized for; else empty."""
+    found = [re.match(r"^\s*metadata\.name\s*==?\s*([^,=!]*?)\s*$", part) for part in text.split(",")]
+    names = [match[1] for match in found if match is not None]
+    return names[0] if names else ""

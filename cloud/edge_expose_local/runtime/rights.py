@@ -25,8 +25,15 @@ NAMESPACE_RULES: list[JsonObject] = [
     },
     {"apiGroups": [""], "resources": ["pods", "events"], "verbs": ["get", "list", "watch"]},
 ]
+RAILS_RULE: JsonObject = {
+    "apiGroups": [""],
+    "resources": ["configmaps"],
+    "resourceNames": ["edge-expose-guard-rails"],
+    "verbs": ["get", "list", "watch"],
+}
 CLUSTER_RULES: list[JsonObject] = [
     {"apiGroups": [""], "resources": ["services"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list"]},
 ]
 METALLB_RULES: list[JsonObject] = [
     {
@@ -52,7 +59,7 @@ def grant(kube: Kube, namespace: str) -> None:
     except KubeError as error:
         if error.status != 409:
             raise
-    _bind(kube, namespace, "Role", ACCOUNT, NAMESPACE_RULES, namespace)
+    _bind(kube, namespace, "Role", ACCOUNT, [*NAMESPACE_RULES, RAILS_RULE], namespace)
     _bind(kube, "metallb-system", "Role", f"{ACCOUNT}-{namespace}", METALLB_RULES, namespace)
     _bind(kube, None, "ClusterRole", f"{ACCOUNT}-{namespace}", CLUSTER_RULES, namespace)
 

@@ -18,8 +18,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar
 
 from azure.iot.device import Message, MethodResponse
-from azure.iot.device.aio import IoTHubModuleClient
 
+from edge_expose_module.adapters.sign_in import SignIn
 from edge_expose_module.twinlink import MethodHandler, TwinSections, TwinUnavailable
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,8 @@ _PATH: Final = re.compile(r"\burl: \S+")
 class IoTHubTwin:
     """`sas_ttl` is the life of a token in seconds; the client renews it 120 s before its end."""
 
-    def __init__(self, sas_ttl: int) -> None:
+    def __init__(self, sign_in: SignIn, sas_ttl: int) -> None:
+        self._sign_in = sign_in
         self._sas_ttl = sas_ttl
         self._client: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -149,7 +150,7 @@ class IoTHubTwin:
 
     def _new_client(self) -> Any:
         # retries every 2 s: on a factory floor the hub comes back when it comes back, and one module is no storm
-        return IoTHubModuleClient.create_from_edge_environment(sastoken_ttl=self._sas_ttl, connection_retry_interval=2)
+        return self._sign_in.new_client(self._sas_ttl, retry_seconds=2)
 
     def _set_handlers(self, client: Any) -> None:
         client.on_connection_state_change = self._on_connection_change

@@ -10,17 +10,20 @@ import contextlib
 import json
 import logging
 import os
+import socket
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import urllib3
 from kubernetes import config
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.client.exceptions import ApiException
 
+from edge_expose_contract.addressing import Address, parse_address
+from edge_expose_contract.violations import RuleError
 from edge_expose_module.clusterapi import (
     ClusterError,
     Conflict,
@@ -78,6 +81,14 @@ class KubernetesApi:
     def version(self) -> str:
         return str(self._json("GET", "/version").get("gitVersion", ""))
 
+    def addresses(self) -> tuple[Address, ...]:
+        host = urlsplit(str(self._connect().configuration.host)).hostname or ""
+        try:
+            found = socket.getaddrinfo(host, None, proto=socket.IPPROTO_TCP)
+            return tuple(dict.fromkeys(parse_address(str(item[4][0])) for item in found))
+        except (OSError, UnicodeError, RuleError):
+            return ()
+
     def resources(self, group: str) -> frozenset[str]:
         try:
             content = self._json("GET", group)
@@ -89,8 +100,8 @@ class KubernetesApi:
         query = {"limit": str(_PAGE)}
         if labels:
             query["labelSelector"] = labels
-        if fields:
-            query["fieldSelector"] = fields
+        if fields or resource.only:
+            query["fieldSelector"] = fields or f"metadata.name={resource.only}"
         items: list[Mapping[str, Any]] = []
         while True:
             page = self._json("GET", _path(resource, namespace), query)
@@ -127,6 +138,8 @@ class KubernetesApi:
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(WATCH_SECONDS),
         }
+        if resource.only:
+            query["fieldSelector"] = f"metadata.name={resource.only}"
         timeout = (5.0, WATCH_SECONDS + 30.0)
         try:
             with contextlib.closing(self._send("GET", _path(resource, namespace), query, timeout=timeout)) as response:

@@ -100,6 +100,9 @@ def test_a_service_made_by_kubectl_is_left_alone_until_it_may_be_adopted(cluster
     module.until("web", "Blocked", reason="ForeignService")
     assert "app.kubernetes.io/managed-by" not in (module.service("web")["metadata"].get("labels") or {})
     module.desire({"web": web(adopt=True)})
+    module.until("web", "Blocked", reason="AdoptNotAllowed")
+    owner = {"metadata": {"name": "edge-expose-guard-rails"}, "data": {"ALLOW_ADOPT": "true"}}
+    assert cluster.call("POST", f"/api/v1/namespaces/{module.namespace}/configmaps", owner).status == 201
     module.until("web", "Pending", address)
     module.run()
     adopted = module.service("web")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edge_expose_module.clusterapi import SERVICES, Denied, Unauthorized
+from edge_expose_module.clusterapi import CONFIG_MAPS, GUARD_RAILS, SERVICES, Denied, Unauthorized
 from support.testbed_module import ModuleBench, account_kubeconfig, apply_all, path_of, shipped
 
 WEB = {"selector": ["app=w"], "ports": ["8080:80"]}
@@ -177,7 +178,7 @@ def test_a_namespace_that_does_not_exist_fails_only_its_own_exposure(cluster, mo
         pytest.param(("PUT", "/api/v1/namespaces/{ns}/services/web"), id="replace services"),
         pytest.param(("PATCH", "/api/v1/namespaces/{ns}/services/web/status"), id="write a status"),
         pytest.param(("PATCH", "/api/v1/namespaces/default/services/kubernetes"), id="patch elsewhere"),
-        pytest.param(("GET", "/api/v1/nodes"), id="list nodes"),
+        pytest.param(("GET", "/api/v1/nodes/node1"), id="read a node"),
         pytest.param(("GET", "/api/v1/namespaces/kube-system/configmaps"), id="read other ConfigMaps"),
     ],
 )
@@ -214,3 +215,24 @@ def _token(kubeconfig: Path) -> str:
     import yaml
 
     return str(yaml.safe_load(kubeconfig.read_text())["users"][0]["user"]["token"])
+
+
+def test_the_guard_rails_are_read_and_watched_by_name_and_no_other_config_map(cluster, confined) -> None:
+    """A rail that is typed into the cluster reaches the watch; the module can change none."""
+    maps, api = f"/api/v1/namespaces/{confined.namespace}/configmaps", confined.kubernetes
+    stop = threading.Event()
+    events = api.watch(GUARD_RAILS, confined.namespace, api.list(GUARD_RAILS, confined.namespace).version, stop)
+    for name in ("another", GUARD_RAILS.only):
+        answer = cluster.call("POST", maps, {"metadata": {"name": name}, "data": {"ALLOW_PORTS": "443"}})
+        assert answer.status == 201, answer
+    assert next(events) == "ADDED"
+    stop.set()
+    events.close()
+    assert [item["metadata"]["name"] for item in api.list(GUARD_RAILS, confined.namespace).items] == [GUARD_RAILS.only]
+    with pytest.raises(Denied):
+        api.get(CONFIG_MAPS, confined.namespace, "another")
+    with pytest.raises(Denied):
+        api.patch(GUARD_RAILS, confined.namespace, GUARD_RAILS.only, {"data": {"ALLOW_PORTS": "80"}})
+    confined.desire({"web": WEB}, site={"externalServiceIPs": f"{cluster.base}.10-{cluster.base}.20"})
+    confined.until("web", "Blocked", reason="PortNotAllowed")
+    assert "port 8080 is not among those this device allows: 443-443" in confined.exposure("web")["message"]

@@ -13,6 +13,7 @@ from azure.iot.hub.models import CloudToDeviceMethod, Twin, TwinProperties
 
 from edge_expose_contract.limits import SECTION_BYTES
 from edge_expose_module.adapters.iothub_twin import IoTHubTwin
+from edge_expose_module.adapters.sign_in import read_sign_in
 from edge_expose_module.twinlink import TwinLink, TwinUnavailable
 from support.fake_twin import FakeTwin
 from support.hub import RunningHub
@@ -48,7 +49,7 @@ class HubSide:
         self.hub, self.registry, self.device = hub, registry, device
         registry.create_module_with_sas(device, "edge-expose", "", None, None)
         self._patch(DESIRED)
-        self.link: TwinLink = IoTHubTwin(3600)
+        self.link: TwinLink = IoTHubTwin(read_sign_in(hub.device_env(device, "edge-expose")), 3600)
 
     def _patch(self, patch: dict[str, Any]) -> None:
         twin = Twin(properties=TwinProperties(desired=patch))

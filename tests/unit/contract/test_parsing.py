@@ -8,7 +8,7 @@ import pytest
 
 from edge_expose_contract.identity import Code
 from edge_expose_contract.parsing import DesiredDocument, Refusal, parse_desired, parse_exposure
-from edge_expose_contract.ports import parse_port
+from edge_expose_contract.ports import beyond_document, parse_port
 from edge_expose_contract.violations import RuleError
 
 BASE: dict[str, Any] = {"module": "web", "ports": [80]}
@@ -152,3 +152,56 @@ def test_a_port_in_its_short_form(text: str | int, expected: list[str]) -> None:
 def test_a_port_that_is_refused(text: str) -> None:
     with pytest.raises(RuleError):
         parse_port(text)
+
+
+@pytest.mark.parametrize(
+    ("ports", "count"),
+    [([80, "443", "8000-8009:9000-9009/udp"], 12), (["1-1000"], 1000), ([{"port": 80, "targetPort": "http"}], 1)],
+)
+def test_ports_are_counted_as_they_are_written(ports: list[Any], count: int) -> None:
+    exposure, _ = parse_exposure("web", {**BASE, "ports": ports})
+    assert exposure is not None
+    assert exposure.port_count == len(exposure.mappings) == count
+
+
+@pytest.mark.parametrize(
+    "ports",
+    [
+        ["80-90", "85-95"],
+        ["80-90", 90],
+        [90, "80-90:1080-1090"],
+        ["1-300", "500-800", "301-500"],
+    ],
+)
+def test_ranges_that_overlap_publish_a_port_twice(ports: list[Any]) -> None:
+    _, violations = parse_exposure("web", {**BASE, "ports": ports})
+    assert [violation.rule for violation in violations] == ["DuplicatePort"]
+
+
+@pytest.mark.parametrize(
+    ("named", "rules"),
+    [("tcp-85", ["DuplicatePortName"]), ("tcp-79", []), ("tcp-91", []), ("udp-85", []), ("tcp-085", [])],
+)
+def test_a_name_that_a_range_gives_by_default_is_used_already(named: str, rules: list[str]) -> None:
+    _, violations = parse_exposure("web", {**BASE, "ports": ["80-90", {"port": 200, "name": named}]})
+    assert [violation.rule for violation in violations] == rules
+
+
+@pytest.mark.parametrize(
+    ("counts", "standing", "beyond"),
+    [
+        pytest.param({"a": 1000, "b": 4000}, {}, {}, id="all fit"),
+        pytest.param({"a": 1000, "b": 4000, "c": 1}, {}, {"c": 5000}, id="the last by name does not"),
+        pytest.param({"a": 4000, "b": 2000, "c": 1000}, {}, {"b": 4000}, id="a smaller one after it does"),
+        pytest.param({"a": 1000, "b": 4500}, {"b": 4500}, {"a": 4500}, id="what stands comes first"),
+        pytest.param({"a": 2000, "b": 4500}, {"a": 500, "b": 4500}, {"a": 4500}, id="what stands does not grow"),
+        pytest.param({"a": 10, "b": 4500}, {"a": 500, "b": 4500}, {}, id="and may shrink"),
+        pytest.param({"a": 600, "b": 4500}, {"b": 4500, "gone": 500}, {"a": 4500}, id="what goes counts no more"),
+        pytest.param({"a": 3000, "b": 3000}, {"a": 3000, "b": 3000}, {"b": 3000}, id="more stands than fits"),
+    ],
+)
+def test_who_has_no_room_in_a_document(
+    counts: dict[str, int], standing: dict[str, int], beyond: dict[str, int]
+) -> None:
+    assert beyond_document(counts, standing) == beyond
+    assert beyond_document(dict(reversed(counts.items())), standing) == beyond

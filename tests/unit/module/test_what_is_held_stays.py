@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edge_expose_module.guards import Guards
+from edge_expose_module.rails.model import Guards
 from support.bench import Bench
 from support.fake_cluster import FakeCluster
 
@@ -267,7 +267,8 @@ def test_a_service_that_the_guard_rails_forbid_by_now_is_left_alone_and_not_made
     bench.guards = Guards(ports=((80, 80),))
     bench.restart()
     bench.run()
-    assert bench.state("a") == ("Blocked", before["a"], "PortNotAllowed")
+    assert bench.state("a") == ("Blocked", before["a"], "OutsideRails")
+    assert "port 81 is not among those this device allows: 80-80" in bench.exposure("a")["message"]
     bench.cluster.lose_services()
     bench.run()
     assert addresses(bench) == {}
@@ -464,3 +465,20 @@ def test_an_exposure_never_takes_the_name_of_the_module_it_leads_to() -> None:
     bench.run()
     assert bench.state("webserver")[2] == "ModuleName"
     assert addresses(bench) == {}
+
+
+def test_an_exposure_beyond_the_ports_of_a_document_costs_none_that_stands() -> None:
+    """`a` comes before them all by name, and grows afterwards: neither takes the room of what stands."""
+    bench = bench_with({f"e{number}": web("1-900") for number in range(5)})
+    held = addresses(bench)
+    bench.desire({"a": web("1-501"), **{f"e{number}": web("1-900") for number in range(5)}})
+    bench.run()
+    assert bench.state("a") == ("Blocked", None, "TooManyPorts")
+    assert "501 ports are too many beside the 4500 of the other exposures" in bench.exposure("a")["message"]
+    bench.desire({"a": web("1-500"), **{f"e{number}": web("1-900") for number in range(4)}, "e4": web("1-901")})
+    bench.run()
+    assert bench.state("a")[0] == "Blocked"
+    assert {name: address for name, address in addresses(bench).items() if name != "a"} == held
+    bench.desire({"a": web("1-500"), **{f"e{number}": web("1-900") for number in range(5)}})
+    bench.run()
+    assert bench.state("a")[0] == "Ready"

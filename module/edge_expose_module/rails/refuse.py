@@ -1,0 +1,168 @@
+"""Why the owner of the device does not allow an exposure: one function a rail, in the order of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from edge_expose_contract.addressing import AddressRange, parse_address, parse_range
+from edge_expose_contract.models import Exposure
+from edge_expose_contract.names import split_pair
+from edge_expose_contract.reasons import Reason
+from edge_expose_module.rails.model import Guards, Patterns, host
+from edge_expose_module.rails.steering import matches, names, steers
+
+# Kubernetes itself takes no loopback and no link-local endpoints; clouds answer with credentials at these.
+_ALWAYS: tuple[tuple[AddressRange, str], ...] = tuple(
+    (parse_range(text), what)
+    for text, what in (
+        ("127.0.0.0/8", "the loopback network"),
+        ("::1/128", "the loopback network"),
+        ("169.254.169.254/32", "the metadata service of clouds"),
+        ("fd00:ec2::254/128", "the metadata service of clouds"),
+        ("169.254.0.0/16", "the link-local network"),
+        ("fe80::/10", "the link-local network"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    reason: Reason
+    message: str
+
+
+def namespace(guards: Guards, exposure: Exposure, where: str) -> Refused | None:
+    allowed = guards.namespaces
+    if allowed is None or where in allowed:
+        return None
+    return Refused("NamespaceNotAllowed", _outside("namespace", where, sorted(allowed), guards, "namespaces"))
+
+
+def ports(guards: Guards, exposure: Exposure, where: str) -> Refused | None:
+    if guards.ports is None:
+        return None
+    for span in exposure.spans:
+        outside = _first_outside(span.first, span.last, guards.ports)
+        if outside is not None:
+            allowed = [f"{first}-{last}" for first, last in guards.ports]
+            return Refused("PortNotAllowed", _outside("port", outside, allowed, guards, "ports"))
+    return None
+
+
+def addresses(guards: Guards, exposure: Exposure, where: str) -> Refused | None:
+    if guards.addresses is None:
+        return None
+    outside = next((address for address in exposure.addresses if address not in guards.addresses), None)
+    if outside is None:
+        return None
+    return Refused("AddressNotAllowed", _outside("address", outside, [guards.addresses], guards, "addresses"))
+
+
+def sources(guards: Guards, exposure: Exposure, where: str) -> Refused | None:
+    if guards.sources is None or not exposure.is_external:
+        return None
+    allowed = _texts(guards.sources) + guards.where("sources")
+    if not exposure.sources:
+        return Refused("SourceNotAllowed", f"this device wants allowFrom on every exposure, inside: {allowed}")
+    for source in exposure.sources:
+        if not any(source.first in part and source.last in part for part in guards.sources):
+            text = f"allowFrom {source} reaches beyond what this device allows: {allowed}; narrow it"
+            return Refused("SourceNotAllowed", text)
+    return None
+
+
+def endpoints(guards: Guards, exposure: Exposure, where: str) -> Refused | None:
+    """An endpoint must lie in what every place allows; one in a network refused by default needs an entry that is no
+    wider than that network, so that 10.0.0.0/8 does not open the pod network inside it."""
+    for text in exposure.endpoints or ():
+        address = parse_address(text)
+        for layer in guards.endpoints or ():
+            if not any(address in part for part in layer):
+                allowed = [_texts(layer)]
+                return Refused("EndpointNotAllowed", _outside("endpoint", address, allowed, guards, "endpoints"))
+        for network, what in (*_ALWAYS, *guards.networks.ranges):
+            if address in network and not all(
+                any(address in part and _inside(part, network) for part in layer) for layer in guards.endpoints or ((),)
+            ):
+                cure = f"use another address, or have the owner of the device allow {host(address).first} by name"
+                told = f"endpoint {address} lies in {what}, which this device does not allow unless its owner names it"
+                return Refused("EndpointNotAllowed", f"{told}; {cure} (ALLOW_ENDPOINTS)")
+    return None
+
+
+def annotation(guards: Guards, exposure: Exposure, where: str) -> Refused | None:
+    for pair in exposure.annotations or ():
+        refused = _key("annotation", split_pair(pair)[0], guards.annotations, guards, "annotations")
+        if refused is not None:
+            return Refused("AnnotationNotAllowed", refused)
+    return None
+
+
+def label(guards: Guards, exposure: Exposure, where: str) -> Refused | None:
+    for pair in exposure.labels or ():
+        refused = _key("label", split_pair(pair)[0], guards.labels, guards, "labels")
+        if refused is not None:
+            return Refused("LabelNotAllowed", refused)
+    return None
+
+
+def hostname(guards: Guards, exposure: Exposure, where: str) -> Refused | None:
+    name = exposure.hostname
+    for layer in guards.hostnames or ():
+        if name is not None and not matches(name, layer):
+            return Refused("HostnameNotAllowed", _outside("hostname", name, layer, guards, "hostnames"))
+    return None
+
+
+def load_balancer_class(guards: Guards, exposure: Exposure, where: str) -> Refused | None:
+    name = exposure.load_balancer_class
+    if guards.classes is None or name is None or name in guards.classes:
+        return None
+    return Refused("ClassNotAllowed", _outside("loadBalancerClass", name, sorted(guards.classes), guards, "classes"))
+
+
+def adoption(guards: Guards, service: str) -> Refused | None:
+    """Asked where a Service of somebody else would be taken over, and not for one that is ours already."""
+    if guards.adopt:
+        return None
+    told = f"Service {service} is not ours, and this device does not allow taking one over{guards.where('adopt')}"
+    return Refused("AdoptNotAllowed", f"{told}; rename the exposure, or have its owner set ALLOW_ADOPT to true")
+
+
+def nothing(guards: Guards, exposure: Exposure, where: str) -> Refused | None:
+    """Of a rail that is asked elsewhere."""
+    return None
+
+
+def _key(kind: str, key: str, layers: tuple[Patterns, ...] | None, guards: Guards, field: str) -> str | None:
+    for layer in layers or ():
+        if not matches(key, layer):
+            return _outside(kind, key, layer, guards, field)
+    what = steers(key)
+    if what and not all(names(key, layer) for layer in layers or ((),)):
+        told = f"{kind} {key} steers {what}, which this device does not allow unless its owner names it"
+        return f"{told}; use the field of the exposure, or have the owner allow the key (ALLOW_{field.upper()})"
+    return None
+
+
+def _outside(what: str, value: object, allowed: Iterable[object], guards: Guards, field: str) -> str:
+    shown = ", ".join(map(str, allowed)) or "none"
+    place = guards.where(field)
+    return f"{what} {value} is not among those this device allows: {shown}{place}; use one of them, or ask the owner"
+
+
+def _inside(part: AddressRange, network: AddressRange) -> bool:
+    return part.first in network and part.last in network
+
+
+def _first_outside(first: int, last: int, allowed: tuple[tuple[int, int], ...]) -> int | None:
+    """The first port of the span that no allowed range holds."""
+    for low, high in sorted(allowed):
+        if low <= first <= high:
+            first = high + 1
+    return first if first <= last else None
+
+
+def _texts(ranges: tuple[AddressRange, ...]) -> str:
+    return ", ".join(str(part) for part in ranges)

@@ -1,0 +1,93 @@
+"""Starts the process of a shipped Deployment as a kubelet would: its environment, its volumes at their places, the
+ServiceAccount, a root file system that cannot be written; in a mount namespace instead of a container."""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from support.cluster import ROOT
+
+ACCOUNT_FOLDER: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
+#: mounts `place=source` pairs; a place that is not there is made on a file system of its own
+_SCRIPT: Final = """
+set -e
+mount --make-rprivate /
+mount --rbind "$KEEP" "$KEEP"
+for place in /run /var/lib; do mount -t tmpfs none $place; done
+while [ "$1" != -- ]; do
+  mkdir -p "${1%%=*}"
+  mount --bind "${1#*=}" "${1%%=*}"
+  shift
+done
+shift
+mount -o remount,bind,ro /
+unset KEEP
+exec "$@"
+"""
+
+
+@functools.cache
+def why_no_container() -> str:
+    """Empty where this machine lets us make a mount namespace."""
+    tried = subprocess.run(["unshare", "-Urm", "true"], capture_output=True, check=False)
+    return "" if tried.returncode == 0 else "mount namespaces are not allowed here"
+
+
+class Container:
+    """The first container of a Deployment. `secrets` are what `secretKeyRef` names, by Secret and key; `account` holds
+    what a kubelet puts into the ServiceAccount's folder; `more` is environment beside the manifest's."""
+
+    def __init__(
+        self,
+        deployment: Mapping[str, Any],
+        folder: Path,
+        secrets: Mapping[tuple[str, str], str],
+        account: Mapping[str, str],
+        more: Mapping[str, str],
+    ) -> None:
+        pod = deployment["spec"]["template"]["spec"]
+        self.spec = pod["containers"][0]
+        self.log = folder / "container.log"
+        self._environment = {entry["name"]: _value(entry, secrets) for entry in self.spec["env"]} | dict(more)
+        self._mounts: dict[str, Path] = {}
+        volumes = {volume["name"] for volume in pod["volumes"]}
+        for mount in self.spec["volumeMounts"]:
+            assert mount["name"] in volumes, f"{mount['name']} is no volume of the pod"
+            self._mounts[mount["mountPath"]] = folder / mount["name"]
+        self._mounts[ACCOUNT_FOLDER] = folder / "account"
+        for source in self._mounts.values():
+            source.mkdir()
+        for name, content in account.items():
+            (folder / "account" / name).write_text(content)
+
+    def mount(self, place: str, source: Path) -> None:
+        self._mounts = {place: source, **self._mounts}
+
+    def start(self, command: list[str]) -> subprocess.Popen[bytes]:
+        """`command` is the image's entry point; the manifest's own arguments follow."""
+        assert "command" not in self.spec, "the image's entry point is replaced"
+        # The last place may hide the sources of the others.
+        mounts = sorted(self._mounts.items(), key=lambda item: item[0] == "/tmp")
+        pairs = [f"{place}={source}" for place, source in mounts]
+        arguments = [sys.executable, *command[1:], *self.spec.get("args", [])]
+        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONDONTWRITEBYTECODE": "1", "KEEP": str(ROOT)}
+        with self.log.open("wb") as log:
+            return subprocess.Popen(
+                ["unshare", "-Urm", "sh", "-c", _SCRIPT, "sh", *pairs, "--", *arguments],
+                env=environment | self._environment,
+                cwd="/",
+                stdout=log,
+                stderr=log,
+            )
+
+
+def _value(entry: Mapping[str, Any], secrets: Mapping[tuple[str, str], str]) -> str:
+    if "value" in entry:
+        return str(entry["value"])
+    wanted = entry["valueFrom"]["secretKeyRef"]
+    return secrets[wanted["name"], wanted["key"]]
