@@ -38,11 +38,13 @@ _STAMPS = frozenset({BY_LABEL, AT_LABEL})
 RETIRED_CONDITION = "deviceId='edge-expose-retired'"
 KEEP_RETIRED = 3
 
-_OURS = f"SELECT deviceId FROM devices.modules WHERE moduleId = '{MODULE_ID}' AND properties.reported"  # noqa: S608
+_OURS = f"SELECT deviceId FROM devices.modules WHERE moduleId = '{MODULE_ID}' AND"  # noqa: S608
+_NOT_READY = "properties.reported.summary.notReady"
+_CODE = "properties.reported.lastDesiredStatus.code"
 METRICS: Mapping[str, str] = {
-    "exposuresReady": f"{_OURS}.summary.notReady = 0",
-    "exposuresNotReady": f"{_OURS}.summary.notReady > 0",
-    "documentRefused": f"{_OURS}.lastDesiredStatus.code != 200",
+    "exposuresReady": f"{_OURS} {_NOT_READY} = 0 AND {_CODE} = 200",
+    "exposuresNotReady": f"{_OURS} ({_NOT_READY} > 0 OR {_CODE} != 200)",
+    "documentRefused": f"{_OURS} {_CODE} != 200",
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from edge_expose_module.assessing import Failure, Outcome
 from edge_expose_module.clusterapi import (
@@ -14,6 +14,7 @@ from edge_expose_module.clusterapi import (
     Conflict,
     Denied,
     NotFound,
+    Refused,
     Rejected,
     Unauthorized,
     Unavailable,
@@ -21,6 +22,7 @@ from edge_expose_module.clusterapi import (
 from edge_expose_module.planning import Change, Plan, Verb
 
 log = logging.getLogger(__name__)
+_FREED_BY_REMOVAL: Final = frozenset({"QuotaExceeded", "ClusterIPsExhausted", "NodePortsExhausted"})
 
 
 def apply(cluster: Cluster, plan: Plan) -> dict[str, Outcome]:
@@ -43,6 +45,9 @@ def apply(cluster: Cluster, plan: Plan) -> dict[str, Outcome]:
                 Failure.DENIED,
                 f"not allowed to {change.verb} {BY_KIND[change.kind].label} in {change.namespace}: {error}",
             )
+        except Refused as error:
+            text = f"{change.verb} {where}: {error}"
+            outcomes[change.exposure] = Outcome(Failure.REFUSED, text, error.reason)
         except Rejected as error:
             outcomes[change.exposure] = Outcome(Failure.REJECTED, f"{change.verb} {where}: {error}")
         except (Unavailable, Unauthorized) as error:
@@ -68,8 +73,14 @@ def _apply_one(cluster: Cluster, change: Change) -> None:
 
 
 def _rehearse(cluster: Cluster, body: Mapping[str, Any]) -> None:
-    """Raises when what is to take a Service's place would not be accepted."""
+    """Raises when what is to take a Service's place would not be accepted.
+
+    A quota or a range that is full now has room for it once the Service that goes is gone.
+    """
     try:
         cluster.rehearse(BY_KIND[body["kind"]], body["metadata"]["namespace"], body)
     except NotFound as error:  # the namespace is not there
         raise Rejected(str(error)) from error
+    except Refused as error:
+        if error.reason not in _FREED_BY_REMOVAL:
+            raise

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
 from edge_expose_contract.addressing import Address
 from edge_expose_contract.identity import State
@@ -22,15 +23,17 @@ class Failure(StrEnum):
 
     DENIED = "denied"
     REJECTED = "rejected"
+    REFUSED = "refused"
     TRANSIENT = "transient"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A write that failed, by exposure; what succeeded needs no outcome."""
+    """A write that failed, by exposure; what succeeded needs no outcome. `reason` is that of a refused one."""
 
     failure: Failure
     message: str
+    reason: Reason = "Rejected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ def assess(decided: Decided, observed: Observed, owner: str, outcomes: Mapping[s
 def _held_back(name: str, decided: Decided, observed: Observed, owner: str) -> Status:
     """The document takes it away, but it still serves."""
     own = [service for service in observed.owned(owner) if service.exposure == name]
-    endpoints = min((observed.ready.get(service.key, 0) for service in own), default=0)
+    endpoints = _ready_endpoints(own, observed)
     return Status(
         State.READY if endpoints and all(s.assigned for s in own if s.is_load_balancer) else State.PENDING,
         _address_text(own),
@@ -87,7 +90,7 @@ def _assess_one(
     own = [service for service in observed.owned(owner) if service.exposure == name]
     first = own[0] if own else None
     address = _address_text(own)
-    endpoints = min((observed.ready.get(service.key, 0) for service in own), default=0)
+    endpoints = _ready_endpoints(own, observed)
     service = f"{first.namespace}/{first.name}" if first is not None else _planned_name(name, exposure, decided)
 
     def status(state: State, block: Block | None = None) -> Status:
@@ -128,6 +131,8 @@ def _assess_one(
         return status(
             State.PENDING, Block("NotCreatedYet", "the second Service (UDP) waits for the first one's address")
         )
+    if endpoints is None:
+        return status(State.PENDING, why_endpoints_unknown(first.namespace, observed))
     if endpoints == 0:
         return status(State.PENDING, why_no_endpoints(exposure, first.namespace, observed))
     if exposure.is_external and not observed.load_balancer.advertised:
@@ -141,10 +146,46 @@ def _assess_one(
     return status(State.READY)
 
 
+RESTING: Final = (State.DISABLED, State.EXPIRED)
+
+
+def why_unavailable(error: str, since: str) -> Block:
+    text = f"the cluster has not been readable since {since}, what became of it is not known: {error}"
+    return Block("ClusterUnavailable", text)
+
+
+def unavailable(statuses: Mapping[str, Status], block: Block) -> dict[str, Status]:
+    """What is known of each exposure while the cluster cannot be read: where it was, not how it is."""
+    return {
+        name: status
+        if status.state in RESTING
+        else replace(status, state=State.PENDING, endpoints=None, reason=block.reason, message=block.message)
+        for name, status in statuses.items()
+    }
+
+
+def _ready_endpoints(own: list[ObservedService], observed: Observed) -> int | None:
+    """Of the Service that has the fewest; None where they may not be read."""
+    if any(service.namespace in observed.without_endpoints for service in own):
+        return None
+    return min((observed.ready.get(service.key, 0) for service in own), default=0)
+
+
+def why_endpoints_unknown(namespace: str, observed: Observed) -> Block:
+    resource = "endpointslices.discovery.k8s.io" if observed.capabilities.endpoint_slices else "endpoints"
+    return Block(
+        "EndpointsUnreadable",
+        f"whether anything answers is not known: this module may not list {resource} in namespace {namespace}; apply "
+        "its Role there",
+    )
+
+
 def _failed(outcome: Outcome) -> tuple[State, Block]:
     match outcome.failure:
         case Failure.DENIED:
             return State.BLOCKED, Block("RBACDenied", outcome.message)
+        case Failure.REFUSED:
+            return State.BLOCKED, Block(outcome.reason, outcome.message)
         case Failure.REJECTED:
             return State.FAILED, Block("Rejected", outcome.message)
         case Failure.TRANSIENT:

@@ -11,6 +11,7 @@ from threading import Event
 from typing import Any, Protocol
 
 from edge_expose_contract.addressing import Address
+from edge_expose_contract.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,17 @@ class Conflict(ClusterError):
 
 class Rejected(ClusterError):
     """The API server refused the content."""
+
+
+class Refused(ClusterError):
+    """The API server accepts the content and has a reason of its own against the write, such as a quota.
+
+    `cure` says what to do about it; the write is tried again, since it may go through by itself once that is done.
+    """
+
+    def __init__(self, reason: Reason, message: str, cure: str) -> None:
+        super().__init__(f"{message}; {cure}")
+        self.reason: Reason = reason
 
 
 class Gone(ClusterError):

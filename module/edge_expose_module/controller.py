@@ -19,7 +19,7 @@ from edge_expose_contract.identity import State
 from edge_expose_contract.parsing import DesiredDocument
 from edge_expose_module import remembering
 from edge_expose_module.applying import apply
-from edge_expose_module.assessing import Failure, Outcome, assess
+from edge_expose_module.assessing import Failure, Outcome, assess, unavailable, why_unavailable
 from edge_expose_module.clusterapi import GUARD_RAILS, Cluster, ClusterError
 from edge_expose_module.deciding import Decided, Inputs, decide
 from edge_expose_module.keeping import Keeper, Store
@@ -46,6 +46,8 @@ RETRY_SECONDS: Final = 5.0
 """Pause before another pass while something is not Ready or the cluster is away; watches usually wake us sooner."""
 ASKING_SECONDS: Final = 0.5
 """The same while an exposure asks for another address than it holds."""
+UNREADABLE_SECONDS: Final = 60.0
+"""After so long without the cluster its exposures are not called Ready any more."""
 _DEBOUNCE_SECONDS: Final = 0.02
 # Container runtimes kill 10 s after SIGTERM.
 _STOP_SECONDS: Final = 5.0
@@ -222,6 +224,7 @@ class Controller:
             self.view.decided = decided
         self.view.observed = observed or self.view.observed
         self.view.cluster_error = error
+        self._note_outage(error)
         probes = self.prober.results
         reported = await self._teller.tell(decided, {name: probed.ok for name, probed in probes.items()})
         outcome = "ok" if not error and not outcomes else "partial"
@@ -253,6 +256,16 @@ class Controller:
         except ClusterError as error:
             log.info("cluster: %s", error)
             return None, f"{type(error).__name__}: {error}"
+
+    def _note_outage(self, error: str) -> None:
+        """A cluster that cannot be read for a minute is told of every exposure: what was seen last is no news."""
+        if not error:
+            self.view.unreadable_since = self.view.outage = None
+            return
+        since = self.view.unreadable_since = self.view.unreadable_since or self._now()
+        if (self._now() - since).total_seconds() >= UNREADABLE_SECONDS:
+            self.view.outage = why_unavailable(error, since.strftime("%Y-%m-%dT%H:%M:%SZ"))
+            self.view.statuses = unavailable(self.view.statuses, self.view.outage)
 
     def _decide(self, document: DesiredDocument, observed: Observed) -> Decided:
         """What to do, decided again when it shows that the load balancer refused what we asked for; remembered."""

@@ -50,8 +50,11 @@ def explain(name: str, status: Status, decided: Decided, observed: Observed, own
                     f"{matching} of this namespace with {selector_text(selector)}",
                 )
             )
-        ready = observed.ready.get(own[0].key, 0)
-        checks.append(Check("endpoints are ready", ready > 0, f"{ready} ready"))
+        if own[0].namespace in observed.without_endpoints:
+            checks.append(Check("endpoints are ready", None, "they may not be read"))
+        else:
+            ready = observed.ready.get(own[0].key, 0)
+            checks.append(Check("endpoints are ready", ready > 0, f"{ready} ready"))
     for denied in observed.denied:
         checks.append(Check("the module may read what it needs", None, f"RBAC denies: {denied}"))
     return {

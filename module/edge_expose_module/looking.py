@@ -51,16 +51,20 @@ class Looker:
         self._owner = owner
         self._detector = detector or Detector()
         self._denied: dict[DeniedRead, float] = {}
+        self._asked_again: set[DeniedRead] = set()
 
     def look(self, namespaces: Iterable[str]) -> Observed:
         """Reads everything a pass needs; `namespaces` are those that matter. Raises ClusterError when Services cannot
         be read at all, since then nothing may be decided; a namespace whose Services may not be read is told as such.
         """
+        for key in self._asked_again:
+            self._denied.pop(key, None)
+        self._asked_again.clear()
         version = self._cluster.version()
         capabilities = Capabilities.of(version)
         services, unreadable = self._services(sorted(set(namespaces)))
         wanted = sorted({*namespaces, *(s.namespace for s in services.values() if s.owned_by(self._owner))})
-        ready, addresses, companions = self._endpoints(wanted, capabilities, services)
+        ready, addresses, companions, unseen = self._endpoints(wanted, capabilities, services)
         pods = {namespace: found for namespace in wanted if (found := self._pod_labels(namespace)) is not None}
         load_balancer = self._detector.detect(self, services.values())
         unanswered = [
@@ -72,6 +76,7 @@ class Looker:
             unreadable=unreadable,
             ready=ready,
             endpoints=addresses,
+            without_endpoints=unseen,
             pod_labels=pods,
             namespace_labels=self._namespace_labels(load_balancer),
             load_balancer=load_balancer,
@@ -103,16 +108,24 @@ class Looker:
 
     def _endpoints(
         self, namespaces: list[str], capabilities: Capabilities, services: Mapping[Key, ObservedService]
-    ) -> tuple[dict[Key, int], dict[Key, tuple[str, ...]], dict[tuple[str, str, str], Mapping[str, Any]]]:
+    ) -> tuple[
+        dict[Key, int], dict[Key, tuple[str, ...]], dict[tuple[str, str, str], Mapping[str, Any]], frozenset[str]
+    ]:
+        """Ready ones, addresses, those that are ours to write, and the namespaces in which none may be read."""
         ready: dict[Key, int] = {}
         addresses: dict[Key, tuple[str, ...]] = {}
         companions: dict[tuple[str, str, str], Mapping[str, Any]] = {}
+        unseen: set[str] = set()
         for namespace in namespaces:
             resource = ENDPOINT_SLICES if capabilities.endpoint_slices else ENDPOINTS
             items = self.list(resource, namespace)
             if items is None and resource is ENDPOINT_SLICES:
                 resource, items = ENDPOINTS, self.list(ENDPOINTS, namespace)
             if items is None:
+                unseen.add(namespace)
+                # Asked each time: what waits for this right should not wait for it longer than it must.
+                for kind in (ENDPOINT_SLICES, ENDPOINTS):
+                    self._asked_again.add(DeniedRead("list", kind.label, namespace))
                 continue
             counted = count_ready(items) if resource is ENDPOINT_SLICES else count_ready_endpoints(items)
             ready.update(counted)
@@ -122,7 +135,7 @@ class Looker:
                 # What the cluster kept for a Service that had a selector stays behind, and still gets its traffic.
                 other = ENDPOINTS if resource is ENDPOINT_SLICES else OLD_SLICES
                 companions.update(self._companions(other, self.list(other, namespace) or (), services))
-        return ready, addresses, companions
+        return ready, addresses, companions, frozenset(unseen)
 
     def _companions(
         self, resource: Resource, items: Iterable[Mapping[str, Any]], services: Mapping[Key, ObservedService]

@@ -70,6 +70,8 @@ class Observed:
     unreadable: frozenset[str] = frozenset()
     ready: Mapping[Key, int] = field(default_factory=dict)
     endpoints: Mapping[Key, tuple[str, ...]] = field(default_factory=dict)
+    without_endpoints: frozenset[str] = frozenset()
+    """Namespaces whose endpoints may not be read: how many are ready there is unknown, not none."""
     pod_labels: Mapping[str, tuple[Mapping[str, str], ...]] = field(default_factory=dict)
     namespace_labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     load_balancer: LoadBalancer = field(default_factory=Unknown)

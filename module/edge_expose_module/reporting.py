@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from edge_expose_contract.identity import State
 from edge_expose_contract.limits import SECTION_BYTES, STRING_BYTES, section_size
-from edge_expose_module.assessing import Status
+from edge_expose_module.assessing import RESTING, Status
 from edge_expose_module.deciding import Decided
 from edge_expose_module.memory import Since
 from edge_expose_module.observing import Observed
+from edge_expose_module.wishes import Block
 
 # When a report does not fit, these fields go after the warnings, in this order; state and address never.
 _DROP_ORDER: Final = ("message", "since", "endpoints", "probe", "service", "reason")
@@ -42,10 +43,25 @@ def exposures_section(
     return section
 
 
+def outdated(entries: Mapping[str, Any], block: Block) -> dict[str, Any]:
+    """`exposures` and `summary` of a report whose `entries` nobody can look at any more."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, entry in entries.items():
+        found[name] = dict(entry)
+        if entry.get("state") not in RESTING:
+            found[name].pop("endpoints", None)
+            found[name] |= {"state": str(State.PENDING), "reason": block.reason, "message": block.message}
+    return {"exposures": found, "summary": _counted(str(entry.get("state")) for entry in found.values())}
+
+
 def summary(statuses: Mapping[str, Status]) -> dict[str, int]:
+    return _counted(str(status.state) for status in statuses.values())
+
+
+def _counted(states: Iterable[str]) -> dict[str, int]:
     counts = {str(state).lower(): 0 for state in State}
-    for status in statuses.values():
-        counts[str(status.state).lower()] += 1
+    for state in states:
+        counts[state.lower()] = counts.get(state.lower(), 0) + 1
     counts["notReady"] = counts["pending"] + counts["blocked"] + counts["failed"]
     return counts
 

@@ -76,6 +76,8 @@ class Teller:
             # their addresses for a device that loses its disk.
             known = self._reader.reported or {}
             report |= {key: known[key] for key in ("exposures", "summary", "pool") if known.get(key)}
+            if view.outage is not None:
+                report |= reporting.outdated(report["exposures"], view.outage)
         return report
 
     def _document_status(self, decided: Decided | None) -> tuple[Code, str]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from edge_expose_module.assessing import Status
 from edge_expose_module.deciding import Decided
 from edge_expose_module.observing import Observed
 from edge_expose_module.probes import Target
+from edge_expose_module.wishes import Block
 
 
 @dataclass(slots=True)
@@ -24,6 +26,10 @@ class View:
     started: float | None = None
     """When the pass under way began, on the monotonic clock; None between passes."""
     cluster_error: str = ""
+    unreadable_since: datetime | None = None
+    """When the cluster was first found unreadable; None while it answers."""
+    outage: Block | None = None
+    """What is said of every exposure once that has lasted."""
     warnings: tuple[str, ...] = ()
     """Of the guard rails."""
 

@@ -24,16 +24,12 @@ from kubernetes.client.exceptions import ApiException
 
 from edge_expose_contract.addressing import Address, parse_address
 from edge_expose_contract.violations import RuleError
+from edge_expose_module.adapters.api_refusals import error_of
 from edge_expose_module.clusterapi import (
-    ClusterError,
     Conflict,
-    Denied,
-    Gone,
     Listing,
     NotFound,
-    Rejected,
     Resource,
-    Unauthorized,
     Unavailable,
 )
 
@@ -147,7 +143,7 @@ class KubernetesApi:
                     kind = str(event.get("type", ""))
                     if kind == "ERROR":
                         status = event.get("object") or {}
-                        raise _error(int(status.get("code", 500)), status)
+                        raise error_of(int(status.get("code", 500)), status)
                     if kind != "BOOKMARK":
                         yield kind
         except (urllib3.exceptions.HTTPError, ValueError, OSError, AttributeError) as error:
@@ -207,7 +203,7 @@ class KubernetesApi:
             response.release_conn()
             if response.status == 401:
                 self._forget()
-            raise _error(response.status, _status(data))
+            raise error_of(response.status, _status(data))
         return response
 
     def _connect(self) -> Any:
@@ -264,24 +260,6 @@ def _status(data: bytes) -> dict[str, Any]:
     except ValueError:
         return {"message": data[:200].decode(errors="replace").strip()}
     return content if isinstance(content, dict) else {}
-
-
-_ERRORS: Final[Mapping[int, type[ClusterError]]] = {
-    400: Rejected,
-    401: Unauthorized,
-    403: Denied,
-    404: NotFound,
-    405: Rejected,
-    409: Conflict,
-    410: Gone,
-    415: Rejected,
-    422: Rejected,
-}
-
-
-def _error(code: int, status: Mapping[str, Any]) -> ClusterError:
-    message = str(status.get("message") or status.get("reason") or f"HTTP {code}")
-    return _ERRORS.get(code, Unavailable)(message)
 
 
 def _cause(error: BaseException) -> str:

@@ -54,10 +54,8 @@ class Detector:
         self._doubted: tuple[str, float] = ("", 0.0)
 
     def detect(self, reads: Reads, services: Collection[ObservedService]) -> LoadBalancer:
-        for candidate in (self._custom_resources(reads, services), self._config_map(reads)):
-            if candidate is not None:
-                return self._in_force(candidate, services)
-        return Unknown()
+        found = self._custom_resources(reads, services) or self._config_map(reads)
+        return self._in_force(found, services) if found is not None else Unknown()
 
     def _in_force(self, found: MetalLB, services: Iterable[ObservedService]) -> MetalLB:
         """`found` with the pools that MetalLB works with: the stated ones, or the last sound ones."""

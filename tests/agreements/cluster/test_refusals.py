@@ -1,0 +1,216 @@
+"""A held address is not lost where the load balancer says no: the real controller on both profiles and both real
+combinations, with holders that the module may not see."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from support.testbed_module import ModuleBench
+
+POOLS = "/apis/metallb.io/v1beta1/namespaces/metallb-system/ipaddresspools"
+CONFIG = "/api/v1/namespaces/metallb-system/configmaps/config"
+
+
+@pytest.fixture
+def module(cluster, tmp_path: Path) -> Iterator[ModuleBench]:
+    """Sees the pools, and only the Services of its own namespace."""
+    bench = ModuleBench(cluster, cluster.namespace(), tmp_path)
+    path = f"/apis/rbac.authorization.k8s.io/v1/clusterroles/edge-expose-{bench.namespace}"
+    rules = cluster.call("GET", path).body["rules"]
+    for rule in rules:
+        rule["resources"] = [resource for resource in rule["resources"] if resource != "services"]
+    assert cluster.merge(path, {"rules": rules}).status == 200
+    yield bench
+    bench.remove_rights()
+
+
+class Eye:
+    """Looks at a Service all the time: every address and version it ever had."""
+
+    def __init__(self, bench: ModuleBench, name: str) -> None:
+        self.addresses: list[str] = []
+        self.versions: list[str] = []
+        self._look = lambda: bench.service(name)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Eye:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.01):
+            body = self._look()
+            ingress = ((body.get("status") or {}).get("loadBalancer") or {}).get("ingress") or [{}]
+            for seen, now in ((self.addresses, ingress[0].get("ip", "")), (self.versions, _version(body))):
+                if not seen or seen[-1] != now:
+                    seen.append(now)
+
+
+def _version(body: dict[str, Any]) -> str:
+    return str((body.get("metadata") or {}).get("resourceVersion", ""))
+
+
+def web(**more: Any) -> dict[str, Any]:
+    return {"selector": ["app=w"], "ports": ["8080:80"], **more}
+
+
+def hide(cluster: Any, address: str, name: str = "holder") -> None:
+    """Somebody whom the module may not see holds the address."""
+    namespace = cluster.namespace()
+    cluster.balancer(namespace, name, {"loadBalancerIP": address})
+    cluster.wait_address(namespace, name, address)
+
+
+@pytest.mark.parametrize("ports", [["8080:80"], ["53/tcp", "53/udp"]])
+def test_a_pin_moves_without_a_gap(cluster, module, ports) -> None:
+    held, wanted = f"{cluster.base}.12", f"{cluster.base}.15"
+    cluster.run_pod(module.namespace, "w1", {"app": "w"})
+    module.desire({"web": web(ports=ports, address=held)})
+    module.until("web", "Ready", held)
+    with Eye(module, "web") as eye:
+        module.desire({"web": web(ports=ports, address=wanted)})
+        module.until("web", "Ready", wanted)
+    assert [address for address in eye.addresses if address] == [held, wanted]
+    assert "" not in eye.addresses, "it never was without an address"
+    module.until_true(lambda: module.service("web-claim") == {}, "the claim is gone")
+    if len(ports) == 2:
+        assert cluster.address(module.namespace, "web-udp") == wanted
+    assert module.is_quiet()
+
+
+def test_a_pin_that_is_refused_has_touched_nothing(cluster, module) -> None:
+    held, wanted = f"{cluster.base}.12", f"{cluster.base}.15"
+    hide(cluster, wanted)
+    module.desire({"web": web(address=held)})
+    module.until("web", "Pending", held)
+    with Eye(module, "web") as eye:
+        module.desire({"web": web(address=wanted)})
+        entry = module.until("web", "Blocked", held, "AddressTaken")
+        module.until_true(lambda: module.service("web-claim") == {}, "the claim is gone")
+        assert module.is_quiet()
+    assert len(eye.versions) == 1, "the Service was not written once"
+    assert "also in use by" in entry["message"], "the load balancer's own words"
+    module.later(minutes=11)
+    module.restart()
+    with Eye(module, "web") as eye:
+        module.until("web", "Blocked", held, "AddressTaken")
+        assert module.is_quiet()
+    assert len(eye.versions) == 1
+    assert module.service("web-claim") == {}
+
+
+@pytest.mark.parametrize("more", [{"share": "front"}, {"externalTrafficPolicy": "Local"}])
+def test_where_no_claim_can_be_made_the_last_address_comes_back(cluster, module, more) -> None:
+    held, wanted = f"{cluster.base}.12", f"{cluster.base}.15"
+    hide(cluster, wanted)
+    module.desire({"web": web(address=held, **more)})
+    module.until("web", "Pending", held)
+    module.desire({"web": web(address=wanted, **more)})
+    module.until("web", "Blocked", held, "AddressTaken")
+    assert cluster.address(module.namespace, "web") == held
+    module.restart()
+    with Eye(module, "web") as eye:
+        module.until("web", "Blocked", held, "AddressTaken")
+        assert module.is_quiet()
+    assert eye.addresses == [held], "the refused address is not asked for again, nor after a restart"
+
+
+def test_an_automatic_exposure_gets_the_next_address_when_the_first_is_refused(cluster, module) -> None:
+    hide(cluster, f"{cluster.base}.10", "first")
+    hide(cluster, f"{cluster.base}.11", "second")
+    module.desire({"web": web()})
+    module.until("web", "Pending", f"{cluster.base}.12")
+
+
+BROKEN = {
+    "overlap": [
+        {"name": "p", "addresses": ["{base}.30-{base}.40"]},
+        {"name": "q", "addresses": ["{base}.35-{base}.50"]},
+    ],
+    "one of them cannot be read": [{"name": "p", "addresses": ["{base}.30-{base}.40", "{base}.50"]}],
+    "a name twice": [{"name": "p", "addresses": ["{base}.30/32"]}, {"name": "p", "addresses": ["{base}.31/32"]}],
+    "no protocol": [{"name": "p", "addresses": ["{base}.30-{base}.40"], "protocol": None}],
+    "held addresses left out": [{"name": "p", "addresses": ["{base}.30-{base}.40"]}],
+}
+ONLY_OLD = frozenset({"a name twice", "no protocol", "held addresses left out"})
+
+
+def configure(cluster: Any, pools: list[dict[str, Any]]) -> None:
+    filled = [{**pool, "addresses": [text.format(base=cluster.base) for text in pool["addresses"]]} for pool in pools]
+    if cluster.profile == "1.20":
+        layer2 = [{"protocol": "layer2", **pool} for pool in filled]
+        text = yaml.safe_dump({"address-pools": [{k: v for k, v in p.items() if v} for p in layer2]})
+        assert cluster.merge(CONFIG, {"data": {"config": text}}).status == 200
+        return
+    for pool in reversed(filled):  # one after the other: only the last one breaks a rule
+        spec = {"addresses": pool["addresses"]}
+        if cluster.merge(f"{POOLS}/{pool['name']}", {"spec": spec}).status == 404:
+            body = {"apiVersion": "metallb.io/v1beta1", "kind": "IPAddressPool", "metadata": {"name": pool["name"]}}
+            assert cluster.call("POST", POOLS, {**body, "spec": spec}).status == 201
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_pools_that_the_load_balancer_rejects_are_not_believed(cluster, module, case) -> None:
+    if case in ONLY_OLD and cluster.profile != "1.20":
+        pytest.skip("only a configuration in a ConfigMap can say this, or is refused for it")
+    module.desire({"auto": web(), "pinned": web(ports=["82:80"], address=f"{cluster.base}.15")})
+    module.until("pinned", "Pending", f"{cluster.base}.15")
+    module.until("auto", "Pending", f"{cluster.base}.10")
+    with Eye(module, "auto") as auto, Eye(module, "pinned") as pinned:
+        configure(cluster, BROKEN[case])
+        module.until_true(lambda: module.twin.reported["pool"].get("reason") == "PoolInvalid", "it is told")
+        module.restart()
+        module.run(4)
+        assert module.is_quiet()
+    assert (auto.addresses, pinned.addresses) == ([f"{cluster.base}.10"], [f"{cluster.base}.15"])
+    assert module.twin.reported["pool"]["ranges"] == f"{cluster.base}.10-{cluster.base}.20"
+    module.desire({"auto": web(), "pinned": web(ports=["82:80"], address=f"{cluster.base}.15"), "next": web()})
+    module.until("next", "Pending", f"{cluster.base}.11")
+
+
+def restricted(cluster: Any, **pools: dict[str, Any]) -> None:
+    for name, spec in pools.items():
+        body = {"apiVersion": "metallb.io/v1beta1", "kind": "IPAddressPool", "metadata": {"name": name}, "spec": spec}
+        assert cluster.call("POST", POOLS, body).status == 201
+
+
+def test_each_exposure_sees_only_the_pools_that_serve_it(cluster, module) -> None:
+    if cluster.profile == "1.20":
+        pytest.skip("pools in a ConfigMap serve everybody")
+    base, ns = cluster.base, module.namespace
+    restricted(
+        cluster,
+        others={"addresses": [f"{base}.30/32"], "serviceAllocation": {"priority": 1, "namespaces": ["others"]}},
+        last={"addresses": [f"{base}.31/32"], "serviceAllocation": {"priority": 9, "namespaces": [ns]}},
+        mine={"addresses": [f"{base}.32/32"], "serviceAllocation": {"priority": 2, "namespaces": [ns]}},
+        labelled={
+            "addresses": [f"{base}.33/32"],
+            "serviceAllocation": {"priority": 1, "serviceSelectors": [{"matchLabels": {"tier": "front"}}]},
+        },
+        byhand={"addresses": [f"{base}.34/32"], "autoAssign": False},
+        team={
+            "addresses": [f"{base}.35/32"],
+            "serviceAllocation": {"priority": 3, "namespaceSelectors": [{"matchLabels": {"team": "blue"}}]},
+        },
+    )
+    assert cluster.merge(f"/api/v1/namespaces/{ns}", {"metadata": {"labels": {"team": "blue"}}}).status == 200
+    module.desire({"a": web(), "b": web(), "c": web(), "d": web()})
+    for name, last in (("a", 32), ("b", 35), ("c", 31), ("d", 10)):
+        module.until(name, "Pending", f"{base}.{last}")
+    module.desire({"e": web(labels=["tier=front"]), "f": web(address=f"{base}.34"), "g": web(address=f"{base}.30")})
+    module.until("e", "Pending", f"{base}.33")
+    module.until("f", "Pending", f"{base}.34")
+    entry = module.until("g", "Blocked", reason="PoolNotForService")
+    assert "others" in entry["message"]
+    assert module.service("g") == {}, "nothing was asked for"
