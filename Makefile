@@ -41,7 +41,7 @@ lint: $(STAMP)   ## linters, types and import rules
 	$(BIN)/mypy module/edge_expose_contract module/edge_expose_module cloud/edge_expose_cloud cloud/edge_expose_local
 	$(BIN)/lint-imports
 
-testbed:         ## build real Kubernetes, MetalLB and CoreDNS for the tests, once (about 16 minutes when nothing is cached)
+testbed:         ## build real Kubernetes, load balancers and CoreDNS for the tests, once (about 20 minutes when nothing is cached)
 	@$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) tests/cluster/build.py
 
 testbed-clean:   ## remove those builds

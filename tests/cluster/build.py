@@ -1,6 +1,6 @@
-"""Builds the real Kubernetes, MetalLB and CoreDNS of the test bed from Go modules, once, into the cache folder.
+"""Builds the real Kubernetes, load balancers and CoreDNS of the test bed from Go modules, once, into the cache folder.
 
-Builds only what is missing; one that is killed continues where it was. Cold: about 16 minutes of two cores.
+Builds only what is missing; one that is killed continues where it was. Cold: about 20 minutes of two cores.
 """
 
 from __future__ import annotations
@@ -82,6 +82,7 @@ class Builder:
             with progress(label):
                 flags = f"-s -w {_version_flags(combination.version)}".strip()
                 command = ["build", f"-mod={mode}", "-trimpath", "-ldflags", flags, "-o", str(unfinished)]
+                command += ["-tags", combination.tags] if combination.tags else []
                 self._run([*command, combination.programs[name]], where)
             unfinished.replace(target / name)
 

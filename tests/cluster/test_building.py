@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -80,13 +81,23 @@ def test_a_changed_pin_is_another_build(tmp_path: Path) -> None:
     assert copy.key != first.key
 
 
+def test_build_tags_are_part_of_the_key_and_their_lack_is_not() -> None:
+    first = COMBINATIONS[0]
+    assert replace(first, tags="one").key != replace(first, tags="two").key != first.key
+    assert replace(first, tags="").key == first.key
+
+
 def test_the_pins_name_the_versions_they_are_called_by() -> None:
+    modules = {
+        "kubernetes": "k8s.io/kubernetes",
+        "metallb": "go.universe.tf/metallb",
+        "coredns": "github.com/coredns/coredns",
+        "cilium": "github.com/cilium/cilium",
+        "service-controller": "k8s.io/cloud-provider",
+    }
     for combination in COMBINATIONS:
-        name, _, version = combination.name.partition("-")
-        module = {"kubernetes": "k8s.io/kubernetes", "metallb": "go.universe.tf/metallb"}.get(
-            name, "github.com/coredns/coredns"
-        )
-        assert f"{module} v{version}" in (combination.source / "go.mod").read_text()
+        name, _, version = combination.name.rpartition("-")
+        assert f"{modules[name]} v{version}" in (combination.source / "go.mod").read_text()
 
 
 def test_a_fixture_without_builds_names_the_command(tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ class Combination:
     """The module lacks a generated file: it is made, and the build runs from a vendor folder that holds it."""
     module_files: Mapping[str, str] = field(default_factory=dict)
     """Folder of the build -> glob in the module `_METALLB` whose files are copied there."""
+    tags: str = ""
+    """Build tags."""
 
     @property
     def source(self) -> Path:
@@ -40,7 +42,8 @@ class Combination:
 
     @property
     def key(self) -> str:
-        digest = hashlib.sha256(f"{_RECIPE} {self.version} {sorted(self.programs.items())}".encode())
+        recipe = f"{_RECIPE} {self.version} {sorted(self.programs.items())}" + (f" {self.tags}" if self.tags else "")
+        digest = hashlib.sha256(recipe.encode())
         for file in sorted(self.source.iterdir()):
             digest.update(file.name.encode() + b"\0" + file.read_bytes())
         return digest.hexdigest()[:12]
@@ -73,8 +76,15 @@ COMBINATIONS: Final = (
         version="1.20.15",
         generated_openapi=True,
     ),
+    # The other load balancers of the agreement tests; one of each serves both versions of Kubernetes.
+    Combination(
+        "cilium-1.15.19", {"cilium-operator": "github.com/cilium/cilium/operator"}, tags="ipam_provider_operator"
+    ),
+    Combination("service-controller-0.36.3", {"service-controller": "."}),
 )
 _BY_NAME: Final = {combination.name: combination for combination in COMBINATIONS}
+_EITHER: Final = (_BY_NAME["cilium-1.15.19"], _BY_NAME["service-controller-0.36.3"])
+"""Programs that run beside either version of Kubernetes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +97,7 @@ class Programs:
 
     def path(self, name: str) -> Path:
         """The file of a program: kube-apiserver, controller, coredns and so on."""
-        for combination in (self.kubernetes, self.metallb, self.coredns):
+        for combination in (self.kubernetes, self.metallb, self.coredns, *_EITHER):
             if name in combination.programs:
                 return combination.folder / name
         return _BY_NAME["kubernetes-1.36.3"].folder / name
@@ -101,7 +111,8 @@ PROFILES: Final = {
     "1.36": Programs(_BY_NAME["kubernetes-1.36.3"], _BY_NAME["metallb-0.16.1"], _BY_NAME["coredns-1.15.0"]),
     "1.20": Programs(_BY_NAME["kubernetes-1.20.15"], _BY_NAME["metallb-0.10.3"], _BY_NAME["coredns-1.8.7"]),
 }
-LOOPBACK: Final = ("kube-apiserver", "kube-controller-manager", "controller")
+CONTROL_PLANE: Final = ("kube-apiserver", "kube-controller-manager")
+LOOPBACK: Final = (*CONTROL_PLANE, "controller")
 NETWORK: Final = (*LOOPBACK, "kube-proxy", "speaker", "coredns")
 
 

@@ -1,7 +1,8 @@
-"""A real Kubernetes API server with the real MetalLB controller on loopback, for an ordinary user.
+"""A real Kubernetes API server with one real load balancer (MetalLB unless told) on loopback, for an ordinary user.
 
-`RealCluster` starts etcd, kube-apiserver, the controllers and MetalLB on free ports, with state in a folder of its own,
-so that several run side by side; all of it ends with the test run. There is no kubelet, kube-proxy or speaker.
+`RealCluster` starts etcd, kube-apiserver, the controllers and the load balancer on free ports, with state in a folder
+of its own, so that several run side by side; all of it ends with the test run. There is no kubelet, kube-proxy or
+speaker.
 """
 
 from __future__ import annotations
@@ -10,25 +11,42 @@ import time
 from pathlib import Path
 
 from support.testbed_api import Api
-from support.testbed_binaries import LOOPBACK, why_not
+from support.testbed_binaries import why_not
+from support.testbed_load_balancers import METALLB, RealLoadBalancer, make, needs
 from support.testbed_metallb import MetalLb
 from support.testbed_plane import SERVICE_CIDR, ControlPlane, PlaneSettings
 from support.testbed_processes import Launcher, Program, ProgramDied, free_ports
 
 
 class RealCluster:
-    """One real cluster. `seconds` maps what was started to how long it took."""
+    """One real cluster, with nothing of any other load balancer. `seconds`: what was started -> how long it took."""
 
-    def __init__(self, profile: str, folder: Path, pool: str, service_cidr: str = SERVICE_CIDR) -> None:
+    def __init__(
+        self,
+        profile: str,
+        folder: Path,
+        pool: str,
+        service_cidr: str = SERVICE_CIDR,
+        load_balancer: str = METALLB,
+    ) -> None:
         self.profile = profile
         self.pool = pool
         self.folder = folder
         self.seconds: dict[str, float] = {}
         launcher = Launcher(folder / "log")
-        client, peer, api, controllers, metrics, health = free_ports(6)
+        client, peer, api, controllers, *balancer = free_ports(6)
         settings = PlaneSettings(profile, "127.0.0.1", api, (client, peer), controllers, service_cidr=service_cidr)
         self.plane = ControlPlane(settings, folder, launcher)
-        self.metallb = MetalLb(profile, self.plane.api, self.plane.kubeconfig, launcher, (metrics, health))
+        ports = (balancer[0], balancer[1])
+        self.balancer: RealLoadBalancer = make(
+            load_balancer, profile, self.plane.api, self.plane.kubeconfig, launcher, ports
+        )
+
+    @property
+    def metallb(self) -> MetalLb:
+        """The load balancer, on a cluster where it is MetalLB."""
+        assert isinstance(self.balancer, MetalLb), self.balancer
+        return self.balancer
 
     @property
     def kubeconfig(self) -> Path:
@@ -41,7 +59,7 @@ class RealCluster:
 
     @property
     def programs(self) -> list[Program]:
-        found = [*self.plane.programs, self.metallb.controller]
+        found = [*self.plane.programs, self.balancer.controller]
         return [program for program in found if program is not None]
 
     def start(self) -> None:
@@ -49,8 +67,8 @@ class RealCluster:
         begin = time.monotonic()
         self.plane.start()
         self.plane.wait_furnished()
-        self.metallb.furnish([self.pool])
-        self.metallb.start()
+        self.balancer.furnish([self.pool])
+        self.balancer.start()
         self.seconds = {program.name: round(program.ready_after, 2) for program in self.programs}
         self.seconds["all"] = round(time.monotonic() - begin, 2)
 
@@ -58,22 +76,22 @@ class RealCluster:
         """Kills everything without warning and starts it again on the same data and ports."""
         self.kill()
         self.plane.start()
-        self.metallb.start()
+        self.balancer.start()
 
     def kill(self) -> None:
-        self.metallb.kill()
+        self.balancer.kill()
         self.plane.kill()
 
     def stop(self) -> None:
-        self.metallb.stop()
+        self.balancer.stop()
         self.plane.stop()
 
 
-def start_real_cluster(profile: str, folder: Path, pool: str) -> RealCluster:
+def start_real_cluster(profile: str, folder: Path, pool: str, load_balancer: str = METALLB) -> RealCluster:
     """A running cluster; one more try when somebody else took one of the ports in between."""
-    reason = why_not(profile, LOOPBACK)
+    reason = why_not(profile, needs(load_balancer))
     assert not reason, reason
-    first = RealCluster(profile, folder / "first", pool)
+    first = RealCluster(profile, folder / "first", pool, load_balancer=load_balancer)
     try:
         first.start()
         return first
@@ -81,7 +99,7 @@ def start_real_cluster(profile: str, folder: Path, pool: str) -> RealCluster:
         first.kill()
         if "address already in use" not in str(error):
             raise
-    second = RealCluster(profile, folder / "second", pool)
+    second = RealCluster(profile, folder / "second", pool, load_balancer=load_balancer)
     try:
         second.start()
     except BaseException:

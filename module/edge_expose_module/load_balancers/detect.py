@@ -20,9 +20,11 @@ from edge_expose_module.clusterapi import (
     POOLS,
 )
 from edge_expose_module.load_balancers.api import LoadBalancer, Reads, Watched
+from edge_expose_module.load_balancers.cilium import detect_cilium
 from edge_expose_module.load_balancers.metallb import ALLOCATED_FROM, NEW_PREFIX, OLD_PREFIX, Form, MetalLB
 from edge_expose_module.load_balancers.metallb_pools import Configuration, from_config_map, from_objects, left_out
 from edge_expose_module.load_balancers.pools import Pool
+from edge_expose_module.load_balancers.service_controller import detect_service_controller
 from edge_expose_module.load_balancers.unknown import Unknown
 from edge_expose_module.observed_service import ObservedService
 
@@ -54,8 +56,13 @@ class Detector:
         self._doubted: tuple[str, float] = ("", 0.0)
 
     def detect(self, reads: Reads, services: Collection[ObservedService]) -> LoadBalancer:
-        found = self._custom_resources(reads, services) or self._config_map(reads)
-        return self._in_force(found, services) if found is not None else Unknown()
+        metallb = self._custom_resources(reads, services) or self._config_map(reads)
+        if metallb is not None and (metallb.pools or metallb.pool_error):
+            return self._in_force(metallb, services)
+        other = detect_cilium(reads, services) or detect_service_controller(services)
+        if other is not None:
+            return other
+        return self._in_force(metallb, services) if metallb is not None else Unknown()
 
     def _in_force(self, found: MetalLB, services: Iterable[ObservedService]) -> MetalLB:
         """`found` with the pools that MetalLB works with: the stated ones, or the last sound ones."""
