@@ -44,6 +44,7 @@ def lint_addresses(
     found += _shares(spec, active)
     found += _capacity(spec)
     found += _hostnames(active)
+    found += _adopted(active)
     return found
 
 
@@ -213,6 +214,13 @@ def _hostnames(active: Mapping[str, Exposure]) -> Iterator[Finding]:
         text = halves_text(name, exposure) if name not in losers else ""
         if text:
             yield finding("HostnameTwice", f"exposures.{name}.hostname", text, hint="Nothing needs to be done.")
+
+
+def _adopted(active: Mapping[str, Exposure]) -> Iterator[Finding]:
+    for name, exposure in active.items():
+        if exposure.adopt:
+            text = f"withdrawing {name} later deletes the Service that it takes over, as any of ours"
+            yield finding("AdoptedIsOurs", f"exposures.{name}.adopt", text)
 
 
 def _beyond(active: Mapping[str, Exposure], standing: Mapping[str, Exposure]) -> dict[str, Finding]:

@@ -16,6 +16,8 @@ from edge_expose_contract.identity import EDGE_MODULE_LABEL, Code
 from edge_expose_contract.models import Exposure, Site
 from edge_expose_contract.parsing import DesiredDocument
 from edge_expose_contract.services import own_sharing_key, selector_of, service_shapes
+from edge_expose_module import adoption
+from edge_expose_module.adoption import why_not_adopted
 from edge_expose_module.allocation import Decision, allocate
 from edge_expose_module.claims import Carrier, carriers_of, merged
 from edge_expose_module.hostnames import share_hostnames
@@ -25,7 +27,6 @@ from edge_expose_module.observed_service import Key
 from edge_expose_module.observing import Observed
 from edge_expose_module.planning import Plan, plan
 from edge_expose_module.rails.model import Guards
-from edge_expose_module.rails.refuse import adoption
 from edge_expose_module.rejected import current
 from edge_expose_module.removal import Brake, PendingRemoval, brake
 from edge_expose_module.rendering import DeclaredService, Target, declare, slice_bodies
@@ -145,7 +146,7 @@ def decide(inputs: Inputs) -> Decided:
         standing,
         under_way,
         unproven,
-        hostnames.warnings,
+        hostnames.warnings + adoption.warnings(standing, inputs.observed.owned(inputs.owner)),
     )
 
 
@@ -356,5 +357,4 @@ def _why_name_taken(namespace: str, name: str, exposure: Exposure, inputs: Input
         )
     if existing.other_owner == inputs.owner:
         return None  # ours, but for a label that somebody changed
-    refused = adoption(inputs.guards, f"{namespace}/{name}")
-    return Block(refused.reason, refused.message) if refused is not None else None
+    return why_not_adopted(existing, exposure, observed, inputs.guards)
