@@ -8,6 +8,7 @@ from edge_expose_cloud.capacity import AddressGroup, address_groups, capacity, f
 from edge_expose_cloud.findings import Finding, Severity, finding
 from edge_expose_cloud.spec import Network, Spec
 from edge_expose_contract.addressing import Address, AddressRange, AddressSet, parse_address, parse_range
+from edge_expose_contract.hostnames import halves_text, twice_text, without_their_hostname
 from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.names import sanitize_k8s_value
@@ -42,6 +43,8 @@ def lint_addresses(
     found += _ports(spec, active)
     found += _shares(spec, active)
     found += _capacity(spec)
+    found += _hostnames(active)
+    found += _adopted(active)
     return found
 
 
@@ -200,6 +203,24 @@ def _ports(spec: Spec, active: dict[str, Exposure]) -> Iterator[Finding]:
                     f"exposures.{name}.ports",
                     f"{mapping.port}/{mapping.protocol.lower()} is published by {shown(other)} on {place} already",
                 )
+
+
+def _hostnames(active: Mapping[str, Exposure]) -> Iterator[Finding]:
+    wanted = {name: exposure.hostname for name, exposure in active.items() if exposure.hostname is not None}
+    losers = without_their_hostname(wanted)
+    for loser, winner in sorted(losers.items()):
+        yield finding("HostnameTwice", f"exposures.{loser}.hostname", twice_text(wanted[loser], loser, winner))
+    for name, exposure in active.items():
+        text = halves_text(name, exposure) if name not in losers else ""
+        if text:
+            yield finding("HostnameTwice", f"exposures.{name}.hostname", text, hint="Nothing needs to be done.")
+
+
+def _adopted(active: Mapping[str, Exposure]) -> Iterator[Finding]:
+    for name, exposure in active.items():
+        if exposure.adopt:
+            text = f"withdrawing {name} later deletes the Service that it takes over, as any of ours"
+            yield finding("AdoptedIsOurs", f"exposures.{name}.adopt", text)
 
 
 def _beyond(active: Mapping[str, Exposure], standing: Mapping[str, Exposure]) -> dict[str, Finding]:

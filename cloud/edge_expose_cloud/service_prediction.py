@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from edge_expose_contract.addressing import Address
+from edge_expose_contract.hostnames import plain, without_their_hostname
 from edge_expose_contract.models import Exposure, parse_addresses
 from edge_expose_contract.services import ServiceShape, service_body, service_shapes, sharing_key
 from edge_expose_contract.violations import RuleError
@@ -41,12 +42,17 @@ def predicted_services(exposures: Mapping[str, Exposure], around: Surroundings) 
     # Who shares with a pinned one has its address.
     pins = {exposure.share: exposure.addresses for exposure in live.values() if exposure.share and exposure.addresses}
     found: dict[tuple[str, str], Json] = {}
+    wanted = {name: exposure.hostname for name, exposure in live.items() if exposure.hostname is not None}
+    carried = {(name, hostname) for name, hostname in wanted.items() if name in (around.held or {})}
+    losers = without_their_hostname(wanted, carried)
     for name, exposure in live.items():
         addresses = (
             exposure.addresses or _held(around, name) or _of_family(pins.get(exposure.share or "", ()), exposure)
         )
         for shape in service_shapes(name, exposure, around.namespace):
-            found[shape.namespace, shape.name] = _service(exposure, shape, addresses, around)
+            found[shape.namespace, shape.name] = _service(
+                plain(exposure) if name in losers else exposure, shape, addresses, around
+            )
     return found
 
 

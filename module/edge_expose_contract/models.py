@@ -262,7 +262,9 @@ class Exposure(Strict):
         None, description='"tcp", or an HTTP path the module asks for at the exposed address.'
     )
     adopt: bool = Field(
-        False, description="Take over a Service of this name that has no owner of ours, and keep its address."
+        False,
+        description="Take over a Service of this name that has no owner of ours, and keep its address; withdrawing the "
+        "exposure later deletes it. The device must allow it (ALLOW_ADOPT).",
     )
 
     @model_validator(mode="after")

@@ -13,6 +13,7 @@ Reason = Literal[
     "AddressRefused",
     "AddressTaken",
     "AdoptNotAllowed",
+    "AdoptionWouldDrop",
     "AllocationFailed",
     "AnnotationNotAllowed",
     "ClassNotAllowed",

@@ -111,7 +111,8 @@ def service_body(shape: ServiceShape, exposure: Exposure, owner: str) -> Service
     """
     labels = dict(split_pair(pair) for pair in exposure.labels or ())
     annotations = dict(split_pair(pair) for pair in exposure.annotations or ())
-    if exposure.hostname is not None:
+    if exposure.hostname is not None and shape.name == shape.exposure:
+        # The UDP half has the same address, and one Service is enough for a name.
         annotations[HOSTNAME_ANNOTATION] = exposure.hostname
     return ServiceBody({**labels, **ownership_labels(owner, shape.exposure)}, annotations, _spec(shape, exposure))
 

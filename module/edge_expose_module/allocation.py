@@ -8,9 +8,10 @@ checked, since asking a load balancer for an address it cannot give loses the on
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edge_expose_contract.addressing import Address, AddressSet
+from edge_expose_module.adoption import still_reserved
 from edge_expose_module.claims import Candidate, Ledger, candidates_of, carriers_of, claim_others
 from edge_expose_module.observing import Observed
 from edge_expose_module.space import AddressSpace, Space
@@ -51,7 +52,7 @@ def allocate(
     ledger = Ledger(observed.load_balancer)
     carriers = carriers_of(wishes, observed, owner, default_namespace)
     candidates = candidates_of(wishes, carriers, observed, owner, remembered, last_held or {}, default_namespace)
-    spaces = {name: addresses.of(name, c.exposure, default_namespace) for name, c in candidates.items()}
+    spaces = {name: _space_of(c, addresses.of(name, c.exposure, default_namespace)) for name, c in candidates.items()}
     claim_others(ledger, carriers, observed, owner, kept, waiting=False)
     # Pins first in each step, so that a sharing group settles where a member is pinned.
     ordered = sorted(candidates.values(), key=lambda c: (not c.settled, not c.pinned, c.name))
@@ -76,6 +77,11 @@ def allocate(
     for candidate in ordered:
         allocator.choose(candidate)
     return allocator.decided
+
+
+def _space_of(candidate: Candidate, space: Space) -> Space:
+    held = {*candidate.assigned, *candidate.last_held, *candidate.remembered}
+    return replace(space, reserved=still_reserved(candidate.exposure, space.reserved, held))
 
 
 class _Allocator:

@@ -16,15 +16,17 @@ from edge_expose_contract.identity import EDGE_MODULE_LABEL, Code
 from edge_expose_contract.models import Exposure, Site
 from edge_expose_contract.parsing import DesiredDocument
 from edge_expose_contract.services import own_sharing_key, selector_of, service_shapes
+from edge_expose_module import adoption
+from edge_expose_module.adoption import why_not_adopted
 from edge_expose_module.allocation import Decision, allocate
 from edge_expose_module.claims import Carrier, carriers_of, merged
+from edge_expose_module.hostnames import share_hostnames
 from edge_expose_module.memory import Memory
 from edge_expose_module.moves import Move, claim_service, moves
 from edge_expose_module.observed_service import Key
 from edge_expose_module.observing import Observed
 from edge_expose_module.planning import Plan, plan
 from edge_expose_module.rails.model import Guards
-from edge_expose_module.rails.refuse import adoption
 from edge_expose_module.rejected import current
 from edge_expose_module.removal import Brake, PendingRemoval, brake
 from edge_expose_module.rendering import DeclaredService, Target, declare, slice_bodies
@@ -68,6 +70,8 @@ class Decided:
     unproven: frozenset[str] = frozenset()
     """Exposures whose newest form asks for another address than they hold: until it is given, the form before counts as
     the last good one."""
+    warnings: tuple[str, ...] = ()
+    """What is carried out in another way than it was wished."""
 
     @property
     def pending_removal(self) -> PendingRemoval | None:
@@ -99,6 +103,7 @@ def decide(inputs: Inputs) -> Decided:
     space = address_space(site, inputs.observed, inputs.guards, inputs.owner)
     decisions = _granted(standing, blocks, last_good, inputs, space, namespace, keep)
     carriers = carriers_of(standing, inputs.observed, inputs.owner, namespace)
+    hostnames = share_hostnames(standing, inputs.observed.owned(inputs.owner), keep)
     under_way = moves(decisions, standing, carriers, inputs.observed, inputs.owner, namespace)
     unproven = frozenset(under_way) | _asking_anew(decisions, carriers, inputs)
     target = Target(inputs.owner, namespace, inputs.observed.load_balancer_for, inputs.observed.capabilities)
@@ -110,13 +115,13 @@ def decide(inputs: Inputs) -> Decided:
         if decision.block is not None and not decision.addresses:
             frozen.add(name)  # nothing to ask for: what runs, if anything, goes on as it is
             continue
-        exposure, addresses = wish.exposure, decision.addresses
+        exposure, addresses = hostnames.carried(name, wish.exposure), decision.addresses
         noted: tuple[Address, ...] = ()
         if move is not None:
             declared.append(claim_service(name, exposure, move, target))
             if not move.granted:
                 # The Service is not touched before the claim is granted, its last good form goes on.
-                exposure, addresses = last_good.get(name, exposure), move.held
+                exposure, addresses = hostnames.carried(name, last_good.get(name, exposure)), move.held
                 noted = merged(carrier.service.asked for carrier in carriers[name])
         joined = (move is not None and move.granted) or _has_own_key(name, carriers, inputs)
         for service in declare(name, exposure, addresses, target, may_be_joined=joined, noted=noted):
@@ -141,6 +146,7 @@ def decide(inputs: Inputs) -> Decided:
         standing,
         under_way,
         unproven,
+        hostnames.warnings + adoption.warnings(standing, inputs.observed.owned(inputs.owner)),
     )
 
 
@@ -351,5 +357,4 @@ def _why_name_taken(namespace: str, name: str, exposure: Exposure, inputs: Input
         )
     if existing.other_owner == inputs.owner:
         return None  # ours, but for a label that somebody changed
-    refused = adoption(inputs.guards, f"{namespace}/{name}")
-    return Block(refused.reason, refused.message) if refused is not None else None
+    return why_not_adopted(existing, exposure, observed, inputs.guards)

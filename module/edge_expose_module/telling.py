@@ -57,6 +57,7 @@ class Teller:
         keeper.save()
         pending = decided.pending_removal if decided is not None else None
         warnings = tuple(str(warning) for warning in document.warnings) if document is not None else ()
+        carried = decided.warnings if decided is not None else ()
         code, description = self._document_status(decided)
         report = reporting.compose(
             version=self._reader.version,
@@ -69,7 +70,7 @@ class Teller:
             since=since,
             probes={name: ok for name, ok in probes.items() if name in view.statuses},
             pending_removal=(len(pending.names), pending.token) if pending is not None else None,
-            warnings=((keeper.trouble,) if keeper.trouble else ()) + view.warnings + warnings,
+            warnings=((keeper.trouble,) if keeper.trouble else ()) + view.warnings + carried + warnings,
         )
         if view.decided is None:
             # Nothing was seen since the start. What the twin holds is the last word on the exposures, and the memory of

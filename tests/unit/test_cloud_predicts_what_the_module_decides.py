@@ -22,7 +22,7 @@ from edge_expose_cloud.portal.planned import service_text
 from edge_expose_cloud.service_prediction import Surroundings, predicted_services
 from edge_expose_cloud.spec import Spec
 from edge_expose_cloud.usecases.exposing import plan_expose
-from edge_expose_contract.identity import MODULE_ID
+from edge_expose_contract.identity import HOSTNAME_ANNOTATION, MODULE_ID
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.parsing import DesiredDocument, parse_desired
 from edge_expose_module.deciding import Decided, Inputs, decide
@@ -320,3 +320,18 @@ def test_a_plan_looks_at_the_clock() -> None:
     hub = applied_hub()
     plan, _ = plan_expose(hub, "d1", "late", exposure(expires="2020-01-01T00:00:00Z"))
     assert [change.kind for change in plan.changes] == ["ModuleTwin"]
+
+
+def test_a_host_name_that_two_ask_for_stands_on_the_same_service_for_both() -> None:
+    name = "web.site1.example.com"
+    exposures = {
+        "b": exposure(hostname=name, ports=[80, "80/udp"]),
+        "a": exposure(hostname=name, ports=[81, "81/udp"], address="10.0.0.12"),
+    }
+    declared = {s.name for s in module_decides(SITE, exposures).declared if HOSTNAME_ANNOTATION in s.annotations}
+    wishes = {key: Exposure.model_validate(value) for key, value in exposures.items()}
+    predicted = predicted_services(wishes, Surroundings("ns"))
+    notes = {
+        key[1] for key, body in predicted.items() if HOSTNAME_ANNOTATION in body["metadata"].get("annotations", {})
+    }
+    assert declared == notes == {"a"}

@@ -47,6 +47,18 @@ ROWS: tuple[Row, ...] = (
     ),
     ("InvalidNamespace", "error", "Not a namespace name.", "Lower-case letters, digits and -, at most 63."),
     ("InvalidHostname", "error", "Not a DNS name.", "Write it like web.site1.example.com, in lower case."),
+    (
+        "AdoptedIsOurs",
+        "warning",
+        "A Service that is taken over is deleted when its exposure is withdrawn.",
+        "The owner of the device must allow it: ALLOW_ADOPT.",
+    ),
+    (
+        "HostnameTwice",
+        "warning",
+        "A host name that more than one Service would carry: one of them does.",
+        "Give each exposure a name of its own.",
+    ),
     ("InvalidPort", "error", "A port that cannot be read.", 'Write "[published:]target[/protocol]".'),
     ("InvalidPortName", "error", "Not a port name.", "Lower-case letters, digits and -."),
     ("InvalidProtocol", "error", "Not a protocol.", "tcp, udp or sctp."),

@@ -40,6 +40,7 @@ REASON_HINTS = {
     "ShareAddressMismatch": "give all exposures of a share key the same address",
     "SharingPolicyMismatch": "with externalTrafficPolicy Local all sharers need the same pods: use Cluster",
     "FamilyMismatch": "make address, ipFamilies and the cluster's families agree",
+    "AdoptionWouldDrop": "say in the exposure what the Service says (the message names it), or take it off the Service",
     "AdoptNotAllowed": "rename the exposure, or have the owner of the device set ALLOW_ADOPT",
     "EndpointNotAllowed": "choose another endpoint, or have the device's owner name its network in ALLOW_ENDPOINTS",
     "AnnotationNotAllowed": "use the field of the exposure, or have the owner of the device name the key",
