@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from threading import Event
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from edge_expose_contract.addressing import Address
 from edge_expose_contract.reasons import Reason
@@ -48,6 +48,10 @@ CONFIGURATION_STATES = Resource("/apis/metallb.io/v1beta1", "configurationstates
 BGP_ADVERTISEMENTS = Resource("/apis/metallb.io/v1beta1", "bgpadvertisements", "BGPAdvertisement")
 
 BY_KIND = {resource.kind: resource for resource in (SERVICES, ENDPOINTS, ENDPOINT_SLICES, OLD_SLICES)}
+
+
+FIELD_MANAGER: Final = "edge-expose"
+"""Under this name our writes stand in managedFields."""
 
 
 class ClusterError(Exception):

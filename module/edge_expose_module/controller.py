@@ -21,7 +21,9 @@ from edge_expose_module import remembering
 from edge_expose_module.applying import apply
 from edge_expose_module.assessing import Failure, Outcome, assess, unavailable, why_unavailable
 from edge_expose_module.clusterapi import GUARD_RAILS, Cluster, ClusterError
+from edge_expose_module.contention import Contention
 from edge_expose_module.deciding import Decided, Inputs, decide
+from edge_expose_module.instances import Instance
 from edge_expose_module.keeping import Keeper, Store
 from edge_expose_module.load_balancers.detect import METALLB_NAMESPACE, Detector
 from edge_expose_module.looking import Looker
@@ -29,7 +31,7 @@ from edge_expose_module.measures import Measures
 from edge_expose_module.nudging import Nudges
 from edge_expose_module.observed_service import Key
 from edge_expose_module.observing import Observed
-from edge_expose_module.planning import Verb
+from edge_expose_module.planning import Plan, Verb
 from edge_expose_module.probes import Ask, Prober
 from edge_expose_module.rails.lookout import Lookout
 from edge_expose_module.rails.model import Guards
@@ -94,6 +96,8 @@ class Controller:
         self._rejections = RejectionLog()
         self._rails = Lookout(cluster, identity.namespace, guards)
         self._nudges = Nudges(cluster)
+        self._contention = Contention()
+        self._instance = Instance(now(), self._keeper.memory.lives)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._awake = asyncio.Event()
         self._passed = asyncio.Condition()
@@ -209,7 +213,7 @@ class Controller:
         if document is not None and observed is not None:
             await self._look_for_rails(document, observed)
             before = self._keeper.memory
-            decided = self._decide(document, observed)
+            decided = self._within_limits(self._decide(document, observed), observed)
             self._keeper.save()  # before the cluster is touched: a kill at any point is safe
             if decided.plan.changes:
                 outcomes = await asyncio.to_thread(apply, self._cluster, decided.plan)
@@ -217,9 +221,11 @@ class Controller:
                 self._keeper.memory = remembering.without_refused(self._keeper.memory, before, refused)
                 observed_after, error = await self._look(namespaces)
                 observed = observed_after or observed
-            await asyncio.to_thread(self._nudges.nudge, decided, observed, self.identity.owner)
+            if not self.view.read_only:
+                await asyncio.to_thread(self._nudges.nudge, decided, observed, self.identity.owner)
             rails = {(GUARD_RAILS, self.identity.namespace)}
             self._watches.ensure(to_watch(observed, namespaces) | rails)
+            self.view.warnings = self._warnings()
             self.view.statuses = assess(decided, observed, self.identity.owner, outcomes)
             self.view.decided = decided
         self.view.observed = observed or self.view.observed
@@ -247,7 +253,7 @@ class Controller:
         memory = self._keeper.memory
         endpoints = any(exposure.endpoints for exposure in document.exposures.values())
         rails = await asyncio.to_thread(self._rails.look, memory.rails, observed, endpoints=endpoints)
-        self._guards, self.view.warnings = rails.guards, rails.warnings
+        self._guards, self.view.rail_warnings = rails.guards, rails.warnings
         self._keeper.memory = replace(memory, rails=rails.known)
 
     async def _look(self, namespaces: Iterable[str]) -> tuple[Observed | None, str]:
@@ -256,6 +262,10 @@ class Controller:
         except ClusterError as error:
             log.info("cluster: %s", error)
             return None, f"{type(error).__name__}: {error}"
+
+    def _warnings(self) -> tuple[str, ...]:
+        read_only = (self.view.read_only,) if self.view.read_only else ()
+        return read_only + self._contention.warnings + self.view.rail_warnings
 
     def _note_outage(self, error: str) -> None:
         """A cluster that cannot be read for a minute is told of every exposure: what was seen last is no news."""
@@ -297,6 +307,20 @@ class Controller:
         keeper.memory = remembering.after_decision(keeper.memory, raw, decided, observed, owner)
         return decided
 
+    def _within_limits(self, decided: Decided, observed: Observed) -> Decided:
+        """The decision with the writes that this process may make now, and its stamp on them."""
+        owner, version = self.identity.owner, self._reader.version
+        self._instance.look(observed, owner)
+        why = self._instance.why_read_only(observed, owner, version, from_disk=not self._reader.has_read)
+        self.view.read_only = why
+        if why:
+            if decided.plan.changes:
+                log.warning("%s", why)
+            return replace(decided, plan=Plan())
+        self._keeper.memory = replace(self._keeper.memory, lives=self._instance.lives)
+        allowed = self._contention.allow(decided.plan, self._drifted(decided), observed)
+        return replace(decided, plan=self._instance.stamped(allowed, version))
+
     def _drifted(self, decided: Decided) -> set[Key]:
         """Services that are about to be changed although we want of them what we wanted before."""
         changed = {(change.namespace, change.name) for change in decided.plan.changes}
@@ -315,8 +339,8 @@ class Controller:
         if decided is not None and decided.unproven:
             # An address is asked for: a refusal is to be answered soon, and an Event may come after the watch woke us.
             pause = min(pause, ASKING_SECONDS)
-        if (due := self._nudges.due_in()) is not None:
-            pause = min(pause, due)
+        for due in (self._nudges.due_in(), self._contention.due_in()):
+            pause = pause if due is None else min(pause, due)
         if decided is not None and decided.wishes.next_expiry is not None:
             pause = min(pause, max(0.05, (decided.wishes.next_expiry - self._now()).total_seconds()))
         return pause

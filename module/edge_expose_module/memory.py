@@ -46,6 +46,8 @@ class Memory:
     held: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """What each exposure had last; an address that it asks for and was not given does not count."""
     rejected: Rejections = field(default_factory=dict)
+    lives: tuple[str, ...] = ()
+    """Stamps of this module's last processes, which stand on Services they wrote."""
     pools: tuple[Pool, ...] | None = None
     """The load balancer's pools when they were last sound."""
     rails: Mapping[str, str] | None = None
@@ -101,6 +103,7 @@ class Memory:
             "released": list(self.released),
             "held": {name: list(texts) for name, texts in sorted(self.held.items())},
             "rejected": {name: [entry.to_json() for entry in found] for name, found in sorted(self.rejected.items())},
+            "lives": list(self.lives),
             "pools": None if self.pools is None else [pool.to_json() for pool in self.pools],
             "rails": dict(self.rails) if self.rails is not None else None,
         }
@@ -132,6 +135,7 @@ class Memory:
                 for name, found in (_mapping(content.get("rejected")) or {}).items()
                 if isinstance(found, list)
             },
+            lives=_texts(content.get("lives")),
             pools=pools_from_json(content.get("pools")),
             rails=_pairs(content.get("rails")),
         )

@@ -26,6 +26,8 @@ class Reader:
         """The twin may have changed: the next `read` looks. Set from any thread."""
         self.reported: Mapping[str, Any] | None = None
         """What the twin holds of our report, None while that is not known."""
+        self.has_read = False
+        """The twin was read and believed since the start: the document is not only what the disk knew."""
         self._twin = twin
         self._keeper = keeper
         self._belief = Belief(keeper.memory.version)
@@ -71,6 +73,7 @@ class Reader:
             log.warning("the twin went back to version %d: waiting for a second equal read", sections.version)
             self.changed = True
             return None
+        self.has_read = True
         return sections
 
 

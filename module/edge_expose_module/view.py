@@ -31,6 +31,9 @@ class View:
     outage: Block | None = None
     """What is said of every exposure once that has lasted."""
     warnings: tuple[str, ...] = ()
+    rail_warnings: tuple[str, ...] = ()
+    read_only: str = ""
+    """Why this process writes nothing to the cluster; empty when it does."""
     """Of the guard rails."""
 
     def target(self, name: str) -> Target | None:

@@ -30,6 +30,8 @@ CONNECT_SECONDS: Final = 30.0
 RETRY_SECONDS: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 # Two calls in a row that got no answer although the client says it is connected: it is stuck, make a new one.
 HANGS_BEFORE_RENEWAL: Final = 2
+# An identity that was deleted and made again has another key: what the client signed with is worth nothing any more.
+REFUSALS_BEFORE_RENEWAL: Final = 3
 # Two clients with one identity throw each other out without a pause, some fifty times a second. Whoever steps back
 # lets the other one be seen; a real second client then shows as a module that never stays connected.
 FLAPS: Final = 10
@@ -91,7 +93,7 @@ class IoTHubTwin:
     # --- keeping a client alive ---
 
     async def _keep_connected(self) -> None:
-        attempt = 0
+        attempt = refusals = 0
         while True:
             try:
                 if self._flapping():
@@ -104,7 +106,7 @@ class IoTHubTwin:
                     await asyncio.sleep(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
                     if not self._client.connected:
                         await asyncio.wait_for(self._client.connect(), CONNECT_SECONDS)
-                    attempt = 0
+                    attempt = refusals = 0
                     self._wake()
                 else:
                     attempt = 0
@@ -114,8 +116,10 @@ class IoTHubTwin:
             except Exception as error:
                 # Whatever the SDK throws, including its internal kinds: the hub is away, and that is normal.
                 log.info("hub: %s", told(error))
-                if not self._ready.is_set():
+                refusals += 1
+                if not self._ready.is_set() or refusals >= REFUSALS_BEFORE_RENEWAL:
                     await self._drop_client()
+                    refusals = 0
                 await asyncio.sleep(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
                 attempt += 1
 

@@ -26,6 +26,7 @@ from edge_expose_contract.addressing import Address, parse_address
 from edge_expose_contract.violations import RuleError
 from edge_expose_module.adapters.api_refusals import error_of
 from edge_expose_module.clusterapi import (
+    FIELD_MANAGER,
     Conflict,
     Listing,
     NotFound,
@@ -43,6 +44,9 @@ SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 class NoCluster(Exception):
     """Neither a kubeconfig nor a pod's ServiceAccount is there."""
+
+
+_AS_OURS: Final = {"fieldManager": FIELD_MANAGER}
 
 
 class KubernetesApi:
@@ -111,15 +115,15 @@ class KubernetesApi:
         return self._json("GET", _path(resource, namespace, name))
 
     def create(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> None:
-        self._json("POST", _path(resource, namespace), body=body)
+        self._json("POST", _path(resource, namespace), _AS_OURS, body)
 
     def rehearse(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> None:
         # The API server looks for the name last, after defaults, admission and validation.
         with contextlib.suppress(Conflict):
-            self._json("POST", _path(resource, namespace), {"dryRun": "All"}, body)
+            self._json("POST", _path(resource, namespace), {"dryRun": "All", **_AS_OURS}, body)
 
     def patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> None:
-        self._json("PATCH", _path(resource, namespace, name), body=body, content_type="application/merge-patch+json")
+        self._json("PATCH", _path(resource, namespace, name), _AS_OURS, body, "application/merge-patch+json")
 
     def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
         body: dict[str, Any] = {"kind": "DeleteOptions", "apiVersion": "v1"}

@@ -1,0 +1,103 @@
+"""Two processes with one identity: the one that started later writes, the other one only reads.
+
+Every write of a Service carries the stamp of the process that made it, and no stamp causes a write. A stamp of a later
+start that appears while we run is a second process. What it writes may follow a newer document, so it is never undone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from edge_expose_module.observed_service import ObservedService
+from edge_expose_module.observing import Observed
+from edge_expose_module.planning import Change, Plan, Verb
+
+ANNOTATION: Final = "edge-expose.io/written-by"
+_FORMAT: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
+_KEPT: Final = 16
+
+
+class Instance:
+    """This process. `lives` are the stamps of its earlier lives, from the state file, newest last."""
+
+    def __init__(self, started: datetime, lives: Collection[str] = ()) -> None:
+        self._started = started
+        self._before = tuple(lives)
+        self._seen: frozenset[str] | None = None
+        self.stamp = ""
+        """Start of this process; empty before the cluster was seen for the first time."""
+        self.rival = ""
+        """Start of a later process of the same identity; empty while none was seen."""
+
+    @property
+    def lives(self) -> tuple[str, ...]:
+        return (*self._before, self.stamp)[-_KEPT:] if self.stamp else self._before
+
+    def look(self, observed: Observed, owner: str) -> None:
+        """Takes in the stamps on our Services. A clock that went back does not make us the elder: our start is later
+        than every stamp that was there before us."""
+        stamps = {start for service in _ours(observed, owner) if (start := stamp_of(service)[0])}
+        if self._seen is None:
+            self._seen = frozenset(stamps)
+            moment = max([self._started, *(parsed + _TICK for text in stamps if (parsed := _parse(text)) is not None)])
+            self.stamp = moment.strftime(_FORMAT)
+        self.rival = max(self.rival, *(stamp for stamp in stamps - self._seen if stamp > self.stamp), "")
+
+    def why_read_only(self, observed: Observed, owner: str, version: int, *, from_disk: bool) -> str:
+        """Why nothing may be written now; empty when all may. `version` is that of the document in force, and
+        `from_disk` means that the twin was not read since the start."""
+        if self.rival:
+            return (
+                f"another process of this module, started {self.rival}, writes its Services; this one, started "
+                f"{self.stamp}, only reads: stop one of them, then start this one again"
+            )
+        if not from_disk:
+            return ""
+        newer = [
+            number
+            for service in _ours(observed, owner)
+            for start, number in [stamp_of(service)]
+            if number > version and start not in self.lives
+        ]
+        if newer:
+            return (
+                f"another process wrote Services for document version {max(newer)}, and this one only knows version "
+                f"{version} from its disk: nothing is written until the hub answers"
+            )
+        return ""
+
+    def stamped(self, plan: Plan, version: int) -> Plan:
+        """The plan with our stamp on every Service that is written anyway."""
+        note = f"{self.stamp} {version}"
+        return replace(plan, changes=tuple(_stamped(change, note) for change in plan.changes))
+
+
+_TICK: Final = timedelta(microseconds=1)
+
+
+def stamp_of(service: ObservedService) -> tuple[str, int]:
+    """Start of the process that wrote a Service last, and the version of its document; ("", 0) when nobody says."""
+    start, _, version = service.annotations.get(ANNOTATION, "").partition(" ")
+    return (start, int(version) if version.isdigit() else 0) if _parse(start) is not None else ("", 0)
+
+
+def _ours(observed: Observed, owner: str) -> tuple[ObservedService, ...]:
+    return (*observed.owned(owner), *observed.claims(owner))
+
+
+def _parse(text: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, _FORMAT).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _stamped(change: Change, note: str) -> Change:
+    if change.kind != "Service" or change.verb is Verb.DELETE or change.body is None:
+        return change
+    metadata = change.body.get("metadata") or {}
+    annotations = {**(metadata.get("annotations") or {}), ANNOTATION: note}
+    return replace(change, body={**change.body, "metadata": {**metadata, "annotations": annotations}})
