@@ -1,7 +1,7 @@
 """Two processes with one identity: the one that started later writes, the other one only reads.
 
-Every write of a Service carries the stamp of the process that made it, and no stamp causes a write. A stamp of a later
-start that appears while we run is a second process. What it writes may follow a newer document, so it is never undone.
+Every write of a Service carries the stamp of the process that made it and the version of its document; no stamp causes
+a write. A stamp that appears while we run is a second process. What follows a newer document is never undone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ class Instance:
     def __init__(self, started: datetime, lives: Collection[str] = ()) -> None:
         self._started = started
         self._before = tuple(lives)
-        self._seen: frozenset[str] | None = None
+        self._seen: frozenset[tuple[str, int]] | None = None
+        self._fresh: frozenset[tuple[str, int]] = frozenset()
         self.stamp = ""
         """Start of this process; empty before the cluster was seen for the first time."""
         self.rival = ""
@@ -39,12 +40,13 @@ class Instance:
     def look(self, observed: Observed, owner: str) -> None:
         """Takes in the stamps on our Services. A clock that went back does not make us the elder: our start is later
         than every stamp that was there before us."""
-        stamps = {start for service in _ours(observed, owner) if (start := stamp_of(service)[0])}
+        found = {stamp for service in _ours(observed, owner) if (stamp := stamp_of(service))[0]}
         if self._seen is None:
-            self._seen = frozenset(stamps)
-            moment = max([self._started, *(parsed + _TICK for text in stamps if (parsed := _parse(text)) is not None)])
-            self.stamp = moment.strftime(_FORMAT)
-        self.rival = max(self.rival, *(stamp for stamp in stamps - self._seen if stamp > self.stamp), "")
+            self._seen = frozenset(found)
+            before = (parsed for start, _ in found if (parsed := _parse(start)) is not None)
+            self.stamp = max([self._started, *(moment + _TICK for moment in before)]).strftime(_FORMAT)
+        self._fresh = frozenset(stamp for stamp in found - self._seen if stamp[0] not in self.lives)
+        self.rival = max(self.rival, *(start for start, _ in self._fresh if start > self.stamp), "")
 
     def why_read_only(self, observed: Observed, owner: str, version: int, *, from_disk: bool) -> str:
         """Why nothing may be written now; empty when all may. `version` is that of the document in force, and
@@ -54,18 +56,13 @@ class Instance:
                 f"another process of this module, started {self.rival}, writes its Services; this one, started "
                 f"{self.stamp}, only reads: stop one of them, then start this one again"
             )
-        if not from_disk:
-            return ""
-        newer = [
-            number
-            for service in _ours(observed, owner)
-            for start, number in [stamp_of(service)]
-            if number > version and start not in self.lives
-        ]
-        if newer:
+        # Once the twin was read, what was written before our start says nothing: a new identity counts from 1 again.
+        compared = {stamp_of(service) for service in _ours(observed, owner)} if from_disk else self._fresh
+        newest = max((number for start, number in compared if start not in self.lives), default=0)
+        if newest > version:
             return (
-                f"another process wrote Services for document version {max(newer)}, and this one only knows version "
-                f"{version} from its disk: nothing is written until the hub answers"
+                f"another process of this module wrote Services for document version {newest}, and this one knows "
+                f"version {version}: nothing is written until the hub tells it the newer one"
             )
         return ""
 

@@ -74,6 +74,15 @@ def test_a_document_from_the_disk_does_not_undo_what_a_newer_one_made() -> None:
         assert bool(instance.why_read_only(observed, "o", version, from_disk=from_disk)) is not writes
 
 
+def test_who_started_later_and_missed_a_document_does_not_undo_what_the_elder_made_of_it() -> None:
+    instance = Instance(START)
+    instance.look(world(stamp(-60, version=1)), "o")
+    newer = world(stamp(-60, version=1), stamp(-60, version=2))
+    instance.look(newer, "o")
+    assert "document version 2" in instance.why_read_only(newer, "o", 1, from_disk=False)
+    assert not instance.why_read_only(newer, "o", 2, from_disk=False), "once it has read it"
+
+
 class Pair:
     """Two processes on one cluster; the twin belongs to whoever connected last."""
 
