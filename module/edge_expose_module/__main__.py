@@ -96,7 +96,7 @@ def _identity(settings: Settings, cluster: KubernetesApi, sign_in: SignIn) -> Id
         release = version("edge-expose")
     except PackageNotFoundError:
         release = "0.0.0+source"
-    return Identity(owner, release, namespace)
+    return Identity(owner, release, namespace, f"{sign_in.hub.lower()}/{sign_in.device}/{sign_in.module}")
 
 
 def _start_health(settings: Settings, metrics: Metrics, controller: Controller) -> HealthServer | None:

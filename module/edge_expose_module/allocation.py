@@ -41,16 +41,17 @@ def allocate(
     last_held: Mapping[str, tuple[Address, ...]] | None = None,
     rejected: Mapping[str, Mapping[Address, Block]] | None = None,
     resting: frozenset[Address] = frozenset(),
+    former: frozenset[str] = frozenset(),
 ) -> dict[str, Decision]:
     """A decision for every external wish.
 
     `kept` names exposures whose Services stay without a wish; `last_held` is what each had before it
     asked for another address; `rejected` holds addresses the load balancer did not give an exposure, and why;
-    `resting` those of exposures that have no Service now and
+    `former` are other owners whose Services count as ours; `resting` those of exposures that have no Service now and
     may come back: they are chosen last.
     """
     ledger = Ledger(observed.load_balancer)
-    carriers = carriers_of(wishes, observed, owner, default_namespace)
+    carriers = carriers_of(wishes, observed, owner, default_namespace, former)
     candidates = candidates_of(wishes, carriers, observed, owner, remembered, last_held or {}, default_namespace)
     spaces = {name: _space_of(c, addresses.of(name, c.exposure, default_namespace)) for name, c in candidates.items()}
     claim_others(ledger, carriers, observed, owner, kept, waiting=False)

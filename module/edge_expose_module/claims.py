@@ -130,9 +130,16 @@ class Carrier:
 
 
 def carriers_of(
-    wishes: Mapping[str, Wish], observed: Observed, owner: str, default_namespace: str
+    wishes: Mapping[str, Wish],
+    observed: Observed,
+    owner: str,
+    default_namespace: str,
+    former: frozenset[str] = frozenset(),
 ) -> dict[str, list[Carrier]]:
-    """By exposure, the declared Services first: what they hold counts, whatever somebody wrote on them or on copies."""
+    """By exposure, the declared Services first: what they hold counts, whatever somebody wrote on them or on copies.
+
+    `former` are owner ids whose Services the device's rails let this module make its own.
+    """
     declared = {
         (shape.namespace, shape.name): name
         for name, wish in wishes.items()
@@ -147,7 +154,10 @@ def carriers_of(
             carried = name or service.exposure
             if carried in found:
                 found[carried].append(Carrier(service, name is not None))
-        elif name is not None and wishes[name].exposure.adopt and service.may_be_adopted_by(owner):
+        elif name is not None and (
+            (service.other_owner in former and service.exposure == name)
+            or (wishes[name].exposure.adopt and service.may_be_adopted_by(owner))
+        ):
             found[name].append(Carrier(service, True))
     return found
 

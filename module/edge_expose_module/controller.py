@@ -57,11 +57,15 @@ _STOP_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who we are: the owner id, the version reported, and the namespace IoT Edge modules live in."""
+    """Who we are: the owner id, the version reported, and the namespace IoT Edge modules live in.
+
+    `name` is what the owner id is made of: `hub/device/module`.
+    """
 
     owner: str
     version: str
     namespace: str
+    name: str = ""
 
 
 class Controller:
@@ -85,6 +89,9 @@ class Controller:
         self._cluster = cluster
         self._twin = twin
         self._keeper = Keeper(store)
+        known = self._keeper.memory.identities
+        if identity.name and identity.name not in known:
+            self._keeper.memory = replace(self._keeper.memory, identities=(*known, identity.name))
         self._reader = Reader(twin, self._keeper)
         self._teller = Teller(identity.version, twin, self._reader, self._keeper, self.view, now)
         self._guards = guards

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from edge_expose_contract.addressing import Address
-from edge_expose_contract.identity import EDGE_MODULE_LABEL, Code
+from edge_expose_contract.identity import EDGE_MODULE_LABEL, Code, owner_id
 from edge_expose_contract.models import Exposure, Site
 from edge_expose_contract.parsing import DesiredDocument
 from edge_expose_contract.services import own_sharing_key, selector_of, service_shapes
@@ -23,7 +23,7 @@ from edge_expose_module.claims import Carrier, carriers_of, merged
 from edge_expose_module.hostnames import share_hostnames
 from edge_expose_module.memory import Memory
 from edge_expose_module.moves import Move, claim_service, moves
-from edge_expose_module.observed_service import Key
+from edge_expose_module.observed_service import Key, ObservedService
 from edge_expose_module.observing import Observed
 from edge_expose_module.planning import Plan, plan
 from edge_expose_module.rails.model import Guards
@@ -46,6 +46,10 @@ class Inputs:
     own_namespace: str
     now: datetime
     confirmations: tuple[str, ...] = ()
+
+    @property
+    def former_owners(self) -> frozenset[str]:
+        return self.guards.take_over or frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,7 @@ def decide(inputs: Inputs) -> Decided:
     keep = frozenset(blocks) - frozenset(standing) | held_back
     space = address_space(site, inputs.observed, inputs.guards, inputs.owner)
     decisions = _granted(standing, blocks, last_good, inputs, space, namespace, keep)
-    carriers = carriers_of(standing, inputs.observed, inputs.owner, namespace)
+    carriers = carriers_of(standing, inputs.observed, inputs.owner, namespace, inputs.former_owners)
     hostnames = share_hostnames(standing, inputs.observed.owned(inputs.owner), keep)
     under_way = moves(decisions, standing, carriers, inputs.observed, inputs.owner, namespace)
     unproven = frozenset(under_way) | _asking_anew(decisions, carriers, inputs)
@@ -197,6 +201,7 @@ def _granted(
             last_held=last_held,
             rejected=rejected,
             resting=resting,
+            former=inputs.former_owners,
         )
         fallen = {}
         for name, decision in decisions.items():
@@ -346,10 +351,10 @@ def _why_name_taken(namespace: str, name: str, exposure: Exposure, inputs: Input
             f"Service {namespace}/{name} was ours, and somebody changed our labels on it; put them back, or take it "
             "over again with adopt: true",
         )
+    if existing.other_owner in inputs.former_owners and existing.exposure is not None:
+        return None
     if existing.other_owner not in (None, inputs.owner):
-        return Block(
-            "ForeignService", f"Service {namespace}/{name} belongs to another edge-expose module; rename the exposure"
-        )
+        return _of_another_module(existing, inputs.memory)
     if not exposure.adopt:
         return Block(
             "ForeignService",
@@ -358,3 +363,15 @@ def _why_name_taken(namespace: str, name: str, exposure: Exposure, inputs: Input
     if existing.other_owner == inputs.owner:
         return None  # ours, but for a label that somebody changed
     return why_not_adopted(existing, exposure, observed, inputs.guards)
+
+
+def _of_another_module(service: ObservedService, memory: Memory) -> Block:
+    """A module that moved to another hub, or was renamed, has another owner id; only the device knows that it did."""
+    owner = service.other_owner or ""
+    known = {owner_id(*parts): name for name in memory.identities if len(parts := name.split("/")) == 3}
+    who = f"{known[owner]}, which this module was before" if owner in known else f"the module with owner id {owner}"
+    return Block(
+        "ForeignService",
+        f"Service {service.namespace}/{service.name} belongs to {who}; rename the exposure, or, if this module takes "
+        f"its place, have the owner of the device set EDGE_EXPOSE_TAKE_OVER={known.get(owner, owner)}",
+    )

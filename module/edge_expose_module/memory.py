@@ -46,6 +46,8 @@ class Memory:
     held: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """What each exposure had last; an address that it asks for and was not given does not count."""
     rejected: Rejections = field(default_factory=dict)
+    identities: tuple[str, ...] = ()
+    """Every `hub/device/module` that this state file served, in order."""
     lives: tuple[str, ...] = ()
     """Stamps of this module's last processes, which stand on Services they wrote."""
     pools: tuple[Pool, ...] | None = None
@@ -103,6 +105,7 @@ class Memory:
             "released": list(self.released),
             "held": {name: list(texts) for name, texts in sorted(self.held.items())},
             "rejected": {name: [entry.to_json() for entry in found] for name, found in sorted(self.rejected.items())},
+            "identities": list(self.identities),
             "lives": list(self.lives),
             "pools": None if self.pools is None else [pool.to_json() for pool in self.pools],
             "rails": dict(self.rails) if self.rails is not None else None,
@@ -135,6 +138,7 @@ class Memory:
                 for name, found in (_mapping(content.get("rejected")) or {}).items()
                 if isinstance(found, list)
             },
+            identities=_texts(content.get("identities")),
             lives=_texts(content.get("lives")),
             pools=pools_from_json(content.get("pools")),
             rails=_pairs(content.get("rails")),

@@ -34,6 +34,8 @@ class Guards:
     addresses: AddressSet | None = None
     sources: tuple[AddressRange, ...] | None = None
     adopt: bool | None = None
+    take_over: frozenset[str] | None = None
+    """Owner ids whose Services this module may make its own: those it had as another device or at another hub."""
     endpoints: tuple[tuple[AddressRange, ...], ...] | None = None
     annotations: tuple[Patterns, ...] | None = None
     labels: tuple[Patterns, ...] | None = None

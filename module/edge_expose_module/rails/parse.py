@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from edge_expose_contract.addressing import AddressRange, AddressSet, parse_cidr
+from edge_expose_contract.identity import owner_id
 from edge_expose_contract.names import check_namespace, check_qualified_name
 from edge_expose_contract.violations import shown
 from edge_expose_module.rails.model import Patterns
@@ -67,12 +68,26 @@ def classes(text: str) -> frozenset[str]:
     return frozenset(map(check_qualified_name, items(text)))
 
 
+def owners(text: str) -> frozenset[str]:
+    """Owner ids as they stand on Services, or the identity behind one: `hub/device/module`."""
+    return frozenset(map(_owner, items(text)))
+
+
 def count(text: str) -> int:
     return int(number(text, 0, 100000))
 
 
 def percent(text: str) -> int:
     return int(number(text, 0, 100))
+
+
+def _owner(text: str) -> str:
+    if re.fullmatch(r"[0-9a-f]{16}", text):
+        return text
+    parts = text.split("/")
+    if len(parts) != 3 or not all(parts):
+        raise ValueError(f"{shown(text)} is neither 16 hex digits of an owner label nor HUB/DEVICE/MODULE")
+    return owner_id(*parts)
 
 
 def _port_range(text: str) -> tuple[int, int]:

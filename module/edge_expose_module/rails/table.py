@@ -42,6 +42,7 @@ RAILS: Final = (
     Rail("classes", "ALLOW_CLASSES", parse.classes, stricter.in_common, refuse.load_balancer_class),
     # Asked where a Service would be taken over, and where the number of exposures and removals is known.
     Rail("adopt", "ALLOW_ADOPT", parse.yes_or_no, stricter.both, silent=False),
+    Rail("take_over", "TAKE_OVER", parse.owners, stricter.in_common, silent=frozenset()),
     Rail("max_exposures", "MAX_EXPOSURES", parse.count, stricter.smaller),
     Rail("max_removal_percent", "MAX_REMOVAL_PERCENT", parse.percent, stricter.smaller),
 )

@@ -115,6 +115,7 @@ def test_memory_survives_its_own_json() -> None:
         held_before=("a", "b"),
         released=("b",),
         held={"a": ("10.0.0.1",)},
+        identities=("hub.test/edge1/edge-expose",),
         lives=("2026-11-22T04:00:00.000001Z",),
         rejected={"a": (Rejection("10.0.0.2", Block("AddressTaken", "somebody has it"), "c"),)},
         pools=(
