@@ -10,8 +10,10 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
+from typing import NoReturn
 
 from edge_expose_contract.identity import owner_id
 from edge_expose_module import logs
@@ -70,16 +72,18 @@ def main() -> None:
     methods = Methods(controller, probe, lambda: list(recent.lines))
     health = _start_health(settings, metrics, controller)
     _start_watchdog(controller)
-    asyncio.run(_run(controller, methods))
-    if health is not None:
-        health.stop()
-    key_folder.remove(keys)
-    logging.shutdown()
-    # Threads of the hub client may outlive a hub that is away; nothing of ours is left to do.
-    os._exit(0)
+
+    def leave() -> NoReturn:
+        if health is not None:
+            health.stop()
+        key_folder.remove(keys)
+        logging.shutdown()
+        os._exit(0)
+
+    asyncio.run(_run(controller, methods, leave))
 
 
-async def _run(controller: Controller, methods: Methods) -> None:
+async def _run(controller: Controller, methods: Methods, leave: Callable[[], NoReturn]) -> None:
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(_THREADS, "worker"))
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -87,6 +91,9 @@ async def _run(controller: Controller, methods: Methods) -> None:
     log.info("edge-expose %s: owner %s", controller.identity.version, controller.identity.owner)
     await controller.run(methods.handle)
     log.info("stopped")
+    # From inside the loop: its end would wait for every thread, and one of the hub client may hang in a connection to a
+    # hub that is away for longer than whoever stops us waits.
+    leave()
 
 
 def _identity(settings: Settings, cluster: KubernetesApi, sign_in: SignIn) -> Identity:
