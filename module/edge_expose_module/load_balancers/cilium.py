@@ -45,7 +45,7 @@ class Cilium:
     pool_error: str = ""
     advertised: bool = True
     answers_alone: bool = True
-    claims_first: bool = False
+    claims_first: bool = True
     needs_no_node_ports: bool = False
     # It tries every waiting Service again whenever a Service or a pool changes.
     retrigger_seconds: tuple[float, ...] = ()

@@ -197,21 +197,15 @@ def test_cilium_keeps_what_is_held_in_a_disabled_pool(cilium: BalancedCluster) -
 def test_cilium_marks_the_newer_of_two_overlapping_pools(cilium: BalancedCluster) -> None:
     cilium.cilium.put_pool(pool("q", cilium.range(18, 25)))
 
-    def conflict() -> dict[str, str]:
+    def conflict() -> dict[str, str] | None:
         found = cilium.api.get("/apis/cilium.io/v2alpha1/ciliumloadbalancerippools/q")
-        conditions = found["status"]["conditions"]
-        return next(c for c in conditions if c["type"] == "cilium.io/PoolConflict" and c["status"] == "True")
+        conditions = (found.get("status") or {}).get("conditions") or []
+        return next((c for c in conditions if (c["type"], c["status"]) == ("cilium.io/PoolConflict", "True")), None)
 
-    found = eventually(lambda: _or_nothing(conflict), what="the conflict")
+    found = eventually(conflict, what="the conflict")
+    assert found is not None
     assert found["reason"] == "cidr_overlap"
     assert cilium.ip(18) in found["message"]
-
-
-def _or_nothing(look):  # type: ignore[no-untyped-def]
-    try:
-        return look()
-    except StopIteration:
-        return None
 
 
 def test_cilium_leaves_other_classes_alone(cilium: BalancedCluster) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,30 +17,22 @@ from support.testbed_service_controller import FINALIZER
 from support.testbed_situations import FILES
 
 NAMES = {"cilium": "Cilium/LB-IPAM", "service-controller": "ServiceController"}
-POOLS = "ciliumloadbalancerippools"
 
 
 @pytest.fixture
 def module(cluster: BalancedCluster, tmp_path: Path) -> Iterator[ModuleBench]:
-    """The module with the shipped rights, and the right to read Cilium's pools where those are."""
-    namespace = cluster.namespace()
-    if cluster.load_balancer == "cilium":
-        _grant_pools(cluster, namespace)
-    cluster.api.create("/api/v1/namespaces", {"metadata": {"name": "metallb-system"}}, exists_ok=True)
-    bench = ModuleBench(cluster, namespace, tmp_path)  # type: ignore[arg-type]
-    cluster.run_pod(namespace, "w1", {"app": "w"})
+    """The module with the shipped rights."""
+    bench = _bench(cluster, tmp_path, "rbac.yaml")
     yield bench
     bench.remove_rights()
 
 
-def _grant_pools(cluster: BalancedCluster, namespace: str) -> None:
-    rbac, name = "/apis/rbac.authorization.k8s.io/v1", "edge-expose-pools"
-    rule = {"apiGroups": ["cilium.io"], "resources": [POOLS], "verbs": ["get", "list", "watch"]}
-    cluster.api.create(f"{rbac}/clusterroles", {"metadata": {"name": name}, "rules": [rule]}, exists_ok=True)
-    subject = {"kind": "ServiceAccount", "name": "edge-expose", "namespace": namespace}
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}
-    binding = {"metadata": {"name": f"{name}-{namespace}"}, "roleRef": role, "subjects": [subject]}
-    cluster.api.create(f"{rbac}/clusterrolebindings", binding)
+def _bench(cluster: BalancedCluster, folder: Path, rights: str) -> ModuleBench:
+    namespace = cluster.namespace()
+    # The shipped files have a role in it, wherever the load balancer comes from.
+    cluster.api.create("/api/v1/namespaces", {"metadata": {"name": "metallb-system"}}, exists_ok=True)
+    cluster.run_pod(namespace, "w1", {"app": "w"})
+    return ModuleBench(cluster, namespace, folder, (rights,))  # type: ignore[arg-type]
 
 
 def web(**more: Any) -> dict[str, Any]:
@@ -91,12 +84,14 @@ def test_an_address_that_is_held_is_blocked_and_given_once_it_is_free(cluster, m
 
 
 def test_what_cilium_says_is_passed_on_where_its_pools_may_not_be_read(cilium, tmp_path: Path) -> None:
-    bench = ModuleBench(cilium, cilium.namespace(), tmp_path)  # type: ignore[arg-type]
-    bench.desire({"web": web(address=cilium.ip(99)), "auto": web()})
-    entry = bench.until("web", "Blocked", reason="AddressOutsideRange")
+    confined = _bench(cilium, tmp_path, "rbac-one-namespace.yaml")
+    confined.desire({"web": web(address=cilium.ip(99)), "auto": web()})
+    entry = confined.until("web", "Blocked", reason="AddressOutsideRange")
     assert said(cilium, "in-no-pool", address=cilium.ip(99)) in entry["message"]
-    bench.until_true(lambda: bench.exposure("auto").get("address"), "an address")
-    bench.remove_rights()
+    chosen = confined.until("auto", "Ready")["address"]
+    confined.until_true(lambda: confined.service("auto")["spec"].get("loadBalancerIP") == chosen, "it is pinned")
+    assert confined.twin.reported["cluster"]["loadBalancer"] == "Cilium/LB-IPAM"
+    confined.remove_rights()
 
 
 def test_tcp_and_udp_of_one_exposure_share_one_address(cluster, module) -> None:
@@ -164,3 +159,36 @@ def test_a_service_behind_its_finalizer_is_pending_and_holds_its_address(service
     cluster.real.balancer.start()
     module.until("web", "Ready", cluster.ip(15))
     assert "deletionTimestamp" not in module.service("web")["metadata"]
+
+
+def test_a_move_leaves_no_gap_and_a_refused_one_changes_nothing_on_cilium(cilium, tmp_path: Path) -> None:
+    """The holder is in a namespace that the module may not see, so only Cilium knows that the address is taken."""
+    elsewhere = cilium.namespace()
+    cilium.balance(elsewhere, "holder", cilium.ip(12))
+    cilium.wait_address(elsewhere, "holder", cilium.ip(12))
+    confined = _bench(cilium, tmp_path, "rbac-one-namespace.yaml")
+    confined.desire({"web": web(address=cilium.ip(15))})
+    confined.until("web", "Ready", cilium.ip(15))
+    start = confined.service("web")["metadata"]["resourceVersion"]
+    confined.desire({"web": web(address=cilium.ip(12))})
+    entry = confined.until("web", "Blocked", cilium.ip(15), "AddressTaken")
+    assert said(cilium, "taken", address=cilium.ip(12)) in entry["message"] or "sharing key" in entry["message"]
+    confined.desire({"web": web(address=cilium.ip(16))})
+    confined.until("web", "Ready", cilium.ip(16))
+    confined.until_true(lambda: confined.service("web-claim") == {}, "the claim is gone")
+    assert cilium.address(confined.namespace, "web") == cilium.ip(16)
+    assert _addresses_since(cilium, confined.namespace, "web", start) == [cilium.ip(15), cilium.ip(16)]
+    confined.remove_rights()
+
+
+def _addresses_since(cluster: BalancedCluster, namespace: str, name: str, version: str) -> list[str]:
+    """The addresses that a Service had one after another, '' where it had none."""
+    path = f"{cluster.services(namespace)}?watch=true&resourceVersion={version}&timeoutSeconds=1"
+    status, data = cluster.api.raw("GET", f"{path}&fieldSelector=metadata.name={name}")
+    assert status == 200
+    found: list[str] = []
+    for line in data.splitlines():
+        ingress = json.loads(line)["object"]["status"]["loadBalancer"].get("ingress") or [{"ip": ""}]
+        if found[-1:] != [ingress[0]["ip"]]:
+            found.append(ingress[0]["ip"])
+    return found
