@@ -223,7 +223,8 @@ class Exposure(Strict):
         None,
         alias="allowFrom",
         min_length=1,
-        description="Client networks (CIDRs) that may connect; everyone if left out.",
+        description="Client networks (CIDRs) that may connect; everyone if left out. Node ports are left out too where "
+        "the cluster and the load balancer can do without.",
     )
     session_affinity: Literal["None", "ClientIP"] = Field(
         "None", alias="sessionAffinity", description="ClientIP keeps a client on one pod."

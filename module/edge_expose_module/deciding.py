@@ -16,7 +16,7 @@ from edge_expose_contract.identity import EDGE_MODULE_LABEL, Code, owner_id
 from edge_expose_contract.models import Exposure, Site
 from edge_expose_contract.parsing import DesiredDocument
 from edge_expose_contract.services import own_sharing_key, selector_of, service_shapes
-from edge_expose_module import adoption
+from edge_expose_module import adoption, node_ports
 from edge_expose_module.adoption import why_not_adopted
 from edge_expose_module.allocation import Decision, allocate
 from edge_expose_module.claims import Carrier, carriers_of, merged
@@ -150,7 +150,15 @@ def decide(inputs: Inputs) -> Decided:
         standing,
         under_way,
         unproven,
-        hostnames.warnings + adoption.warnings(standing, inputs.observed.owned(inputs.owner)),
+        hostnames.warnings + _warnings(standing, inputs),
+    )
+
+
+def _warnings(standing: Mapping[str, Wish], inputs: Inputs) -> tuple[str, ...]:
+    observed = inputs.observed
+    owned = observed.owned(inputs.owner)
+    return adoption.warnings(standing, owned) + node_ports.warnings(
+        standing, owned, observed.load_balancer, observed.capabilities
     )
 
 

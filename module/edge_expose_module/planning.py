@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from edge_expose_contract.identity import EDGE_DEVICE_LABEL, LABEL_EXPOSURE, LABEL_MANAGED_BY, LABEL_OWNER
+from edge_expose_module import node_ports
 from edge_expose_module.observed_service import ObservedService
 from edge_expose_module.observing import Observed
 from edge_expose_module.rendering import DeclaredService
@@ -181,9 +182,10 @@ def _spec_patch(declared: Mapping[str, Any], existing: ObservedService) -> dict[
             patch[key] = value
     if patch.get("sessionAffinity") == "None" and spec.get("sessionAffinityConfig"):
         patch["sessionAffinityConfig"] = None
-    keeps_node_ports = declared["type"] == "LoadBalancer"
-    if _plain_ports(spec.get("ports") or []) != _plain_ports(declared["ports"]):
-        patch["ports"] = _ports_with_node_ports(declared["ports"], spec.get("ports") or [] if keeps_node_ports else [])
+    ports = spec.get("ports") or []
+    if _plain_ports(ports) != _plain_ports(declared["ports"]) or node_ports.has_open_ports(declared, ports):
+        keeps = node_ports.keeps_node_ports(declared)
+        patch["ports"] = _ports_with_node_ports(declared["ports"], ports if keeps else [])
     return patch
 
 
@@ -212,13 +214,11 @@ def _ports_with_node_ports(
     declared: Sequence[Mapping[str, Any]], existing: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     """The whole list, since a merge patch replaces lists; node ports are carried over by protocol and port."""
-    node_ports = {
-        (port.get("protocol", "TCP"), port["port"]): port["nodePort"] for port in existing if port.get("nodePort")
-    }
+    known = {(port.get("protocol", "TCP"), port["port"]): port["nodePort"] for port in existing if port.get("nodePort")}
     result = []
     for port in declared:
         entry = dict(port)
-        node_port = node_ports.get((entry["protocol"], entry["port"]))
+        node_port = known.get((entry["protocol"], entry["port"]))
         if node_port:
             entry["nodePort"] = node_port
         result.append(entry)

@@ -18,6 +18,7 @@ from edge_expose_contract.services import (
     service_shapes,
     sharing_key,
 )
+from edge_expose_module import node_ports
 from edge_expose_module.load_balancers.api import Ask, LoadBalancer
 from edge_expose_module.observed_service import DECLARED_ANNOTATION, Key
 from edge_expose_module.observing import Capabilities
@@ -98,7 +99,9 @@ def _declare(
             sharing = own_sharing_key(target.owner, name)
         ask = Ask(addresses, sharing, exposure.pool)
     key = (shape.namespace, shape.name)
-    return declared_service(name, key, body.labels, body.annotations, body.spec, ask, target, noted)
+    load_balancer = target.load_balancer_for(exposure.load_balancer_class)
+    spec = body.spec | node_ports.declared_fields(exposure, load_balancer, target.capabilities)
+    return declared_service(name, key, body.labels, body.annotations, spec, ask, target, noted)
 
 
 def declared_service(

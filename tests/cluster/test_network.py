@@ -81,6 +81,37 @@ def test_a_client_that_is_not_allowed_is_really_refused(site: Site) -> None:
     answers(site, ip, source=FAR)
 
 
+def test_node_ports_are_no_way_around_the_sources_allowed(site: Site) -> None:
+    """A Service that everybody may use has a node port, which closes when sources are named, and opens for nobody.
+
+    Kubernetes 1.20 allots one all the same, it does answer everybody, and the report says so.
+    """
+    site.desire({"web": web()})
+    ip = site.until("web")["address"]
+    answers(site, ip)
+    node, port = site.cluster.node.ip, node_ports(site, "web")[0]
+    site.waiting(lambda: echo(site.cluster.outside, node, port, source=FAR, timeout=0.5), "the node port")
+    site.desire({"web": web(allowFrom=[f"{NEAR}/32"])})
+    if site.cluster.profile == "1.20":
+        warned = site.waiting(lambda: site.reported().get("warnings"), "a warning")
+        assert "node ports of web answer everybody" in warned[0]
+        assert echo(site.cluster.outside, node, port, source=FAR)["pod"]
+        return
+    site.waiting(lambda: not node_ports(site, "web"), "the node port is given back")
+    site.waiting(lambda: why_not_reached(site.cluster.outside, node, port, source=FAR), "the node port is closed")
+    assert site.until("web", "Ready", ip)
+    assert answers(site, ip, source=NEAR)["pod"]
+    assert why_not_reached(site.cluster.outside, node, port, source=NEAR) != ""
+    site.desire({"web": web(allowFrom=[f"{NEAR}/32"], ports=["8080:80", "8081:80"])})
+    answers(site, ip, 8081, source=NEAR)
+    assert node_ports(site, "web") == []
+
+
+def node_ports(site: Site, name: str) -> list[int]:
+    body = site.cluster.api.get(f"/api/v1/namespaces/edge1/services/{name}")
+    return [port["nodePort"] for port in body["spec"]["ports"] if "nodePort" in port]
+
+
 def test_traffic_policy_local_keeps_the_address_of_the_client(site: Site) -> None:
     site.desire({"web": web()})
     ip = site.until("web")["address"]

@@ -315,8 +315,9 @@ class FakeCluster:
         spec.setdefault("sessionAffinity", "None")
         if spec["type"] == "LoadBalancer":
             spec.setdefault("externalTrafficPolicy", "Cluster")
-            for port in spec.get("ports", []):
-                port.setdefault("nodePort", next(self._node_ports))
+            if spec.get("allocateLoadBalancerNodePorts", True):
+                for port in spec.get("ports", []):
+                    port.setdefault("nodePort", next(self._node_ports))
         meta = body["metadata"]
         self.services[(meta["namespace"], meta["name"])] = self._stamped(body)
         self._tell(SERVICES, "ADDED", body)

@@ -257,11 +257,12 @@ def test_the_services_shown_are_those_that_are_made(fields: Json, balancer: Form
 
 
 def _known_to_the_cloud(body: Json) -> Json:
-    """Without our own notes and what is made of the owner."""
+    """Without our own notes, what is made of the owner, and what depends on the cluster's release."""
     meta = body["metadata"]
     notes = {key: text for key, text in meta["annotations"].items() if key != DECLARED_ANNOTATION and OWNER not in text}
     labels = {key: text for key, text in meta["labels"].items() if text != OWNER}
-    return {**body, "metadata": {**meta, "labels": labels, "annotations": notes}}
+    spec = {key: value for key, value in body["spec"].items() if key != "allocateLoadBalancerNodePorts"}
+    return {**body, "spec": spec, "metadata": {**meta, "labels": labels, "annotations": notes}}
 
 
 def _without_blanks(body: Json) -> Json:

@@ -31,17 +31,19 @@ RAILS_RULE: JsonObject = {
     "resourceNames": ["edge-expose-guard-rails"],
     "verbs": ["get", "list", "watch"],
 }
+_READ = ["get", "list", "watch"]
 CLUSTER_RULES: list[JsonObject] = [
-    {"apiGroups": [""], "resources": ["services"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": [""], "resources": ["services", "namespaces"], "verbs": _READ},
+    {
+        "apiGroups": ["metallb.io"],
+        "resources": ["ipaddresspools", "l2advertisements", "bgpadvertisements", "configurationstates"],
+        "verbs": _READ,
+    },
+    {"apiGroups": ["cilium.io"], "resources": ["ciliumloadbalancerippools"], "verbs": _READ},
     {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list"]},
 ]
 METALLB_RULES: list[JsonObject] = [
-    {
-        "apiGroups": ["metallb.io"],
-        "resources": ["ipaddresspools", "l2advertisements", "bgpadvertisements"],
-        "verbs": ["get", "list", "watch"],
-    },
-    {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": [""], "resources": ["configmaps"], "verbs": _READ},
 ]
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 

@@ -48,8 +48,8 @@ class Lookout:
         if "endpoints" in guards.said:
             return replace(rails, guards=guards)
         told = (
-            f"guard rails: endpoints in {' and in '.join(networks.unknown)} are not refused, since nobody tells where "
-            "they are; ALLOW_ENDPOINTS on the device says which are allowed"
+            f"guard rails: nobody tells where {' and '.join(networks.unknown)} are: endpoints there are not refused "
+            "unless ALLOW_ENDPOINTS says which may be"
         )
         return replace(rails, guards=guards, warnings=(*rails.warnings, told))
 
@@ -70,12 +70,13 @@ class Lookout:
         return Rails(merged(self._environment, owner), found)
 
     def _last_good(self, known: Mapping[str, str] | None, trouble: str) -> Rails:
-        what = f"guard rails: {self._name} {trouble}"
+        # The report clips long lines: what follows from it comes first.
+        what = f"{self._name} {trouble}"
         if known is None:
-            told = f"{what}; none were ever known, so no new exposure is made and what runs goes on"
+            told = f"guard rails: none were ever known, so no new exposure is made and what runs goes on: {what}"
             return Rails(replace(self._environment, unknown=f"{self._name} {trouble}"), None, (told,))
         owner, _ = read(known, self._name)
-        return Rails(merged(self._environment, owner), known, (f"{what}; the last good ones hold",))
+        return Rails(merged(self._environment, owner), known, (f"guard rails: the last good ones hold: {what}",))
 
     def _nodes(self) -> tuple[Mapping[str, object], ...] | None:
         try:

@@ -378,3 +378,26 @@ def test_a_service_that_cannot_come_back_elsewhere_stays(cluster, module) -> Non
     assert module.service("web")["metadata"]["uid"] == uid
     assert module.service("web")["status"]["loadBalancer"]["ingress"][0]["ip"] == f"{cluster.base}.10"
     assert module.twin.reported["exposures"]["web"]["state"] in ("Failed", "Blocked")
+
+
+def test_node_ports_of_an_exposure_with_sources_go_where_the_cluster_can_do_without(cluster, module) -> None:
+    def node_ports() -> list[int]:
+        return [port["nodePort"] for port in module.service("web")["spec"]["ports"] if port.get("nodePort")]
+
+    module.desire({"web": web()})
+    address = module.until_true(lambda: cluster.address(module.namespace, "web"), "an address")
+    module.run()
+    assert node_ports()
+    module.desire({"web": web(allowFrom=["10.1.0.0/16"])})
+    module.until_true(lambda: module.service("web")["spec"].get("loadBalancerSourceRanges"), "the sources")
+    module.run()
+    if cluster.profile == "1.36":
+        assert node_ports() == []
+        assert module.service("web")["spec"]["allocateLoadBalancerNodePorts"] is False
+    else:
+        assert node_ports()
+        assert "node ports of web answer everybody" in " ".join(module.twin.reported["warnings"])
+    assert module.is_quiet()
+    assert cluster.address(module.namespace, "web") == address
+    module.desire({"web": web(type="ClusterIP")})
+    module.until_true(lambda: module.service("web")["spec"]["type"] == "ClusterIP", "a ClusterIP Service")

@@ -255,6 +255,7 @@ def test_with_no_rails_known_nothing_new_is_made_and_what_runs_goes_on(
     assert world.cluster.services["edge1", "a"]["spec"]["ports"][0]["port"] == 80
     assert told in warned(world)
     assert "none were ever known" in warned(world)
+    assert "no new exposure is made" in warned(world)
     world.cluster.rails, world.cluster.rails_error = {}, None
     world.run()
     assert [world.state(name)[0] for name in ("a", "b")] == ["Ready", "Ready"]
@@ -311,7 +312,8 @@ def test_networks_that_nobody_tells_are_told_as_such() -> None:
     world = bench()
     world.desire({"a": vm("10.1.2.3")})
     world.run()
-    assert "endpoints in the pod network and in the Service network beyond the cluster IPs seen" in warned(world)
+    assert "where the pod network and the Service network beyond the cluster IPs seen are" in warned(world)
+    assert warned(world).endswith("unless ALLOW_ENDPOINTS says which may be")
     world.cluster.rails = {"ALLOW_ENDPOINTS": "10.1.0.0/16"}
     world.run()
     assert warned(world) == ""
