@@ -142,10 +142,12 @@ class FakeMetalLb:
             raise Refused(self.recorded["three-addresses"], address=address, other=other, third=third)
         if len(several) == 2 and len({parse_address(part).version for part in several}) == 1:
             raise Refused(self.recorded["two-addresses-of-one-family"], address=several[0], other=several[1])
-        parsed = _parsed(several[0] if len(several) == 2 else asked)
+        if len(several) == 2:
+            raise Refused(self.recorded["addresses-of-both-families"], address=several[0], other=several[1])
+        parsed = _parsed(asked)
         if parsed is None:
             raise Refused(self.recorded["annotation-invalid" if by_annotation else "address-invalid"], address=asked)
-        if len(several) == 2 or parsed.version != (6 if ":" in service["spec"]["clusterIP"] else 4):
+        if parsed.version != (6 if ":" in service["spec"]["clusterIP"] else 4):
             raise Refused(self.recorded["address-of-other-family"], address=asked)
 
     def _problem(self, service: Body, text: str) -> Refused | None:

@@ -121,6 +121,14 @@ def three_addresses(bed: Bed) -> Seen:
     return refused(bed, namespace, bed.address(12), other=bed.address(13), third="fc00::9")
 
 
+@situation(METALLB, "An annotation asks for an address of each family for an IPv4 Service.", profiles=("1.36",))
+def addresses_of_both_families(bed: Bed) -> Seen:
+    namespace = one_pool(bed)
+    both = f"{bed.address(12)},fc00::9"
+    bed.balancer(namespace, "asker", annotations={"metallb.io/loadBalancerIPs": both})
+    return refused(bed, namespace, bed.address(12), other="fc00::9")
+
+
 @situation(METALLB, "Field and annotation both ask for an address, for the same one.", profiles=("1.36",))
 def field_and_annotation(bed: Bed) -> Seen:
     namespace = one_pool(bed)

@@ -30,7 +30,7 @@ def played(bed: Bed, write: Callable[[], None], values: Mapping[str, str]) -> Se
         eventually(lambda: bed.configuration_state().get("result") == "Valid", what="a sound configuration")
     start = bed.log_size()
     write()
-    answer = _state(bed) if bed.profile == "1.36" else _log(bed, start)
+    answer = _state(bed, start) if bed.profile == "1.36" else _log(bed, start)
     if not answer["accepted"]:  # the old configuration is still in force
         bed.balancer(namespace, "asker", bed.address(20))
         bed.wait_address(namespace, "asker", bed.address(20))
@@ -38,7 +38,7 @@ def played(bed: Bed, write: Callable[[], None], values: Mapping[str, str]) -> Se
     return Seen(answer, {"pool": POOL, "number": "#1", **values} if bed.profile == "1.20" else {"pool": POOL, **values})
 
 
-def _state(bed: Bed) -> dict[str, Any]:
+def _state(bed: Bed, start: int) -> dict[str, Any]:
     def settled() -> dict[str, Any] | None:
         """Condition and summary are written one after the other."""
         state = bed.configuration_state()
@@ -46,7 +46,9 @@ def _state(bed: Bed) -> dict[str, Any]:
         return state if state.get("errorSummary", "") == summary else None
 
     state = dict(eventually(settled, what="condition and summary agree") or {})
-    answer = {"configurationState": state}
+    said = [line for line in bed.log(start) if bed.says_how_it_read(line)]
+    # A rejection is said again at each reading, also of objects that have nothing to do with it.
+    answer = {"configurationState": state, "log": said[-1:]}
     if state["result"] == "Valid":
         return {"accepted": True, **answer}
     return {"accepted": False, "message": state["errorSummary"], **answer}
@@ -59,9 +61,9 @@ def _log(bed: Bed, start: int) -> dict[str, Any]:
         return found[: ends[0] + 1] if ends else []
 
     read = eventually(lines, what="the configuration is read")
-    kept = [line for line in read if "error" in line]
-    if not kept:
-        return {"accepted": True}
+    kept = [line for line in read if "error" in line or bed.says_how_it_read(line)]
+    if kept[-1].get("event") == "configLoaded":
+        return {"accepted": True, "log": kept}
     message = next(str(line["error"]) for line in kept if line["error"] is not None)
     answer: dict[str, Any] = {"accepted": False, "message": message, "log": kept}
     if bed.real is not None:
@@ -109,7 +111,7 @@ _enter_pools(
     "A pool has a namespace selector twice.",
     lambda bed: (
         {POOL: pool(bed.range(10, 20), serviceAllocation={"namespaceSelectors": [{"matchLabels": {"a": "b"}}] * 2})},
-        {},
+        {"selector": '{map["a":"b"] []}', "field": "namespaceSelectors"},
     ),
     profiles=("1.36",),
 )
@@ -123,7 +125,7 @@ _enter_pools(
                 serviceAllocation={"serviceSelectors": [{"matchExpressions": [{"key": "a", "operator": "Is"}]}]},
             )
         },
-        {},
+        {"selector": "{map[] [{a Is []}]}", "operator": "Is"},
     ),
     profiles=("1.36",),
 )
