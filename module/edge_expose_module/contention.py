@@ -15,10 +15,11 @@ from edge_expose_module.observed_service import Key, ObservedService
 from edge_expose_module.observing import Observed
 from edge_expose_module.planning import Change, Plan, Verb
 
-FREE_REPAIRS: Final = 3
-FIRST_PAUSE: Final = 0.05
-LONGEST_PAUSE: Final = 10.0
+FREE_REPAIRS: Final = 5
+FIRST_PAUSE: Final = 0.1
 TOLD_AFTER: Final = 10
+LONGEST_PAUSE: Final = 10.0
+"""After `TOLD_AFTER` repairs; until then the pause doubles."""
 # A Service that needed no repair for so long has no second writer any more.
 FORGET_SECONDS: Final = 60.0
 
@@ -33,7 +34,7 @@ class _Repairs:
     def pause(self) -> float:
         if self.count < FREE_REPAIRS:
             return 0.0
-        return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** (self.count - FREE_REPAIRS))
+        return LONGEST_PAUSE if self.count >= TOLD_AFTER else FIRST_PAUSE * 2.0 ** (self.count - FREE_REPAIRS)
 
 
 @dataclass(slots=True)

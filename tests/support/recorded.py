@@ -13,7 +13,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-FOLDER: Final = Path(__file__).resolve().parents[1] / "agreements" / "recorded"
+ROOT: Final = Path(__file__).resolve().parents[2]
+FOLDER: Final = ROOT / "tests" / "agreements" / "recorded"
+SHIPPED: Final = ROOT / "cloud" / "edge_expose_local" / "cluster" / "recordings"
+"""Where the embedded load balancer has its copy of what MetalLB says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,8 @@ def write(name: str, found: Mapping[str, Mapping[str, Any]]) -> None:
     FOLDER.mkdir(exist_ok=True)
     text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False)
     (FOLDER / f"{name}.json").write_text(text + "\n")
+    if component == "metallb":
+        (SHIPPED / f"{name}.json").write_text(text + "\n")
 
 
 @cache

@@ -53,8 +53,13 @@ class Api:
         assert url.port is not None
         self._host, self._port = url.hostname, url.port
         self._tls = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
+        self._kubeconfig = kubeconfig
         self.network_namespace = namespace
         self.token = content["users"][0]["user"]["token"] if token is None else token
+
+    def with_token(self, token: str) -> Api:
+        """The same server as somebody else."""
+        return Api(self._kubeconfig, namespace=self.network_namespace, token=token)
 
     def raw(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> tuple[int, bytes]:
         """Status and body; raises OSError when there is no answer."""

@@ -14,7 +14,7 @@ from support.testbed_api import Api
 from support.testbed_binaries import why_not
 from support.testbed_load_balancers import METALLB, RealLoadBalancer, make, needs
 from support.testbed_metallb import MetalLb
-from support.testbed_plane import SERVICE_CIDR, ControlPlane, PlaneSettings
+from support.testbed_plane import NODE_PORTS, SERVICE_CIDR, ControlPlane, PlaneSettings
 from support.testbed_processes import Launcher, Program, ProgramDied, free_ports
 
 
@@ -28,6 +28,7 @@ class RealCluster:
         pool: str,
         service_cidr: str = SERVICE_CIDR,
         load_balancer: str = METALLB,
+        node_ports: str = NODE_PORTS,
     ) -> None:
         self.profile = profile
         self.pool = pool
@@ -35,7 +36,8 @@ class RealCluster:
         self.seconds: dict[str, float] = {}
         launcher = Launcher(folder / "log")
         client, peer, api, controllers, *balancer = free_ports(6)
-        settings = PlaneSettings(profile, "127.0.0.1", api, (client, peer), controllers, service_cidr=service_cidr)
+        ranges = {"service_cidr": service_cidr, "node_ports": node_ports}
+        settings = PlaneSettings(profile, "127.0.0.1", api, (client, peer), controllers, **ranges)
         self.plane = ControlPlane(settings, folder, launcher)
         ports = (balancer[0], balancer[1])
         self.balancer: RealLoadBalancer = make(
@@ -87,11 +89,14 @@ class RealCluster:
         self.plane.stop()
 
 
-def start_real_cluster(profile: str, folder: Path, pool: str, load_balancer: str = METALLB) -> RealCluster:
-    """A running cluster; one more try when somebody else took one of the ports in between."""
+def start_real_cluster(
+    profile: str, folder: Path, pool: str, load_balancer: str = METALLB, **ranges: str
+) -> RealCluster:
+    """A running cluster; one more try when somebody else took one of the ports in between. `ranges` are those of the
+    API server: `service_cidr` and `node_ports`."""
     reason = why_not(profile, needs(load_balancer))
     assert not reason, reason
-    first = RealCluster(profile, folder / "first", pool, load_balancer=load_balancer)
+    first = RealCluster(profile, folder / "first", pool, load_balancer=load_balancer, **ranges)
     try:
         first.start()
         return first
@@ -99,7 +104,7 @@ def start_real_cluster(profile: str, folder: Path, pool: str, load_balancer: str
         first.kill()
         if "address already in use" not in str(error):
             raise
-    second = RealCluster(profile, folder / "second", pool, load_balancer=load_balancer)
+    second = RealCluster(profile, folder / "second", pool, load_balancer=load_balancer, **ranges)
     try:
         second.start()
     except BaseException:

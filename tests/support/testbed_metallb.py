@@ -35,6 +35,10 @@ class MetalLb:
         self._network = api.network_namespace
         self.controller: Program | None = None
 
+    @property
+    def metrics_port(self) -> int:
+        return self._ports[0]
+
     def furnish(self, ranges: Sequence[str]) -> None:
         """Namespace, CRDs, a pool and its advertisement; what is there already stays."""
         api = self._api

@@ -21,6 +21,7 @@ from support.waiting import eventually
 
 SERVICE_CIDR: Final = "10.96.0.0/16"
 SERVICE_API: Final = "10.96.0.1"
+NODE_PORTS: Final = "10000-65000"
 _CONTROLLERS: Final = {
     "1.36": "endpoints-controller,endpointslice-controller,endpointslice-mirroring-controller,namespace-controller,"
     "serviceaccount-controller",
@@ -42,6 +43,7 @@ class PlaneSettings:
     """Keep the endpoints of the Service `kubernetes` up to date, so that pods reach the API through it."""
     service_cidr: str = SERVICE_CIDR
     """Cluster IPs; one range of each family for dual stack."""
+    node_ports: str = NODE_PORTS
 
 
 class ControlPlane:
@@ -97,7 +99,7 @@ class ControlPlane:
             f"--advertise-address={settings.address}",
             f"--secure-port={settings.api_port}",
             f"--service-cluster-ip-range={self.settings.service_cidr}",
-            "--service-node-port-range=10000-65000",
+            f"--service-node-port-range={settings.node_ports}",
             "--authorization-mode=RBAC",
             f"--tls-cert-file={pki.certificate}",
             f"--tls-private-key-file={pki.key}",

@@ -12,7 +12,7 @@ from .profiles import Profile
 from .service_defaults import has_cluster_ip, has_node_ports
 from .service_rules import is_headless, needs_health_check
 from .store import Store
-from .validation import wrong
+from .validation import many, wrong
 
 NODE_PORTS = range(30000, 32768)
 
@@ -81,8 +81,10 @@ class ServiceAllocator:
             if not why:
                 spec["clusterIPs"] = spec.get("clusterIPs") or [stated]
                 return []
-            text = f"failed to allocate IP {stated}: {why}"
-            return [wrong("spec.clusterIPs", [stated], text)]
+            text = f"failed to allocated ip:{stated} with error:{why}"
+            if self._profile.modern_service_fields:
+                text = f"failed to allocate IP {stated}: {why}"
+            return [wrong("spec.clusterIPs", many([stated], self._profile), text)]
         first, last = int(self._network.network_address) + 1, int(self._network.broadcast_address) - 1
         for _ in range(64):
             chosen = str(ipaddress.IPv4Address(random.randint(first, last)))  # noqa: S311 - no secret
@@ -92,9 +94,8 @@ class ServiceAllocator:
             free = (str(ipaddress.IPv4Address(n)) for n in range(first, last + 1))
             chosen = next((ip for ip in free if ip not in taken), "")
         if not chosen:
-            raise ApiError(
-                500, "InternalError", "Internal error occurred: failed to allocate a serviceIP: range is full"
-            )
+            whose = f' for Service "{key[1]}"' if self._profile.modern_service_fields else ""
+            raise _full(f"failed to allocate a serviceIP{whose}: range is full")
         spec["clusterIP"] = chosen
         spec["clusterIPs"] = [chosen]
         return []
@@ -119,8 +120,7 @@ class ServiceAllocator:
             fallback = fallback or candidate
         if fallback:
             return fallback
-        message = "Internal error occurred: failed to allocate a nodePort: range is full"
-        raise ApiError(500, "InternalError", message)
+        raise _full("failed to allocate a nodePort: range is full")
 
     def _node_ports(self, spec: Document, key: tuple[str, str]) -> list[Cause]:
         errors: list[Cause] = []
@@ -170,3 +170,7 @@ class ServiceAllocator:
                 )
             ]
         return []
+
+
+def _full(why: str) -> ApiError:
+    return ApiError(500, "InternalError", f"Internal error occurred: {why}", {"causes": [{"message": why}]})

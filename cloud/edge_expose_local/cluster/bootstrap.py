@@ -9,7 +9,7 @@ from pathlib import Path
 from .control import set_pool
 from .errors import Document
 from .kubelet import NODE
-from .load_balancer import NAMESPACE
+from .lb_configuration import NAMESPACE
 from .prepare import now
 from .rbac import bootstrap_roles
 from .registry import Registry

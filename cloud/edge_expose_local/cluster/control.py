@@ -19,7 +19,7 @@ import yaml
 from .errors import ApiError, Document, bad_request
 from .faults import CATALOG, Faults, problem
 from .http1 import HttpServer, Request, Response, json_response
-from .load_balancer import NAMESPACE
+from .lb_configuration import NAMESPACE
 from .pools import ConfigError, parse_element
 from .registry import Registry
 from .tokens import Tokens

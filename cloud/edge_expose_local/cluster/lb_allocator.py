@@ -6,15 +6,12 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from .answers import Refused
 from .names import parse_ip
 from .pools import Address, Pool, Pools
 from .selectors import label_selector_matches
 
 Port = tuple[str, int]
-
-
-class Refused(Exception):
-    """An address cannot be given; the text is what MetalLB puts into the event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +40,6 @@ class _Held:
     backend: str
 
 
-def go_list(ips: Sequence[Address]) -> str:
-    """Show addresses as Go's %q shows a slice of them."""
-    return "[" + " ".join(f'"{ip}"' for ip in ips) + "]"
-
-
 class Allocator:
     """The state of one controller. `legacy` is 0.9 to 0.11 behaviour, else 0.16."""
 
@@ -63,10 +55,9 @@ class Allocator:
         if self._legacy:
             for key, held in self._held.items():
                 if self._pool_for(held.ips, pools) is None:
-                    raise Refused(
-                        f'new config not compatible with assigned IPs: service "{key}" '
-                        f'cannot own "{held.ips[0]}" under new config'
-                    )
+                    namespace, name = key.split("/", 1)
+                    situation = "configuration-leaves-out-held-address"
+                    raise Refused(situation, namespace=namespace, name=name, address=held.ips[0])
         self.pools = pools
         for key, held in list(self._held.items()):
             pool = self._pool_for(held.ips, pools)
@@ -104,30 +95,25 @@ class Allocator:
         """Give these addresses to a Service, or refuse and change nothing."""
         pool = self._pool_for(ips, self.pools)
         if pool is None:
-            shown = f'"{ips[0]}"' if self._legacy else go_list(ips)
-            raise Refused(f"{shown} is not allowed in config")
+            raise Refused("address-outside-pools", address=ips[0])
         if not self._compatible(pool, claim):
-            raise Refused(f"pool {pool.name} not compatible for ip assignment")
-        if len(ips) > 2:
-            raise Refused(f"more than two addresses {go_list(ips)}")
-        if len(ips) == 2 and ips[0].version == ips[1].version:
-            raise Refused(f'"{ips[0]}" "{ips[1]}" has the same family')
+            raise Refused("pool-restricted-by-namespace-address", pool=pool.name)
         for ip in ips:
             self._check_sharing(claim, ip)
         self._held[claim.key] = _Held(pool.name, tuple(ips), claim.ports, claim.sharing, claim.backend)
 
     def _check_sharing(self, claim: Claim, ip: Address) -> None:
-        on_ip = {key: held for key, held in self._held.items() if ip in held.ips}
-        others = {key: held for key, held in on_ip.items() if key != claim.key}
+        others = {key: held for key, held in self._held.items() if ip in held.ips and key != claim.key}
         for held in others.values():
-            why = _sharing_problem(held, claim)
-            if why:
-                names = ",".join(sorted(others))
-                text = f'can\'t change sharing key for "{claim.key}", address also in use by {names}'
-                raise Refused(f"{text}: {why}" if self._legacy else text)
-        for port in claim.ports:
-            if any(port in held.ports for held in others.values()):
-                raise Refused(f'port {port[0]}/{port[1]} is already in use on "{ip}"')
+            situation = _sharing_problem(held, claim)
+            if situation:
+                keys = {"key": claim.sharing, "holder_key": held.sharing}
+                backends = {"backend": claim.backend, "holder_backend": held.backend}
+                holder = ",".join(sorted(others))
+                raise Refused(situation, address=ip, holder=holder, **keys, **backends)
+        for protocol, port in claim.ports:
+            if any((protocol, port) in held.ports for held in others.values()):
+                raise Refused("address-taken-same-port", address=ip, protocol=protocol, port=port)
 
     def _compatible(self, pool: Pool, claim: Claim) -> bool:
         rules = pool.allocation
@@ -165,17 +151,13 @@ class Allocator:
         """Give the first fitting address of one pool."""
         pool = self.pools.by_name.get(name)
         if pool is None:
-            raise Refused(f'unknown pool "{name}"')
+            raise Refused("pool-unknown", asked_pool=name)
         free = self._free(pool, claim)
         ips = self._select(free, claim.family, claim.policy)
         if not ips:
-            if self._legacy:
-                raise Refused(f'no available IPs in pool "{name}"')
-            if not free:
-                raise Refused(f"no available IPs in pool {name}")
-            if claim.family == "dual":
-                raise Refused(f"no available IPs in pool {name} for dual IPFamily")
-            raise Refused('["<nil>"] is not allowed in config')
+            if self._legacy or not free:
+                raise Refused("pool-full", pool=name)
+            raise Refused("pool-without-second-family" if claim.family == "dual" else "pool-of-other-family", pool=name)
         self.assign(claim, ips)
         return ips
 
@@ -196,7 +178,7 @@ class Allocator:
             if partial:
                 self.assign(claim, partial)
                 return partial
-        raise Refused("no available IPs")
+        raise Refused("no-address-free")
 
     @staticmethod
     def _better(current: tuple[Address, ...], offered: tuple[Address, ...], claim: Claim) -> tuple[Address, ...]:
@@ -215,27 +197,24 @@ class Allocator:
         """Add an address of the other family from the same pool, keeping the first."""
         pool = self.pools.by_name.get(name)
         if pool is None:
-            raise Refused(f'unknown pool "{name}"')
+            raise Refused("pool-unknown", asked_pool=name)
         family = "ipv6" if existing.version == 4 else "ipv4"
         free = self._free(pool, claim)
-        if not free:
-            raise Refused(f"no available IPs in pool {name}")
         if family not in free:
-            raise Refused(f'["{existing}" "<nil>"] is not allowed in config')
+            raise Refused("address-not-added", address=existing, pool=name)
         self.assign(claim, (existing, free[family]))
         return free[family]
 
 
 def _sharing_problem(held: _Held, claim: Claim) -> str:
+    """The situation in which a holder does not share, empty when it does."""
     if not held.sharing:
-        return "existing service does not allow sharing"
+        return "address-taken"
     if not claim.sharing:
-        return "new service does not allow sharing"
+        return "address-taken-asker-has-no-key"
     if held.sharing != claim.sharing:
-        return f'sharing key "{claim.sharing}" does not match existing sharing key "{held.sharing}"'
-    if held.backend != claim.backend:
-        return f'backend key "{claim.backend}" does not match existing sharing key "{held.backend}"'
-    return ""
+        return "address-taken-other-key"
+    return "address-taken-other-backend" if held.backend != claim.backend else ""
 
 
 def parse_all(texts: Sequence[str]) -> list[Address] | None:

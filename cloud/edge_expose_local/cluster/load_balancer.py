@@ -9,17 +9,19 @@ from __future__ import annotations
 import copy
 import sys
 
+from .answers import Answers, Refused
 from .errors import ApiError, Document
 from .faults import Faults
-from .lb_allocator import Allocator, Claim, Refused, go_list, parse_all
-from .pools import Address, ConfigError, Pools, parse_config_map, parse_objects
+from .lb_allocator import Allocator, Claim, parse_all
+from .lb_configuration import Configuration
+from .lb_requests import annotation, requested
+from .pools import Address
 from .recorder import Recorder
 from .registry import Registry
 from .store import Change
 
-NAMESPACE = "metallb-system"
-_NEW, _OLD = "metallb.io", "metallb.universe.tf"
-_ALLOCATED = f"{_NEW}/ip-allocated-from-pool"
+_OLD = "metallb.universe.tf"
+_ALLOCATED = "metallb.io/ip-allocated-from-pool"
 WATCHED = frozenset({"services", "namespaces", "configmaps", "ipaddresspools.metallb.io"})
 
 
@@ -33,13 +35,17 @@ class LoadBalancer:
         self._legacy = not registry.profile.crd_pools
         self._faults = faults
         self._recorder = Recorder(registry.store, "metallb-controller")
+        self._answers = Answers(registry.profile.metallb)
         self._allocator = Allocator(legacy=self._legacy)
-        self._configured = False
-        self._config_text: object = None
-        self.config_error = ""
+        self._configuration = Configuration(registry, self._answers)
         self._queue: dict[str, None] = {}
         self._first = True
         self._store.listeners.append(self._changed)
+
+    @property
+    def config_error(self) -> str:
+        """What is wrong with the configuration that is written now."""
+        return self._configuration.error
 
     def _changed(self, change: Change) -> None:
         if change.resource == "services":
@@ -49,7 +55,7 @@ class LoadBalancer:
         """Converge until nothing is left to do."""
         if self._faults.lb_stopped:
             return
-        if self._configure():
+        if self._configuration.read(self._allocator.set_pools):
             self._queue_all()
         if self._first:
             self._first = False
@@ -60,47 +66,19 @@ class LoadBalancer:
             key = next(iter(self._queue))
             del self._queue[key]
             if self._one(key):
-                self._configure()
                 self._queue_all()
 
     def wake_after_stop(self) -> None:
         """Start afresh as a restarted controller does: only status is known."""
         self._allocator = Allocator(legacy=self._legacy)
-        self._configured, self._config_text, self._first = False, None, True
+        self._configuration.forget()
+        self._first = True
 
     def _queue_all(self) -> None:
         services = self._store.all("services")
         holders = [s for s in services if (s.get("status", {}).get("loadBalancer") or {}).get("ingress")]
         for service in [*holders, *services]:
             self._queue[_key(service)] = None
-
-    # -- configuration ------------------------------------------------------------------------------
-
-    def _read(self) -> Pools | None:
-        if self._legacy:
-            found = self._store.get("configmaps", NAMESPACE, "config")
-            return parse_config_map((found.get("data") or {}).get("config", "")) if found else None
-        namespaces = {n["metadata"]["name"]: n["metadata"].get("labels") or {} for n in self._store.all("namespaces")}
-        return parse_objects(self._store.all("ipaddresspools.metallb.io", NAMESPACE), namespaces)
-
-    def _configure(self) -> bool:
-        """Take over a changed configuration; tells whether Services must be looked at again."""
-        try:
-            pools = self._read()
-            if pools is None:
-                self.config_error = "no MetalLB configuration in cluster"
-                return False
-            if self._configured and pools == self._config_text:
-                return False
-            self._allocator.set_pools(pools)
-        except (ConfigError, Refused) as error:
-            if str(error) != self.config_error:
-                print(f"load balancer: failed to parse the configuration: {error}", file=sys.stderr, flush=True)
-            self.config_error = str(error)
-            return False
-        self.config_error = ""
-        self._config_text, self._configured = pools, True
-        return True
 
     # -- one Service --------------------------------------------------------------------------------
 
@@ -111,7 +89,7 @@ class LoadBalancer:
         if before is None:
             freed = self._allocator.unassign(key)
             return freed or False
-        if not self._configured or before["spec"].get("loadBalancerClass"):
+        if self._configuration.in_force is None or before["spec"].get("loadBalancerClass"):
             return False
         held = self._allocator.ips(key)
         service = copy.deepcopy(before)
@@ -119,10 +97,9 @@ class LoadBalancer:
         if service == before:
             return False
         if not self._legacy:
-            for annotation in before["metadata"].get("annotations") or {}:
-                if annotation.startswith(_OLD):
-                    message = f"Service uses deprecated annotation {annotation}"
-                    self._recorder.event(before, "Warning", "deprecatedAnnotation", message)
+            for key_of_old in before["metadata"].get("annotations") or {}:
+                if key_of_old.startswith(_OLD):
+                    self._say(before, "deprecated-annotation", annotation=key_of_old)
         reprocess = bool(held) and not self._allocator.pool(key) and not self._legacy and self._allocator.covers(held)
         try:
             resource = self._registry.resource("services")
@@ -130,6 +107,12 @@ class LoadBalancer:
         except ApiError as error:
             print(f"load balancer: writing the status of {key} failed: {error}", file=sys.stderr, flush=True)
         return reprocess
+
+    def _say(self, service: Document, situation: str, **values: object) -> None:
+        """Record an Event in MetalLB's words."""
+        meta = service["metadata"]
+        names = {"namespace": meta["namespace"], "name": meta["name"]}
+        self._recorder.event(service, *self._answers.event(situation, **names, **values))
 
     def _clear(self, key: str, service: Document) -> None:
         self._allocator.unassign(key)
@@ -150,12 +133,6 @@ class LoadBalancer:
             self._clear(key, service)
             return
         claim = self._claim(key, service, cluster_ips)
-        if claim.policy == "RequireDualStack" and len(cluster_ips) < 2:
-            shown = "[" + " ".join(map(str, cluster_ips)) + "]"
-            message = f"Service requires dual stack but not enough clusterips {shown}"
-            self._recorder.event(service, "Warning", "not enough clusterips", message)
-            self._clear(key, service)
-            return
         ips = self._from_status(key, service, claim)
         if ips is None:
             return
@@ -164,11 +141,9 @@ class LoadBalancer:
                 ips = self._second(key, service, claim, ips[0])
             if not ips:
                 ips = list(self._allocate(key, service, claim))
-                shown = f'"{ips[0]}"' if self._legacy else go_list(ips)
-                self._recorder.event(service, "Normal", "IPAllocated", f"Assigned IP {shown}")
-        except Refused as refusal:
-            message = f'Failed to allocate IP for "{key}": {refusal}'
-            self._recorder.event(service, "Warning", "AllocationFailed", message)
+                self._say(service, "address-assigned", address=ips[0], pool=self._allocator.pool(key))
+        except Refused as refused:
+            self._say(service, refused.situation, **refused.values)
             return
         # what MetalLB writes has no ipMode; the API defaults it, so the entry is written as it will be kept
         mode = {"ipMode": "VIP"} if self._profile.ip_mode else {}
@@ -191,13 +166,12 @@ class LoadBalancer:
             return []
         try:
             self._allocator.assign(claim, ips)
-        except Refused as refusal:
+        except Refused as refused:
             if not self._legacy:
-                message = f'current IP for "{key}" not allowed by config, will attempt for new IP assignment: {refusal}'
-                self._recorder.event(service, "Normal", "ClearAssignment", message)
+                self._say_cleared(service, ips[0], refused)
             self._clear(key, service)
             return []
-        pool = self._annotation(service, "address-pool")
+        pool = annotation(service, "address-pool", legacy=self._legacy)
         if pool and self._allocator.pool(key) != pool:
             self._clear(key, service)
             ips = []
@@ -208,77 +182,58 @@ class LoadBalancer:
                 ips = []
             return ips
         try:
-            desired = self._desired(service)
-        except Refused as refusal:
-            message = f"invalid requested loadbalancer IPs: {refusal}"
-            self._recorder.event(service, "Warning", "LoadBalancerFailed", message)
+            desired = requested(service, legacy=self._legacy)
+        except Refused as refused:
+            self._say_invalid(service, refused)
             return None
         if desired and {str(ip) for ip in desired} != {str(ip) for ip in ips}:
             self._clear(key, service)
             ips = []
         return ips
 
+    def _say_cleared(self, service: Document, address: Address, refused: Refused) -> None:
+        """The reason stands at the end; it was recorded with an address outside the pools."""
+        recorded = self._answers.reason(Refused("address-outside-pools", address=address))
+        self._say_with("held-address-left-out", recorded, service, refused, address=address)
+
+    def _say_invalid(self, service: Document, refused: Refused) -> None:
+        """The same of a request that is none, while the address held stays."""
+        text = refused.values.get("address", "")
+        recorded = self._answers.reason(Refused("address-invalid", address=text))
+        self._say_with("change-to-address-invalid", recorded, service, refused, address=text)
+
+    def _say_with(self, situation: str, recorded: str, service: Document, refused: Refused, **values: object) -> None:
+        """An Event with another reason in the place of the one that was recorded."""
+        names = {"namespace": service["metadata"]["namespace"], "name": service["metadata"]["name"]}
+        type_, reason, message = self._answers.event(situation, **names, **values)
+        message = message.replace(recorded, self._answers.reason(refused, **names))
+        self._recorder.event(service, type_, reason, message)
+
     def _second(self, key: str, service: Document, claim: Claim, existing: Address) -> list[Address]:
         try:
             added = self._allocator.allocate_second(claim, existing, self._allocator.pool(key))
-        except Refused as refusal:
-            message = f"cannot assign additional IP in PreferDualStack: {refusal}"
-            self._recorder.event(service, "Normal", "AdditionalAssignFailed", message)
+        except Refused as refused:
+            self._say(service, "address-not-added", **{"address": existing, **refused.values})
             return [existing]
-        self._recorder.event(service, "Normal", "IPAllocated", f'Assigned additional IP "{added}"')
+        self._say(service, "address-added", address=added)
         return [existing, added]
 
     def _allocate(self, key: str, service: Document, claim: Claim) -> tuple[Address, ...]:
-        desired = self._desired(service)
-        pool = self._annotation(service, "address-pool")
-        if desired:
-            families = {ip.version for ip in desired}
-            family = "dual" if len(families) == 2 else ("ipv4" if 4 in families else "ipv6")
-            if family != claim.family:
-                if self._legacy:
-                    raise Refused(
-                        f'requested spec.loadBalancerIP "{desired[0]}" does not match the ipFamily of the service'
-                    )
-                raise Refused(
-                    f"requested loadBalancer IP(s) {go_list(desired)} does not match the ipFamily of the service"
-                )
-            self._allocator.assign(claim, desired)
-            if pool and self._allocator.pool(key) != pool and not self._legacy:
-                self._allocator.unassign(key)
-                raise Refused(
-                    f"requested loadBalancer IP(s) {go_list(desired)} "
-                    f"is not compatible with requested address pool {pool}"
-                )
-            return tuple(desired)
-        return self._allocator.allocate_from(claim, pool) if pool else self._allocator.allocate(claim)
-
-    def _annotation(self, service: Document, name: str) -> str:
-        annotations = service["metadata"].get("annotations") or {}
-        if not self._legacy and f"{_NEW}/{name}" in annotations:
-            return str(annotations[f"{_NEW}/{name}"])
-        return str(annotations.get(f"{_OLD}/{name}", ""))
-
-    def _desired(self, service: Document) -> list[Address]:
-        field = service["spec"].get("loadBalancerIP") or ""
-        text = "" if self._legacy else self._annotation(service, "loadBalancerIPs")
-        if field and text:
-            raise Refused(f"service can not have both {_NEW}/loadBalancerIPs and svc.Spec.LoadBalancerIP")
-        if text:
-            found = parse_all([part.strip() for part in text.split(",")])
-            if found is None:
-                raise Refused(f'invalid {_NEW}/loadBalancerIPs: "{text}"')
-            if len(found) > 2 or (len(found) == 2 and found[0].version == found[1].version):
-                same = (
-                    f"same address family {go_list(found)}"
-                    if len(found) == 2
-                    else f"invalid ips length {len(found)} {go_list(found)}"
-                )
-                raise Refused(same)
-            return found
-        found = parse_all([field] if field else [])
-        if found is None:
-            raise Refused(f'invalid spec.loadBalancerIP "{field}"')
-        return found
+        desired = requested(service, legacy=self._legacy)
+        pool = annotation(service, "address-pool", legacy=self._legacy)
+        if not desired:
+            return self._allocator.allocate_from(claim, pool) if pool else self._allocator.allocate(claim)
+        families = {ip.version for ip in desired}
+        family = "dual" if len(families) == 2 else ("ipv4" if 4 in families else "ipv6")
+        if family != claim.family and len(desired) == 2:
+            raise Refused("addresses-of-both-families", address=desired[0], other=desired[1])
+        if family != claim.family:
+            raise Refused("address-of-other-family", address=desired[0])
+        self._allocator.assign(claim, desired)
+        if pool and self._allocator.pool(key) != pool and not self._legacy:
+            self._allocator.unassign(key)
+            raise Refused("address-not-in-named-pool", address=desired[0], asked_pool=pool)
+        return tuple(desired)
 
     def _claim(self, key: str, service: Document, cluster_ips: list[Address]) -> Claim:
         spec, meta = service["spec"], service["metadata"]
@@ -290,7 +245,7 @@ class LoadBalancer:
             namespace=meta["namespace"],
             labels=tuple(sorted((meta.get("labels") or {}).items())),
             ports=tuple((p.get("protocol", "TCP"), p["port"]) for p in spec.get("ports") or []),
-            sharing=self._annotation(service, "allow-shared-ip"),
+            sharing=annotation(service, "allow-shared-ip", legacy=self._legacy),
             backend=selector if local else "",
             family="dual" if len(families) == 2 else ("ipv4" if 4 in families else "ipv6"),
             policy=spec.get("ipFamilyPolicy") or "SingleStack",

@@ -11,8 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
+from .answers import Refused
 from .names import parse_ip
 from .selectors import label_selector_matches
 
@@ -20,8 +19,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-class ConfigError(ValueError):
-    """A configuration MetalLB refuses; the text is MetalLB's."""
+class ConfigError(Refused):
+    """A configuration MetalLB rejects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,34 +71,30 @@ def confuses_firmware(address: Address) -> bool:
     return address.version == 4 and int(address) & 0xFF in (0, 255)
 
 
-def _bad_range(text: str, why: str) -> ConfigError:
-    return ConfigError(f'invalid IP range "{text}": {why}')
-
-
 def parse_element(text: str, *, legacy: bool) -> list[Network]:
     """Parse one address element: a range when it contains `-`, else a CIDR. Raises ConfigError."""
     if "-" not in text:
         return [_parse_cidr(text)]
-    first_text, _, last_text = text.partition("-")
-    first, last = parse_ip(first_text.strip()), parse_ip(last_text.strip())
+    first_text, _, last_text = (part.strip() for part in text.partition("-"))
+    first, last = parse_ip(first_text), parse_ip(last_text)
     if first is None:
-        raise _bad_range(text, f'invalid start IP "{first_text.strip()}"')
+        situation = "element-range-with-bad-start" if first_text else "element-range-without-start"
+        raise ConfigError(situation, element=text, first=first_text)
     if last is None:
-        raise _bad_range(text, f'invalid end IP "{last_text.strip()}"')
-    if first.version != last.version:
-        if first.version == 4:
-            return []
-        raise _bad_range(text, f'start IP "{first}" is after the end IP "{last}"')
-    if int(first) > int(last):
+        situation = "element-short-range-end" if last_text else "element-range-without-end"
+        raise ConfigError(situation, element=text, last=last_text)
+    if first.version != last.version and (legacy or first.version == 4):
+        return []
+    if first.version != last.version or int(first) > int(last):
         if legacy:
             return []
-        raise _bad_range(text, f'start IP "{first}" is after the end IP "{last}"')
+        raise ConfigError("element-reversed-range", element=text, first=first, last=last)
     return list(ipaddress.summarize_address_range(first, last))
 
 
 def _parse_cidr(text: str) -> Network:
     address_text, slash, bits = text.partition("/")
-    error = ConfigError(f'invalid CIDR "{text}"')
+    error = ConfigError("element-bare-address", element=text)
     if not slash or not bits.isdigit() or (len(bits) > 1 and bits[0] == "0"):
         raise error
     try:
@@ -114,25 +109,22 @@ def _parse_cidr(text: str) -> Network:
     return ipaddress.ip_network(f"{address}/{length}", strict=False)
 
 
-def _networks(name: str, elements: Sequence[str], *, legacy: bool) -> tuple[Network, ...]:
-    found: list[Network] = []
-    for element in elements:
-        try:
-            found += parse_element(element, legacy=legacy)
-        except ConfigError as error:
-            raise ConfigError(f'invalid CIDR "{element}" in pool "{name}": {error}') from None
-    return tuple(found)
+def networks_of(elements: Sequence[str], *, legacy: bool) -> tuple[Network, ...]:
+    """The networks of a pool's elements, in order."""
+    return tuple(network for element in elements for network in parse_element(element, legacy=legacy))
 
 
-def _no_overlap(pool: Pool, earlier: Sequence[Pool]) -> None:
-    seen: list[Network] = [network for other in earlier for network in other.networks]
+def check_overlap(pool: Pool, earlier: Sequence[Pool]) -> None:
+    """Refuse a pool that has an address twice, or one of another pool."""
+    seen = [(other.name, network) for other in earlier for network in other.networks]
     for network in pool.networks:
-        for other in seen:
+        for owner, other in seen:
             if network.version == other.version and network.overlaps(other):
-                raise ConfigError(
-                    f'CIDR "{network}" in pool "{pool.name}" overlaps with already defined CIDR "{other}"'
-                )
-        seen.append(network)
+                values = {"cidr": other, "other_cidr": network}
+                if owner == pool.name:
+                    raise ConfigError("pool-overlaps-itself", pool=pool.name, **values)
+                raise ConfigError("pools-overlap", pool=owner, other=pool.name, **values)
+        seen.append((pool.name, network))
 
 
 def parse_objects(objects: Sequence[Mapping[str, Any]], namespaces: Mapping[str, Mapping[str, str]]) -> Pools:
@@ -141,78 +133,62 @@ def parse_objects(objects: Sequence[Mapping[str, Any]], namespaces: Mapping[str,
     for obj in sorted(objects, key=lambda o: str(o["metadata"]["name"])):
         name = str(obj["metadata"]["name"])
         spec = obj.get("spec") or {}
-        if not spec.get("addresses"):
-            raise ConfigError(f"parsing address pool {name}: pool has no prefixes defined")
         try:
-            pool = Pool(
-                name,
-                _networks(name, spec["addresses"], legacy=False),
-                spec.get("autoAssign") is not False,
-                bool(spec.get("avoidBuggyIPs")),
-                _allocation(spec.get("serviceAllocation"), namespaces),
-            )
+            pool = _pool_of(name, spec, namespaces)
         except ConfigError as error:
-            raise ConfigError(f"parsing address pool {name}: {error}") from None
-        _no_overlap(pool, pools)
+            error.values.setdefault("pool", name)
+            raise
+        check_overlap(pool, pools)
         pools.append(pool)
     return Pools({pool.name: pool for pool in pools})
+
+
+def _pool_of(name: str, spec: Mapping[str, Any], namespaces: Mapping[str, Mapping[str, str]]) -> Pool:
+    if not spec.get("addresses"):
+        raise ConfigError("pool-without-addresses")
+    return Pool(
+        name,
+        networks_of(spec["addresses"], legacy=False),
+        spec.get("autoAssign") is not False,
+        bool(spec.get("avoidBuggyIPs")),
+        _allocation(spec.get("serviceAllocation"), namespaces),
+    )
 
 
 def _allocation(spec: Any, namespaces: Mapping[str, Mapping[str, str]]) -> ServiceAllocation | None:
-    if not spec:
+    if spec is None:
         return None
     listed = spec.get("namespaces") or []
     if len(set(listed)) != len(listed):
-        raise ConfigError("duplicate definition in namespaces")
+        raise ConfigError("pool-allocation-repeats-namespace")
     selectors = spec.get("namespaceSelectors") or []
-    matched = {n for n, labels in namespaces.items() if any(label_selector_matches(s, labels) for s in selectors)}
     service_selectors = tuple(spec.get("serviceSelectors") or [])
-    found = frozenset(listed) | frozenset(matched)
+    for field_name, found in (("namespaceSelectors", selectors), ("serviceSelectors", service_selectors)):
+        _check_repeated(field_name, found)
+    _check_operators(service_selectors)
+    matched = {n for n, labels in namespaces.items() if any(label_selector_matches(s, labels) for s in selectors)}
     unconditional = not listed and not selectors and not service_selectors
     if unconditional:  # priority alone matches every Service since 0.15
         service_selectors = ({},)
-    return ServiceAllocation(int(spec.get("priority") or 0), found, service_selectors)
+    return ServiceAllocation(int(spec.get("priority") or 0), frozenset(listed) | matched, service_selectors)
 
 
-_TOP_KEYS = {"address-pools", "peers", "bgp-communities"}
-_POOL_KEYS = {"name", "protocol", "addresses", "avoid-buggy-ips", "auto-assign", "bgp-advertisements"}
+def _check_repeated(field_name: str, selectors: Sequence[Mapping[str, Any]]) -> None:
+    seen: list[Mapping[str, Any]] = []
+    for selector in selectors:
+        if selector in seen and not selector.get("matchExpressions"):
+            labels = " ".join(
+                f'"{key}":"{value}"' for key, value in sorted((selector.get("matchLabels") or {}).items())
+            )
+            shown = "{map[" + labels + "] []}"
+            raise ConfigError("pool-allocation-repeats-selector", field=field_name, selector=shown)
+        seen.append(selector)
 
 
-def parse_config_map(text: str) -> Pools:
-    """Read the text of ConfigMap `config` (to 0.12)."""
-    try:
-        raw = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise ConfigError(f"could not parse config: {error}") from None
-    if not isinstance(raw, dict) or not set(raw) <= _TOP_KEYS:
-        unknown = sorted(set(raw) - _TOP_KEYS) if isinstance(raw, dict) else []
-        raise ConfigError(f"could not parse config: unknown fields {unknown}")
-    pools: list[Pool] = []
-    for number, entry in enumerate(raw.get("address-pools") or [], 1):
-        if not isinstance(entry, dict) or not set(entry) <= _POOL_KEYS:
-            raise ConfigError("could not parse config: unknown field in an address pool")
-        try:
-            pool = _legacy_pool(entry)
-        except ConfigError as error:
-            raise ConfigError(f"parsing address pool #{number}: {error}") from None
-        if any(other.name == pool.name for other in pools):
-            raise ConfigError(f'duplicate definition of pool "{pool.name}"')
-        _no_overlap(pool, pools)
-        pools.append(pool)
-    return Pools({pool.name: pool for pool in pools})
-
-
-def _legacy_pool(entry: Mapping[str, Any]) -> Pool:
-    name, protocol = entry.get("name"), entry.get("protocol")
-    if not name:
-        raise ConfigError("missing pool name")
-    if not entry.get("addresses"):
-        raise ConfigError("pool has no prefixes defined")
-    networks = _networks(str(name), [str(a) for a in entry["addresses"]], legacy=True)
-    if not protocol:
-        raise ConfigError("address pool is missing the protocol field")
-    if protocol not in ("layer2", "bgp"):
-        raise ConfigError(f'unknown protocol "{protocol}"')
-    if protocol == "layer2" and entry.get("bgp-advertisements"):
-        raise ConfigError("cannot have bgp-advertisements configuration element in a layer2 address pool")
-    return Pool(str(name), networks, entry.get("auto-assign") is not False, bool(entry.get("avoid-buggy-ips")))
+def _check_operators(selectors: Sequence[Mapping[str, Any]]) -> None:
+    for selector in selectors:
+        for one in selector.get("matchExpressions") or []:
+            operator = str(one.get("operator"))
+            if operator not in ("In", "NotIn", "Exists", "DoesNotExist"):
+                shown = "{map[] [{" + f"{one.get('key')} {operator} [" + " ".join(one.get("values") or []) + "]}]}"
+                raise ConfigError("pool-allocation-with-bad-selector", operator=operator, selector=shown)

@@ -277,7 +277,9 @@ class Registry:
         if uid and uid != meta["uid"]:
             why = f"the UID in the precondition ({uid}) does not match the UID in record ({meta['uid']}). "
             why += "The object might have been deleted and then recreated"
-            raise conflict(resource.group, resource.plural, name, why)
+            error = conflict(resource.group, resource.plural, name, why)
+            error.message = error.message.replace(f"on {resource.plural}", f"on {resource.kind}", 1)
+            raise error
         if version and version != meta["resourceVersion"]:
             current = meta["resourceVersion"]
             why = f"the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record "

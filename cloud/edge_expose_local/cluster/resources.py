@@ -157,7 +157,11 @@ def served_resources(profile: Profile) -> list[Resource]:
         Resource(_RBAC, "v1", "rolebindings", "RoleBinding", True, f"rolebindings.{_RBAC}"),
     ]
     if profile.crd_pools:
-        for plural, kind in (("ipaddresspools", "IPAddressPool"), ("l2advertisements", "L2Advertisement")):
+        for plural, kind in (
+            ("configurationstates", "ConfigurationState"),
+            ("ipaddresspools", "IPAddressPool"),
+            ("l2advertisements", "L2Advertisement"),
+        ):
             found.append(
                 Resource(
                     "metallb.io",

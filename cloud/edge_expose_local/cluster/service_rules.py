@@ -9,7 +9,7 @@ from typing import Any
 from . import names
 from .errors import Cause, Document
 from .profiles import Profile
-from .validation import duplicate, forbidden, label_errors, required, unsupported, wrong
+from .validation import Literal, duplicate, forbidden, label_errors, many, required, unsupported, wrong
 
 _PROTOCOLS = ["SCTP", "TCP", "UDP"]
 _TYPES = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"]
@@ -78,11 +78,11 @@ def service_errors(service: Document, old: Document | None, profile: Profile) ->
             for i, port in enumerate(ports)
             if port.get("nodePort")
         ]
-    errors += _duplicates(ports)
+    errors += _duplicates(ports, profile)
     errors += _source_ranges(service, profile)
     if profile.modern_service_fields:
         errors += _modern(spec)
-    return errors + _traffic_policy(spec)
+    return errors + _traffic_policy(spec, profile)
 
 
 def _change_errors(spec: Document, old: Document, profile: Profile) -> list[Cause]:
@@ -93,11 +93,11 @@ def _change_errors(spec: Document, old: Document, profile: Profile) -> list[Caus
         if len(new_ips) == len(old_ips):
             for i, (new, before) in enumerate(zip(new_ips, old_ips, strict=True)):
                 if new != before:
-                    errors.append(wrong(f"spec.clusterIPs[{i}]", new_ips, "may not change once set"))
+                    errors.append(wrong(f"spec.clusterIPs[{i}]", many(new_ips, profile), "may not change once set"))
         elif not new_ips:
             errors.append(wrong("spec.clusterIPs[0]", new_ips, "primary clusterIP can not be unset"))
         elif old_ips and new_ips[0] != old_ips[0]:
-            errors.append(wrong("spec.clusterIPs[0]", new_ips, "may not change once set"))
+            errors.append(wrong("spec.clusterIPs[0]", many(new_ips, profile), "may not change once set"))
     new_families, old_families = spec.get("ipFamilies") or [], old.get("ipFamilies") or []
     if not external and new_families and old_families and new_families[0] != old_families[0] and not is_headless(spec):
         errors.append(wrong("spec.ipFamilies[0]", new_families[0], "may not change once set"))
@@ -212,8 +212,8 @@ def _one_protocol(ports: list[Document]) -> list[Cause]:
     protocols = sorted({port.get("protocol") or "" for port in ports})
     if len(protocols) < 2:
         return []
-    listed = [{key: port[key] for key in port} for port in ports]
-    text = ", ".join(_go_port(port) for port in listed)
+    # the real one looks before it allocates node ports
+    text = ", ".join(_go_port({**port, "nodePort": 0}) for port in ports)
     message = (
         f"Invalid value: []core.ServicePort{{{text}}}: may not contain more than 1 protocol when type is 'LoadBalancer'"
     )
@@ -231,8 +231,15 @@ def _go_port(port: Document) -> str:
     )
 
 
-def _duplicates(ports: list[Document]) -> list[Cause]:
+def _new_port(port: Document) -> str:
+    """The same as new versions show it; only what tells ports apart is compared, so the rest is empty."""
+    shown = {"Name": "", "Protocol": port["protocol"], "AppProtocol": None}
+    return json.dumps({**shown, "Port": port["port"], "TargetPort": 0, "NodePort": 0}, separators=(",", ":"))
+
+
+def _duplicates(ports: list[Document], profile: Profile) -> list[Cause]:
     errors: list[Cause] = []
+    modern = profile.modern_service_fields
     node: set[tuple[Any, Any]] = set()
     for i, port in enumerate(ports):
         number = port.get("nodePort")
@@ -245,8 +252,8 @@ def _duplicates(ports: list[Document]) -> list[Cause]:
     for i, port in enumerate(ports):
         key = (port.get("protocol"), port.get("port"))
         if key in seen:
-            value = json.dumps({"protocol": key[0], "port": key[1], "targetPort": 0}, separators=(",", ":"))
-            errors.append(duplicate(f"spec.ports[{i}]", value))
+            bare = {"protocol": key[0], "port": key[1]}
+            errors.append(duplicate(f"spec.ports[{i}]", Literal(_new_port(bare) if modern else _go_port(bare))))
         seen.add(key)
     return errors
 
@@ -272,7 +279,7 @@ def _source_ranges(service: Document, profile: Profile) -> list[Cause]:
                 why = "must be a list of IP ranges. For example, 10.240.0.0/24,10.250.0.0/24 "
                 return [wrong("spec.LoadBalancerSourceRanges", "[" + " ".join(ranges) + "]", why)]
             why = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
-            errors.append(wrong(f"{field}[{i}]" if ranges else field, text, why))
+            errors.append(wrong(f"spec.LoadBalancerSourceRanges[{i}]" if ranges else field, text, why))
     return errors
 
 
@@ -298,7 +305,7 @@ def _modern(spec: Document) -> list[Cause]:
     return errors
 
 
-def _traffic_policy(spec: Document) -> list[Cause]:
+def _traffic_policy(spec: Document, profile: Profile) -> list[Cause]:
     errors: list[Cause] = []
     policy = spec.get("externalTrafficPolicy")
     exposed = spec.get("type") in EXPOSED or (spec.get("type") == "ClusterIP" and spec.get("externalIPs"))
@@ -308,8 +315,10 @@ def _traffic_policy(spec: Document) -> list[Cause]:
             errors.append(wrong(at, policy, "may only be set for externally-accessible services"))
     elif not policy:
         errors.append(required(at))
-    elif policy not in ("Cluster", "Local"):
+    elif policy not in ("Cluster", "Local") and profile.modern_service_fields:
         errors.append(unsupported(at, policy, ["Cluster", "Local"]))
+    elif policy not in ("Cluster", "Local"):
+        errors.append(wrong(at, policy, "ExternalTrafficPolicy must be empty, Cluster or Local"))
     port = spec.get("healthCheckNodePort")
     if port and not needs_health_check(spec):
         why = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"

@@ -12,8 +12,21 @@ from .profiles import Profile
 from .resources import Resource
 
 
+class Literal(str):
+    """A text that a field error shows as it stands."""
+
+    __slots__ = ()
+
+
+def many(values: list[str], profile: Profile) -> Any:
+    """A list as a field error shows it: as JSON in new versions, as a Go value in old ones."""
+    return Literal(json.dumps(values, separators=(",", ":"))) if profile.modern_service_fields else values
+
+
 def shown(value: Any) -> str:
     """Show a value as a field error does: text quoted, lists as Go writes them."""
+    if isinstance(value, Literal):
+        return str(value)
     if isinstance(value, list):
         return "[]string{" + ", ".join(json.dumps(item) for item in value) + "}"
     return json.dumps(value, ensure_ascii=False)
@@ -36,8 +49,7 @@ def forbidden(field: str, why: str) -> Cause:
 
 def duplicate(field: str, value: Any) -> Cause:
     """Return a Duplicate value error."""
-    text = value if isinstance(value, str) and value.startswith("{") else shown(value)
-    return Cause("FieldValueDuplicate", f"Duplicate value: {text}", field)
+    return Cause("FieldValueDuplicate", f"Duplicate value: {shown(value)}", field)
 
 
 def unsupported(field: str, value: Any, supported: list[str]) -> Cause:

@@ -21,7 +21,9 @@ from typing import Any, Protocol
 import pytest
 import yaml
 
-from support.cluster import start_cluster
+from support.cluster import ClusterProcess, start_cluster
+from support.situations.bed import Bed
+from support.situations.beds import bed_of
 from support.testbed_binaries import LOOPBACK, why_not
 from support.testbed_loopback import RealCluster, start_real_cluster
 from support.waiting import PATIENCE, eventually
@@ -134,6 +136,12 @@ class Handle:
         with self.open("GET", path) as response:
             assert response.status == 200
             return [json.loads(line) for line in response]
+
+    def bed(self) -> Bed:
+        """This cluster for the situations of the recordings, which set its pools as they need them."""
+        self._must_be_ours()
+        assert isinstance(self._process, RealCluster | ClusterProcess)
+        return bed_of(self._process, self._base)
 
     def watch_until(self, path: str, count: int) -> list[dict[str, Any]]:
         """Read a watch until it has told so many events; the server ends none of these before that."""

@@ -104,6 +104,18 @@ class AnyCluster:
         with pytest.raises(NotFound):
             api.get(SERVICES, ns, "one")
 
+    def test_what_has_a_finalizer_is_deleted_only_when_that_is_taken_off(self, api: Cluster, ns: str) -> None:
+        api.create(SERVICES, ns, {**BODY, "metadata": {**BODY["metadata"], "finalizers": ["example.com/wait"]}})
+        api.delete(SERVICES, ns, "one", "")
+        there = api.get(SERVICES, ns, "one")["metadata"]
+        assert there["deletionTimestamp"]
+        api.delete(SERVICES, ns, "one", there["uid"])
+        api.patch(SERVICES, ns, "one", {"metadata": {"labels": {"a": "c"}}})
+        assert api.get(SERVICES, ns, "one")["metadata"]["labels"] == {"a": "c"}
+        api.patch(SERVICES, ns, "one", {"metadata": {"finalizers": None}})
+        with pytest.raises(NotFound):
+            api.get(SERVICES, ns, "one")
+
     def test_a_watch_wakes_for_its_namespace_and_ends_when_it_is_told_to(
         self, api: Cluster, ns: str, other: str
     ) -> None:

@@ -1,0 +1,129 @@
+"""The objects of the fake cluster: versions, changes for watches, and deletions that wait for finalizers."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from threading import Condition, Event
+from typing import Any
+
+from edge_expose_module.clusterapi import SERVICES, Resource
+
+Body = dict[str, Any]
+
+
+def merge(target: Body, patch: Mapping[str, Any]) -> Body:
+    """JSON merge patch."""
+    for key, value in patch.items():
+        if value is None:
+            target.pop(key, None)
+        elif isinstance(value, Mapping):
+            inner = target.get(key)
+            target[key] = merge(inner if isinstance(inner, dict) else {}, value)
+        else:
+            target[key] = copy.deepcopy(value)
+    return target
+
+
+class FakeObjects:
+    """Services by (namespace, name); everything else that is written by (kind, namespace, name)."""
+
+    def __init__(self) -> None:
+        self.services: dict[tuple[str, str], Body] = {}
+        self.companions: dict[tuple[str, str, str], Body] = {}
+        self.events: list[Body] = []
+        self.numbers = itertools.count(1)
+        self._node_ports = itertools.count(30000)
+        self._changes: list[tuple[int, str, str, str]] = []
+        """Every change: its version, the plural, the namespace, and ADDED, MODIFIED or DELETED."""
+        self._moved = Condition()
+
+    def find(self, resource: Resource, namespace: str, name: str) -> Body | None:
+        if resource is SERVICES:
+            return self.services.get((namespace, name))
+        return self.companions.get((resource.kind, namespace, name))
+
+    def put(self, resource: Resource, body: Body, kind: str) -> None:
+        """Keeps an object as it is now, and tells whoever watches; `kind` is ADDED or MODIFIED. A change that takes
+        away the last finalizer of an object that waits for it ends it."""
+        meta = body["metadata"]
+        stamped = self.stamped(body)
+        if meta.get("deletionTimestamp") and not meta.get("finalizers"):
+            self._remove(resource, stamped)
+            return
+        if resource is SERVICES:
+            self.services[(meta["namespace"], meta["name"])] = stamped
+        else:
+            self.companions[(resource.kind, meta["namespace"], meta["name"])] = stamped
+        self.tell(resource, kind, stamped)
+
+    def end(self, resource: Resource, body: Body) -> None:
+        """Deletes; what has finalizers stays, with all it holds, until they are gone."""
+        meta = body["metadata"]
+        if not meta.get("finalizers"):
+            self._remove(resource, self.stamped(body))
+        elif not meta.get("deletionTimestamp"):
+            meta["deletionTimestamp"] = "2026-11-22T04:00:00Z"
+            self.put(resource, body, "MODIFIED")
+
+    def release(self, name: str, namespace: str = "edge1") -> None:
+        """Whoever set the finalizers of a Service is done with it."""
+        body = self.services[(namespace, name)]
+        body["metadata"].pop("finalizers", None)
+        self.put(SERVICES, body, "MODIFIED")
+
+    def _remove(self, resource: Resource, body: Body) -> None:
+        meta = body["metadata"]
+        if resource is SERVICES:
+            self.services.pop((meta["namespace"], meta["name"]), None)
+        else:
+            self.companions.pop((resource.kind, meta["namespace"], meta["name"]), None)
+        self.tell(resource, "DELETED", body)
+
+    def stamped(self, body: Body) -> Body:
+        meta = body["metadata"]
+        meta.setdefault("uid", f"uid-{next(self.numbers)}")
+        meta["resourceVersion"] = str(next(self.numbers))
+        return body
+
+    def add_service(self, body: Body) -> None:
+        """A new Service, with what the API server fills in."""
+        spec = body["spec"]
+        spec.setdefault("type", "ClusterIP")
+        spec.setdefault("clusterIP", f"10.96.0.{next(self.numbers) % 250}")
+        spec.setdefault("sessionAffinity", "None")
+        if spec["type"] == "LoadBalancer":
+            spec.setdefault("externalTrafficPolicy", "Cluster")
+            # A port that has a node port keeps it, whatever the flag says.
+            for port in spec.get("ports", []) if spec.get("allocateLoadBalancerNodePorts", True) else ():
+                port.setdefault("nodePort", next(self._node_ports))
+        self.put(SERVICES, body, "ADDED")
+
+    # --- watches ---
+
+    def tell(self, resource: Resource, kind: str, body: Body) -> None:
+        meta = body["metadata"]
+        with self._moved:
+            self._changes.append((int(meta["resourceVersion"]), resource.plural, meta.get("namespace", ""), kind))
+            self._moved.notify_all()
+
+    def tell_of(self, resource: Resource, namespace: str, kind: str) -> None:
+        """A change of something that is made up when it is read, such as pools and Events."""
+        self.tell(resource, kind, {"metadata": {"resourceVersion": next(self.numbers), "namespace": namespace}})
+
+    def follow(
+        self, resource: Resource, namespace: str | None, version: str, stop: Event, reach: Callable[[], None]
+    ) -> Iterator[str]:
+        """The kinds of changes since a version; `reach` raises when the API cannot be reached."""
+        at = int(version)
+        while not stop.is_set():
+            reach()
+            with self._moved:
+                news = [change for change in self._changes if change[0] > at]
+                if not news:
+                    self._moved.wait(0.05)
+            for number, plural, where, kind in news:
+                at = number
+                if plural == resource.plural and namespace in (None, where):
+                    yield kind
