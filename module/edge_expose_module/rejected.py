@@ -86,7 +86,12 @@ class RejectionLog:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._asked: dict[Key, tuple[tuple[Address, ...], str]] = {}
-        """The request last seen of a Service, and the newest answer of before it."""
+        """The request last seen of a Service, and the newest answer that is not one to it."""
+        self._contested: set[Key] = set()
+        """Services that asked for an address which somebody in sight held: when it is refused, that one was the cause,
+        and may have left since."""
+        self._held: dict[Address, set[Key]] = {}
+        """Who held what when we looked last."""
         self._said: dict[Key, str] = {}
         self._silent_since: dict[Key, float] = {}
         self._drifted: dict[Key, float] = {}
@@ -123,6 +128,10 @@ class RejectionLog:
                 entry = Rejection(str(address), Block(answer.reason, answer.message), mark)
                 current_entries[name] = (*current_entries.get(name, ()), entry)
                 self._learned[(name, str(address))] = now
+        self._held = {}
+        for other in observed.services.values():
+            for address in other.assigned:
+                self._held.setdefault(address, set()).add(other.key)
         return {name: entries for name, entries in current_entries.items() if entries}
 
     def _still_counting(
@@ -149,6 +158,9 @@ class RejectionLog:
         if self._asked.get(key, ((), ""))[0] != requested:
             self._asked[key] = (requested, before)
             self._silent_since.pop(key, None)
+            self._contested.discard(key)
+            if any(self._held.get(address, set()) - {key} for address in requested):
+                self._contested.add(key)
         if not requested or service.assigned == requested or not service.is_load_balancer:
             self._silent_since.pop(key, None)
             return None
@@ -158,11 +170,17 @@ class RejectionLog:
         if now - self._drifted.get(key, -DRIFT_SECONDS) < DRIFT_SECONDS:
             self._asked[key] = (requested, self._said.get(key, ""))
             return None
-        if answer is not None and answer.said != self._asked[key][1] and _may_be_about(answer, requested):
+        is_news = answer is not None and answer.said != self._asked[key][1]
+        if answer is not None and is_news and key in self._contested:
+            self._contested.discard(key)
+            self._asked[key] = (requested, answer.said)
+            return None
+        if answer is not None and is_news and _may_be_about(answer, requested):
             return answer
-        if not service.assigned and is_holding and not service.is_claim and now - silent_since >= SILENCE_SECONDS:
+        is_lost = is_holding and not service.assigned and not service.is_claim and key not in self._contested
+        if is_lost and now - silent_since >= SILENCE_SECONDS:
             text = (
-                f"the load balancer took the address away when {_texts(requested)} was requested, and did not say why"
+                f"the load balancer took the address away when {_texts(requested)} was asked for, and did not say why"
             )
             return Answer("AddressRefused", text, "")
         return None

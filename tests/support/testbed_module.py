@@ -121,6 +121,12 @@ class ModuleBench(Bench):
             watches=NoWatches(),
         )
 
+    def rights_in(self, namespace: str) -> None:
+        """What the module needs in one more namespace."""
+        documents = shipped("rbac-extra-namespace.yaml", self.namespace, {"web": namespace})
+        apply_all(self.handle, documents)
+        self.rights += documents
+
     def service(self, name: str, namespace: str | None = None) -> dict[str, Any]:
         """A Service as it is now; {} when there is none."""
         answer = self.handle.call("GET", f"/api/v1/namespaces/{namespace or self.namespace}/services/{name}")

@@ -298,9 +298,16 @@ def test_a_pool_that_moves_away_says_so_and_comes_back_with_the_same_addresses(c
     module.desire({"web": web(address=f"{cluster.base}.12")})
     module.until("web", "Pending", f"{cluster.base}.12")
     cluster.set_pool(f"{cluster.base}.50-{cluster.base}.60", must_load=False)
-    module.until("web", "Blocked", reason="AddressOutsideRange")
+    if cluster.profile == "1.20":
+        # MetalLB 0.10.3 rejects a pool that leaves a held address out, and goes on with the one before.
+        module.until_true(lambda: module.twin.reported["pool"].get("reason") == "PoolInvalid", "it says so")
+        assert f"{cluster.base}.12" in module.twin.reported["pool"]["message"]
+        assert cluster.address(module.namespace, "web") == f"{cluster.base}.12"
+    else:
+        module.until("web", "Blocked", reason="AddressOutsideRange")
     cluster.set_pool(f"{cluster.base}.10-{cluster.base}.20")
     module.until("web", "Pending", f"{cluster.base}.12")
+    module.until_true(lambda: "reason" not in module.twin.reported["pool"], "all is well again")
 
 
 def addresses(cluster, module, names: str) -> dict[str, str | None]:
@@ -338,6 +345,7 @@ def test_a_hand_made_request_is_taken_back(cluster, module) -> None:
         merge(module, "b", patch)
         module.until_true(lambda: "address-pool" not in str(module.service("b")["metadata"]["annotations"]), "undone")
         module.until_true(lambda: addresses(cluster, module, "ab") == before, "the address of before")
+        module.until_true(lambda: module.service("b-claim") == {}, "the claim is gone")
         assert module.is_quiet()
 
 

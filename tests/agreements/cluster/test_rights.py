@@ -29,10 +29,10 @@ def confined(cluster, tmp_path: Path) -> ModuleBench:
     return ModuleBench(cluster, cluster.namespace(), tmp_path, ["rbac-one-namespace.yaml"])
 
 
-def forbid(module: ModuleBench, resource: str, *verbs: str) -> None:
-    """Takes verbs on a resource away from the role in the module's namespace, and forgets what was denied before."""
+def forbid(module: ModuleBench, resource: str, *verbs: str, kind: str = "Role") -> None:
+    """Takes verbs on a resource away from the role in the module's namespace, or from its cluster role."""
     for document in module.rights:
-        if document["kind"] == "Role" and document["metadata"]["namespace"] == module.namespace:
+        if document["kind"] == kind and document["metadata"].get("namespace", module.namespace) == module.namespace:
             for rule in list(document["rules"]):
                 if resource in rule["resources"]:
                     others = [name for name in rule["resources"] if name != resource]
@@ -132,7 +132,9 @@ def test_without_reading_these_it_works_and_says_so(cluster, module, resource) -
     forbid(module, resource, "get", "list", "watch")
     cluster.set_pool(f"{cluster.base}.10-{cluster.base}.10")
     cluster.balancer(cluster.namespace(), "holder")
-    remove(module, "RoleBinding", "metallb-system")  # it cannot know that the pool is full
+    # It cannot know that the pool is full.
+    remove(module, "RoleBinding", "metallb-system")
+    forbid(module, "ipaddresspools", "get", "list", "watch", kind="ClusterRole")
     module.desire({"web": WEB, "inner": {**WEB, "type": "ClusterIP"}})
     module.until("inner", "Pending")
     module.until_true(lambda: resource in denied(module) and module.exposure("web")["state"] != "Ready", resource)

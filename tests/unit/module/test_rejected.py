@@ -105,6 +105,15 @@ def test_an_answer_to_the_request_before_is_none_to_the_next_one() -> None:
     assert "10.0.0.6" in watcher.sees(world(service("a", "10.0.0.6"), events=(event(TAKEN, "2"),)))
 
 
+def test_a_refusal_whose_cause_was_in_sight_and_has_left_is_none() -> None:
+    """Two that change places: one of them is refused, and then nobody has the address."""
+    watcher = Watcher(holding=True)
+    watcher.sees(world(service("a", "10.0.0.4", "10.0.0.4"), service("b", "10.0.0.5", "10.0.0.5")))
+    swapped = (service("a", "10.0.0.5"), service("b", "10.0.0.4", "10.0.0.4"))
+    assert watcher.sees(world(*swapped, events=(event(TAKEN, "1"),))) == []
+    assert watcher.sees(world(*swapped, events=(event(TAKEN, "2"),))) == ["10.0.0.5"], "asked again, and refused again"
+
+
 def test_a_rejection_counts_until_document_pools_or_holder_change() -> None:
     refused = world(service("a", "10.0.0.5"), events=(event(TAKEN),))
     for change in ("document", "pools", "holder"):
