@@ -179,9 +179,7 @@ class RejectionLog:
             return answer
         is_lost = is_holding and not service.assigned and not service.is_claim and key not in self._contested
         if is_lost and now - silent_since >= SILENCE_SECONDS:
-            text = (
-                f"the load balancer took the address away when {_texts(requested)} was asked for, and did not say why"
-            )
+            text = f"the load balancer took the address away when asked for {_texts(requested)}, and did not say why"
             return Answer("AddressRefused", text, "")
         return None
 

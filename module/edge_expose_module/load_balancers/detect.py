@@ -16,12 +16,13 @@ from edge_expose_module.clusterapi import (
     BGP_ADVERTISEMENTS,
     CONFIG_MAPS,
     CONFIGURATION_STATES,
+    EVENTS,
     L2_ADVERTISEMENTS,
     POOLS,
 )
 from edge_expose_module.load_balancers.api import LoadBalancer, Reads, Watched
 from edge_expose_module.load_balancers.cilium import detect_cilium
-from edge_expose_module.load_balancers.metallb import ALLOCATED_FROM, NEW_PREFIX, OLD_PREFIX, Form, MetalLB
+from edge_expose_module.load_balancers.metallb import ALLOCATED_FROM, NEW_PREFIX, OLD_PREFIX, SOURCE, Form, MetalLB
 from edge_expose_module.load_balancers.metallb_pools import Configuration, from_config_map, from_objects, left_out
 from edge_expose_module.load_balancers.pools import Pool
 from edge_expose_module.load_balancers.service_controller import detect_service_controller
@@ -35,6 +36,8 @@ _GROUP: Final = "/apis/metallb.io/v1beta1"
 _NEW_KINDS: Final = frozenset({"configurationstates", "servicebgpstatuses"})
 # MetalLB writes its verdict a moment after the pools change; one that has stood for so long is about these pools.
 _VERDICT_SECONDS: Final = 10.0
+_MOST_LISTENED_TO: Final = 3
+"""Namespaces whose Events are read to find out who gives addresses."""
 
 
 class Detector:
@@ -54,6 +57,7 @@ class Detector:
         self._namespace = namespace
         self._clock = clock
         self._doubted: tuple[str, float] = ("", 0.0)
+        self._heard = False
 
     def detect(self, reads: Reads, services: Collection[ObservedService]) -> LoadBalancer:
         metallb = self._custom_resources(reads, services) or self._config_map(reads)
@@ -62,7 +66,9 @@ class Detector:
         other = detect_cilium(reads, services) or detect_service_controller(services)
         if other is not None:
             return other
-        return self._in_force(metallb, services) if metallb is not None else Unknown()
+        if metallb is not None:
+            return self._in_force(metallb, services)
+        return MetalLB(Form.UNSEEN) if self._hears_metallb(reads, services) else Unknown()
 
     def _in_force(self, found: MetalLB, services: Iterable[ObservedService]) -> MetalLB:
         """`found` with the pools that MetalLB works with: the stated ones, or the last sound ones."""
@@ -74,6 +80,18 @@ class Detector:
         if found.pools is not None:
             self.sound = found.pools
         return found
+
+    def _hears_metallb(self, reads: Reads, services: Iterable[ObservedService]) -> bool:
+        """Where its namespace may not be read, its Events in ours tell that it is there. They are kept for an hour, so
+        that what was heard once counts."""
+        if not self._heard:
+            namespaces = sorted({service.namespace for service in services if service.is_load_balancer})
+            self._heard = any(
+                (event.get("source") or {}).get("component") == SOURCE
+                for namespace in namespaces[:_MOST_LISTENED_TO]
+                for event in reads.list(EVENTS, namespace, fields="involvedObject.kind=Service") or ()
+            )
+        return self._heard
 
     # --- custom resources ---
 

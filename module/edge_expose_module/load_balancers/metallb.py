@@ -26,7 +26,7 @@ _POOL: Final = "address-pool"
 _ADDRESSES: Final = "loadBalancerIPs"
 ALLOCATED_FROM: Final = "ip-allocated-from-pool"
 """Written back by 0.13.9 and newer."""
-_SOURCE: Final = "metallb-controller"
+SOURCE: Final = "metallb-controller"
 # Reasons of Events that end a request; other Warnings (deprecatedAnnotation) say nothing about the address.
 _REFUSALS: Final = frozenset({"AllocationFailed", "LoadBalancerFailed"})
 _GRANTS: Final = frozenset({"IPAllocated"})
@@ -37,6 +37,8 @@ class Form(StrEnum):
 
     CRD = "MetalLB/CRD"
     CONFIG_MAP = "MetalLB/ConfigMap"
+    UNSEEN = "MetalLB"
+    """Known by its Events alone: its configuration may not be read, as on Azure Stack Edge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class MetalLB:
         )
 
     def explain(self, service: ObservedService, events: Sequence[ServiceEvent]) -> Answer | None:
-        spoken = [e for e in events if e.source == _SOURCE and e.reason in _REFUSALS | _GRANTS]
+        spoken = [e for e in events if e.source == SOURCE and e.reason in _REFUSALS | _GRANTS]
         if not spoken or spoken[-1].reason in _GRANTS:
             return None
         last = spoken[-1]

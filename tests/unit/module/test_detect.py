@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edge_expose_module.clusterapi import CONFIG_MAPS, CONFIGURATION_STATES, POOLS, Resource
+from edge_expose_module.clusterapi import CONFIG_MAPS, CONFIGURATION_STATES, EVENTS, POOLS, Resource
 from edge_expose_module.load_balancers.api import LoadBalancer
 from edge_expose_module.load_balancers.detect import Detector
 from edge_expose_module.observed_service import ObservedService
@@ -29,7 +29,7 @@ class Cluster:
     def list(self, resource: Resource, namespace: str | None, *, fields: str = "") -> tuple[Item, ...] | None:
         if (resource.plural, namespace) in self.denied:
             return None
-        wanted = fields.removeprefix("metadata.name=")
+        wanted = fields.partition("metadata.name=")[2]
         return tuple(
             item
             for kind, item in self.items
@@ -92,6 +92,20 @@ def test_a_config_map_is_found_in_any_namespace_that_may_be_read() -> None:
         found = Detector().detect(cluster, ())
         assert (found.name, ranges(found)) == ("MetalLB/ConfigMap", ["10.0.0.1-10.0.0.9"])
         assert found.watched == {(CONFIG_MAPS, namespace)}
+
+
+def test_metallb_whose_namespace_may_not_be_read_is_known_by_its_events() -> None:
+    """As on Azure Stack Edge, where a user has one namespace: moves of an address can be made safe there too."""
+    event = {"metadata": {"name": "e", "namespace": "n"}, "source": {"component": "metallb-controller"}}
+    denied = frozenset({("configmaps", None), ("configmaps", "metallb-system")})
+    cluster = Cluster((EVENTS, event), denied=denied)
+    cluster.kinds = frozenset()
+    detector = Detector()
+    assert detector.detect(cluster, ()).name == "UnknownLoadBalancer", "nothing of ours was answered yet"
+    found = detector.detect(cluster, (holder("10.0.0.2"),))
+    assert (found.name, found.pools, found.claims_first) == ("MetalLB", None, True)
+    cluster.items.clear()
+    assert detector.detect(cluster, ()).name == "MetalLB", "Events are kept for an hour only"
 
 
 def test_served_kinds_without_a_visible_pool_are_unknown_and_not_an_empty_pool() -> None:
