@@ -71,7 +71,6 @@ def _dropped_of_request(service: ObservedService, exposure: Exposure, observed: 
     key = observed.sharing_key(service)
     if exposure.share is None and key:
         yield f"sharing key {key} (share)"
-    request = observed.load_balancer_for(service.load_balancer_class).request_keys
-    for name in sorted(request & service.annotations.keys()):
-        if name.endswith("/address-pool") and exposure.pool is None:
-            yield f"pool {service.annotations[name]} (pool)"
+    pool = observed.load_balancer_for(service.load_balancer_class).pool_named_by(service)
+    if exposure.pool is None and pool:
+        yield f"pool {pool} (pool)"

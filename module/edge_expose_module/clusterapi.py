@@ -42,10 +42,6 @@ NODES = Resource("/api/v1", "nodes", "Node")
 ENDPOINT_SLICES = Resource("/apis/discovery.k8s.io/v1", "endpointslices", "EndpointSlice")
 OLD_SLICES = Resource("/apis/discovery.k8s.io/v1beta1", "endpointslices", "EndpointSlice (v1beta1)")
 """What Kubernetes below 1.21 serves; we never make these."""
-POOLS = Resource("/apis/metallb.io/v1beta1", "ipaddresspools", "IPAddressPool")
-L2_ADVERTISEMENTS = Resource("/apis/metallb.io/v1beta1", "l2advertisements", "L2Advertisement")
-CONFIGURATION_STATES = Resource("/apis/metallb.io/v1beta1", "configurationstates", "ConfigurationState")
-BGP_ADVERTISEMENTS = Resource("/apis/metallb.io/v1beta1", "bgpadvertisements", "BGPAdvertisement")
 
 BY_KIND = {resource.kind: resource for resource in (SERVICES, ENDPOINTS, ENDPOINT_SLICES, OLD_SLICES)}
 

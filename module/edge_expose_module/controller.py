@@ -25,7 +25,7 @@ from edge_expose_module.contention import Contention
 from edge_expose_module.deciding import Decided, Inputs, decide
 from edge_expose_module.instances import Instance
 from edge_expose_module.keeping import Keeper, Store
-from edge_expose_module.load_balancers.detect import METALLB_NAMESPACE, Detector
+from edge_expose_module.load_balancers.detect import DEFAULT_NAMESPACE, Detector
 from edge_expose_module.looking import Looker
 from edge_expose_module.measures import Measures
 from edge_expose_module.nudging import Nudges
@@ -82,7 +82,7 @@ class Controller:
         resync_seconds: float = 300.0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         watches: Watching | None = None,
-        load_balancer_namespace: str = METALLB_NAMESPACE,
+        load_balancer_namespace: str = DEFAULT_NAMESPACE,
     ) -> None:
         self.identity = identity
         self.view = View()

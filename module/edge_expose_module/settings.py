@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from edge_expose_contract.names import check_namespace
 from edge_expose_contract.violations import RuleError
-from edge_expose_module.load_balancers.detect import METALLB_NAMESPACE
+from edge_expose_module.load_balancers.detect import DEFAULT_NAMESPACE
 from edge_expose_module.rails import table as rails
 from edge_expose_module.rails.model import ENVIRONMENT, Guards
 from edge_expose_module.rails.parse import number as _number
@@ -66,7 +66,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         resync_seconds=read("RESYNC_SECONDS", lambda text: _number(text, 1, 86400), 300.0),
         sas_ttl_seconds=int(read("SAS_TTL_SECONDS", lambda text: _number(text, 121, 86400 * 365), 3600.0)),
         log_level=read("LOG_LEVEL", _level, "INFO"),
-        load_balancer_namespace=read("LOAD_BALANCER_NAMESPACE", check_namespace, METALLB_NAMESPACE),
+        load_balancer_namespace=read("LOAD_BALANCER_NAMESPACE", check_namespace, DEFAULT_NAMESPACE),
         guards=guards,
     )
     problems += [PREFIX + problem for problem in unfit]

@@ -31,7 +31,8 @@ from azure.iot.hub.models import Twin, TwinProperties
 from edge_expose_contract.addressing import AddressSet, parse_address
 from edge_expose_local.control_client import ControlError
 from edge_expose_module.adapters.kubernetes_api import KubernetesApi
-from edge_expose_module.clusterapi import POOLS, SERVICES, ClusterError, Resource
+from edge_expose_module.clusterapi import SERVICES, ClusterError, Resource
+from edge_expose_module.load_balancers.metallb import POOLS
 from support.local import Local
 from support.testbed_loopback import start_real_cluster
 

@@ -14,18 +14,14 @@ from typing import Any
 
 from edge_expose_contract.addressing import Address, AddressSet, parse_address
 from edge_expose_module.clusterapi import (
-    BGP_ADVERTISEMENTS,
     CONFIG_MAPS,
-    CONFIGURATION_STATES,
     ENDPOINT_SLICES,
     ENDPOINTS,
     EVENTS,
     GUARD_RAILS,
-    L2_ADVERTISEMENTS,
     NAMESPACES,
     NODES,
     PODS,
-    POOLS,
     SERVICES,
     ClusterError,
     Listing,
@@ -33,6 +29,7 @@ from edge_expose_module.clusterapi import (
     Resource,
     Unavailable,
 )
+from edge_expose_module.load_balancers.metallb import BGP_ADVERTISEMENTS, CONFIGURATION_STATES, L2_ADVERTISEMENTS, POOLS
 from support.fake_answers import FakeAnswers
 from support.fake_metallb import FakeMetalLb, held_by, whole
 from support.fake_objects import FakeObjects, merge

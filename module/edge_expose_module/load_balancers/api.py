@@ -123,6 +123,9 @@ class LoadBalancer(Protocol):
 
     def sharing_key_of(self, service: ObservedService) -> str: ...
 
+    def pool_named_by(self, service: ObservedService) -> str:
+        """The pool that a Service wants its address from; empty when it names none."""
+
     def why_not_shared(self, address: Address, mine: Claim, other: Claim) -> Block | None:
         """Why two parties cannot hold one address together."""
 

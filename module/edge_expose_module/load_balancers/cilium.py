@@ -79,6 +79,9 @@ class Cilium:
     def sharing_key_of(self, service: ObservedService) -> str:
         return service.annotations.get(_NEW_SHARING) or service.annotations.get(_OLD_SHARING, "")
 
+    def pool_named_by(self, service: ObservedService) -> str:
+        return ""
+
     def why_not_shared(self, address: Address, mine: Claim, other: Claim) -> Block | None:
         block = why_keys_differ(address, mine, other)
         if block is None and mine.namespace != other.namespace:

@@ -12,26 +12,30 @@ from dataclasses import replace
 from typing import Any, Final
 
 from edge_expose_contract.addressing import Address
-from edge_expose_module.clusterapi import (
-    BGP_ADVERTISEMENTS,
-    CONFIG_MAPS,
-    CONFIGURATION_STATES,
-    EVENTS,
-    L2_ADVERTISEMENTS,
-    POOLS,
-)
+from edge_expose_module.clusterapi import CONFIG_MAPS, EVENTS
 from edge_expose_module.load_balancers.api import LoadBalancer, Reads, Watched
 from edge_expose_module.load_balancers.cilium import detect_cilium
-from edge_expose_module.load_balancers.metallb import ALLOCATED_FROM, NEW_PREFIX, OLD_PREFIX, SOURCE, Form, MetalLB
+from edge_expose_module.load_balancers.metallb import (
+    ALLOCATED_FROM,
+    BGP_ADVERTISEMENTS,
+    CONFIGURATION_STATES,
+    GROUP,
+    L2_ADVERTISEMENTS,
+    NEW_PREFIX,
+    OLD_PREFIX,
+    POOLS,
+    SOURCE,
+    Form,
+    MetalLB,
+)
 from edge_expose_module.load_balancers.metallb_pools import Configuration, from_config_map, from_objects, left_out
 from edge_expose_module.load_balancers.pools import Pool
 from edge_expose_module.load_balancers.service_controller import detect_service_controller
 from edge_expose_module.load_balancers.unknown import Unknown
 from edge_expose_module.observed_service import ObservedService
 
-METALLB_NAMESPACE: Final = "metallb-system"
+DEFAULT_NAMESPACE: Final = "metallb-system"
 _CONFIG_MAP_NAMES: Final = ("config", "metallb-config", "metallb")
-_GROUP: Final = "/apis/metallb.io/v1beta1"
 # Kinds that only releases with the metallb.io annotation prefix (0.14.9 and newer) serve.
 _NEW_KINDS: Final = frozenset({"configurationstates", "servicebgpstatuses"})
 # MetalLB writes its verdict a moment after the pools change; one that has stood for so long is about these pools.
@@ -49,7 +53,7 @@ class Detector:
 
     def __init__(
         self,
-        namespace: str = METALLB_NAMESPACE,
+        namespace: str = DEFAULT_NAMESPACE,
         sound: tuple[Pool, ...] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -96,7 +100,7 @@ class Detector:
     # --- custom resources ---
 
     def _custom_resources(self, reads: Reads, services: Iterable[ObservedService]) -> MetalLB | None:
-        served = reads.served(_GROUP)
+        served = reads.served(GROUP)
         if POOLS.plural not in served:
             return None
         written = any(f"{NEW_PREFIX}/{ALLOCATED_FROM}" in service.annotations for service in services)

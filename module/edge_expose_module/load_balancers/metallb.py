@@ -12,11 +12,18 @@ from typing import Final
 
 from edge_expose_contract.addressing import Address
 from edge_expose_contract.reasons import Reason
+from edge_expose_module.clusterapi import Resource
 from edge_expose_module.load_balancers.api import Answer, Ask, Claim, Request, Watched
 from edge_expose_module.load_balancers.pools import Pool
 from edge_expose_module.load_balancers.sharing import why_backends_differ, why_keys_differ, why_ports_clash
 from edge_expose_module.observed_service import ObservedService, ServiceEvent, parse_known
 from edge_expose_module.wishes import Block
+
+GROUP: Final = "/apis/metallb.io/v1beta1"
+POOLS = Resource(GROUP, "ipaddresspools", "IPAddressPool")
+L2_ADVERTISEMENTS = Resource(GROUP, "l2advertisements", "L2Advertisement")
+CONFIGURATION_STATES = Resource(GROUP, "configurationstates", "ConfigurationState")
+BGP_ADVERTISEMENTS = Resource(GROUP, "bgpadvertisements", "BGPAdvertisement")
 
 OLD_PREFIX: Final = "metallb.universe.tf"
 NEW_PREFIX: Final = "metallb.io"
@@ -93,6 +100,10 @@ class MetalLB:
 
     def sharing_key_of(self, service: ObservedService) -> str:
         keys = (f"{prefix}/{_SHARING}" for prefix in _PREFIXES)
+        return next((service.annotations[key] for key in keys if key in service.annotations), "")
+
+    def pool_named_by(self, service: ObservedService) -> str:
+        keys = (f"{prefix}/{_POOL}" for prefix in _PREFIXES)
         return next((service.annotations[key] for key in keys if key in service.annotations), "")
 
     def why_not_shared(self, address: Address, mine: Claim, other: Claim) -> Block | None:

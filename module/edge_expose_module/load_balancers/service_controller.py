@@ -54,6 +54,9 @@ class ServiceController:
     def sharing_key_of(self, service: ObservedService) -> str:
         return ""
 
+    def pool_named_by(self, service: ObservedService) -> str:
+        return ""
+
     def why_not_shared(self, address: Address, mine: Claim, other: Claim) -> Block | None:
         """Some clouds let two Services with different ports ask for one address; the cloud says so itself."""
         return why_keys_differ(address, mine, other) or why_ports_clash(address, mine, other)

@@ -61,6 +61,9 @@ class Unknown:
     def sharing_key_of(self, service: ObservedService) -> str:
         return _UNSEEN.sharing_key_of(service)
 
+    def pool_named_by(self, service: ObservedService) -> str:
+        return _UNSEEN.pool_named_by(service)
+
     def why_not_shared(self, address: Address, mine: Claim, other: Claim) -> Block | None:
         return _UNSEEN.why_not_shared(address, mine, other)
 

@@ -7,16 +7,8 @@ from typing import Any
 
 import pytest
 
-from edge_expose_module.clusterapi import (
-    CONFIG_MAPS,
-    CONFIGURATION_STATES,
-    EVENTS,
-    POOLS,
-    SERVICES,
-    ClusterError,
-    Conflict,
-    Refused,
-)
+from edge_expose_module.clusterapi import CONFIG_MAPS, EVENTS, SERVICES, ClusterError, Conflict, Refused
+from edge_expose_module.load_balancers.metallb import CONFIGURATION_STATES, POOLS
 from support import recorded
 from support.fake_bed import FakeBed
 from support.fake_cluster import FakeCluster

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from edge_expose_module.clusterapi import CONFIG_MAPS, CONFIGURATION_STATES, EVENTS, POOLS, Resource
+from edge_expose_module.clusterapi import CONFIG_MAPS, EVENTS, Resource
 from edge_expose_module.load_balancers.api import LoadBalancer
 from edge_expose_module.load_balancers.detect import Detector
+from edge_expose_module.load_balancers.metallb import CONFIGURATION_STATES, POOLS
 from edge_expose_module.observed_service import ObservedService
 
 Item = Mapping[str, Any]
