@@ -1,4 +1,4 @@
-"""Generates docs/reference from the code: rules, spec and twin fields, commands. `--write` renews, else compares."""
+"""Generates docs/reference from the code: rules, reasons, fields, commands. `--write` renews, else compares."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from edge_expose_cloud.generated import renew
 from edge_expose_cloud.inventory import Inventory
 from edge_expose_cloud.spec import Spec
 from edge_expose_contract.models import Desired
+from edge_expose_contract.reason_table import MOST_VALUES, REASON_TABLE, VALUE_BYTES
 from edge_expose_contract.reported import Reported
 
 FOLDER = Path("docs/reference")
@@ -28,6 +29,7 @@ def pages() -> dict[str, str]:
         "fleet.md": _NOTE
         + _fields("Inventory", "The file given with `--fleet`.", Inventory.model_json_schema(by_alias=True)),
         "contract.md": _NOTE + _contract(),
+        "reasons.md": _NOTE + _reasons(),
         "commands.md": _NOTE + _commands(),
     }
 
@@ -89,6 +91,19 @@ def _rules() -> str:
     )
     head = "# Rules\n\nEvery rule that `edge-expose validate`, `plan` and `services` know.\n\n"
     return f"{head}| Rule | Severity | What | Try |\n|---|---|---|---|\n{rows}"
+
+
+def _reasons() -> str:
+    rows = "".join(
+        f"| `{reason}` | {_cell(row.meaning)} | {', '.join(row.values).replace('_', ' ')} | {_cell(row.cure)} |\n"
+        for reason, row in REASON_TABLE.items()
+    )
+    head = (
+        "# Reasons\n\nWhy an exposure, or the pool, is not as it should be. The module reports the reason, a message "
+        f"in English, and `values`: at most {MOST_VALUES} short texts ({VALUE_BYTES} bytes each) in the order given "
+        "here, from which the reason can be told in any language. A value that is not known is empty.\n\n"
+    )
+    return f"{head}| Reason | Meaning | Values | Try |\n|---|---|---|---|\n{rows}"
 
 
 def _contract() -> str:

@@ -37,6 +37,7 @@ class PoolReport(Lenient):
     free: int = 0
     reason: str | None = None
     message: str | None = None
+    values: list[str] | None = Field(None, description="What the reason is about: docs/reference/reasons.md.")
 
 
 class Summary(Lenient):
@@ -57,6 +58,7 @@ class ExposureReport(Lenient):
     since: str | None = None
     reason: str | None = None
     message: str | None = None
+    values: list[str] | None = Field(None, description="What the reason is about: docs/reference/reasons.md.")
     probe: str | None = None
 
 

@@ -22,12 +22,13 @@ def why_not_adopted(service: ObservedService, exposure: Exposure, observed: Obse
     where = f"{service.namespace}/{service.name}"
     refused = adoption(guards, where)
     if refused is not None:
-        return Block(refused.reason, refused.message)
+        return Block(refused.reason, refused.message, refused.values)
     dropped = list(_dropped(service, exposure, observed))
     if not dropped:
         return None
     told = f"taking over Service {where} would drop {', '.join(dropped)}"
-    return Block("AdoptionWouldDrop", f"{told}; say them in the exposure, or take them off the Service first")
+    text = f"{told}; say them in the exposure, or take them off the Service first"
+    return Block.of("AdoptionWouldDrop", text, service=where, fields=", ".join(dropped))
 
 
 def warnings(standing: Mapping[str, Wish], owned: Collection[ObservedService]) -> tuple[str, ...]:

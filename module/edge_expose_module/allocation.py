@@ -181,7 +181,9 @@ class _Allocator:
         block = next((found for found in blocks if found is not None), None)
         if block is None and not self.spaces[candidate.name].families_suit(candidate.exposure, group):
             where = f"sharing key {candidate.group!r} is at {_texts(group)}"
-            block = Block("FamilyMismatch", f"{where}, of another IP family; use another key")
+            family = _families(self.spaces[candidate.name].versions_for(candidate.exposure))
+            text = f"{where}, of another IP family; use another key"
+            block = Block.of("FamilyMismatch", text, addresses=_texts(group), family=family)
         if block is None:
             self._grant(candidate, group)
         else:
@@ -204,13 +206,15 @@ class _Allocator:
         if allowed is not None and not any(pool.intersection(allowed) for pool in pools):
             told = f"none of {where} is among the addresses this device allows: {allowed}{space.allowed_by}"
             text = f"{told}; make the two agree"
-            self.decided[candidate.name] = Decision((), Block("AddressNotAllowed", text))
+            block = Block.of("AddressNotAllowed", text, address=where, allowed=allowed)
+            self.decided[candidate.name] = Decision((), block)
             return
         families = {part.version for pool in pools for part in pool.ranges}
         missing = [version for version in space.versions_for(candidate.exposure) if version not in families]
         if pools and missing:
             text = f"an IPv{missing[0]} address is needed, and {where} has none; change ipFamilies, or extend the range"
-            self.decided[candidate.name] = Decision((), Block("FamilyMismatch", text))
+            block = Block.of("FamilyMismatch", text, addresses=where, family=_families(missing))
+            self.decided[candidate.name] = Decision((), block)
             return
         total = sum(pool.size for pool in pools)
         refused = ", reserved or refused by the load balancer" if self.rejected.get(candidate.name) else " or reserved"
@@ -218,9 +222,8 @@ class _Allocator:
         cure = "remove an exposure, share an address, or extend the external service IP range on the device"
         if pools == (allowed,):
             cure = "remove an exposure, share an address, or have the device allow more addresses"
-        self.decided[candidate.name] = Decision(
-            (), Block("PoolExhausted", f"{what}; {cure}, then it becomes Ready by itself")
-        )
+        text = f"{what}; {cure}, then it becomes Ready by itself"
+        self.decided[candidate.name] = Decision((), Block.of("PoolExhausted", text, range=where, size=total))
 
     def _grant(self, candidate: Candidate, addresses: tuple[Address, ...]) -> None:
         self.decided[candidate.name] = Decision(addresses)
@@ -239,10 +242,13 @@ class _Allocator:
     def _why_not_pinned(self, candidate: Candidate) -> Block | None:
         group = self.ledger.groups.get(candidate.group) if candidate.group is not None else None
         if group is not None and group != candidate.pinned:
-            return Block(
+            return Block.of(
                 "ShareAddressMismatch",
                 f"sharing key {candidate.group!r} is at {_texts(group)}, not {_texts(candidate.pinned)}; pin that, or "
                 "use another key",
+                share=candidate.group,
+                address=_texts(group),
+                wanted=_texts(candidate.pinned),
             )
         blocks = (self._why_not(candidate, address) for address in candidate.pinned)
         block = next((block for block in blocks if block is not None), None)
@@ -284,6 +290,10 @@ def _lowest(
             return ()
         found.append(choice)
     return tuple(found)
+
+
+def _families(versions: Iterable[int]) -> str:
+    return ",".join(f"IPv{version}" for version in versions)
 
 
 def _texts(addresses: Iterable[Address]) -> str:

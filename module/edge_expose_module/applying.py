@@ -6,6 +6,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
+from edge_expose_contract.reason_table import values_for
+from edge_expose_contract.reasons import Reason
 from edge_expose_module.assessing import Failure, Outcome
 from edge_expose_module.clusterapi import (
     BY_KIND,
@@ -28,6 +30,10 @@ _FREED_BY_REMOVAL: Final = frozenset({"QuotaExceeded", "ClusterIPsExhausted", "N
 def apply(cluster: Cluster, plan: Plan) -> dict[str, Outcome]:
     """The failures by exposure. A conflict or a vanished object is no failure: the next pass looks again."""
     outcomes: dict[str, Outcome] = {}
+
+    def failed(failure: Failure, change: Change, message: str, reason: Reason, party: str = "") -> Outcome:
+        return Outcome(failure, message, reason, values_for(reason, _about(change, party)))
+
     for change in plan.changes:
         where = f"{change.kind} {change.namespace}/{change.name}"
         try:
@@ -35,28 +41,43 @@ def apply(cluster: Cluster, plan: Plan) -> dict[str, Outcome]:
             log.info("%s %s: %s", change.verb, where, change.why)
         except Conflict as error:
             log.info("%s %s: conflict, will look again (%s)", change.verb, where, error)
-            outcomes.setdefault(change.exposure, Outcome(Failure.TRANSIENT, f"{change.verb} {where}: {error}"))
+            text = f"{change.verb} {where}: {error}"
+            outcomes.setdefault(change.exposure, failed(Failure.TRANSIENT, change, text, "ClusterUnavailable"))
         except NotFound as error:
             if change.verb is not Verb.DELETE:
                 # A missing namespace answers 404 to a create.
-                outcomes[change.exposure] = Outcome(Failure.REJECTED, f"{change.verb} {where}: {error}")
+                text = f"{change.verb} {where}: {error}"
+                outcomes[change.exposure] = failed(Failure.REJECTED, change, text, "Rejected")
         except Denied as error:
-            outcomes[change.exposure] = Outcome(
-                Failure.DENIED,
-                f"not allowed to {change.verb} {BY_KIND[change.kind].label} in {change.namespace}: {error}",
-            )
+            text = f"not allowed to {change.verb} {BY_KIND[change.kind].label} in {change.namespace}: {error}"
+            outcomes[change.exposure] = failed(Failure.DENIED, change, text, "RBACDenied")
         except Refused as error:
             text = f"{change.verb} {where}: {error}"
-            outcomes[change.exposure] = Outcome(Failure.REFUSED, text, error.reason)
+            outcomes[change.exposure] = failed(Failure.REFUSED, change, text, error.reason, error.party)
         except Rejected as error:
-            outcomes[change.exposure] = Outcome(Failure.REJECTED, f"{change.verb} {where}: {error}")
+            text = f"{change.verb} {where}: {error}"
+            outcomes[change.exposure] = failed(Failure.REJECTED, change, text, "Rejected")
         except (Unavailable, Unauthorized) as error:
-            outcomes.setdefault(change.exposure, Outcome(Failure.TRANSIENT, f"{change.verb} {where}: {error}"))
+            text = f"{change.verb} {where}: {error}"
+            outcomes.setdefault(change.exposure, failed(Failure.TRANSIENT, change, text, "ClusterUnavailable"))
         except ClusterError as error:  # pragma: no cover - every kind is named above
-            outcomes[change.exposure] = Outcome(Failure.REJECTED, str(error))
+            outcomes[change.exposure] = failed(Failure.REJECTED, change, str(error), "Rejected")
     for name, outcome in sorted(outcomes.items()):
         log.warning("exposure %s: %s", name, outcome.message)
     return outcomes
+
+
+def _about(change: Change, party: str) -> dict[str, object]:
+    """What is known of the subject of a failure, by the names of values in the table of reasons."""
+    return {
+        "service": f"{change.namespace}/{change.name}",
+        "verb": str(change.verb),
+        "resource": BY_KIND[change.kind].label,
+        "namespace": change.namespace,
+        "quota": party,
+        "policy": party,
+        "webhook": party,
+    }
 
 
 def _apply_one(cluster: Cluster, change: Change) -> None:

@@ -29,11 +29,12 @@ class Failure(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A write that failed, by exposure; what succeeded needs no outcome. `reason` is that of a refused one."""
+    """A write that failed, by exposure; what succeeded needs no outcome."""
 
     failure: Failure
     message: str
-    reason: Reason = "Rejected"
+    reason: Reason
+    values: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Status:
     endpoints: int | None = None
     reason: Reason | None = None
     message: str | None = None
+    values: tuple[str, ...] = ()
 
 
 def assess(decided: Decided, observed: Observed, owner: str, outcomes: Mapping[str, Outcome]) -> dict[str, Status]:
@@ -74,13 +76,17 @@ def _held_back(name: str, decided: Decided, observed: Observed, owner: str) -> S
     """The document takes it away, but it still serves."""
     own = [service for service in observed.owned(owner) if service.exposure == name]
     endpoints = _ready_endpoints(own, observed)
+    token = decided.pending_removal.token if decided.pending_removal is not None else ""
+    text = "the document takes it away, and that is held back: confirm the removal, or declare it again"
+    block = Block.of("RemovalHeldBack", text, token=token)
     return Status(
         State.READY if endpoints and all(s.assigned for s in own if s.is_load_balancer) else State.PENDING,
         _address_text(own),
         f"{own[0].namespace}/{own[0].name}" if own else _planned_name(name, None, decided),
         endpoints,
-        "RemovalHeldBack",
-        "the document takes it away, and that is held back: confirm the removal, or declare it again",
+        block.reason,
+        block.message,
+        block.values,
     )
 
 
@@ -101,12 +107,13 @@ def _assess_one(
             endpoints if first is not None else None,
             block.reason if block is not None else None,
             block.message if block is not None else None,
+            block.values if block is not None else (),
         )
 
     block = decided.blocks.get(name)
     if block is not None:
         if address is not None:
-            block = Block(block.reason, f"{block.message}; still at {address}")
+            block = replace(block, message=f"{block.message}; still at {address}")
         return status(State.BLOCKED, block)
     if outcome is not None:
         return status(*_failed(outcome))
@@ -114,23 +121,24 @@ def _assess_one(
     if leaving is not None:
         return status(State.PENDING, why_terminating(leaving))
     if exposure is None or first is None:
-        return status(State.PENDING, Block("NotCreatedYet", "the Service is not there yet"))
+        return status(State.PENDING, Block.of("NotCreatedYet", "the Service is not there yet", service=service))
     if exposure.is_external and not all(service.assigned for service in own):
         found, is_final = why_no_address(exposure, own, observed)
         return status(State.BLOCKED if is_final else State.PENDING, found)
     move = decided.moves.get(name)
     if move is not None and any(service.assigned != move.target for service in own):
         text = f"a claim asks for {_texts(move.target)} first, so that {_texts(move.held)} is not lost before"
-        return status(State.PENDING, Block("WaitingForAddress", text))
+        asked_for = Block.of("WaitingForAddress", text, address=_texts(move.target), held=_texts(move.held))
+        return status(State.PENDING, asked_for)
     for one in own:
         asked = observed.requested(one)
         if exposure.is_external and asked not in ((), one.assigned):
             text = f"{_texts(asked)} was requested and is not given yet; still at {_texts(one.assigned)}"
-            return status(State.PENDING, Block("WaitingForAddress", text))
+            asked_for = Block.of("WaitingForAddress", text, address=_texts(asked), held=_texts(one.assigned))
+            return status(State.PENDING, asked_for)
     if len(own) < len(service_shapes(name, exposure, decided.default_namespace)):
-        return status(
-            State.PENDING, Block("NotCreatedYet", "the second Service (UDP) waits for the first one's address")
-        )
+        text = "the second Service (UDP) waits for the first one's address"
+        return status(State.PENDING, Block.of("NotCreatedYet", text, service=f"{service}-udp"))
     if endpoints is None:
         return status(State.PENDING, why_endpoints_unknown(first.namespace, observed))
     if endpoints == 0:
@@ -138,9 +146,10 @@ def _assess_one(
     if exposure.is_external and not observed.load_balancer.advertised:
         return status(
             State.READY,
-            Block(
+            Block.of(
                 "NotAnnounced",
                 "no L2Advertisement or BGPAdvertisement covers the pools: nobody answers for the address",
+                address=address or "",
             ),
         )
     return status(State.READY)
@@ -151,7 +160,7 @@ RESTING: Final = (State.DISABLED, State.EXPIRED)
 
 def why_unavailable(error: str, since: str) -> Block:
     text = f"the cluster has not been readable since {since}, what became of it is not known: {error}"
-    return Block("ClusterUnavailable", text)
+    return Block.of("ClusterUnavailable", text, since=since)
 
 
 def unavailable(statuses: Mapping[str, Status], block: Block) -> dict[str, Status]:
@@ -159,7 +168,14 @@ def unavailable(statuses: Mapping[str, Status], block: Block) -> dict[str, Statu
     return {
         name: status
         if status.state in RESTING
-        else replace(status, state=State.PENDING, endpoints=None, reason=block.reason, message=block.message)
+        else replace(
+            status,
+            state=State.PENDING,
+            endpoints=None,
+            reason=block.reason,
+            message=block.message,
+            values=block.values,
+        )
         for name, status in statuses.items()
     }
 
@@ -173,23 +189,24 @@ def _ready_endpoints(own: list[ObservedService], observed: Observed) -> int | No
 
 def why_endpoints_unknown(namespace: str, observed: Observed) -> Block:
     resource = "endpointslices.discovery.k8s.io" if observed.capabilities.endpoint_slices else "endpoints"
-    return Block(
+    return Block.of(
         "EndpointsUnreadable",
         f"whether anything answers is not known: this module may not list {resource} in namespace {namespace}; apply "
         "its Role there",
+        resource=resource,
+        namespace=namespace,
     )
 
 
 def _failed(outcome: Outcome) -> tuple[State, Block]:
+    block = Block(outcome.reason, outcome.message, outcome.values)
     match outcome.failure:
-        case Failure.DENIED:
-            return State.BLOCKED, Block("RBACDenied", outcome.message)
-        case Failure.REFUSED:
-            return State.BLOCKED, Block(outcome.reason, outcome.message)
+        case Failure.DENIED | Failure.REFUSED:
+            return State.BLOCKED, block
         case Failure.REJECTED:
-            return State.FAILED, Block("Rejected", outcome.message)
+            return State.FAILED, block
         case Failure.TRANSIENT:
-            return State.PENDING, Block("ClusterUnavailable", outcome.message)
+            return State.PENDING, block
 
 
 def _planned_name(name: str, exposure: Exposure | None, decided: Decided) -> str:
@@ -210,45 +227,49 @@ def why_terminating(service: ObservedService) -> Block:
     names = ", ".join(service.finalizers)
     waits = f"; it waits for finalizer {names}, which its controller has to remove" if names else ""
     text = f"Service {service.namespace}/{service.name} is being deleted and holds its address until it is gone{waits}"
-    return Block("ServiceTerminating", text)
+    where = f"{service.namespace}/{service.name}"
+    return Block.of("ServiceTerminating", text, service=where, finalizers=names)
 
 
 def why_no_address(exposure: Exposure, own: list[ObservedService], observed: Observed) -> tuple[Block, bool]:
     """Why the load balancer gave no address, and whether it will not without somebody changing something."""
     load_balancer = observed.load_balancer_for(exposure.load_balancer_class)
     if load_balancer.pool_error:
-        return Block(
-            "PoolInvalid",
-            f"the load balancer rejects its configuration: {load_balancer.pool_error}; mend it on the device",
-        ), True
+        text = f"the load balancer rejects its configuration: {load_balancer.pool_error}; mend it on the device"
+        return Block.of("PoolInvalid", text, error=load_balancer.pool_error), True
     for service in own:
         answer = observed.explanation(service)
         if not service.assigned and answer is not None:
-            return Block(answer.reason, answer.message), True
+            return Block(answer.reason, answer.message, answer.values), True
+    asked = _texts(dict.fromkeys(address for service in own for address in observed.requested(service)))
     if exposure.load_balancer_class is not None and not load_balancer.answers_alone:
         waiting = f"waiting for a load balancer of class {exposure.load_balancer_class}"
-        return Block("WaitingForAddress", waiting), False
+        return Block.of("WaitingForAddress", waiting, address=asked, held=""), False
     if not load_balancer.answers_alone:
         text = (
             "no load balancer that we know was found (or it may not be read), and no address was given yet; is one "
             "installed?"
         )
-        return Block("UnknownLoadBalancer", text), False
+        where = ", ".join(f"{service.namespace}/{service.name}" for service in own if not service.assigned)
+        return Block.of("UnknownLoadBalancer", text, service=where), False
     if load_balancer.pools is None:
         text = f"{load_balancer.name} has not given the address yet, and no address pool of it can be seen"
-        return Block("WaitingForAddress", f"{text}; are the external service IPs set on the device?"), False
-    return Block("WaitingForAddress", "the load balancer has not given the address yet"), False
+        text = f"{text}; are the external service IPs set on the device?"
+        return Block.of("WaitingForAddress", text, address=asked, held=""), False
+    text = "the load balancer has not given the address yet"
+    return Block.of("WaitingForAddress", text, address=asked, held=""), False
 
 
 def why_no_endpoints(exposure: Exposure, namespace: str, observed: Observed) -> Block:
     selector = selector_of(exposure)
     if selector is None:
-        return Block("NoReadyEndpoints", "none of the given endpoints is known to the cluster yet")
+        text = "none of the given endpoints is known to the cluster yet"
+        return Block.of("NoReadyEndpoints", text, selector="", namespace=namespace)
     shown = ", ".join(f"{key}={value}" for key, value in sorted(selector.items()))
     matching = observed.pods_matching(namespace, selector)
     if matching == 0:
-        return Block(
-            "SelectorMatchesNothing", f"no pod in namespace {namespace} has {shown}; is the workload running there?"
-        )
+        text = f"no pod in namespace {namespace} has {shown}; is the workload running there?"
+        return Block.of("SelectorMatchesNothing", text, selector=shown, namespace=namespace)
     count = "the pods" if matching is None else f"{matching} pod" + ("s" if matching > 1 else "")
-    return Block("NoReadyEndpoints", f"{count} with {shown} in namespace {namespace} not ready yet")
+    text = f"{count} with {shown} in namespace {namespace} not ready yet"
+    return Block.of("NoReadyEndpoints", text, selector=shown, namespace=namespace)

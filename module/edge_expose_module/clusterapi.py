@@ -82,11 +82,13 @@ class Refused(ClusterError):
     """The API server accepts the content and has a reason of its own against the write, such as a quota.
 
     `cure` says what to do about it; the write is tried again, since it may go through by itself once that is done.
+    `party` is the name of the quota, the policy or the webhook, empty where the API server gives none.
     """
 
-    def __init__(self, reason: Reason, message: str, cure: str) -> None:
+    def __init__(self, reason: Reason, message: str, cure: str, party: str = "") -> None:
         super().__init__(f"{message}; {cure}")
         self.reason: Reason = reason
+        self.party = party
 
 
 class Gone(ClusterError):

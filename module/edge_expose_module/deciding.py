@@ -282,7 +282,8 @@ def _name_clashes(
             claimed.update(dict.fromkeys(keys[name], name))
         else:
             text = f"Service {taken[0]}/{taken[1]} belongs to exposure {claimed[taken]}; rename one of them"
-            clashes[name] = Block("ServiceNameClash", text)
+            service = f"{taken[0]}/{taken[1]}"
+            clashes[name] = Block.of("ServiceNameClash", text, service=service, holder=claimed[taken])
     return clashes
 
 
@@ -310,10 +311,13 @@ def _why_blocked(name: str, exposure: Exposure, inputs: Inputs, default_namespac
     if (exposure.ip_family_policy or exposure.ip_families or len(exposure.addresses) > 1) and not can.dual_stack:
         return _unsupported("ipFamilies and dual stack", "1.21", can.version)
     if (exposure.namespace or default_namespace) in observed.unreadable:
-        return Block(
+        return Block.of(
             "RBACDenied",
             f"Services of namespace {exposure.namespace or default_namespace} may not be read by this module; apply "
             "its Role and RoleBinding there, or choose another namespace",
+            verb="list",
+            resource="services",
+            namespace=exposure.namespace or default_namespace,
         )
     for shape in service_shapes(name, exposure, default_namespace):
         block = _why_name_taken(shape.namespace, shape.name, exposure, inputs)
@@ -323,16 +327,20 @@ def _why_blocked(name: str, exposure: Exposure, inputs: Inputs, default_namespac
     if exposure.module is not None and namespace != inputs.own_namespace:
         matching = observed.pods_matching(namespace, selector_of(exposure) or {})
         if not matching:
-            return Block(
+            return Block.of(
                 "SelectorNamespace",
                 f"module {exposure.module} runs in namespace {inputs.own_namespace}, and a Service in {namespace} "
                 f"selects only pods of its own namespace; set namespace {inputs.own_namespace}, or use endpoints",
+                module=exposure.module,
+                runs_in=inputs.own_namespace,
+                namespace=namespace,
             )
     return None
 
 
 def _unsupported(what: str, since: str, version: str) -> Block:
-    return Block("UnsupportedByCluster", f"{what} needs Kubernetes {since}; this cluster is {version}; leave it out")
+    text = f"{what} needs Kubernetes {since}; this cluster is {version}; leave it out"
+    return Block.of("UnsupportedByCluster", text, field=what, needs=since, version=version)
 
 
 def _why_name_taken(namespace: str, name: str, exposure: Exposure, inputs: Inputs) -> Block | None:
@@ -346,27 +354,33 @@ def _why_name_taken(namespace: str, name: str, exposure: Exposure, inputs: Input
         and name == (selector_of(exposure) or {}).get(EDGE_MODULE_LABEL)
     )
     if like_its_own or name in observed.edge_modules(namespace):
-        return Block(
+        return Block.of(
             "ModuleName",
             f"{name} is the name of an IoT Edge module in namespace {namespace}: edgeAgent's own Service would fail; "
             "rename the exposure",
+            name=name,
+            namespace=namespace,
         )
     if existing is None:
         return None
     if existing.other_owner == inputs.owner and not exposure.adopt:
-        return Block(
+        return Block.of(
             "ForeignService",
             f"Service {namespace}/{name} was ours, and somebody changed our labels on it; put them back, or take it "
             "over again with adopt: true",
+            service=f"{namespace}/{name}",
+            owner="",
         )
     if existing.other_owner in inputs.former_owners and existing.exposure is not None:
         return None
     if existing.other_owner not in (None, inputs.owner):
         return _of_another_module(existing, inputs.memory)
     if not exposure.adopt:
-        return Block(
+        return Block.of(
             "ForeignService",
             f"Service {namespace}/{name} exists and is not ours; rename the exposure, or take it over with adopt: true",
+            service=f"{namespace}/{name}",
+            owner="",
         )
     if existing.other_owner == inputs.owner:
         return None  # ours, but for a label that somebody changed
@@ -378,8 +392,10 @@ def _of_another_module(service: ObservedService, memory: Memory) -> Block:
     owner = service.other_owner or ""
     known = {owner_id(*parts): name for name in memory.identities if len(parts := name.split("/")) == 3}
     who = f"{known[owner]}, which this module was before" if owner in known else f"the module with owner id {owner}"
-    return Block(
+    return Block.of(
         "ForeignService",
         f"Service {service.namespace}/{service.name} belongs to {who}; rename the exposure, or, if this module takes "
         f"its place, have the owner of the device set EDGE_EXPOSE_TAKE_OVER={known.get(owner, owner)}",
+        service=f"{service.namespace}/{service.name}",
+        owner=known.get(owner, owner),
     )

@@ -62,6 +62,7 @@ def explain(name: str, status: Status, decided: Decided, observed: Observed, own
         "state": str(status.state),
         "reason": status.reason,
         "message": status.message,
+        "values": list(status.values),
         "address": status.address,
         "service": status.service,
         "checks": [{"check": check.what, "ok": check.ok, "found": check.found} for check in checks],

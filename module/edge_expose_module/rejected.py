@@ -16,7 +16,7 @@ from typing import Final
 from edge_expose_contract.addressing import Address
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.reasons import REASONS
-from edge_expose_module.load_balancers.api import Answer
+from edge_expose_module.load_balancers.api import Answer, values_about
 from edge_expose_module.observed_service import Key, ObservedService, parse_known
 from edge_expose_module.observing import Observed
 from edge_expose_module.wishes import Block
@@ -39,13 +39,14 @@ class Rejection:
     circumstances: str
 
     def to_json(self) -> list[str]:
-        return [self.address, self.block.reason, self.block.message, self.circumstances]
+        block = self.block
+        return [self.address, block.reason, block.message, self.circumstances, *block.values]
 
     @classmethod
     def from_json(cls, content: object) -> Rejection | None:
         match content:
-            case [str(address), str(reason), str(message), str(circumstances)] if reason in REASONS:
-                return cls(address, Block(reason, message), circumstances)
+            case [str(address), str(reason), str(message), str(circumstances), *values] if reason in REASONS:
+                return cls(address, Block(reason, message, tuple(map(str, values))), circumstances)
             case _:
                 return None
 
@@ -125,7 +126,7 @@ class RejectionLog:
                 if any(entry.address == str(address) for entry in current_entries.get(name, ())):
                     continue
                 mark = circumstances(name, exposures.get(name), address, observed)
-                entry = Rejection(str(address), Block(answer.reason, answer.message), mark)
+                entry = Rejection(str(address), Block(answer.reason, answer.message, answer.values), mark)
                 current_entries[name] = (*current_entries.get(name, ()), entry)
                 self._learned[(name, str(address))] = now
         self._held = {}
@@ -180,7 +181,8 @@ class RejectionLog:
         is_lost = is_holding and not service.assigned and not service.is_claim and key not in self._contested
         if is_lost and now - silent_since >= SILENCE_SECONDS:
             text = f"the load balancer took the address away when asked for {_texts(requested)}, and did not say why"
-            return Answer("AddressRefused", text, "")
+            values = values_about("AddressRefused", service, requested, observed.load_balancer.name)
+            return Answer("AddressRefused", text, "", values)
         return None
 
     @staticmethod

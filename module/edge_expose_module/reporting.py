@@ -7,14 +7,15 @@ from typing import Any, Final
 
 from edge_expose_contract.identity import State
 from edge_expose_contract.limits import SECTION_BYTES, STRING_BYTES, section_size
+from edge_expose_contract.reason_table import values_for
 from edge_expose_module.assessing import RESTING, Status
 from edge_expose_module.deciding import Decided
 from edge_expose_module.memory import Since
 from edge_expose_module.observing import Observed
 from edge_expose_module.wishes import Block
 
-# When a report does not fit, these fields go after the warnings, in this order; state and address never.
-_DROP_ORDER: Final = ("message", "since", "endpoints", "probe", "service", "reason")
+# When a report does not fit, these fields go after the warnings, in this order; state, reason and address never.
+_DROP_ORDER: Final = ("values", "message", "since", "endpoints", "probe", "service")
 _MESSAGE_LIMIT: Final = 400
 _MOST_WARNINGS: Final = 10
 _WARNING_BYTES: Final = 200
@@ -33,6 +34,7 @@ def exposures_section(
             ("endpoints", status.endpoints),
             ("reason", status.reason),
             ("message", status.message[:_MESSAGE_LIMIT] if status.message else None),
+            ("values", list(status.values) or None),
             ("since", since[name].time if name in since else None),
         ):
             if value is not None:
@@ -51,6 +53,7 @@ def outdated(entries: Mapping[str, Any], block: Block) -> dict[str, Any]:
         if entry.get("state") not in RESTING:
             found[name].pop("endpoints", None)
             found[name] |= {"state": str(State.PENDING), "reason": block.reason, "message": block.message}
+            found[name]["values"] = list(block.values)
     return {"exposures": found, "summary": _counted(str(entry.get("state")) for entry in found.values())}
 
 
@@ -108,9 +111,11 @@ def pool_section(decided: Decided, observed: Observed) -> dict[str, Any]:
     if error:
         section["reason"] = "PoolInvalid"
         section["message"] = clip(f"the load balancer rejects its configuration: {error}", _MESSAGE_LIMIT)
+        section["values"] = list(values_for("PoolInvalid", {"error": error}))
     elif site and real is not None and not site.same_addresses(real):
         section["reason"] = "PoolMismatch"
         section["message"] = clip(f"site says {site}, the load balancer's pool is {real}; the pool decides")
+        section["values"] = list(values_for("PoolMismatch", {"site": site, "pool": real}))
     return section
 
 

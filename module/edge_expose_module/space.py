@@ -40,25 +40,31 @@ class Space:
     def why_illegal(self, address: Address) -> Block | None:
         """Why nobody may have this address."""
         if address in self.reserved:
-            return Block(
-                "ReservedAddress", f"{address} is reserved for {self.reserved[address]}; choose another address"
-            )
+            holder = self.reserved[address]
+            text = f"{address} is reserved for {holder}; choose another address"
+            return Block.of("ReservedAddress", text, address=address, holder=holder)
         if address in self.nodes:
-            return Block("NodeAddress", f"{address} is one of the node IPs {self.nodes}; choose an external service IP")
+            text = f"{address} is one of the node IPs {self.nodes}; choose an external service IP"
+            return Block.of("NodeAddress", text, address=address, nodes=self.nodes)
         if self.legal is not None and address not in self.legal:
             pool = next((pool for pool in self.closed if address in pool.addresses), None)
             if pool is not None:
-                return self._not_for_service(pool.name, str(address))
-            return Block(
+                return self._not_for_service(pool.name, address)
+            return Block.of(
                 "AddressOutsideRange",
                 f"{address} is outside the external service IP range {self.legal}; pin one inside, or extend the range",
+                address=address,
+                range=self.legal,
             )
         if address in self.buggy and int(address) & 0xFF in (0, 255):
-            return Block("AddressOutsideRange", f"{address} ends in .0 or .255 and its pool avoids those; pin another")
+            text = f"{address} ends in .0 or .255 and its pool avoids those; pin another"
+            return Block.of("AddressOutsideRange", text, address=address, range=self.legal or "")
         if self.allowed is not None and address not in self.allowed:
-            return Block(
+            return Block.of(
                 "AddressNotAllowed",
                 f"{address} is not among the addresses this device allows: {self.allowed}{self.allowed_by}",
+                address=address,
+                allowed=self.allowed,
             )
         return None
 
@@ -67,7 +73,8 @@ class Space:
         found = [block for address in addresses if (block := self.why_illegal(address)) is not None]
         if not found or any(block.reason != "AddressNotAllowed" for block in found):
             return None
-        return Block("OutsideRails", f"{found[0].message}; what stands stays: pin an allowed address to move it")
+        text = f"{found[0].message}; what stands stays: pin an allowed address to move it"
+        return Block.of("OutsideRails", text, reason=found[0].reason, value=next(iter(found[0].values), ""))
 
     def why_wrong_pool(self, exposure: Exposure, address: Address) -> Block | None:
         """Why this exposure, which may name a pool, may not have this address."""
@@ -78,7 +85,8 @@ class Space:
             return pool
         if address in pool:
             return None
-        return Block("PoolAddressMismatch", f"{address} is not in pool {exposure.pool} ({pool}); leave one of them out")
+        text = f"{address} is not in pool {exposure.pool} ({pool}); leave one of them out"
+        return Block.of("PoolAddressMismatch", text, address=address, pool=exposure.pool)
 
     def pools_for(self, exposure: Exposure) -> tuple[AddressSet, ...] | Block | None:
         """Pools to choose from, in order; None when only the load balancer knows; a Block for one that is not there.
@@ -125,24 +133,30 @@ class Space:
         """Why there is nothing to choose from."""
         if not self.closed:
             text = "the load balancer has no address pool to choose from; set the external service IPs on the device"
-            return Block("NoPool", text)
+            return Block.of("NoPool", text, namespace=self.namespace)
         names = ", ".join(pool.name for pool in self.closed)
         text = f"no address pool serves namespace {self.namespace} (pools for others: {names})"
-        return Block("NoPool", f"{text}; use another namespace, or extend serviceAllocation of a pool on the device")
+        text = f"{text}; use another namespace, or extend serviceAllocation of a pool on the device"
+        return Block.of("NoPool", text, namespace=self.namespace)
 
-    def _not_for_service(self, pool: str, what: str) -> Block:
-        return Block(
+    def _not_for_service(self, pool: str, address: Address | None) -> Block:
+        what = str(address or "the address")
+        return Block.of(
             "PoolNotForService",
             f"{what} is of pool {pool}, whose serviceAllocation does not serve this Service in namespace "
             f"{self.namespace}; choose an address of another pool, or change the pool on the device",
+            address=address or "",
+            pool=pool,
+            namespace=self.namespace,
         )
 
     def _pool_named(self, name: str) -> AddressSet | Block:
         if any(pool.name == name for pool in self.closed):
-            return self._not_for_service(name, "the address")
+            return self._not_for_service(name, None)
         pools = self.pools or {}
         known = ", ".join(sorted(pools)) or "none"
-        return pools.get(name) or Block("UnknownPool", f"there is no address pool {name}; known pools: {known}")
+        text = f"there is no address pool {name}; known pools: {known}"
+        return pools.get(name) or Block.of("UnknownPool", text, pool=name, known=known)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ class Teller:
         self._keeper = keeper
         self._view = view
         self._now = now
+        self._announced: Mapping[str, Any] | None = None
+        """Exposures of the report sent last, also those that had no room in it; None before the first."""
 
     async def tell(self, decided: Decided | None, probes: Mapping[str, bool]) -> bool:
         """After a pass; `decided` None when it could not decide. True when the twin has it all, or is away: then the
@@ -105,14 +107,17 @@ class Teller:
             self._reader.reported = None
             return False
         self._reader.reported = after
-        known = before.get("exposures")
-        await self._announce(known if isinstance(known, Mapping) else {}, after.get("exposures") or {})
+        known, whole = self._announced, self._view.report.get("exposures") or {}
+        if known is None:
+            known = found if isinstance(found := before.get("exposures"), Mapping) else {}
+        no_room = whole.keys() - known.keys() if self._announced is None and before.get("shortened") else frozenset()
+        await self._announce(known, {name: entry for name, entry in whole.items() if name not in no_room})
+        self._announced = whole
         return True
 
     async def _announce(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         """State changes as telemetry; losing one loses nothing, the twin has the state."""
-        no_room = self._view.report.get("exposures", {}).keys() - after.keys()  # there all the same
-        for name in sorted({*before, *after} - no_room):
+        for name in sorted({*before, *after}):
             old, new = before.get(name) or {}, after.get(name) or {}
             if (old.get("state"), old.get("address")) == (new.get("state"), new.get("address")):
                 continue

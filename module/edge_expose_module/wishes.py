@@ -5,25 +5,35 @@ A wish is an exposure that may become Services. What is refused keeps what runs:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.parsing import DesiredDocument
 from edge_expose_contract.ports import beyond_document, beyond_text
+from edge_expose_contract.reason_table import values_for
 from edge_expose_contract.reasons import Reason
-from edge_expose_contract.violations import joined
+from edge_expose_contract.violations import Violation, joined
 from edge_expose_module.rails.model import Guards
 from edge_expose_module.rails.table import refused as why_refused
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Why an exposure is not granted as it stands; `message` names thing, value, rule, other party and a way out."""
+    """Why an exposure is not granted as it stands; `message` names thing, value, rule, other party and a way out.
+
+    `values` are those of the reason's row in the contract's table, from which it can be told in any language.
+    """
 
     reason: Reason
     message: str
+    values: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, reason: Reason, message: str, /, **known: object) -> Block:
+        """`known` are the values by the names in the reason's row."""
+        return cls(reason, message, values_for(reason, known))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +91,7 @@ def gather(
 
     def refused(exposure: Exposure) -> Block | None:
         found = why_refused(guards, exposure, exposure.namespace or default_namespace, len(wishes) + 1)
-        return Block(found.reason, found.message) if found is not None else None
+        return Block(found.reason, found.message, found.values) if found is not None else None
 
     beyond = _beyond(document, last_good, is_over)
     for name in sorted(document.names, key=lambda name: (name not in last_good, name)):
@@ -92,13 +102,14 @@ def gather(
         if newest is not None and is_over(name, newest):
             continue
         if newest is None:
-            block = Block("InvalidExposure", joined(document.invalid[name]))
+            block = _invalid(document.invalid[name])
         elif name in beyond:
             text = beyond_text(newest.port_count, beyond[name])
-            block = Block("TooManyPorts", f"{text}; publish fewer ports, or remove another exposure")
+            text = f"{text}; publish fewer ports, or remove another exposure"
+            block = Block.of("TooManyPorts", text, ports=newest.port_count, others=beyond[name])
         elif guards.unknown and newest != standing:
             text = f"nobody knows what the owner of this device allows: {guards.unknown}; mend it, then this goes on"
-            block = Block("GuardRailsUnknown", text)
+            block = Block.of("GuardRailsUnknown", text, cause=guards.unknown)
         elif (refusal := refused(newest)) is None:
             wishes[name] = Wish(name, newest)
             continue
@@ -113,8 +124,14 @@ def gather(
     return Wishes(wishes, blocked, frozenset(blocked), frozenset(disabled), expired, next_expiry)
 
 
+def _invalid(violations: Sequence[Violation]) -> Block:
+    first = violations[0] if violations else Violation("", "", "")
+    return Block.of("InvalidExposure", joined(violations), field=first.path, rule=first.rule)
+
+
 def _outside(block: Block) -> Block:
-    return Block("OutsideRails", f"{block.message}; what stands is left alone, and not made again when it is gone")
+    text = f"{block.message}; what stands is left alone, and not made again when it is gone"
+    return Block.of("OutsideRails", text, reason=block.reason, value=next(iter(block.values), ""))
 
 
 def _beyond(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,69 +14,15 @@ from edge_expose_cloud.usecases.problems import Missing, Refused
 from edge_expose_cloud.usecases.status import has_left, predicted_status
 from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.parsing import Refusal, parse_desired
+from edge_expose_contract.reason_table import REASON_TABLE
 
 _METHOD_SECONDS = 10
 Verdict = Literal["ok", "wrong", "unknown"]
 
-# What to try for each reason that the module may report; others are shown with the module's own message.
-REASON_HINTS = {
-    "ForeignService": "rename the exposure, or set adopt: true to take the Service over and keep its address",
-    "SelectorNamespace": "a Service selects pods of its own namespace: set namespace to the module's",
-    "SelectorMatchesNothing": "check the labels of the pods against selector, or the module's name",
-    "NoReadyEndpoints": "check that the module runs and is ready, and that the selector's labels are on its pods",
-    "PoolExhausted": "extend the range on the Compute network page, share addresses, or remove an exposure",
-    "NoPool": "give the load balancer an address pool, or write network.externalServiceIPs",
-    "UnknownPool": "name a pool that the load balancer has, or leave pool out",
-    "PoolMismatch": "the load balancer's pool decides: correct externalServiceIPs, or extend the pool there",
-    "PoolInvalid": "correct the load balancer's configuration: one bad pool invalidates all",
-    "PoolAddressMismatch": "choose an address of the pool named, or leave one of them out",
-    "AddressOutsideRange": "choose an address of the range, or extend the range on the Compute network page",
-    "AddressRefused": "the load balancer keeps the address before: choose another one, or find out who has this one",
-    "PoolNotForService": "choose an address of a pool that serves this namespace, or change serviceAllocation there",
-    "ServiceTerminating": "the controller whose finalizer is named has to finish: check that it runs",
-    "AddressTaken": "another Service holds it: choose another address, or give both one share key",
-    "ReservedAddress": "choose another address, or drop the reservation in network.reserved",
-    "NodeAddress": "it belongs to a cluster node: choose an address of the external range",
-    "PortTaken": "another Service on this address publishes the port: change it, or choose another address",
-    "ShareAddressMismatch": "give all exposures of a share key the same address",
-    "SharingPolicyMismatch": "with externalTrafficPolicy Local all sharers need the same pods: use Cluster",
-    "FamilyMismatch": "make address, ipFamilies and the cluster's families agree",
-    "AdoptionWouldDrop": "say in the exposure what the Service says (the message names it), or take it off the Service",
-    "AdoptNotAllowed": "rename the exposure, or have the owner of the device set ALLOW_ADOPT",
-    "EndpointNotAllowed": "choose another endpoint, or have the device's owner name its network in ALLOW_ENDPOINTS",
-    "AnnotationNotAllowed": "use the field of the exposure, or have the owner of the device name the key",
-    "LabelNotAllowed": "leave the label out, or have the owner of the device name the key",
-    "HostnameNotAllowed": "choose a name the device allows, or ask its owner",
-    "ClassNotAllowed": "choose a class the device allows, or leave loadBalancerClass out",
-    "OutsideRails": "the device's guard rails were tightened: what stands goes on; change the exposure to fit them",
-    "GuardRailsUnknown": "mend the ConfigMap edge-expose-guard-rails on the device, or the module's right to read it",
-    "TooManyPorts": "publish fewer ports, or remove another exposure: a document publishes at most 5000 in all",
-    "ServiceNameClash": "name-udp is the UDP half of an exposure with both protocols: rename one of the two",
-    "RemovalHeldBack": "edge-expose unexpose DEVICE --held-back, or apply a spec that still has it",
-    "ModuleName": "the exposure has the name of an IoT Edge module: rename it",
-    "AddressNotAllowed": "the device's own guard rail EDGE_EXPOSE_ALLOW_ADDRESSES refuses it",
-    "NamespaceNotAllowed": "the device's own guard rail EDGE_EXPOSE_ALLOW_NAMESPACES refuses it",
-    "PortNotAllowed": "the device's own guard rail EDGE_EXPOSE_ALLOW_PORTS refuses it",
-    "SourceNotAllowed": "the device's own guard rail EDGE_EXPOSE_ALLOW_SOURCES refuses it",
-    "TooManyExposures": "the device's own guard rail EDGE_EXPOSE_MAX_EXPOSURES refuses it",
-    "InvalidExposure": "correct the declaration; the message names the field",
-    "UnsupportedByCluster": "this Kubernetes version has no such field: leave it out",
-    "UnknownLoadBalancer": "loadBalancerIP was tried; check that this load balancer reads it",
-    "AllocationFailed": "the load balancer refused: its message says why",
-    "WaitingForAddress": "wait; if it lasts, check that a load balancer such as MetalLB runs",
-    "NotAnnounced": "the address is assigned and no node announces it: check the load balancer's speakers",
-    "QuotaExceeded": "raise the quota that the message names, or remove what it counts",
-    "PolicyDenied": "the message names the admission rule: change the exposure, or have its owner change the rule",
-    "NamespaceTerminating": "the namespace is being deleted: wait until it is gone, then make it again",
-    "ClusterIPsExhausted": "remove Services, or widen the cluster's Service range",
-    "NodePortsExhausted": "remove LoadBalancer Services or ports, or widen the cluster's node-port range",
-    "WebhookUnavailable": "an admission webhook of the cluster does not answer: the message names it",
-    "EndpointsUnreadable": "apply the module's Role in that namespace (docs/guide/device.md)",
-    "RBACDenied": "the message names verb, resource and namespace: give the module that right (docs/guide/device.md)",
-    "Rejected": "Kubernetes refused the Service: the message names the field; correct it in the exposure",
-    "NotCreatedYet": "wait for the module's next pass",
-    "ClusterUnavailable": "the module cannot reach the cluster: check its kubeconfig or ServiceAccount",
-    "NotReported": "the module is offline or has not looked yet",
+# What to try for each reason that the module may report, and for one that it cannot; newer modules may give others,
+# which are shown with the module's own message.
+REASON_HINTS: Mapping[str, str] = {reason: row.cure for reason, row in REASON_TABLE.items()} | {
+    "NotReported": "the module is offline or has not looked yet"
 }
 
 

@@ -6,6 +6,7 @@ cure. The texts are those recorded from 1.20.15 and 1.36.3.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -34,6 +35,11 @@ _BY_CODE: Final[Mapping[int, type[ClusterError]]] = {
 }
 
 
+_PARTY: Final = re.compile(
+    r"""exceeded\ quota:\ ([^,\s]+) | webhook\ "([^"]+)" | ValidatingAdmissionPolicy\ '([^']+)'""", re.VERBOSE
+)
+
+
 def error_of(code: int, status: Mapping[str, Any]) -> ClusterError:
     """The error for a Status object."""
     message = str(status.get("message") or status.get("reason") or f"HTTP {code}")
@@ -50,10 +56,11 @@ def _refusal(code: int, message: str, causes: frozenset[str]) -> Refused | None:
     if "NamespaceTerminating" in causes:
         return Refused("NamespaceTerminating", message, "wait until the namespace is gone, then make it again")
     if code == 403 and "exceeded quota: " in message:
-        return Refused("QuotaExceeded", message, "raise that quota, or remove what it counts")
+        return Refused("QuotaExceeded", message, "raise that quota, or remove what it counts", _named(message))
     is_webhook = message.startswith("admission webhook ") and "denied the request" in message
     if is_webhook or (code in (403, 422) and "ValidatingAdmissionPolicy " in message and " denied request" in message):
-        return Refused("PolicyDenied", message, "change the exposure, or have the cluster's owner change that rule")
+        cure = "change the exposure, or have the cluster's owner change that rule"
+        return Refused("PolicyDenied", message, cure, _named(message))
     if code == 403 and " cannot " not in message:
         return Refused("PolicyDenied", message, "an admission rule of the cluster refuses it: change the exposure")
     if code == 500 and "failed to allocate a serviceIP" in message:
@@ -61,5 +68,12 @@ def _refusal(code: int, message: str, causes: frozenset[str]) -> Refused | None:
     if code == 500 and "failed to allocate a nodePort" in message:
         return Refused("NodePortsExhausted", message, "remove LoadBalancer Services or ports, or widen the range")
     if code == 500 and "failed calling webhook" in message:
-        return Refused("WebhookUnavailable", message, "an admission webhook of the cluster does not answer: mend it")
+        cure = "an admission webhook of the cluster does not answer: mend it"
+        return Refused("WebhookUnavailable", message, cure, _named(message))
     return None
+
+
+def _named(message: str) -> str:
+    """The quota, the webhook or the policy that the text names; empty when it names none."""
+    found = _PARTY.search(message)
+    return next((name for name in found.groups() if name), "") if found is not None else ""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from edge_expose_contract.addressing import Address
+from edge_expose_contract.reason_table import values_for
 from edge_expose_contract.reasons import Reason
 from edge_expose_module.clusterapi import Resource
 from edge_expose_module.load_balancers.pools import Pool
@@ -47,6 +48,20 @@ class Answer:
     reason: Reason
     message: str
     said: str
+    values: tuple[str, ...] = ()
+
+
+def values_about(
+    reason: Reason, service: ObservedService, asked: Sequence[Address], load_balancer: str
+) -> tuple[str, ...]:
+    """The values of an answer to a Service that asked for these addresses."""
+    known = {
+        "address": ",".join(str(address) for address in asked),
+        "load_balancer": load_balancer,
+        "namespace": service.namespace,
+        "service": f"{service.namespace}/{service.name}",
+    }
+    return values_for(reason, known)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Any, Final
 from edge_expose_contract.addressing import Address
 from edge_expose_contract.reasons import Reason
 from edge_expose_module.clusterapi import Resource
-from edge_expose_module.load_balancers.api import Answer, Ask, Claim, Reads, Request, Watched
+from edge_expose_module.load_balancers.api import Answer, Ask, Claim, Reads, Request, Watched, values_about
 from edge_expose_module.load_balancers.cilium_pools import pools_from_objects
 from edge_expose_module.load_balancers.pools import Pool
 from edge_expose_module.load_balancers.sharing import why_backends_differ, why_keys_differ, why_ports_clash
@@ -86,7 +86,8 @@ class Cilium:
         block = why_keys_differ(address, mine, other)
         if block is None and mine.namespace != other.namespace:
             text = f"{address} is {other.how}; Cilium shares an address within one namespace only"
-            block = Block("AddressTaken", f"{text}; choose another address")
+            text = f"{text}; choose another address"
+            block = Block.of("AddressTaken", text, address=address, holder=other.party)
         return block or self._why_ports_clash(address, mine, other) or why_backends_differ(address, mine, other)
 
     def _why_ports_clash(self, address: Address, mine: Claim, other: Claim) -> Block | None:
@@ -97,7 +98,8 @@ class Cilium:
             return None
         ports = ", ".join(map(str, clash))
         text = f"port {ports} on shared address {address} is {other.how}, and this Cilium shares no port number between"
-        return Block("PortTaken", f"{text} protocols; publish another port")
+        text = f"{text} protocols; publish another port"
+        return Block.of("PortTaken", text, port=ports, address=address, holder=other.party)
 
     def explain(self, service: ObservedService, events: Sequence[ServiceEvent]) -> Answer | None:
         for condition in service.conditions:
@@ -108,7 +110,8 @@ class Cilium:
                 return None  # about an earlier request: the present one has no answer yet
             reason, cure = _understood(condition.reason, condition.message, is_about_one=bool(named))
             said = f"{condition.time} {condition.reason} {condition.message}"
-            return Answer(reason, f"Cilium: {condition.message}{cure}", said)
+            values = values_about(reason, service, self.requested_of(service), self.name)
+            return Answer(reason, f"Cilium: {condition.message}{cure}", said, values)
         return None
 
 

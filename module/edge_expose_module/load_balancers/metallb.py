@@ -13,7 +13,7 @@ from typing import Final
 from edge_expose_contract.addressing import Address
 from edge_expose_contract.reasons import Reason
 from edge_expose_module.clusterapi import Resource
-from edge_expose_module.load_balancers.api import Answer, Ask, Claim, Request, Watched
+from edge_expose_module.load_balancers.api import Answer, Ask, Claim, Request, Watched, values_about
 from edge_expose_module.load_balancers.pools import Pool
 from edge_expose_module.load_balancers.sharing import why_backends_differ, why_keys_differ, why_ports_clash
 from edge_expose_module.observed_service import ObservedService, ServiceEvent, parse_known
@@ -120,7 +120,9 @@ class MetalLB:
         last = spoken[-1]
         reason, cure = _understood(last.message)
         text = last.message.partition('": ')[2] or last.message
-        return Answer(reason, f"MetalLB: {text}{cure}", f"{last.time} {last.count} {last.message}")
+        values = values_about(reason, service, self.requested_of(service), self.name)
+        said = f"{last.time} {last.count} {last.message}"
+        return Answer(reason, f"MetalLB: {text}{cure}", said, values)
 
 
 def _understood(message: str) -> tuple[Reason, str]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from edge_expose_contract.addressing import Address
-from edge_expose_module.load_balancers.api import Answer, Ask, Claim, Request, Watched
+from edge_expose_contract.reasons import Reason
+from edge_expose_module.load_balancers.api import Answer, Ask, Claim, Request, Watched, values_about
 from edge_expose_module.load_balancers.pools import Pool
 from edge_expose_module.load_balancers.sharing import why_keys_differ, why_ports_clash
 from edge_expose_module.observed_service import ObservedService, ServiceEvent, parse_known
@@ -70,10 +71,12 @@ class ServiceController:
         for prefix in _PREFIXES:
             text = text.removeprefix(prefix)
         text, said = f"service controller: {text}", f"{last.time} {last.count} {last.message}"
-        asked = ", ".join(str(address) for address in self.requested_of(service))
+        asked = self.requested_of(service)
+        reason: Reason = "AllocationFailed"
         if asked:
-            return Answer("AddressRefused", f"{asked} was requested and is not given; {text}", said)
-        return Answer("AllocationFailed", text, said)
+            text = f"{', '.join(map(str, asked))} was requested and is not given; {text}"
+            reason = "AddressRefused"
+        return Answer(reason, text, said, values_about(reason, service, asked, self.name))
 
 
 def detect_service_controller(services: Iterable[ObservedService]) -> ServiceController | None:

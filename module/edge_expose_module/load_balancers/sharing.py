@@ -12,7 +12,8 @@ def why_keys_differ(address: Address, mine: Claim, other: Claim) -> Block | None
         return None
     how = "give both the same sharing key and different ports, or choose another address"
     under = f" under sharing key {other.share!r}" if mine.share and other.share else ""
-    return Block("AddressTaken", f"{address} is {other.how}{under}; {how}")
+    text = f"{address} is {other.how}{under}; {how}"
+    return Block.of("AddressTaken", text, address=address, holder=other.party)
 
 
 def why_ports_clash(address: Address, mine: Claim, other: Claim) -> Block | None:
@@ -20,11 +21,12 @@ def why_ports_clash(address: Address, mine: Claim, other: Claim) -> Block | None
     if not clash:
         return None
     ports = ", ".join(f"{number}/{protocol.lower()}" for protocol, number in clash)
-    return Block("PortTaken", f"port {ports} on shared address {address} is {other.how}; publish another port")
+    text = f"port {ports} on shared address {address} is {other.how}; publish another port"
+    return Block.of("PortTaken", text, port=ports, address=address, holder=other.party)
 
 
 def why_backends_differ(address: Address, mine: Claim, other: Claim) -> Block | None:
     if mine.backend == other.backend:
         return None
     text = f"{address} is shared with {other.party}; externalTrafficPolicy Local shares only with the same selector"
-    return Block("SharingPolicyMismatch", text)
+    return Block.of("SharingPolicyMismatch", text, address=address, holder=other.party)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from edge_expose_contract.addressing import Address
-from edge_expose_module.load_balancers.api import Answer, Ask, Claim, Request, Watched
+from edge_expose_contract.reasons import Reason
+from edge_expose_module.load_balancers.api import Answer, Ask, Claim, Request, Watched, values_about
 from edge_expose_module.load_balancers.metallb import MetalLB
 from edge_expose_module.load_balancers.pools import Pool
 from edge_expose_module.observed_service import ObservedService, ServiceEvent
@@ -75,9 +76,14 @@ class Unknown:
         for condition in service.conditions:
             if condition.status == "False" and condition.message:
                 text = f"{condition.type}: {condition.message}"
-                return Answer("AllocationFailed", text, f"{condition.reason} {condition.time}")
+                return self._answer(service, text, f"{condition.reason} {condition.time}")
         spoken = [event for event in events if event.source not in _NOT_A_LOAD_BALANCER]
         if not spoken or not spoken[-1].is_warning:
             return None
         last = spoken[-1]
-        return Answer("AllocationFailed", f"{last.source}: {last.message}", f"{last.time} {last.count} {last.message}")
+        text = f"{last.source}: {last.message}"
+        return self._answer(service, text, f"{last.time} {last.count} {last.message}")
+
+    def _answer(self, service: ObservedService, text: str, said: str) -> Answer:
+        reason: Reason = "AllocationFailed"
+        return Answer(reason, text, said, values_about(reason, service, self.requested_of(service), self.name))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from edge_expose_contract.addressing import AddressRange, parse_address, parse_range
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.names import split_pair
+from edge_expose_contract.reason_table import values_for
 from edge_expose_contract.reasons import Reason
 from edge_expose_module.rails.model import Guards, Patterns, host
 from edge_expose_module.rails.steering import matches, names, steers
@@ -28,15 +29,23 @@ _ALWAYS: tuple[tuple[AddressRange, str], ...] = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Refused:
+    """`values` are those of the reason's row in the contract's table."""
+
     reason: Reason
     message: str
+    values: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, reason: Reason, message: str, /, **known: object) -> Refused:
+        return cls(reason, message, values_for(reason, known))
 
 
 def namespace(guards: Guards, exposure: Exposure, where: str) -> Refused | None:
     allowed = guards.namespaces
     if allowed is None or where in allowed:
         return None
-    return Refused("NamespaceNotAllowed", _outside("namespace", where, sorted(allowed), guards, "namespaces"))
+    text = _outside("namespace", where, sorted(allowed), guards, "namespaces")
+    return Refused.of("NamespaceNotAllowed", text, namespace=where, allowed=", ".join(sorted(allowed)))
 
 
 def ports(guards: Guards, exposure: Exposure, where: str) -> Refused | None:
@@ -46,7 +55,8 @@ def ports(guards: Guards, exposure: Exposure, where: str) -> Refused | None:
         outside = _first_outside(span.first, span.last, guards.ports)
         if outside is not None:
             allowed = [f"{first}-{last}" for first, last in guards.ports]
-            return Refused("PortNotAllowed", _outside("port", outside, allowed, guards, "ports"))
+            text = _outside("port", outside, allowed, guards, "ports")
+            return Refused.of("PortNotAllowed", text, port=outside, allowed=", ".join(allowed))
     return None
 
 
@@ -56,19 +66,22 @@ def addresses(guards: Guards, exposure: Exposure, where: str) -> Refused | None:
     outside = next((address for address in exposure.addresses if address not in guards.addresses), None)
     if outside is None:
         return None
-    return Refused("AddressNotAllowed", _outside("address", outside, [guards.addresses], guards, "addresses"))
+    text = _outside("address", outside, [guards.addresses], guards, "addresses")
+    return Refused.of("AddressNotAllowed", text, address=outside, allowed=guards.addresses)
 
 
 def sources(guards: Guards, exposure: Exposure, where: str) -> Refused | None:
     if guards.sources is None or not exposure.is_external:
         return None
-    allowed = _texts(guards.sources) + guards.where("sources")
+    networks = _texts(guards.sources)
+    allowed = networks + guards.where("sources")
     if not exposure.sources:
-        return Refused("SourceNotAllowed", f"this device wants allowFrom on every exposure, inside: {allowed}")
+        text = f"this device wants allowFrom on every exposure, inside: {allowed}"
+        return Refused.of("SourceNotAllowed", text, source="", allowed=networks)
     for source in exposure.sources:
         if not any(source.first in part and source.last in part for part in guards.sources):
             text = f"allowFrom {source} reaches beyond what this device allows: {allowed}; narrow it"
-            return Refused("SourceNotAllowed", text)
+            return Refused.of("SourceNotAllowed", text, source=source, allowed=networks)
     return None
 
 
@@ -80,30 +93,34 @@ def endpoints(guards: Guards, exposure: Exposure, where: str) -> Refused | None:
         for layer in guards.endpoints or ():
             if not any(address in part for part in layer):
                 allowed = [_texts(layer)]
-                return Refused("EndpointNotAllowed", _outside("endpoint", address, allowed, guards, "endpoints"))
+                told = _outside("endpoint", address, allowed, guards, "endpoints")
+                return Refused.of("EndpointNotAllowed", told, endpoint=address, network="")
         for network, what in (*_ALWAYS, *guards.networks.ranges):
             if address in network and not all(
                 any(address in part and _inside(part, network) for part in layer) for layer in guards.endpoints or ((),)
             ):
                 cure = f"use another address, or have the owner of the device allow {host(address).first} by name"
                 told = f"endpoint {address} lies in {what}, which this device does not allow unless its owner names it"
-                return Refused("EndpointNotAllowed", f"{told}; {cure} (ALLOW_ENDPOINTS)")
+                told = f"{told}; {cure} (ALLOW_ENDPOINTS)"
+                return Refused.of("EndpointNotAllowed", told, endpoint=address, network=what)
     return None
 
 
 def annotation(guards: Guards, exposure: Exposure, where: str) -> Refused | None:
     for pair in exposure.annotations or ():
-        refused = _key("annotation", split_pair(pair)[0], guards.annotations, guards, "annotations")
+        key = split_pair(pair)[0]
+        refused = _key("annotation", key, guards.annotations, guards, "annotations")
         if refused is not None:
-            return Refused("AnnotationNotAllowed", refused)
+            return Refused.of("AnnotationNotAllowed", refused, key=key)
     return None
 
 
 def label(guards: Guards, exposure: Exposure, where: str) -> Refused | None:
     for pair in exposure.labels or ():
-        refused = _key("label", split_pair(pair)[0], guards.labels, guards, "labels")
+        key = split_pair(pair)[0]
+        refused = _key("label", key, guards.labels, guards, "labels")
         if refused is not None:
-            return Refused("LabelNotAllowed", refused)
+            return Refused.of("LabelNotAllowed", refused, key=key)
     return None
 
 
@@ -111,7 +128,8 @@ def hostname(guards: Guards, exposure: Exposure, where: str) -> Refused | None:
     name = exposure.hostname
     for layer in guards.hostnames or ():
         if name is not None and not matches(name, layer):
-            return Refused("HostnameNotAllowed", _outside("hostname", name, layer, guards, "hostnames"))
+            text = _outside("hostname", name, layer, guards, "hostnames")
+            return Refused.of("HostnameNotAllowed", text, hostname=name, allowed=", ".join(layer))
     return None
 
 
@@ -119,7 +137,9 @@ def load_balancer_class(guards: Guards, exposure: Exposure, where: str) -> Refus
     name = exposure.load_balancer_class
     if guards.classes is None or name is None or name in guards.classes:
         return None
-    return Refused("ClassNotAllowed", _outside("loadBalancerClass", name, sorted(guards.classes), guards, "classes"))
+    allowed = sorted(guards.classes)
+    text = _outside("loadBalancerClass", name, allowed, guards, "classes")
+    return Refused.of("ClassNotAllowed", text, load_balancer_class=name, allowed=", ".join(allowed))
 
 
 def adoption(guards: Guards, service: str) -> Refused | None:
@@ -127,7 +147,8 @@ def adoption(guards: Guards, service: str) -> Refused | None:
     if guards.adopt:
         return None
     told = f"Service {service} is not ours, and this device does not allow taking one over{guards.where('adopt')}"
-    return Refused("AdoptNotAllowed", f"{told}; rename the exposure, or have its owner set ALLOW_ADOPT to true")
+    text = f"{told}; rename the exposure, or have its owner set ALLOW_ADOPT to true"
+    return Refused.of("AdoptNotAllowed", text, service=service)
 
 
 def nothing(guards: Guards, exposure: Exposure, where: str) -> Refused | None:

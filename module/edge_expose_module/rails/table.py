@@ -88,5 +88,5 @@ def refused(guards: Guards, exposure: Exposure, namespace: str, count: int) -> R
             return found
     if guards.max_exposures is not None and count > guards.max_exposures:
         told = f"this device allows {guards.max_exposures} exposures{guards.where('max_exposures')}"
-        return Refused("TooManyExposures", f"{told}; remove another first")
+        return Refused.of("TooManyExposures", f"{told}; remove another first", limit=guards.max_exposures)
     return None
