@@ -246,3 +246,25 @@ def test_a_polite_end_is_exit_code_0_and_bad_settings_are_2(signal: str, device:
     )
     assert bad.returncode == 2
     assert b"EDGE_EXPOSE_ALLOW_PORTS" in bad.stderr
+
+
+def test_an_identity_that_is_deleted_and_made_again_is_signed_in_anew_and_its_first_version_is_believed(
+    device: Device,
+) -> None:
+    for _ in range(3):
+        device.change()
+    device.followed(device.change())
+    before = device.reported()["exposures"]["web"]["address"]
+    assert int(device.hub.get_module_twin("edge1", "edge-expose").properties.desired["$version"]) > 3
+    device.hub.delete_module("edge1", "edge-expose")
+    device.hub.create_module_with_sas("edge1", "edge-expose", "", "", "")
+    document = {
+        "schemaVersion": "1.0",
+        "exposures": {"web": {**WISH, "address": before}, "after": {"module": "idle", "ports": ["999:8080"]}},
+    }
+    twin = Twin(properties=TwinProperties(desired=document))
+    version = device.hub.update_module_twin("edge1", "edge-expose", twin, "*").properties.desired["$version"]
+    assert int(version) <= 2, "it counts from the beginning again"
+    device.followed(int(version))
+    assert device.reported()["exposures"]["web"]["address"] == before
+    eventually(lambda: device.reported()["exposures"]["after"]["state"] == "Ready", what="the new exposure")
