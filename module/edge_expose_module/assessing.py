@@ -53,6 +53,7 @@ class Status:
 def assess(decided: Decided, observed: Observed, owner: str, outcomes: Mapping[str, Outcome]) -> dict[str, Status]:
     """`observed` is the look taken after the plan was applied."""
     statuses: dict[str, Status] = {}
+    services = observed.by_exposure(owner)
     for name in decided.wishes.disabled:
         statuses[name] = Status(State.DISABLED)
     for name in decided.wishes.expired:
@@ -60,21 +61,20 @@ def assess(decided: Decided, observed: Observed, owner: str, outcomes: Mapping[s
     for name in sorted(frozenset(decided.wishes.wishes) | frozenset(decided.blocks)):
         wish = decided.wishes.wishes.get(name)
         exposure = wish.exposure if wish is not None else None
-        statuses[name] = _assess_one(name, exposure, decided, observed, owner, outcomes.get(name))
+        statuses[name] = _assess_one(name, exposure, decided, observed, services.get(name, []), outcomes.get(name))
     if decided.pending_removal is not None:
         for name in decided.pending_removal.names:
-            statuses[name] = _held_back(name, decided, observed, owner)
+            statuses[name] = _held_back(name, decided, observed, services.get(name, []))
     for name, outcome in outcomes.items():
         # No longer wished for, but what is left of it may not be removed: it still serves, so it is not passed over.
         wished = name in decided.wishes.wishes or name in decided.blocks
         if not wished and outcome.failure is not Failure.TRANSIENT:
-            statuses[name] = _assess_one(name, None, decided, observed, owner, outcome)
+            statuses[name] = _assess_one(name, None, decided, observed, services.get(name, []), outcome)
     return statuses
 
 
-def _held_back(name: str, decided: Decided, observed: Observed, owner: str) -> Status:
+def _held_back(name: str, decided: Decided, observed: Observed, own: list[ObservedService]) -> Status:
     """The document takes it away, but it still serves."""
-    own = [service for service in observed.owned(owner) if service.exposure == name]
     endpoints = _ready_endpoints(own, observed)
     token = decided.pending_removal.token if decided.pending_removal is not None else ""
     text = "the document takes it away, and that is held back: confirm the removal, or declare it again"
@@ -91,9 +91,13 @@ def _held_back(name: str, decided: Decided, observed: Observed, owner: str) -> S
 
 
 def _assess_one(
-    name: str, exposure: Exposure | None, decided: Decided, observed: Observed, owner: str, outcome: Outcome | None
+    name: str,
+    exposure: Exposure | None,
+    decided: Decided,
+    observed: Observed,
+    own: list[ObservedService],
+    outcome: Outcome | None,
 ) -> Status:
-    own = [service for service in observed.owned(owner) if service.exposure == name]
     first = own[0] if own else None
     address = _address_text(own)
     endpoints = _ready_endpoints(own, observed)

@@ -87,6 +87,7 @@ def candidates_of(
 ) -> dict[str, Candidate]:
     """What every external wish holds, asks for and had; `carriers` as `carriers_of` gives them."""
     found: dict[str, Candidate] = {}
+    claimed = {claim.exposure: claim.assigned for claim in observed.claims(owner)}
     for name, wish in sorted(wishes.items()):
         exposure = wish.exposure
         if not exposure.is_external:
@@ -115,7 +116,7 @@ def candidates_of(
             and requested in ((), assigned)
             # The key of a move stays on a Service, and lets nobody else in.
             and all(observed.sharing_key(s) in (claim.share, own_sharing_key(owner, name)) for s in declared),
-            merged(c.assigned for c in observed.claims(owner) if c.exposure == name),
+            claimed.get(name, ()),
             last_held.get(name, ()),
         )
     return found

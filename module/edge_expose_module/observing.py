@@ -100,6 +100,13 @@ class Observed:
         """Our Services that carry exposures."""
         return tuple(s for _, s in sorted(self.services.items()) if s.owned_by(owner) and not s.is_claim)
 
+    def by_exposure(self, owner: str) -> dict[str, list[ObservedService]]:
+        """The same by the name of the exposure."""
+        found: dict[str, list[ObservedService]] = {}
+        for service in self.owned(owner):
+            found.setdefault(service.exposure or "", []).append(service)
+        return found
+
     def claims(self, owner: str) -> tuple[ObservedService, ...]:
         """Our Services that only ask for an address on behalf of another one."""
         return tuple(s for _, s in sorted(self.services.items()) if s.owned_by(owner) and s.is_claim)

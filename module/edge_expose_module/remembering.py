@@ -45,9 +45,10 @@ def after_decision(memory: Memory, raw: Mapping[str, Any], decided: Decided, obs
         elif name in memory.addresses:
             addresses[name] = memory.addresses[name]
     last_held: dict[str, tuple[str, ...]] = {}
+    services = observed.by_exposure(owner)
     for name in sorted(decided.wishes.names | waiting):
-        assigned = merged(s.assigned for s in observed.owned(owner) if s.exposure == name)
-        texts = tuple(str(address) for address in assigned) or memory.held.get(name, ())
+        now = merged(service.assigned for service in services.get(name, ()))
+        texts = tuple(str(address) for address in now) or memory.held.get(name, ())
         if texts:
             last_held[name] = texts
     return replace(
