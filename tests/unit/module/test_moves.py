@@ -119,3 +119,27 @@ def test_an_automatic_exposure_whose_first_address_is_refused_gets_the_next_one(
     found.desire({"web": web()})
     found.run(5)
     assert found.state("web") == ("Ready", "10.0.0.12", None)
+
+
+def test_a_claim_whose_first_writing_failed_is_believed_when_it_is_refused() -> None:
+    found = bench()
+    found.cluster.hidden.add(WANTED)
+    found.desire({"web": web(address=WANTED)})
+    found.cluster.fail_writes = 1
+    found.run(6)
+    assert found.state("web")[:2] == ("Blocked", HELD)
+    assert ("edge1", "web-claim") not in found.cluster.services
+
+
+@pytest.mark.parametrize("is_deleted", [True, False])
+def test_what_a_move_was_given_is_known_before_the_next_pass(is_deleted: bool) -> None:
+    found = bench()
+    found.desire({"web": web(address=WANTED)})
+    found.run(2)
+    assert found.cluster.address_of("web") == WANTED
+    found.cluster.hidden.add("10.0.0.17")
+    found.desire({"web": web(address="10.0.0.17")})
+    if is_deleted:
+        del found.cluster.services[("edge1", "web")]
+    found.run(6)
+    assert found.state("web")[:2] == ("Blocked", WANTED), "not at the address it had before that"
