@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from edge_expose_module.adapters.kubernetes_api import KubernetesApi
-from edge_expose_module.clusterapi import CONFIG_MAPS, EVENTS, NAMESPACES, POOLS, SERVICES
+from edge_expose_module.clusterapi import CONFIG_MAPS, EVENTS, POOLS, SERVICES
 from support.local import Local
 from support.testbed_api import Api
 from support.testbed_loopback import start_real_cluster
@@ -72,7 +72,7 @@ class World:
         for rule in next(document for document in rights if document["kind"] == "ClusterRole")["rules"]:
             rule["resources"] = [resource for resource in rule["resources"] if resource != "services"]
         apply_all(admin, rights)
-        self.api.create(NAMESPACES, "", {"metadata": {"name": ELSEWHERE}})
+        admin.call("POST", "/api/v1/namespaces", {"metadata": {"name": ELSEWHERE}})
         return account_kubeconfig(admin, NAMESPACE, self.local.folder / "module.kubeconfig", _ACCOUNT)
 
     def told_of(self, names: Collection[str]) -> Iterator[str]:
