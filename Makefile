@@ -7,6 +7,7 @@ ONCE   ?= 0
 N      ?= 30
 SEED   ?= 1
 STEPS  ?= 500
+PROFILE ?= 1.36
 CYCLES ?= 300
 DOCUMENTS ?= 100000
 
@@ -57,7 +58,7 @@ bench-demo: $(STAMP) ## wall time and peak memory of the demo
 	@$(CLEAN) $(BIN)/python tests/benchmarks/demo.py
 
 soak: $(STAMP)   ## a randomised run of STEPS steps with SEED on the local stand-in; REAL=1 on the real test bed
-	@$(CLEAN) $(BIN)/python tests/benchmarks/soak.py --seed $(SEED) --steps $(STEPS) $(if $(filter 1,$(REAL)),--real)
+	@$(CLEAN) $(BIN)/python tests/benchmarks/soak --seed $(SEED) --steps $(STEPS) --profile $(PROFILE) $(if $(filter 1,$(REAL)),--real)
 
 fuzz: $(STAMP)   ## N generated desired documents through the pure core and a fake cluster
 	@$(CLEAN) $(BIN)/python tests/benchmarks/fuzz.py --seed $(SEED) --documents $(DOCUMENTS)

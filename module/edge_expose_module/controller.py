@@ -228,6 +228,9 @@ class Controller:
                 self._keeper.memory = remembering.without_refused(self._keeper.memory, before, refused)
                 observed_after, error = await self._look(namespaces)
                 observed = observed_after or observed
+                self._keeper.memory = remembering.after_writes(
+                    self._keeper.memory, decided, observed, self.identity.owner
+                )
             if not self.view.read_only:
                 await asyncio.to_thread(self._nudges.nudge, decided, observed, self.identity.owner)
             rails = {(GUARD_RAILS, self.identity.namespace)}
@@ -305,7 +308,8 @@ class Controller:
         decided = once()
         before = keeper.memory.rejected
         holding = keeper.memory.last_held().keys()
-        drifted = self._drifted(decided)
+        # What is said of a Service that is made anew is said of our request.
+        drifted = self._drifted(decided, Verb.PATCH)
         learned = self._rejections.learn(before, document.exposures, holding, observed, owner, drifted)
         if learned != before:
             keeper.memory = replace(keeper.memory, rejected=learned)
@@ -328,9 +332,11 @@ class Controller:
         allowed = self._contention.allow(decided.plan, self._drifted(decided), observed)
         return replace(decided, plan=self._instance.stamped(allowed, version))
 
-    def _drifted(self, decided: Decided) -> set[Key]:
-        """Services that are about to be changed although we want of them what we wanted before."""
-        changed = {(change.namespace, change.name) for change in decided.plan.changes}
+    def _drifted(self, decided: Decided, *verbs: Verb) -> set[Key]:
+        """Services that are about to be changed, by one of `verbs` if any is given, although we want of them what we
+        wanted before."""
+        changes = (change for change in decided.plan.changes if not verbs or change.verb in verbs)
+        changed = {(change.namespace, change.name) for change in changes}
         last = self.view.decided.declared if self.view.decided is not None else ()
         before = {(service.namespace, service.name): service for service in last}
         now = {(service.namespace, service.name): service for service in decided.declared}

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
+from edge_expose_contract.addressing import Address
 from edge_expose_contract.parsing import DesiredDocument
 from edge_expose_module.claims import merged
 from edge_expose_module.deciding import Decided
@@ -44,13 +45,9 @@ def after_decision(memory: Memory, raw: Mapping[str, Any], decided: Decided, obs
             addresses[name] = tuple(str(address) for address in given)
         elif name in memory.addresses:
             addresses[name] = memory.addresses[name]
-    last_held: dict[str, tuple[str, ...]] = {}
-    services = observed.by_exposure(owner)
-    for name in sorted(decided.wishes.names | waiting):
-        now = merged(service.assigned for service in services.get(name, ()))
-        texts = tuple(str(address) for address in now) or memory.held.get(name, ())
-        if texts:
-            last_held[name] = texts
+    now = _assigned(observed, owner)
+    names = sorted(decided.wishes.names | waiting)
+    last_held = {name: found for name in names if (found := now.get(name) or memory.held.get(name))}
     return replace(
         memory,
         wishes=wishes,
@@ -61,6 +58,31 @@ def after_decision(memory: Memory, raw: Mapping[str, Any], decided: Decided, obs
         held_before=tuple(sorted(decided.brake.base)),
         released=tuple(sorted(decided.brake.released)),
     )
+
+
+def after_writes(memory: Memory, decided: Decided, observed: Observed, owner: str) -> Memory:
+    """What the load balancer gave in answer to the writes of a pass: the next document may come before the next look,
+    and what it wishes may be refused."""
+    now = _assigned(observed, owner)
+    given = {name: now[name] for name in memory.addresses if name in now}
+    declared = (memory.document or {}).get("exposures") or {}
+    proven = {
+        name: declared[name]
+        for name in decided.unproven
+        if name in declared
+        and name not in decided.blocks
+        and given.get(name) == tuple(str(address) for address in decided.decisions[name].addresses)
+    }
+    return replace(memory, held={**memory.held, **given}, wishes={**memory.wishes, **proven})
+
+
+def _assigned(observed: Observed, owner: str) -> dict[str, tuple[str, ...]]:
+    """The addresses of every exposure that has any."""
+    services: dict[str, list[tuple[Address, ...]]] = {}
+    for service in observed.owned(owner):
+        if service.exposure is not None and service.assigned:
+            services.setdefault(service.exposure, []).append(service.assigned)
+    return {name: tuple(str(address) for address in merged(found)) for name, found in services.items()}
 
 
 def without_refused(memory: Memory, before: Memory, refused: Collection[str]) -> Memory:

@@ -1,8 +1,9 @@
 """`make fuzz`: generated desired documents through the pure core and a fake cluster.
 
 Nine in ten are seeded mutations of real documents, one in ten comes from hypothesis as arbitrary JSON. After each, a
-pass: none may crash the module, none may remove a Service it should not, every refusal carries a path and a reason.
-Restarts, clock jumps, range changes, hand deletions and failing writes are mixed in.
+pass: none may crash the module, none may remove a Service it should not, none may lose an address to a refusal, every
+refusal carries a path and a reason. Restarts, clock jumps, range changes, rejected and restricted pools, holders that
+nobody may see, a quota, hand deletions and failing writes are mixed in.
 """
 
 from __future__ import annotations
@@ -23,11 +24,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from edge_expose_contract.addressing import parse_address
 from edge_expose_contract.identity import LABEL_EXPOSURE
 from edge_expose_contract.parsing import DesiredDocument, Refusal, parse_desired
 from edge_expose_contract.services import service_shapes
+from edge_expose_module.observed_service import claim_name
 from support.bench import OWNER, Bench
 from support.fake_cluster import FakeCluster
+from support.fake_pools import FakePool
 
 REAL: list[dict[str, Any]] = [
     {
@@ -61,6 +65,20 @@ REAL: list[dict[str, Any]] = [
             "off": {"module": "x", "ports": [1], "enabled": False},
         },
     },
+    {
+        "schemaVersion": "1.0",
+        "change": {"by": "somebody", "at": "2026-11-22T04:00:00Z", "note": "why"},
+        "confirmRemoval": "0123456789abcdef",
+        "exposures": {
+            "web": {"selector": ["app=ws"], "ports": ["8080:80/tcp"], "address": "10.0.0.13", "probe": "http:/health"},
+            "a": {"selector": ["app=ws"], "ports": ["80"], "pool": "p", "labels": ["tier=front"]},
+            "b": {"selector": ["app=ws"], "ports": ["81"], "hostname": "w.example.com", "annotations": ["team=blue"]},
+            "foreign": {"selector": ["app=ws"], "ports": ["9"], "adopt": True},
+            "x": {"selector": ["app=ws"], "ports": ["82"], "loadBalancerClass": "example.com/other"},
+            "six": {"selector": ["app=ws"], "ports": ["83"], "ipFamilies": ["IPv6"], "ipFamilyPolicy": "SingleStack"},
+            "ask": {"module": "cam", "ports": ["84"], "address": "10.0.0.16", "externalTrafficPolicy": "Local"},
+        },
+    },
 ]
 ODD: list[Any] = [
     None,
@@ -82,6 +100,7 @@ ODD: list[Any] = [
     "..",
     "-",
 ]
+ADDRESSES = [f"10.0.0.{number}" for number in range(10, 21)]
 NAMES = ["web", "db", "dns", "a", "b", "vm", "rtsp", "local", "off", "new", "X", "web-udp", "1a", "x_y"]
 
 
@@ -89,6 +108,7 @@ class Fuzzer:
     def __init__(self, number: int) -> None:
         self.random = random.Random(number)
         self.counts: collections.Counter[str] = collections.Counter()
+        self.odd: set[str] = set()
         self.renew()
 
     def renew(self) -> None:
@@ -120,7 +140,8 @@ class Fuzzer:
                 node = node[key]
                 continue
             if roll < 0.6:
-                node[key] = copy.deepcopy(self.random.choice(ODD))
+                pinned = key == "address" and self.random.random() < 0.7
+                node[key] = copy.deepcopy(self.random.choice(ADDRESSES if pinned else ODD))
             elif roll < 0.7:
                 del node[key]
             elif roll < 0.8 and isinstance(node, dict):
@@ -147,17 +168,41 @@ class Fuzzer:
             bench.cluster.settle()
         elif roll < 0.17:
             bench.cluster.fail_writes = 2
+        elif roll < 0.2:
+            held = {bench.cluster.address_of(name) for name in self.services()}
+            bench.cluster.hidden = {address for address in self.random.sample(ADDRESSES, 3) if address not in held}
+            bench.cluster.settle()
+        elif roll < 0.23:
+            self.shake_pools()
+        elif roll < 0.24:
+            bench.cluster.refuse("quota-of-services", times=self.random.randrange(1, 4), quota="q", namespace="edge1")
+
+    def shake_pools(self) -> None:
+        """A configuration that the load balancer rejects, or a pool for others beside the first one."""
+        cluster, whole = self.bench.cluster, FakePool.of("10.0.0.10-10.0.0.20")
+        if self.random.random() < 0.5:
+            values = {"other_cidr": "10.0.0.15/32", "other": "q", "cidr": "10.0.0.15/32"}
+            cluster.reject_pools({"p": whole, "q": FakePool.of("10.0.0.15/32")}, "pools-overlap", **values)
+        elif cluster.dialect == "crd":
+            others = {"priority": 1, "namespaces": ["others"]}
+            cluster.set_pools({"p": whole, "others": FakePool.of("10.0.0.30-10.0.0.32", allocation=others)})
 
     # --- one document, and what must hold ---
 
     def services(self) -> dict[str, str]:
-        """Our Services and the exposure each belongs to."""
+        """Our Services and the exposure each belongs to, without claims, which come and go."""
         found = {}
         for (_, name), body in self.bench.cluster.services.items():
             labels = body["metadata"].get("labels") or {}
-            if labels.get("edge-expose.io/owner") == OWNER:
+            exposure = labels.get(LABEL_EXPOSURE)
+            if labels.get("edge-expose.io/owner") == OWNER and name != claim_name(exposure):
                 found[name] = labels[LABEL_EXPOSURE]
         return found
+
+    def is_odd(self, name: str) -> bool:
+        """Whether a Service has a class or a family that it can only lose by being made anew."""
+        spec = self.bench.cluster.services[("edge1", name)]["spec"]
+        return bool(spec.get("loadBalancerClass")) or spec.get("ipFamilies") == ["IPv6"]
 
     def outgrown(self, name: str) -> set[str]:
         """Services that the last good form of an exposure has no more, and that a failed write had left behind; all of
@@ -172,6 +217,8 @@ class Fuzzer:
     def feed(self, document: Any) -> None:
         bench = self.bench
         before = self.services()
+        self.odd = {name for name in before if ("edge1", name) in bench.cluster.services and self.is_odd(name)}
+        held = {name: address for name in before if (address := bench.cluster.address_of(name))}
         writes = len(bench.cluster.writes)
         bench.twin.desired = copy.deepcopy(document)
         bench.twin.version += 1
@@ -182,6 +229,26 @@ class Fuzzer:
             n.split("/")[1] for verb, kind, n in bench.cluster.writes[writes:] if verb == "delete" and kind == "Service"
         }
         self.judge(document, before, deleted)
+        if any(bench.cluster.address_of(name) is None for name in held):
+            self.judge_lost(held)
+
+    def judge_lost(self, held: dict[str, str]) -> None:
+        """Where no claim can be made a refused request costs the address, and the next passes bring it back."""
+        bench = self.bench
+        for _ in range(4):
+            bench.controller.wake_for_twin()
+            asyncio.run(bench.controller.reconcile())
+        self.counts["addresses that had to be brought back"] += 1
+        for name, address in held.items():
+            body = bench.cluster.services.get(("edge1", name))
+            if body is None or body["spec"]["type"] != "LoadBalancer" or body["spec"].get("loadBalancerClass"):
+                continue
+            others = (other for _, other in bench.cluster.services if other != name)
+            taken = any(bench.cluster.address_of(other) == address for other in others)
+            legal = parse_address(address) in bench.cluster.pool and address not in bench.cluster.hidden
+            assert bench.cluster.address_of(name) or taken or not legal, (
+                f"{name} lost {address} to a refusal: {bench.cluster.events[-3:]}"
+            )
 
     def judge(self, document: Any, before: dict[str, str], deleted: set[str]) -> None:
         result = parse_desired(document)
@@ -206,13 +273,14 @@ class Fuzzer:
         for name, entry in report["exposures"].items():
             if entry["state"] in ("Blocked", "Failed", "Pending"):
                 assert entry.get("reason"), (name, entry)
-        for service in deleted:
+        for service in deleted & before.keys():
             exposure = before[service]
             if exposure in result.invalid:
                 continue  # judged above
             wish = result.exposures.get(exposure)
             explained = wish is None or not wish.enabled or wish.expires is not None
-            reshaped = wish is not None and (service != exposure or wish.load_balancer_class or wish.ip_families)
+            odd = wish is not None and (wish.load_balancer_class or wish.ip_families)
+            reshaped = wish is not None and (service != exposure or odd or service in self.odd)
             moved = wish is not None and (wish.namespace or (result.site is not None and result.site.namespace))
             assert explained or reshaped or moved or service in self.services(), (
                 f"{service} was removed without a cause"

@@ -1,4 +1,6 @@
-"""`make mutation`: does some test fail when allocation or planning is changed? Prints the mutants that survive.
+"""`make mutation`: does some test fail when allocation, moves, planning or what is known of load balancers is changed?
+
+Prints the mutants that survive.
 
 mutmut wants sources under `src/`, so the run happens in a copy laid out that way.
 """
@@ -13,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "module" / "edge_expose_module"
 CONFIG = """
 [project]
 name = "mutants"
@@ -20,7 +23,7 @@ version = "0"
 
 [tool.pytest.ini_options]
 pythonpath = ["src", "tests"]
-addopts = "-p no:cacheprovider"
+addopts = "-p no:cacheprovider --hypothesis-profile=ci"
 markers = ["local", "testbed", "network"]
 
 [tool.mutmut]
@@ -29,25 +32,34 @@ only_mutate = [{paths}]
 pytest_add_cli_args_test_selection = ["tests/unit/module", "tests/scenarios"]
 also_copy = ["tests"]
 """
-FILES = ("allocation.py", "claims.py", "space.py", "planning.py")
+FILES = (
+    "allocation.py",
+    "claims.py",
+    "moves.py",
+    "rejected.py",
+    "space.py",
+    "planning.py",
+    *sorted(f"load_balancers/{file.name}" for file in (PACKAGE / "load_balancers").glob("[!_]*.py")),
+)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--file", choices=FILES, action="append", help="only this file")
+    parser.add_argument("--children", type=int, default=2, help="mutants tried side by side")
     parser.add_argument("--show", type=int, default=200, help="how many survivors to show")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="edge-expose-mutation-") as name:
         folder = Path(name)
         for package in ("edge_expose_contract", "edge_expose_module"):
             shutil.copytree(ROOT / "module" / package, folder / "src" / package)
-        for part in ("unit/module", "scenarios", "support"):
+        for part in ("unit/module", "scenarios", "support", "agreements/recorded"):
             shutil.copytree(ROOT / "tests" / part, folder / "tests" / part)
         wanted = arguments.file or FILES
         paths = ", ".join(f'"src/edge_expose_module/{file}"' for file in wanted)
         (folder / "pyproject.toml").write_text(CONFIG.format(paths=paths))
         mutmut = [sys.executable, "-m", "mutmut"]
-        subprocess.run([*mutmut, "run", "--max-children", "2"], cwd=folder, check=False)
+        subprocess.run([*mutmut, "run", "--max-children", str(arguments.children)], cwd=folder, check=False)
         told = subprocess.run([*mutmut, "results"], cwd=folder, capture_output=True, text=True, check=False)
         results = told.stdout.splitlines()
         survivors = [line.split(":")[0].strip() for line in results if "survived" in line or "no tests" in line]

@@ -81,10 +81,10 @@ def apply_all(cluster: Cluster, documents: Sequence[dict[str, Any]]) -> None:
         assert answer.status in (200, 201, 409), answer
 
 
-def account_kubeconfig(cluster: Cluster, namespace: str, file: Path) -> Path:
+def account_kubeconfig(cluster: Cluster, namespace: str, file: Path, account: str = "edge-expose") -> Path:
     """A kubeconfig of the module's ServiceAccount."""
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 7200}}
-    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/edge-expose/token"
+    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
     answer = cluster.call("POST", path, body)
     assert answer.status == 201, answer
     content = yaml.safe_load(cluster.kubeconfig.read_text())

@@ -3,7 +3,6 @@ combinations, with holders that the module may not see."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from support.eye import Eye
 from support.testbed_module import ModuleBench
 
 POOLS = "/apis/metallb.io/v1beta1/namespaces/metallb-system/ipaddresspools"
@@ -28,37 +28,6 @@ def module(cluster, tmp_path: Path) -> Iterator[ModuleBench]:
     assert cluster.merge(path, {"rules": rules}).status == 200
     yield bench
     bench.remove_rights()
-
-
-class Eye:
-    """Looks at a Service all the time: every address and version it ever had."""
-
-    def __init__(self, bench: ModuleBench, name: str) -> None:
-        self.addresses: list[str] = []
-        self.versions: list[str] = []
-        self._look = lambda: bench.service(name)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> Eye:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.wait(0.01):
-            body = self._look()
-            ingress = ((body.get("status") or {}).get("loadBalancer") or {}).get("ingress") or [{}]
-            for seen, now in ((self.addresses, ingress[0].get("ip", "")), (self.versions, _version(body))):
-                if not seen or seen[-1] != now:
-                    seen.append(now)
-
-
-def _version(body: dict[str, Any]) -> str:
-    return str((body.get("metadata") or {}).get("resourceVersion", ""))
 
 
 def web(**more: Any) -> dict[str, Any]:

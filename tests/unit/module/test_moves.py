@@ -6,6 +6,14 @@ from typing import Any
 
 import pytest
 
+from edge_expose_contract.addressing import parse_address
+from edge_expose_contract.models import Exposure
+from edge_expose_contract.services import own_sharing_key
+from edge_expose_module.load_balancers.api import Ask
+from edge_expose_module.load_balancers.metallb import MetalLB
+from edge_expose_module.moves import Move, claim_service
+from edge_expose_module.observing import Capabilities
+from edge_expose_module.rendering import Target
 from support.bench import Bench
 from support.fake_cluster import FakeCluster
 
@@ -119,3 +127,102 @@ def test_an_automatic_exposure_whose_first_address_is_refused_gets_the_next_one(
     found.desire({"web": web()})
     found.run(5)
     assert found.state("web") == ("Ready", "10.0.0.12", None)
+
+
+def test_a_claim_whose_first_writing_failed_is_believed_when_it_is_refused() -> None:
+    found = bench()
+    found.cluster.hidden.add(WANTED)
+    found.desire({"web": web(address=WANTED)})
+    found.cluster.fail_writes = 1
+    found.run(6)
+    assert found.state("web")[:2] == ("Blocked", HELD)
+    assert ("edge1", "web-claim") not in found.cluster.services
+
+
+@pytest.mark.parametrize("is_deleted", [True, False])
+def test_what_a_move_was_given_is_known_before_the_next_pass(is_deleted: bool) -> None:
+    found = bench()
+    found.desire({"web": web(address=WANTED)})
+    found.run(2)
+    assert found.cluster.address_of("web") == WANTED
+    found.cluster.hidden.add("10.0.0.17")
+    found.desire({"web": web(address="10.0.0.17")})
+    if is_deleted:
+        del found.cluster.services[("edge1", "web")]
+    found.run(6)
+    assert found.state("web")[:2] == ("Blocked", WANTED), "not at the address it had before that"
+
+
+def test_an_exposure_beside_it_keeps_nobody_from_claiming_first() -> None:
+    for wanted, expected in ((WANTED, ("Ready", WANTED)), ("10.0.0.17", ("Blocked", HELD))):
+        found = bench()
+        found.cluster.hidden.add("10.0.0.17")
+        # One before it and one after it, in the order in which exposures are looked at, that stay where they are.
+        beside = {"a": web(81, address="10.0.0.12"), "z": web(82, address="10.0.0.13", share="k")}
+        found.desire({"web": web(address=HELD), **beside})
+        found.run()
+        found.desire({"web": web(address=wanted), **beside})
+        seen = traced(found)
+        assert ("create", "Service", "edge1/web-claim") in found.cluster.writes
+        assert None not in [address for address, _ in seen]
+        assert found.state("web")[:2] == expected
+        assert [found.cluster.address_of(name) for name in beside] == ["10.0.0.12", "10.0.0.13"]
+
+
+def test_exposures_that_change_places_ask_directly() -> None:
+    found = bench()
+    found.desire({"web": web(address=HELD), "b": web(81, address=WANTED)})
+    found.run()
+    found.desire({"web": web(address=WANTED), "b": web(81, address=HELD)})
+    found.run(6)
+    assert not [name for _, _, name in found.cluster.writes if name.endswith("-claim")]
+    assert found.state("web")[:2] == ("Ready", WANTED)
+    assert found.state("b")[:2] == ("Ready", HELD)
+
+
+@pytest.mark.parametrize("length", [57, 58])
+def test_a_name_that_leaves_no_room_for_a_claim_is_asked_for_directly(length: int) -> None:
+    name = "n" * length
+    found = bench()
+    found.desire({name: web(address="10.0.0.12")})
+    found.run()
+    found.desire({name: web(address=WANTED)})
+    found.run(6)
+    claims = [key for _, _, key in found.cluster.writes if key.endswith("-claim")]
+    assert bool(claims) is (length == 57)
+    assert found.state(name)[:2] == ("Ready", WANTED)
+
+
+def test_a_service_of_somebody_else_with_the_name_of_a_claim_is_left_alone() -> None:
+    found = bench()
+    found.cluster.add_service("web-claim", {"type": "ClusterIP", "ports": [{"port": 9}]})
+    before = found.cluster.services[("edge1", "web-claim")]["metadata"]["resourceVersion"]
+    found.desire({"web": web(address=WANTED)})
+    found.run(6)
+    assert found.state("web")[:2] == ("Ready", WANTED)
+    assert found.cluster.services[("edge1", "web-claim")]["metadata"]["resourceVersion"] == before
+
+
+@pytest.mark.parametrize(
+    ("address", "families"),
+    [("10.0.0.15", {}), ("fd00::15", {"ipFamilyPolicy": "SingleStack", "ipFamilies": ["IPv6"]})],
+)
+def test_a_claim_asks_for_one_address_and_carries_nothing(address: str, families: dict[str, Any]) -> None:
+    exposure = Exposure.model_validate(
+        {**web("65535", "65534/udp", "80"), "pool": "p", "loadBalancerClass": "metallb.io/x"}
+    )
+    target = Target("o", "edge1", lambda _: MetalLB(), Capabilities.of("v1.36.3"))
+    move = Move((parse_address(HELD),), (parse_address(address),), granted=False)
+    claim = claim_service("web", exposure, move, target)
+    assert (claim.namespace, claim.name, claim.exposure) == ("edge1", "web-claim", "web")
+    ask = MetalLB().request(Ask(move.target, own_sharing_key("o", "web"), "p"))
+    assert dict(claim.annotations).items() >= dict(ask.annotations).items()
+    assert dict(claim.spec) == {
+        "type": "LoadBalancer",
+        "ports": [{"name": "tcp-65533", "port": 65533, "targetPort": 65533, "protocol": "TCP"}],
+        "selector": None,
+        "loadBalancerClass": "metallb.io/x",
+        "allocateLoadBalancerNodePorts": False,
+        "loadBalancerIP": ask.load_balancer_ip,
+        **families,
+    }

@@ -26,3 +26,21 @@ def test_a_service_that_waits_is_touched_now_and_then_and_a_held_one_never() -> 
     assert bench.cluster.address_of("a") == "10.0.0.10", "the load balancer looked again"
     clock[0] += 1
     assert nudges.nudge(decided, observed, OWNER) == []
+
+
+def test_a_claim_that_waits_is_touched_too() -> None:
+    bench = Bench()
+    bench.desire({"a": {"selector": ["app=ws"], "ports": [80], "address": "10.0.0.12"}})
+    bench.run()
+    bench.desire({"a": {"selector": ["app=ws"], "ports": [80], "address": "10.0.0.15"}})
+    bench.run(1)
+    bench.cluster.services[("edge1", "a-claim")]["status"] = {"loadBalancer": {}}
+    decided = bench.controller.view.decided
+    assert decided is not None
+    observed = Looker(bench.cluster, OWNER).look({"edge1"})
+    clock = [0.0]
+    nudges = Nudges(bench.cluster, lambda: clock[0])
+    assert nudges.nudge(decided, observed, OWNER) == []
+    clock[0] = MetalLB().retrigger_seconds[0]
+    assert nudges.nudge(decided, observed, OWNER) == [("edge1", "a-claim")]
+    assert bench.cluster.address_of("a-claim") == "10.0.0.15"

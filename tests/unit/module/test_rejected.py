@@ -168,3 +168,33 @@ def test_an_address_that_is_given_after_all_is_rejected_no_more() -> None:
     watcher.sees(world(service("a", "10.0.0.5"), events=(event(TAKEN),)))
     assert watcher.sees(world(service("a", "10.0.0.5", "10.0.0.5"))) == []
     assert parse_address("10.0.0.5") not in current(watcher.known, watcher.exposures, world())
+
+
+def test_silence_counts_from_when_the_service_was_first_seen_without_its_address() -> None:
+    watcher = Watcher(holding=True)
+    watcher.now = 100.0
+    beside = service("b", "10.0.0.7", "10.0.0.7")
+    silent = world(service("a", "10.0.0.5"), beside)
+    assert watcher.sees(silent) == []
+    watcher.now += SILENCE_SECONDS - 0.1
+    assert watcher.sees(silent) == []
+    watcher.now += 0.1
+    assert watcher.sees(silent) == ["10.0.0.5"]
+    block = watcher.known["a"][0].block
+    assert block.reason == "AddressRefused"
+    assert "when 10.0.0.5 was requested, and did not say why" in block.message
+
+
+def test_silence_starts_anew_with_another_request() -> None:
+    watcher = Watcher(holding=True)
+    assert watcher.sees(world(service("a", "10.0.0.5"))) == []
+    watcher.now += SILENCE_SECONDS
+    assert watcher.sees(world(service("a", "10.0.0.6"))) == []
+
+
+def test_who_holds_another_address_or_shares_is_no_known_holder() -> None:
+    said = (event(TAKEN),)
+    beside = service("b", "10.0.0.7", "10.0.0.7")
+    assert Watcher().sees(world(service("a", "10.0.0.5"), beside, events=said)) == ["10.0.0.5"]
+    holder = service("b", "10.0.0.5", "10.0.0.5")
+    assert Watcher().sees(world(service("a", "10.0.0.5"), holder, events=said)) == []
