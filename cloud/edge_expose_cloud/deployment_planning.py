@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from edge_expose_cloud.authorship import content_without_change
 from edge_expose_cloud.hub import Deployment, Json
 from edge_expose_cloud.manifest import render_content
 from edge_expose_cloud.plans import (
@@ -34,7 +35,8 @@ RETIRED_LABEL = "edgeExposeRetired"
 CONDITION_LABEL = "edgeExposeCondition"
 BY_LABEL = "edgeExposeBy"
 AT_LABEL = "edgeExposeAt"
-_STAMPS = frozenset({BY_LABEL, AT_LABEL})
+NOTE_LABEL = "edgeExposeNote"
+_STAMPS = frozenset({BY_LABEL, AT_LABEL, NOTE_LABEL})
 RETIRED_CONDITION = "deviceId='edge-expose-retired'"
 KEEP_RETIRED = 3
 
@@ -50,8 +52,8 @@ METRICS: Mapping[str, str] = {
 
 def plan_deployment(shown: Spec, resolved: Spec, deployments: Sequence[Deployment]) -> Plan:
     """Compares with the live deployment of the same spec name, if there is one."""
-    content: Json = {"modulesContent": render_content(resolved, {})}
-    visible: Json = {"modulesContent": as_written(render_content(shown, {}))}
+    content: Json = {"modulesContent": content_without_change(render_content(resolved, {}))}
+    visible: Json = {"modulesContent": as_written(content_without_change(render_content(shown, {})))}
     live = live_deployments(shown.name, deployments)
     current = live[0] if live else None
     condition = shown.target.condition or ""
@@ -66,7 +68,7 @@ def plan_deployment(shown: Spec, resolved: Spec, deployments: Sequence[Deploymen
     step: Step | None = None
     changes: list[Change] = []
     dangers: list[Danger] = []
-    if current is None or not same_json(current.content, content):
+    if current is None or not same_json(_plain_content(current), content):
         changes.append(Change("create", "Deployment", None, wanted.id, None, shown_deployment(wanted, visible)))
         if current is not None:
             changes += _retiring(live[:1], shown_deployment(current, _hidden(current, content, visible)))
@@ -116,7 +118,13 @@ def plan_deployment(shown: Spec, resolved: Spec, deployments: Sequence[Deploymen
 
 def _hidden(current: Deployment, content: Json, visible: Json) -> Json:
     """Content that the hub holds, as it may be shown beside the content wanted."""
-    return {"modulesContent": hide_twins(current.modules_content, content["modulesContent"], visible["modulesContent"])}
+    before = content_without_change(current.modules_content)
+    return {"modulesContent": hide_twins(before, content["modulesContent"], visible["modulesContent"])}
+
+
+def _plain_content(deployment: Deployment) -> Json:
+    """Its content without who wrote it: that is no change."""
+    return {**deployment.content, "modulesContent": content_without_change(deployment.modules_content)}
 
 
 def _plain(deployment: Deployment) -> dict[str, str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
+from edge_expose_cloud.authorship import content_without_change, without_change
 from edge_expose_cloud.create_options import CreateOptionsError, read_create_options
 from edge_expose_cloud.edge_agent import modules_of, predict_services
 from edge_expose_cloud.hub import Json, Twin
@@ -55,6 +56,14 @@ class DeviceState:
     def ours(self) -> Twin | None:
         return self.twins.get(MODULE_ID)
 
+    def without_change(self) -> DeviceState:
+        """The same, but for who wrote our module's document: a plan has nothing to do with that."""
+        ours = self.ours
+        if ours is None:
+            return self
+        plain = replace(ours, desired=without_change(ours.desired))
+        return replace(self, twins={**self.twins, MODULE_ID: plain})
+
     def etags(self) -> dict[str, str]:
         found = {f"{self.device_id}/{module}": twin.etag for module, twin in self.twins.items()}
         return found
@@ -62,9 +71,10 @@ class DeviceState:
 
 def plan_device(shown: Spec, resolved: Spec, state: DeviceState) -> Plan:
     """`shown` keeps `${env:NAME}`, `resolved` holds the values."""
+    state = state.without_change()
     held = held_by_manifest(state)
-    content = render_content(_beside_what_stays(resolved, state), held)
-    visible = render_content(_beside_what_stays(shown, state), held)
+    content = content_without_change(render_content(_beside_what_stays(resolved, state), held))
+    visible = content_without_change(render_content(_beside_what_stays(shown, state), held))
     wanted, seen = desired_sections(content), desired_sections(visible)
     if state.ours is not None and MODULE_ID in wanted and CONFIRMED in state.ours.desired:
         # A word that was given once stays where it is: it is no part of what a spec declares.

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from edge_expose_cloud.authorship import content_without_change
 from edge_expose_cloud.create_options import CreateOptionsError, read_create_options, write_create_options
 from edge_expose_cloud.findings import Finding, finding
 from edge_expose_cloud.manifest import AGENT_IMAGE, HUB_IMAGE, is_dotted, render_content
@@ -43,6 +44,7 @@ def spec_of(
     """(spec as plain data, what it could not take over). `references`: `${env:NAME}` stays one, as in what `render`
     prints; on a live device it is text like any other."""
     found: list[Finding] = []
+    content = content_without_change(content)
     sections = desired_sections(content)
     agent = sections.get("$edgeAgent", {})
     hub = sections.get("$edgeHub", {})

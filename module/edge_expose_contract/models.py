@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -37,6 +37,9 @@ from edge_expose_contract.ports import (
 from edge_expose_contract.violations import RuleError, shown
 
 T = TypeVar("T")
+
+AUTHOR_BYTES: Final = 128
+NOTE_BYTES: Final = 512
 
 
 def _ruled(parser: Callable[[T], object]) -> Callable[[T], T]:
@@ -423,6 +426,24 @@ class Site(Strict):
         return {name: AddressSet.parse(texts) for name, texts in (self.pools or {}).items()}
 
 
+def _bounded(limit: int) -> AfterValidator:
+    def check(text: str) -> None:
+        if len(text.encode("utf-8", "surrogatepass")) > limit:
+            raise RuleError("TextTooLong", f"{shown(text)} is longer than {limit} bytes", "shorten it")
+
+    return AfterValidator(_ruled(check))
+
+
+class Change(BaseModel):
+    """Who wrote the document, when and why. Every tool of ours writes it; an edit by hand may leave it as it is."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+
+    by: Annotated[str, _bounded(AUTHOR_BYTES)] = Field(min_length=1, description="Who wrote it, at most 128 bytes.")
+    at: Annotated[str, AfterValidator(_ruled(parse_expiry))] = Field(description="When, RFC 3339.")
+    note: Annotated[str, _bounded(NOTE_BYTES)] = Field("", description="Why, at most 512 bytes.")
+
+
 class Desired(Strict):
     """The whole desired section; used for the JSON Schema and by the cloud, which refuses what is not known."""
 
@@ -434,3 +455,4 @@ class Desired(Strict):
     confirm_removal: str | None = Field(
         None, alias="confirmRemoval", description="Token that releases the mass-removal brake."
     )
+    change: Change | None = Field(None, description="Who wrote this document, when and why; changes nothing by itself.")

@@ -14,12 +14,12 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from edge_expose_contract.identity import SCHEMA_VERSION, SUPPORTED_MAJOR, Code
-from edge_expose_contract.models import Exposure, Site
+from edge_expose_contract.models import Change, Exposure, Site
 from edge_expose_contract.names import check_exposure_name
 from edge_expose_contract.violations import RuleError, Violation, escaped, from_pydantic, shown, unknown_locations
 
 M = TypeVar("M", bound=BaseModel)
-_TOP_LEVEL = frozenset({"schemaVersion", "site", "exposures", "confirmRemoval"})
+_TOP_LEVEL = frozenset({"schemaVersion", "site", "exposures", "confirmRemoval", "change"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,8 @@ class DesiredDocument:
     site_violations: tuple[Violation, ...] = ()
     warnings: tuple[Violation, ...] = ()
     confirm_removal: str | None = None
+    change: Change | None = None
+    """Who wrote it; one that makes no sense is a warning."""
 
     @property
     def names(self) -> frozenset[str]:
@@ -82,6 +84,8 @@ def parse_desired(document: object, *, unknown_is_error: bool = False) -> Desire
         else:
             exposures[name] = exposure
     confirm = content.get("confirmRemoval")
+    change, change_violations = _parse_part(Change, content.get("change"), "change", unknown_is_error, warnings)
+    warnings.extend(change_violations)
     return DesiredDocument(
         exposures=exposures,
         invalid=invalid,
@@ -89,6 +93,7 @@ def parse_desired(document: object, *, unknown_is_error: bool = False) -> Desire
         site_violations=site_violations,
         warnings=tuple(warnings),
         confirm_removal=escaped(confirm) if isinstance(confirm, str) else None,
+        change=change,
     )
 
 

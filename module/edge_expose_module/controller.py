@@ -23,6 +23,7 @@ from edge_expose_module.assessing import Failure, Outcome, assess, unavailable, 
 from edge_expose_module.clusterapi import GUARD_RAILS, Cluster, ClusterError
 from edge_expose_module.contention import Contention
 from edge_expose_module.deciding import Decided, Inputs, decide
+from edge_expose_module.history import History
 from edge_expose_module.instances import Instance
 from edge_expose_module.keeping import Keeper, Store
 from edge_expose_module.load_balancers.detect import DEFAULT_NAMESPACE, Detector
@@ -81,6 +82,7 @@ class Controller:
         *,
         resync_seconds: float = 300.0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], float] = time.monotonic,
         watches: Watching | None = None,
         load_balancer_namespace: str = DEFAULT_NAMESPACE,
     ) -> None:
@@ -93,7 +95,7 @@ class Controller:
         if identity.name and identity.name not in known:
             self._keeper.memory = replace(self._keeper.memory, identities=(*known, identity.name))
         self._reader = Reader(twin, self._keeper)
-        self._teller = Teller(identity.version, twin, self._reader, self._keeper, self.view, now)
+        self._teller = Teller(identity.version, twin, self._reader, self._keeper, self.view, now, clock)
         self._guards = guards
         self._measures = measures
         self._resync = resync_seconds
@@ -118,6 +120,10 @@ class Controller:
         """The loop turns, and the pass under way has not lasted `limit` seconds. Callable from any thread."""
         now, started = time.monotonic(), self.view.started
         return now - self._beat < limit and (started is None or now - started < limit)
+
+    @property
+    def history(self) -> History:
+        return self._keeper.memory.history
 
     # --- waking ---
 
@@ -352,7 +358,7 @@ class Controller:
         if decided is not None and decided.unproven:
             # An address is asked for: a refusal is to be answered soon, and an Event may come after the watch woke us.
             pause = min(pause, ASKING_SECONDS)
-        for due in (self._nudges.due_in(), self._contention.due_in()):
+        for due in (self._nudges.due_in(), self._contention.due_in(), self._teller.due_in()):
             pause = pause if due is None else min(pause, due)
         if decided is not None and decided.wishes.next_expiry is not None:
             pause = min(pause, max(0.05, (decided.wishes.next_expiry - self._now()).total_seconds()))

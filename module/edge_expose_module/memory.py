@@ -11,20 +11,11 @@ from edge_expose_contract.models import Exposure, Site
 from edge_expose_contract.parsing import parse_exposure, parse_site
 from edge_expose_contract.ports import beyond_document
 from edge_expose_contract.violations import RuleError
+from edge_expose_module.history import History, Since, history_from, history_json
 from edge_expose_module.load_balancers.pools import Pool, pools_from_json
 from edge_expose_module.rejected import Rejection, Rejections
 
 FORMAT = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Since:
-    """When an exposure took its present state."""
-
-    state: str
-    address: str
-    reason: str
-    time: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +45,7 @@ class Memory:
     """The load balancer's pools when they were last sound."""
     rails: Mapping[str, str] | None = None
     """The last good guard rails of the ConfigMap, as written there; None when there never were any."""
+    history: History = ()
 
     def good_exposures(self) -> dict[str, Exposure]:
         """Those that a document has room for: an older module may have written more."""
@@ -109,6 +101,7 @@ class Memory:
             "lives": list(self.lives),
             "pools": None if self.pools is None else [pool.to_json() for pool in self.pools],
             "rails": dict(self.rails) if self.rails is not None else None,
+            "history": history_json(self.history),
         }
 
     @classmethod
@@ -142,6 +135,7 @@ class Memory:
             lives=_texts(content.get("lives")),
             pools=pools_from_json(content.get("pools")),
             rails=_pairs(content.get("rails")),
+            history=history_from(content.get("history")),
         )
 
 

@@ -1,4 +1,4 @@
-"""Direct methods: `status`, `explain`, `topology`, `reconcile`, `probe`, `confirm`, `supportBundle`.
+"""Direct methods: `status`, `explain`, `topology`, `reconcile`, `probe`, `confirm`, `supportBundle`, `history`.
 
 Bad payloads get 400 and why. What outgrows an answer is left out and counted in `more`.
 """
@@ -14,6 +14,7 @@ from typing import Any, Final
 from edge_expose_module.controller import Controller
 from edge_expose_module.explaining import explain
 from edge_expose_module.fitting import ANSWER_BYTES, first_that_fit, json_size
+from edge_expose_module.history import newest_first
 from edge_expose_module.picturing import picture
 from edge_expose_module.probes import Ask, ask_all
 from edge_expose_module.reporting import shorten
@@ -51,8 +52,10 @@ class Methods:
                 return self._confirm(payload)
             case "supportBundle":
                 return 200, self._bundle()
+            case "history":
+                return self._history(payload)
             case _:
-                known = "status, explain, topology, reconcile, probe, confirm, supportBundle"
+                known = "status, explain, topology, reconcile, probe, confirm, supportBundle, history"
                 return 404, {"error": f"there is no method {name[:80]!r}; known: {known}"}
 
     def _status(self) -> dict[str, Any]:
@@ -113,6 +116,18 @@ class Methods:
             return 400, {"error": "no removal waits for this token"}
         self._controller.confirm(token)
         return 200, {"confirmed": pending["count"]}
+
+    def _history(self, payload: dict[str, Any]) -> Answer:
+        """State changes, the newest first; also of exposures that are gone. The next page begins `before` the number of
+        the last one."""
+        name, before = payload.get("exposure"), payload.get("before")
+        if name is not None and not isinstance(name, str):
+            return 400, {"error": 'write {"exposure": "NAME"}, or leave it out for all'}
+        if before is not None and (isinstance(before, bool) or not isinstance(before, int)):
+            return 400, {"error": 'write {"before": NUMBER} with the number of the last change of the page before'}
+        chosen = newest_first(self._controller.history, name, before)
+        found = first_that_fit(change.to_json() for change in chosen)
+        return 200, {"changes": found, "more": len(chosen) - len(found)}
 
     def _bundle(self) -> dict[str, Any]:
         view = self._controller.view

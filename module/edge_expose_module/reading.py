@@ -10,6 +10,7 @@ from edge_expose_contract.identity import Code
 from edge_expose_contract.parsing import DesiredDocument, Refusal, parse_desired
 from edge_expose_module import remembering
 from edge_expose_module.believing import Belief, believe
+from edge_expose_module.causes import Causes
 from edge_expose_module.keeping import Keeper
 from edge_expose_module.twinlink import TwinLink, TwinSections, TwinUnavailable
 
@@ -28,12 +29,15 @@ class Reader:
         """What the twin holds of our report, None while that is not known."""
         self.has_read = False
         """The twin was read and believed since the start: the document is not only what the disk knew."""
+        self.causes = Causes()
         self._twin = twin
         self._keeper = keeper
         self._belief = Belief(keeper.memory.version)
         if keeper.memory.document is not None:
             known = _parse(keeper.memory.document)
             self.document = known if isinstance(known, DesiredDocument) else None
+            change = self.document.change if self.document is not None else None
+            self.causes.resume(keeper.memory.document, change, keeper.memory.since)
 
     @property
     def version(self) -> int:
@@ -55,6 +59,7 @@ class Reader:
         self.refusal = None
         self.document = result
         keeper = self._keeper
+        self.causes.accept(keeper.memory.document, sections.desired, result.change)
         keeper.memory = remembering.accepted(keeper.memory, sections.desired, sections.version, result)
 
     async def _sections(self) -> TwinSections | None:

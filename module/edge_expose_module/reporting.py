@@ -10,7 +10,7 @@ from edge_expose_contract.limits import SECTION_BYTES, STRING_BYTES, section_siz
 from edge_expose_contract.reason_table import values_for
 from edge_expose_module.assessing import RESTING, Status
 from edge_expose_module.deciding import Decided
-from edge_expose_module.memory import Since
+from edge_expose_module.history import Since
 from edge_expose_module.observing import Observed
 from edge_expose_module.wishes import Block
 

@@ -1,4 +1,7 @@
-"""Tells the twin what a pass found: composes the report, sends what differs, and state changes as telemetry."""
+"""Tells the twin what a pass found: composes the report, sends what differs, and state changes as telemetry.
+
+An exposure that flaps is told of now and then only, so that neither the twin nor the telemetry follows every turn.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,10 @@ from typing import Any
 from edge_expose_contract.identity import Code
 from edge_expose_contract.merging import merge_patch
 from edge_expose_module import reporting
+from edge_expose_module.assessing import Status
+from edge_expose_module.damping import Damping
 from edge_expose_module.deciding import Decided
+from edge_expose_module.history import Since, recorded
 from edge_expose_module.keeping import Keeper
 from edge_expose_module.reading import Reader
 from edge_expose_module.twinlink import TwinLink, TwinUnavailable
@@ -24,7 +30,14 @@ class Teller:
     """`release` is the module's version; the report is left in `view`, whole, and in the twin as far as it fits."""
 
     def __init__(
-        self, release: str, twin: TwinLink, reader: Reader, keeper: Keeper, view: View, now: Callable[[], datetime]
+        self,
+        release: str,
+        twin: TwinLink,
+        reader: Reader,
+        keeper: Keeper,
+        view: View,
+        now: Callable[[], datetime],
+        clock: Callable[[], float],
     ) -> None:
         self._release = release
         self._twin = twin
@@ -32,8 +45,13 @@ class Teller:
         self._keeper = keeper
         self._view = view
         self._now = now
+        self._damping: Damping[tuple[Status, bool | None]] = Damping(clock)
         self._announced: Mapping[str, Any] | None = None
         """Exposures of the report sent last, also those that had no room in it; None before the first."""
+
+    def due_in(self) -> float | None:
+        """Seconds until a state that was held back, since its exposure flaps, may be told; None when none is."""
+        return self._damping.due_in()
 
     async def tell(self, decided: Decided | None, probes: Mapping[str, bool]) -> bool:
         """After a pass; `decided` None when it could not decide. True when the twin has it all, or is away: then the
@@ -54,9 +72,9 @@ class Teller:
 
     def _compose(self, decided: Decided | None, probes: Mapping[str, bool]) -> dict[str, Any]:
         view, keeper, document = self._view, self._keeper, self._reader.document
-        since = reporting.since_of(view.statuses, keeper.memory.since, self._now().strftime("%Y-%m-%dT%H:%M:%SZ"))
-        keeper.memory = replace(keeper.memory, since=since)
-        keeper.save()
+        paced = self._paced(decided, probes)
+        statuses = {name: status for name, (status, _) in paced.items()}
+        since = self._recorded(decided, statuses)
         pending = decided.pending_removal if decided is not None else None
         warnings = tuple(str(warning) for warning in document.warnings) if document is not None else ()
         carried = decided.warnings if decided is not None else ()
@@ -68,9 +86,9 @@ class Teller:
             module_version=self._release,
             cluster=reporting.cluster_section(view.observed, view.cluster_error),
             pool=reporting.pool_section(view.decided, view.observed) if view.decided and view.observed else {},
-            statuses=view.statuses,
+            statuses=statuses,
             since=since,
-            probes={name: ok for name, ok in probes.items() if name in view.statuses},
+            probes={name: ok for name, (_, ok) in paced.items() if ok is not None},
             pending_removal=(len(pending.names), pending.token) if pending is not None else None,
             warnings=((keeper.trouble,) if keeper.trouble else ()) + view.warnings + carried + warnings,
         )
@@ -82,6 +100,26 @@ class Teller:
             if view.outage is not None:
                 report |= reporting.outdated(report["exposures"], view.outage)
         return report
+
+    def _paced(self, decided: Decided | None, probes: Mapping[str, bool]) -> dict[str, tuple[Status, bool | None]]:
+        fresh = self._reader.causes.fresh if decided is not None else ()
+        return self._damping.pace({n: (status, probes.get(n)) for n, status in self._view.statuses.items()}, fresh)
+
+    def _recorded(self, decided: Decided | None, statuses: Mapping[str, Status]) -> Mapping[str, Since]:
+        """Since when each is as it is told; that and the history are remembered."""
+        keeper, causes, now = self._keeper, self._reader.causes, self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        before = keeper.memory.since
+        if self._view.decided is None:
+            keeper.save()  # nothing was seen since the start, so there is no news of any exposure
+            return before
+        since = reporting.since_of(statuses, before, now)
+        authors = causes.authors if decided is not None else {}
+        history = recorded(keeper.memory.history, before, since, authors, now)
+        keeper.memory = replace(keeper.memory, since=since, history=history)
+        keeper.save()
+        if decided is not None:
+            causes.settle(statuses)
+        return since
 
     def _document_status(self, decided: Decided | None) -> tuple[Code, str]:
         if self._reader.refusal is not None:

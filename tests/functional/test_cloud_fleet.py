@@ -72,7 +72,7 @@ def test_ranges_of_the_inventory_are_written_when_the_deployment_has_reached_the
     spec = spec_of_text(spec_text("north", "north", 81))
     apply_plan(hub, make_plan(hub, spec, {}), OPERATOR)
     written: list[str] = []
-    result = follow(hub, spec, [], reached=lambda devices: written.extend(write_sites(hub, spec, inventory)))
+    result = follow(hub, spec, [], reached=lambda devices: written.extend(write_sites(hub, spec, inventory, OPERATOR)))
     assert result.done
     assert sorted(written) == DEVICES
     statuses = {status.device_id: status for status in fleet_status(hub)}

@@ -232,7 +232,7 @@ def test_ranges_of_the_inventory_reach_the_targeted_devices_as_site(running: Run
     )
     spec = spec_of_text(FLEET.replace("north", "south"))
     apply_plan(hub, make_plan(hub, spec, {}, inventory), OPERATOR)
-    assert write_sites(hub, spec, inventory) == ["south-1"]
+    assert write_sites(hub, spec, inventory, OPERATOR) == ["south-1"]
     twin = hub.module_twin("south-1", "edge-expose")
     assert twin is not None
     assert twin.desired["site"] == {"externalServiceIPs": ["10.7.0.1-10.7.0.9"]}

@@ -170,6 +170,8 @@ def test_a_second_client_with_our_identity_is_told_and_survived(device: Device) 
         ("explain", {"exposure": "nope"}, 400, "there is no exposure"),
         ("explain", [1], 400, "JSON object"),
         ("explain", {"exposure": 7}, 400, "NAME"),
+        ("history", {"exposure": 7}, 400, "NAME"),
+        ("history", {"exposure": "web", "before": 1}, 200, "changes"),
         ("reconcile", {}, 200, "summary"),
         ("probe", {"exposure": "web"}, 200, "connected"),
         ("confirm", {}, 400, "token"),
@@ -193,6 +195,23 @@ def test_a_change_of_state_is_sent_as_telemetry(device: Device) -> None:
 
     eventually(heard, what="an event on output events")
     device.edit({"told": None})
+
+
+def test_the_history_tells_whose_change_it_was(device: Device) -> None:
+    """A document that says who wrote it, then an edit that does not, asked for over the hub."""
+    change = {"by": "alice@site", "at": "2026-11-22T04:00:00.000001Z", "note": "ticket 7"}
+    for name, more in (("story", {"change": change}), ("edited", {})):
+        desired = {"exposures": {name: {**WISH, "type": "ClusterIP"}}, **more}
+        twin = Twin(properties=TwinProperties(desired=desired))
+        device.hub.update_module_twin("edge1", "edge-expose", twin, "*")
+        eventually(lambda name=name: name in device.reported()["exposures"], PATIENCE, f"{name} is reported")
+    code, answer = device.call("history", {"exposure": "story"})
+    assert code == 200
+    assert answer["changes"][-1]["change"] == change, "its first"
+    _, answer = device.call("history", {"exposure": "edited"})
+    assert answer["changes"][-1]["change"] == {"by": "unknown"}
+    warnings = device.reported().get("warnings", [])
+    assert not any("change" in warning for warning in warnings)
 
 
 def test_the_support_bundle_and_the_log_hold_no_secret(device: Device) -> None:

@@ -79,6 +79,7 @@ class Bench:
             NoMeasures(),
             nobody_answers,
             now=lambda: self.time,
+            clock=lambda: self.time.timestamp(),
             watches=NoWatches(),
         )
 

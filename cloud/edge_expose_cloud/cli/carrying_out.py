@@ -74,6 +74,7 @@ def carry_out(
     allowed: Mapping[str, int] | None = None,
     expect: str | None = None,
     question: str = "Apply this to",
+    note: str = "",
 ) -> str | None:
     """What was done, in one sentence; None for a dry run. Refused when it is dangerous or not what was expected."""
     if output is Format.TABLE or dry_run:
@@ -84,7 +85,7 @@ def carry_out(
     check_dangers(made, allowed or {})
     if made.changes:
         confirm(f"{question} {made.target}?", yes)
-    done = apply_plan(hub, made, operator(backup))
+    done = apply_plan(hub, made, operator(backup, note))
     say(done)
     return done
 
@@ -99,7 +100,7 @@ def backup_folder(chosen: Path | None) -> Path:
     return chosen or state_folder(dict(os.environ)) / "backups"
 
 
-def operator(backup: Path | None) -> Operator:
+def operator(backup: Path | None, note: str = "") -> Operator:
     """This user on this machine."""
 
     def save(name: str, text: str) -> str:
@@ -111,7 +112,9 @@ def operator(backup: Path | None) -> Operator:
         user = getpass.getuser()
     except (KeyError, OSError):
         user = "somebody"
-    return Operator(f"{user}@{socket.gethostname()}", lambda: dt.datetime.now(dt.UTC), save, os.getpid(), _is_alive)
+    return Operator(
+        f"{user}@{socket.gethostname()}", lambda: dt.datetime.now(dt.UTC), save, os.getpid(), _is_alive, note
+    )
 
 
 def _is_alive(pid: int) -> bool:

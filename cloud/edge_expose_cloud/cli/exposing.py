@@ -9,7 +9,17 @@ import typer
 from edge_expose_cloud.cli.carrying_out import Allow, Backup, DryRun, carry_out
 from edge_expose_cloud.cli.following import Timeout, follow_exposures, report
 from edge_expose_cloud.cli.guarding import guarded
-from edge_expose_cloud.cli.options import Auth, ConnectionFile, HubHost, Output, UsageProblem, Yes, connect, parse_allow
+from edge_expose_cloud.cli.options import (
+    Auth,
+    ConnectionFile,
+    HubHost,
+    Note,
+    Output,
+    UsageProblem,
+    Yes,
+    connect,
+    parse_allow,
+)
 from edge_expose_cloud.cli.output import Format
 from edge_expose_cloud.usecases.exposing import plan_expose, plan_unexpose
 from edge_expose_cloud.usecases.releasing import plan_release
@@ -62,6 +72,7 @@ def expose(
     timeout: Timeout = 300.0,
     dry_run: DryRun = False,
     backup: Backup = None,
+    note: Note = "",
     yes: Yes = False,
     connection_string_file: ConnectionFile = None,
     hub: HubHost = None,
@@ -92,7 +103,7 @@ def expose(
     made, findings = plan_expose(
         target, device, name, {key: value for key, value in fields.items() if value is not None}
     )
-    done = carry_out(target, made, output, findings, dry_run=dry_run, backup=backup, yes=yes)
+    done = carry_out(target, made, output, findings, dry_run=dry_run, backup=backup, yes=yes, note=note)
     if done is not None:
         result = follow_exposures(target, device, [name], timeout) if wait else None
         report(made, done, findings, result, timeout, output)
@@ -113,6 +124,7 @@ def unexpose(
     timeout: Timeout = 300.0,
     dry_run: DryRun = False,
     backup: Backup = None,
+    note: Note = "",
     yes: Yes = False,
     connection_string_file: ConnectionFile = None,
     hub: HubHost = None,
@@ -128,6 +140,6 @@ def unexpose(
     allowed = parse_allow(allow or [])
     target = connect(connection_string_file, hub, auth)
     made = plan_release(target, device) if name is None else plan_unexpose(target, device, name)
-    done = carry_out(target, made, output, dry_run=dry_run, backup=backup, yes=yes, allowed=allowed)
+    done = carry_out(target, made, output, dry_run=dry_run, backup=backup, yes=yes, allowed=allowed, note=note)
     if done is not None:
         report(made, done, [], follow_exposures(target, device, [], timeout) if wait else None, timeout, output)

@@ -11,7 +11,9 @@ import typer
 
 from edge_expose_cloud.cli.output import Format, say
 from edge_expose_cloud.hub import HubError, HubProblem
+from edge_expose_cloud.usecases.operator import is_too_long
 from edge_expose_cloud.usecases.problems import Refused
+from edge_expose_contract.models import NOTE_BYTES
 
 if TYPE_CHECKING:
     from edge_expose_cloud.hub import Hub
@@ -38,6 +40,23 @@ Auth = Annotated[
 ]
 Yes = Annotated[
     bool, typer.Option("--yes", "-y", help="Do not ask before applying; without a terminal nothing is asked anyway.")
+]
+
+
+def _note(text: str) -> str:
+    if is_too_long(text):
+        raise typer.BadParameter(f"the note is longer than {NOTE_BYTES} bytes; shorten it")
+    return text
+
+
+Note = Annotated[
+    str,
+    typer.Option(
+        "--note",
+        metavar="TEXT",
+        callback=_note,
+        help="Why: goes with the change, into the device's history.",
+    ),
 ]
 
 Connect = Callable[[str | None, str | None, str], "Hub"]

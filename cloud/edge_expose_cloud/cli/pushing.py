@@ -18,6 +18,7 @@ from edge_expose_cloud.cli.options import (
     ConnectionFile,
     Fleet,
     HubHost,
+    Note,
     Output,
     SpecFile,
     Yes,
@@ -105,6 +106,7 @@ def apply(
     ] = None,
     allow: Allow = None,
     backup: Backup = None,
+    note: Note = "",
     yes: Yes = False,
     connection_string_file: ConnectionFile = None,
     hub: HubHost = None,
@@ -124,7 +126,8 @@ def apply(
             show_each(plans, output)
         check_expected_each(plans, expect)
         if not dry_run:
-            _apply_each(target, plans, refused, operator(backup), allowed, yes, timeout if wait else None, output)
+            who = operator(backup, note)
+            _apply_each(target, plans, refused, who, allowed, yes, timeout if wait else None, output)
         elif refused:
             raise typer.Exit(1)
         return
@@ -144,23 +147,25 @@ def apply(
         yes=yes,
         allowed=allowed,
         expect=expect,
+        note=note,
     )
     if done is None:
         return
+    who = operator(backup, note)
     result: WaitResult | None = None
     if spec.target.device is not None:
         result = follow(target, spec, timeout) if wait else None
         if result is not None and 0 < result.held_back <= allowed.get("removals", 0):
             # The operator has allowed it already, and the device asks for exactly that word.
-            apply_plan(target, plan_release(target, spec.target.device), operator(backup))
+            apply_plan(target, plan_release(target, spec.target.device), who)
             say(f"{spec.target.device} held {result.held_back} removals back; confirmed, as --allow says")
             result = follow(target, spec, timeout)
         elif result is None and any(danger.kind == "removals" for danger in made.dangers):
             say(f"the device may hold the removal back: {release_hint(spec.target.device)}")
     elif wait:
-        result = follow(target, spec, timeout, lambda devices: _write_sites(target, spec, inventory))
+        result = follow(target, spec, timeout, lambda devices: _write_sites(target, spec, inventory, who))
     else:
-        _write_sites(target, spec, inventory)
+        _write_sites(target, spec, inventory, who)
     report(made, done, loaded.findings, result, timeout, output)
 
 
@@ -187,9 +192,9 @@ def _apply_each(
     exit_code(outcomes, waited)
 
 
-def _write_sites(hub: Hub, spec: Spec, inventory: Inventory | None) -> None:
+def _write_sites(hub: Hub, spec: Spec, inventory: Inventory | None, who: Operator) -> None:
     """Devices that the deployment reached just now have our module's identity now, and not before."""
-    written = write_sites(hub, spec, inventory)
+    written = write_sites(hub, spec, inventory, who)
     if len(written) > 5:
         say(f"site written on {len(written)} devices")
     else:

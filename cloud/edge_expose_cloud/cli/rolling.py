@@ -15,6 +15,7 @@ from edge_expose_cloud.cli.options import (
     Auth,
     ConnectionFile,
     HubHost,
+    Note,
     Output,
     UsageProblem,
     Yes,
@@ -47,6 +48,7 @@ def rollback(
     dry_run: DryRun = False,
     allow: Allow = None,
     backup: Backup = None,
+    note: Note = "",
     yes: Yes = False,
     connection_string_file: ConnectionFile = None,
     hub: HubHost = None,
@@ -71,7 +73,7 @@ def rollback(
         else plan_restore(target, str(device), _content(target, folder, str(device), backup_file))
     )
     done = carry_out(
-        target, made, output, dry_run=dry_run, backup=backup, yes=yes, allowed=allowed, question="Go back on"
+        target, made, output, dry_run=dry_run, backup=backup, yes=yes, allowed=allowed, question="Go back on", note=note
     )
     if done is not None and output is not Format.TABLE:
         data(done_json(made, done), output)
@@ -117,9 +119,16 @@ def _list(hub: Hub | None, name: str | None, device: str | None, folder: Path, o
         data({"deployments": [item.to_json() for item in found]}, output)
         return
     rows = [
-        (escape(item.id), "live" if item.live else "kept", escape(item.condition), escape(item.by), escape(item.at))
+        (
+            escape(item.id),
+            "live" if item.live else "kept",
+            escape(item.condition),
+            escape(item.by),
+            escape(item.at),
+            escape(item.note),
+        )
         for item in found
     ]
-    out().print(table(("DEPLOYMENT", "STATE", "CONDITION", "APPLIED BY", "AT"), rows))
+    out().print(table(("DEPLOYMENT", "STATE", "CONDITION", "APPLIED BY", "AT", "NOTE"), rows))
     if not found:
         say(f"the hub has no deployment of a spec named {name}")

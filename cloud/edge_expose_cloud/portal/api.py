@@ -58,6 +58,7 @@ class Wanted(Strict):
     exposure: dict[str, Any] = Field(description="The fields of docs/reference/contract.md.")
     digest: str | None = Field(None, description="The plan's digest: anything else is refused with 409.")
     allow: dict[str, int] = Field({}, description="Dangers of the plan that are meant: kind and count.")
+    note: str = Field("", description="Why: goes with the change, at most 512 bytes.")
 
 
 class Checked(Strict):
@@ -159,7 +160,9 @@ def put_exposure(
             "the query and the body give two different digests", "give one of them, as ?dryRun=true showed it"
         )
     expected = body.digest if digest is None else digest
-    return _change(portal, session, Wish("expose", device, name, body.exposure), expected, dry_run, body.allow)
+    return _change(
+        portal, session, Wish("expose", device, name, body.exposure), expected, dry_run, body.allow, body.note
+    )
 
 
 @router.delete("/devices/{device}/exposures/{name}")
@@ -170,9 +173,10 @@ def delete_exposure(
     name: Name,
     dry_run: Annotated[bool, Query(alias="dryRun")] = False,
     digest: str | None = None,
+    note: str = "",
 ) -> dict[str, Any]:
     """Withdraws it."""
-    return _change(portal, session, Wish("remove", device, name), digest, dry_run, {})
+    return _change(portal, session, Wish("remove", device, name), digest, dry_run, {}, note)
 
 
 @router.post("/validate")
@@ -186,12 +190,18 @@ def validate(portal: PortalDep, session: ApiOperator, body: Checked) -> dict[str
 
 
 def _change(
-    portal: PortalDep, session: Session, wish: Wish, digest: str | None, dry_run: bool, allowed: Mapping[str, int]
+    portal: PortalDep,
+    session: Session,
+    wish: Wish,
+    digest: str | None,
+    dry_run: bool,
+    allowed: Mapping[str, int],
+    note: str = "",
 ) -> dict[str, Any]:
     if dry_run:
         planned = plan_fresh(portal, wish)
         return {**planned.plan.to_json(), **_beside(planned), "applied": False}
-    done = apply_wish(portal, session, wish, digest, allowed)
+    done = apply_wish(portal, session, wish, digest, allowed, note)
     return {"result": done, "applied": True}
 
 

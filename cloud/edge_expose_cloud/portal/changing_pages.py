@@ -33,8 +33,10 @@ from edge_expose_cloud.portal.sessions import Session
 from edge_expose_cloud.portal.shell import CheckedDep, OperatorDep, Portal, PortalDep, page
 from edge_expose_cloud.portal.wishes import KINDS, Planned, Wish, base_of, declared_now, plan_wish, site_base, wish_of
 from edge_expose_cloud.usecases.applying import apply_plan, check_dangers, check_expected
+from edge_expose_cloud.usecases.operator import is_too_long
 from edge_expose_cloud.usecases.problems import InputError, Refused
 from edge_expose_contract.merging import same_json
+from edge_expose_contract.models import NOTE_BYTES
 
 Problem = Refused | HubError
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
@@ -170,7 +172,9 @@ def change_plan(portal: PortalDep, session: OperatorDep, fields: CheckedDep, dev
     return filled(portal, session, wish_of(device, fields.get("wish", "")))
 
 
-def _plan(portal: Portal, session: Session, wish: Wish, problem: Problem | None = None, status: int = 200) -> Response:
+def _plan(
+    portal: Portal, session: Session, wish: Wish, problem: Problem | None = None, status: int = 200, note: str = ""
+) -> Response:
     """The plan, or the form again when somebody changed meanwhile what it was opened on."""
     planned = plan_fresh(portal, wish)
     if wish.has_form:
@@ -178,11 +182,11 @@ def _plan(portal: Portal, session: Session, wish: Wish, problem: Problem | None 
         _check_name(wish, now)
         if not same_json(now, wish.base):
             return look_again(portal, session, wish, now)
-    return _plan_page(portal, session, wish, planned, problem, status)
+    return _plan_page(portal, session, wish, planned, problem, status, note)
 
 
 def _plan_page(
-    portal: Portal, session: Session, wish: Wish, planned: Planned, problem: Problem | None, status: int
+    portal: Portal, session: Session, wish: Wish, planned: Planned, problem: Problem | None, status: int, note: str
 ) -> Response:
     planned = replace(planned, findings=[in_words(item) for item in planned.findings])
     return page(
@@ -197,6 +201,7 @@ def _plan_page(
         back=_back(wish) if wish.base is not None or wish.kind != "expose" else _device(wish),
         refused=problem,
         again=isinstance(problem, HubError),
+        note=note,
     )
 
 
@@ -204,44 +209,44 @@ def _plan_page(
 def apply(portal: PortalDep, session: OperatorDep, fields: CheckedDep, device: str) -> Response:
     """Does exactly the plan that was shown, or shows the new one."""
     wish = wish_of(device, fields.get("wish", ""))
-    digest = fields.get("digest", "")
+    digest, note = fields.get("digest", ""), fields.get("note", "").strip()
     allowed = {
         name.removeprefix("allow-"): _count(value) for name, value in fields.items() if name.startswith("allow-")
     }
     try:
-        done = apply_wish(portal, session, wish, digest, allowed)
+        done = apply_wish(portal, session, wish, digest, allowed, note)
     except InputError as error:
         if not wish.has_form:
             raise
         return filled(portal, session, wish, _trouble(error))
     except Refused as error:
-        return _plan_again(portal, session, wish, error, 409)
+        return _plan_again(portal, session, wish, error, 409, note)
     except HubError as error:
-        return _keep_plan(portal, session, wish, digest, error)
+        return _keep_plan(portal, session, wish, digest, error, note)
     target = _back(wish)
     mark = "follow=1" if wish.kind in ("expose", "enable") else "done=1"
     return RedirectResponse(f"{target}{'&' if '?' in target else '?'}{mark}" if done else target, 303)
 
 
-def _plan_again(portal: Portal, session: Session, wish: Wish, problem: Problem, status: int) -> Response:
+def _plan_again(portal: Portal, session: Session, wish: Wish, problem: Problem, status: int, note: str) -> Response:
     """The plan as it is now, under what kept the one before from being done; that alone when there is none."""
     try:
-        return _plan(portal, session, wish, problem, status)
+        return _plan(portal, session, wish, problem, status, note)
     except (InputError, Refused, HubError) as error:
         if isinstance(error, InputError) and wish.has_form:
             return filled(portal, session, wish, _trouble(error))
         raise problem from None
 
 
-def _keep_plan(portal: Portal, session: Session, wish: Wish, digest: str, problem: HubError) -> Response:
+def _keep_plan(portal: Portal, session: Session, wish: Wish, digest: str, problem: HubError, note: str) -> Response:
     """While the hub fails nothing is planned; what was read last gives the plan that was shown, as its digest says."""
     try:
         planned = plan_wish(portal.last_known, wish, portal.backups)
     except (InputError, Refused, HubError):
         raise problem from None
     if planned.plan.digest != digest:
-        return _plan_again(portal, session, wish, problem, 502)
-    return _plan_page(portal, session, wish, planned, problem, 502)
+        return _plan_again(portal, session, wish, problem, 502, note)
+    return _plan_page(portal, session, wish, planned, problem, 502, note)
 
 
 def plan_fresh(portal: Portal, wish: Wish) -> Planned:
@@ -250,14 +255,18 @@ def plan_fresh(portal: Portal, wish: Wish) -> Planned:
     return plan_wish(portal.reading, wish, portal.backups)
 
 
-def apply_wish(portal: Portal, session: Session, wish: Wish, digest: str | None, allowed: Mapping[str, int]) -> str:
-    """Plans again, compares, applies, and writes the audit line whatever happens."""
+def apply_wish(
+    portal: Portal, session: Session, wish: Wish, digest: str | None, allowed: Mapping[str, int], note: str = ""
+) -> str:
+    """Plans again, compares, applies, and writes the audit line whatever happens. `note` says why."""
     what = {"device": wish.device, "exposure": wish.name, "role": session.role}
     try:
+        if is_too_long(note):
+            raise Refused(f"the note is longer than {NOTE_BYTES} bytes", "shorten it; nothing was sent")
         planned = plan_fresh(portal, wish)
         check_expected(planned.plan, digest)
         check_dangers(planned.plan, allowed)
-        done = apply_plan(portal.hub, planned.plan, portal.operator(session))
+        done = apply_plan(portal.hub, planned.plan, portal.operator(session, note))
     except (Refused, InputError, HubError) as error:
         portal.audit.write(session.user, wish.kind, **what, result="refused", why=str(error)[:300])
         raise

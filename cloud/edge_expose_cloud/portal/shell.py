@@ -80,7 +80,7 @@ class Portal:
     def backups(self, device: str) -> list[Backup]:
         return read_backups(self.settings.backups, device, self.hub.host)
 
-    def operator(self, session: Session) -> Operator:
+    def operator(self, session: Session, note: str = "") -> Operator:
         """The session's user as the one who applies."""
 
         def save(name: str, text: str) -> str:
@@ -88,7 +88,7 @@ class Portal:
             sys.stderr.write(f"backup: {path}\n")
             return str(path)
 
-        return Operator(f"{session.user}@portal", lambda: dt.datetime.now(dt.UTC), save)
+        return Operator(f"{session.user}@portal", lambda: dt.datetime.now(dt.UTC), save, note=note)
 
 
 class NotSignedIn(Exception):

@@ -77,6 +77,7 @@ ROWS: tuple[Row, ...] = (
     ("InvalidPair", "error", "Not key=value.", "Write it like app=web."),
     ("InvalidShareKey", "error", "Not a sharing key.", "1 to 63 characters."),
     ("InvalidTime", "error", "Not an RFC 3339 time with a zone.", "Write it like 2026-11-22T18:00:00Z."),
+    ("TextTooLong", "error", "A text that is longer than its field takes.", "Shorten it."),
     ("InvalidProbe", "error", "Not a probe.", '"tcp", or an HTTP path such as "/healthz".'),
     ("InvalidValue", "error", "A value of the wrong type or outside its choices.", "Write a value of the kind named."),
     ("OneTarget", "error", "Not exactly one of module, selector and endpoints.", "Keep one."),

@@ -11,11 +11,13 @@ import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from edge_expose_cloud.authorship import content_with_change, patch_with_change
 from edge_expose_cloud.backups import file_name, text_of
 from edge_expose_cloud.deployment_planning import (
     AT_LABEL,
     BY_LABEL,
     KEEP_RETIRED,
+    NOTE_LABEL,
     SPEC_LABEL,
     live_deployments,
     retired,
@@ -69,7 +71,7 @@ def apply_plan(hub: Hub, plan: Plan, operator: Operator) -> str:
         # A run that died between its work and giving the lease back leaves nothing else to do.
         remove(hub, plan.target.removeprefix("device "), plan.lease)
     for patch in plan.patches:
-        write_site(hub, patch)
+        write_site(hub, patch, operator)
     if plan.patches and plan.step is None:
         return f"site written on {len(plan.patches)} device(s)"
     return done
@@ -106,8 +108,9 @@ def _do_step(hub: Hub, plan: Plan, operator: Operator) -> str:
 def _patch(hub: Hub, plan: Plan, step: PatchTwin, operator: Operator) -> str:
     twins = _compare_twins(hub, plan, step.device_id)
     _backup(hub, step.device_id, twins, operator)
+    patch = patch_with_change(step.patch, operator.change(), twins[step.module_id].desired)
     try:
-        hub.patch_module_twin(step.device_id, step.module_id, step.patch, step.etag)
+        hub.patch_module_twin(step.device_id, step.module_id, patch, step.etag)
     except HubError as error:
         if error.problem is HubProblem.PRECONDITION:
             raise Refused(
@@ -118,6 +121,7 @@ def _patch(hub: Hub, plan: Plan, step: PatchTwin, operator: Operator) -> str:
 
 
 def _set_modules(hub: Hub, plan: Plan, step: SetModules, operator: Operator) -> str:
+    step = replace(step, content=content_with_change(step.content, operator.change()))
     state = observe_device(hub, step.device_id)
     agent = state.twins.get("$edgeAgent")
     # Deployments are only listed when the device knows of one: IoT Hub answers few such calls a minute.
@@ -169,9 +173,18 @@ def _backup(hub: Hub, device_id: str, twins: Mapping[str, Twin], operator: Opera
 
 
 def signed(deployment: Deployment, operator: Operator) -> Deployment:
-    """The deployment with who applied it and when in its labels: the only history there is."""
+    """The deployment with who applied it, when and why in its labels: the only history there is."""
     who = {BY_LABEL: operator.name, AT_LABEL: operator.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")}
-    return replace(deployment, labels={**deployment.labels, **who})
+    if operator.note:
+        who[NOTE_LABEL] = operator.note
+    before = {key: value for key, value in deployment.labels.items() if key != NOTE_LABEL}
+    return replace(deployment, labels={**before, **who})
+
+
+def _with_author(deployment: Deployment, operator: Operator) -> Deployment:
+    """Content is immutable: only a deployment that is made now can say in its documents who wrote them."""
+    content = content_with_change(deployment.modules_content, operator.change())
+    return replace(signed(deployment, operator), content={**deployment.content, "modulesContent": content})
 
 
 def _create(hub: Hub, plan: Plan, step: CreateDeployment, operator: Operator) -> str:
@@ -180,7 +193,7 @@ def _create(hub: Hub, plan: Plan, step: CreateDeployment, operator: Operator) ->
     name = step.deployment.labels.get(SPEC_LABEL, "")
     planned = {old.id for old in step.replaces}
     _refuse_others(name, [item for item in live_deployments(name, before) if item.id not in planned])
-    created = hub.create_deployment(signed(step.deployment, operator))
+    created = hub.create_deployment(_with_author(step.deployment, operator))
     ours = created.id or step.deployment.id
     after = hub.deployments()
     others = [item for item in live_deployments(name, after) if item.id not in planned | {ours}]

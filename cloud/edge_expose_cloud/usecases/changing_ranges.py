@@ -32,7 +32,7 @@ def plan_site(hub: Hub, device_id: str, fields: Json) -> tuple[Plan, list[Findin
 
     Where the module reads the load balancer's pool, that pool stands for the external range in every check.
     """
-    state = observe_device(hub, device_id)
+    state = observe_device(hub, device_id).without_change()
     twin = state.ours
     if twin is None:
         raise Refused(

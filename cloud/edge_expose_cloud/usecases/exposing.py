@@ -58,7 +58,7 @@ def plan_unexpose(hub: Hub, device_id: str, name: str) -> Plan:
 
 
 def _observe(hub: Hub, device_id: str, name: str) -> tuple[DeviceState, Twin]:
-    state = observe_device(hub, device_id)
+    state = observe_device(hub, device_id).without_change()
     if state.ours is None:
         raise Refused(
             f"device {device_id} has no module {MODULE_ID}", "apply a spec first: its manifest brings the module"

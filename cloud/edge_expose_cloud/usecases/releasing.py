@@ -17,7 +17,7 @@ from edge_expose_contract.merging import merged
 
 def plan_release(hub: Hub, device_id: str) -> Plan:
     """A plan that writes the token into the twin. Refused when nothing is held back."""
-    state = observe_device(hub, device_id)
+    state = observe_device(hub, device_id).without_change()
     twin = state.ours
     if twin is None:
         raise Refused(f"device {device_id} has no module {MODULE_ID}", "apply a spec first")

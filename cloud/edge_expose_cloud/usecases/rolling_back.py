@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from edge_expose_cloud.authorship import content_without_change
 from edge_expose_cloud.deployment_planning import (
     AT_LABEL,
     BY_LABEL,
     CONDITION_LABEL,
+    NOTE_LABEL,
     RETIRED_LABEL,
     live_deployments,
     owned_exposures,
@@ -62,6 +64,7 @@ class Past:
     priority: int
     by: str
     at: str
+    note: str = ""
 
     def to_json(self) -> Json:
         return {
@@ -71,6 +74,7 @@ class Past:
             "priority": self.priority,
             "by": self.by,
             "at": self.at,
+            "note": self.note,
         }
 
 
@@ -84,9 +88,8 @@ def history(hub: Hub, name: str) -> list[Past]:
 def _past(item: Deployment) -> Past:
     condition = item.labels.get(CONDITION_LABEL, item.target_condition)
     at = item.labels.get(AT_LABEL, item.created)
-    return Past(
-        item.id, RETIRED_LABEL not in item.labels, condition, item.priority, item.labels.get(BY_LABEL, "unknown"), at
-    )
+    by, note = item.labels.get(BY_LABEL, "unknown"), item.labels.get(NOTE_LABEL, "")
+    return Past(item.id, RETIRED_LABEL not in item.labels, condition, item.priority, by, at, note)
 
 
 def plan_promotion(hub: Hub, name: str, to: str | None) -> Plan:
@@ -136,8 +139,9 @@ def plan_restore(hub: Hub, device_id: str, content: Json, *, only: str | None = 
 
     Refused for a document that our module would not accept, and for keys that a deployment sets.
     """
+    content = content_without_change(content)
     sections = {module: desired for module, desired in desired_sections(content).items() if only in (None, module)}
-    state = observe_device(hub, device_id, sections)
+    state = observe_device(hub, device_id, sections).without_change()
     if only is not None and only not in state.twins:
         raise Refused(f"device {device_id} has no module {only}", "apply a spec first: its manifest brings the module")
     different = {

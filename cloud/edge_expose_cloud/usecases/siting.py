@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from edge_expose_cloud.authorship import patch_with_change
 from edge_expose_cloud.deployment_planning import live_deployments
 from edge_expose_cloud.hub import Deployment, Hub, HubError, HubProblem, Json, Twin
 from edge_expose_cloud.inventory import Inventory
 from edge_expose_cloud.manifest import network_json
 from edge_expose_cloud.plans import PatchTwin
 from edge_expose_cloud.spec import Spec
+from edge_expose_cloud.usecases.operator import Operator
 from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.merging import merge_patch
 
@@ -57,22 +59,27 @@ def _twins(hub: Hub, devices: list[str]) -> Iterator[Twin]:
 
 
 def write_sites(
-    hub: Hub, spec: Spec, inventory: Inventory | None, written: Callable[[str], None] = lambda device: None
+    hub: Hub,
+    spec: Spec,
+    inventory: Inventory | None,
+    operator: Operator,
+    written: Callable[[str], None] = lambda device: None,
 ) -> list[str]:
     """Writes what `plan_sites` finds now and gives the devices written."""
     patches = plan_sites(hub, spec, inventory, hub.deployments())
     for patch in patches:
-        write_site(hub, patch)
+        write_site(hub, patch, operator)
         written(patch.device_id)
     return [patch.device_id for patch in patches]
 
 
-def write_site(hub: Hub, patch: PatchTwin) -> None:
+def write_site(hub: Hub, patch: PatchTwin, operator: Operator) -> None:
     """One PATCH. A twin that moved since it was read is read again: only `site` is written, and that is ours."""
     etag = patch.etag
+    body = patch_with_change(patch.patch, operator.change(), {})
     for last in (False, True):
         try:
-            hub.patch_module_twin(patch.device_id, patch.module_id, patch.patch, etag)
+            hub.patch_module_twin(patch.device_id, patch.module_id, body, etag)
             return
         except HubError as error:
             if last or error.problem is not HubProblem.PRECONDITION:

@@ -41,6 +41,14 @@ def test_a_digest_counts_wherever_it_stands(world, api, query, body, status) -> 
     assert ("api-made" in world.desired()["exposures"]) is (status == 200)
 
 
+def test_a_note_goes_with_the_change(world, api) -> None:
+    assert api.put(PATH, json={**WANTED, "note": "why-made"}).status_code == 200
+    assert world.desired()["change"]["note"] == "why-made"
+    assert api.delete(f"{PATH}?note=why-gone").status_code == 200
+    assert world.desired()["change"] == {**world.desired()["change"], "by": "ada@portal", "note": "why-gone"}
+    assert api.put(PATH, json={**WANTED, "note": "n" * 513}).status_code == 409
+
+
 @pytest.mark.parametrize("query", ["", "?dryRun=true"])
 def test_what_is_not_there_is_404(api, query) -> None:
     for path in (PATH, "/api/devices/nobody/exposures/x"):

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from edge_expose_cloud.authorship import without_change
 from edge_expose_cloud.hub import Deployment, HubError, HubProblem
 from edge_expose_contract.identity import MODULE_ID
 from support.cloud import HELD_BACK, READY
@@ -141,12 +142,29 @@ def test_a_removal_that_the_device_holds_back_is_confirmed_with_a_button(world, 
 
 
 def test_history_brings_back_what_was_there(world, ada) -> None:
-    before = world.desired()
+    before = without_change(world.desired())
     ada.apply(ada.change("/devices/d1/plan", kind="remove", name="web-out"))
     page = ada.get("/devices/d1/history").text
     assert "bring back web-out" in page
     name = next((world.folder / "backups").iterdir()).name
     ada.apply(ada.change("/devices/d1/plan", kind="revert", name=name))
+    assert without_change(world.desired()) == before
+
+
+def test_what_is_applied_says_who_did_it_and_why(world, ada) -> None:
+    plan = ada.change("/devices/d1/expose", **NEW)
+    assert "Why (optional)" in plan.text
+    assert ada.apply(plan, note=" ticket 7 ").status_code == 303
+    change = world.desired()["change"]
+    assert (change["by"], change["note"]) == ("ada@portal", "ticket 7")
+
+
+def test_a_note_that_is_too_long_sends_nothing_and_is_kept_in_the_form(world, ada) -> None:
+    before = world.desired()
+    refused = ada.apply(ada.change("/devices/d1/expose", **NEW), note="n" * 513)
+    assert refused.status_code == 409
+    assert "longer than 512 bytes" in refused.text
+    assert "n" * 513 in refused.text
     assert world.desired() == before
 
 
