@@ -67,6 +67,8 @@ class Bench:
         self.guards = guards or Guards()
         self.store = store or MemoryStore()
         self.time = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
+        self.passed = 0.0
+        """Seconds on the monotonic clock, which a wall clock that is set back does not move."""
         self.controller = self._new()
 
     def _new(self) -> Controller:
@@ -79,7 +81,7 @@ class Bench:
             NoMeasures(),
             nobody_answers,
             now=lambda: self.time,
-            clock=lambda: self.time.timestamp(),
+            clock=lambda: self.passed,
             watches=NoWatches(),
         )
 
@@ -90,7 +92,9 @@ class Bench:
         self.controller = self._new()
 
     def later(self, **delta: float) -> None:
-        self.time += timedelta(**delta)
+        step = timedelta(**delta)
+        self.time += step
+        self.passed += max(0.0, step.total_seconds())
 
     def desire(self, exposures: Mapping[str, Any], **more: Any) -> None:
         self.twin.set_desired({"schemaVersion": "1.0", "exposures": dict(exposures), **more})
