@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from edge_expose_local.cluster.answers import Answers
 from edge_expose_local.cluster.pools import ConfigError, parse_element
 from edge_expose_local.damage import Damaged
 
@@ -105,8 +106,12 @@ class LocalSettings:
                 for network in parse_element(part.strip(), legacy=self.profile == "1.20")
             ]
         except ConfigError as error:
+            told = Answers("0.10.3" if self.profile == "1.20" else "0.16.1").text(
+                error.situation, **{"pool": "", "number": "", **error.values}
+            )
+            why = told.rpartition(": ")[2]
             raise BadSettings(
-                f"{option}{ranges}: {error}; a range is A-B or a CIDR, several with commas, like {DEFAULT_POOL}"
+                f"{option}{ranges}: {why}; a range is A-B or a CIDR, several with commas, like {DEFAULT_POOL}"
             ) from None
         if not networks:
             raise BadSettings(f"{option}{ranges} holds no address; try {DEFAULT_POOL}")

@@ -130,6 +130,13 @@ def test_the_cluster_rebuilt_and_the_modules_own_disk_lost_too(site: Site, held:
 
 def test_the_pool_moved_and_only_what_is_outside_of_it_moves(site: Site, held: dict[str, str]) -> None:
     site.cluster.metallb.set_pool(f"{LAN}.245-{LAN}.250")
+    if site.cluster.profile == "1.20":
+        # MetalLB 0.10.3 rejects pools that leave a held address out: nobody moves, and the report says why.
+        site.waiting(lambda: site.reported()["pool"].get("reason") == "PoolInvalid", "it is told")
+        all_as_before(site, {**held, "fixed": FIXED})
+        site.cluster.metallb.set_pool(RANGE)
+        site.waiting(lambda: "reason" not in site.reported()["pool"], "all is well again")
+        return
     moved = {name: f"{LAN}.{number}" for number, name in ((245, "alpha"), (246, "zeta"))}
     for name, ip in {**moved, "fixed": FIXED}.items():
         site.until(name, "Ready", ip)
