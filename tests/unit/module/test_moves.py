@@ -226,3 +226,17 @@ def test_a_claim_asks_for_one_address_and_carries_nothing(address: str, families
         "loadBalancerIP": ask.load_balancer_ip,
         **families,
     }
+
+
+def test_a_twin_that_may_not_share_yet_does_not_cost_the_address() -> None:
+    found = Bench(FakeCluster())
+    found.desire({"web": web(80)})
+    found.run()
+    # Somebody writes at the same time, so the Service gets its sharing key later than the twin that is made.
+    found.cluster.refuse("conflict", verb="patch", times=1)
+    found.desire({"web": web("80", "53/udp")})
+    found.run(1)
+    assert found.cluster.address_of("web-udp") is None
+    found.run(6)
+    assert [found.cluster.address_of(name) for name in ("web", "web-udp")] == [HELD, HELD]
+    assert ("create", "Service", "edge1/web-claim") not in found.cluster.writes, "nobody looked for another address"
