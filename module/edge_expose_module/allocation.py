@@ -1,8 +1,8 @@
 """Who gets which external address. Pure: the same inputs give the same answer in any order.
 
-In turn: what is held and legal stays; then what our Services already ask for; then what is remembered; then new pins;
-then the lowest free address, of those that no disabled exposure had before. Before a pin moves, the new address is
-checked, since asking a load balancer for an address it cannot give loses the one held.
+In turn: what is held and legal stays; then what our Services already ask for; then what is remembered, or was held
+last; then new pins; then the lowest free address, of those that no disabled exposure had before. Before a pin moves,
+the new one is checked, since asking a load balancer for an address it cannot give loses the one held.
 """
 
 from __future__ import annotations
@@ -69,6 +69,9 @@ def allocate(
         allocator.keep(candidate, candidate.claimed)
     for candidate in ordered:
         allocator.keep(candidate, candidate.remembered)
+    for candidate in ordered:
+        # What is remembered may have been refused since.
+        allocator.keep(candidate, candidate.last_held)
     claim_others(ledger, carriers, observed, owner, kept, waiting=True)
     allocator.swap(ordered)
     allocator.protect_movers(ordered)

@@ -123,6 +123,8 @@ class RejectionLog:
             if answer is None:
                 continue
             for address in observed.requested(service):
+                if _is_held_by(name, address, observed, owner):
+                    continue  # its twin waits until they may share: the address was not refused to the exposure
                 if any(entry.address == str(address) for entry in current_entries.get(name, ())):
                     continue
                 mark = circumstances(name, exposures.get(name), address, observed)
@@ -194,6 +196,10 @@ class RejectionLog:
             for other in observed.services.values()
             if other.exposure != service.exposure and any(address in other.assigned for address in requested)
         )
+
+
+def _is_held_by(name: str, address: Address, observed: Observed, owner: str) -> bool:
+    return any(service.exposure == name and address in service.assigned for service in observed.owned(owner))
 
 
 def _may_be_about(answer: Answer, requested: tuple[Address, ...]) -> bool:

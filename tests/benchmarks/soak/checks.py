@@ -55,7 +55,7 @@ class Checks:
             good = state == "Blocked" and reason == "InvalidExposure"
             # The form before goes on, and so does what it holds.
             return self._place(name, assigned, services) if good else [f"{name}: a broken wish is {entry}"]
-        if state == "Blocked" and reason in REFUSED:
+        if state == "Blocked" and (reason in REFUSED or (reason == "PoolInvalid" and self._may_be_rejected)):
             good = "type" not in wish and (reason == "PoolExhausted" or "address" in wish)
             if not good or (address or "") != assigned:
                 return [f"{name}: {entry}, and its Service has {assigned or 'no address'}"]
@@ -75,6 +75,11 @@ class Checks:
         if "53:8080/udp" in wish["ports"] and address_of(services.get(f"{name}-udp", {})) != address:
             return [f"{name}: its UDP twin is not at {address}"]
         return self._place(name, assigned, services)
+
+    @property
+    def _may_be_rejected(self) -> bool:
+        """Whether MetalLB may go on with other pools than those that are written; then that is told first."""
+        return "broken" in self.world.extra or self.world.profile == "1.20"
 
     def _place(self, name: str, address: str, services: dict[str, Service]) -> list[str]:
         """Whether the exposure is where it was, or may be somewhere else."""

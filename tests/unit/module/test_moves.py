@@ -226,3 +226,33 @@ def test_a_claim_asks_for_one_address_and_carries_nothing(address: str, families
         "loadBalancerIP": ask.load_balancer_ip,
         **families,
     }
+
+
+def test_a_twin_that_may_not_share_yet_does_not_cost_the_address() -> None:
+    found = Bench(FakeCluster())
+    found.desire({"web": web(80)})
+    found.run()
+    # Somebody writes at the same time, so the Service gets its sharing key later than the twin that is made.
+    found.cluster.refuse("conflict", verb="patch", times=1)
+    found.desire({"web": web("80", "53/udp")})
+    found.run(1)
+    assert found.cluster.address_of("web-udp") is None
+    found.run(6)
+    assert [found.cluster.address_of(name) for name in ("web", "web-udp")] == [HELD, HELD]
+    assert ("create", "Service", "edge1/web-claim") not in found.cluster.writes, "nobody looked for another address"
+
+
+def test_who_is_unpinned_after_a_refusal_goes_back_to_what_it_held_last() -> None:
+    found = Bench(FakeCluster())
+    found.desire({"a": web(81), "web": web()})
+    found.run()
+    found.desire({"web": web()})
+    found.run()
+    assert found.cluster.address_of("web") == "10.0.0.11"
+    found.cluster.hidden.add(WANTED)
+    found.desire({"web": web(address=WANTED)})
+    del found.cluster.services[("edge1", "web")]
+    found.run(1)
+    found.desire({"web": web()})
+    found.run(6)
+    assert found.cluster.address_of("web") == "10.0.0.11", "not the lowest free one"

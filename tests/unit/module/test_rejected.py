@@ -182,7 +182,7 @@ def test_silence_counts_from_when_the_service_was_first_seen_without_its_address
     assert watcher.sees(silent) == ["10.0.0.5"]
     block = watcher.known["a"][0].block
     assert block.reason == "AddressRefused"
-    assert "when asked for 10.0.0.5, and did not say why" in block.message
+    assert "10.0.0.5, and did not say why" in block.message
 
 
 def test_silence_starts_anew_with_another_request() -> None:
