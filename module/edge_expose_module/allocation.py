@@ -73,7 +73,8 @@ def allocate(
         # What is remembered may have been refused since.
         allocator.keep(candidate, candidate.last_held)
     claim_others(ledger, carriers, observed, owner, kept, waiting=True)
-    allocator.swap(ordered)
+    if not _somebody_waits(observed, owner):
+        allocator.swap(ordered)
     allocator.protect_movers(ordered)
     for candidate in ordered:
         if candidate.pinned:
@@ -114,7 +115,10 @@ class _Allocator:
             self._grant(candidate, addresses)
 
     def swap(self, candidates: Iterable[Candidate]) -> None:
-        """Grants pins that only wait for each other: each of a ring is at the address that the one before it wants."""
+        """Grants pins that only wait for each other: each of a ring is at the address that the one before it wants.
+
+        They pass through a moment in which one address is free, so nobody else may be waiting for one.
+        """
         movers = {
             c.assigned: c
             for c in candidates
@@ -255,11 +259,15 @@ class _Allocator:
             )
         blocks = (self._why_not(candidate, address) for address in candidate.pinned)
         block = next((block for block in blocks if block is not None), None)
-        if block is None and (candidate.assigned or candidate.last_held):
+        if block is None and (candidate.assigned or self._can_go_back(candidate)):
             # Asked for again it would be refused again, and cost the address that is held.
             rejected = self.rejected.get(candidate.name, {})
             block = next((rejected[address] for address in candidate.pinned if address in rejected), None)
         return block
+
+    def _can_go_back(self, candidate: Candidate) -> bool:
+        """Whether an exposure that lost its address can have it again: if not, it has nothing to lose by asking on."""
+        return self._fits(candidate, candidate.last_held)
 
     def _fits(self, candidate: Candidate, addresses: tuple[Address, ...]) -> bool:
         bad = self.rejected.get(candidate.name, {})
@@ -273,6 +281,14 @@ class _Allocator:
             return addresses == candidate.pinned
         group = self.ledger.groups.get(candidate.group, addresses) if candidate.group is not None else addresses
         return self.spaces[candidate.name].families_suit(candidate.exposure, addresses) and group == addresses
+
+
+def _somebody_waits(observed: Observed, owner: str) -> bool:
+    """Whether a Service of somebody else would take the next address that becomes free."""
+    return any(
+        service.is_load_balancer and not service.assigned and not service.deleting and not service.owned_by(owner)
+        for service in observed.services.values()
+    )
 
 
 def _lowest(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from edge_expose_contract.reason_table import values_for
 from edge_expose_contract.reasons import Reason
@@ -24,7 +24,6 @@ from edge_expose_module.clusterapi import (
 from edge_expose_module.planning import Change, Plan, Verb
 
 log = logging.getLogger(__name__)
-_FREED_BY_REMOVAL: Final = frozenset({"QuotaExceeded", "ClusterIPsExhausted", "NodePortsExhausted"})
 
 
 def apply(cluster: Cluster, plan: Plan) -> dict[str, Outcome]:
@@ -94,14 +93,8 @@ def _apply_one(cluster: Cluster, change: Change) -> None:
 
 
 def _rehearse(cluster: Cluster, body: Mapping[str, Any]) -> None:
-    """Raises when what is to take a Service's place would not be accepted.
-
-    A quota or a range that is full now has room for it once the Service that goes is gone.
-    """
+    """Raises when what is to take a Service's place would not be accepted."""
     try:
         cluster.rehearse(BY_KIND[body["kind"]], body["metadata"]["namespace"], body)
     except NotFound as error:  # the namespace is not there
         raise Rejected(str(error)) from error
-    except Refused as error:
-        if error.reason not in _FREED_BY_REMOVAL:
-            raise

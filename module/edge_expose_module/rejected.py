@@ -128,7 +128,9 @@ class RejectionLog:
                 if any(entry.address == str(address) for entry in current_entries.get(name, ())):
                     continue
                 mark = circumstances(name, exposures.get(name), address, observed)
-                entry = Rejection(str(address), Block(answer.reason, answer.message, answer.values), mark)
+                # The claim's name is in the load balancer's text, and nobody declared that.
+                text = f"{address} was not given to a claim for it. " if service.is_claim else ""
+                entry = Rejection(str(address), Block(answer.reason, text + answer.message, answer.values), mark)
                 current_entries[name] = (*current_entries.get(name, ()), entry)
                 self._learned[(name, str(address))] = now
         self._held = {}

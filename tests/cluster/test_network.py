@@ -187,7 +187,12 @@ def test_a_pool_that_shrinks_away_and_returns_brings_the_same_address_back(site:
     site.until("web", "Ready", f"{LAN}.248")
     answers(site, f"{LAN}.248")
     site.cluster.metallb.set_pool(f"{LAN}.241-{LAN}.243")
-    site.until("web", "Blocked", reason="AddressOutsideRange")
+    if site.cluster.profile == "1.20":
+        # MetalLB 0.10.3 rejects the pool while somebody holds an address that it leaves out.
+        site.waiting(lambda: site.reported()["pool"].get("reason") == "PoolInvalid", "it is told")
+        answers(site, f"{LAN}.248")
+    else:
+        site.until("web", "Blocked", reason="AddressOutsideRange")
     site.cluster.metallb.set_pool(f"{LAN}.241-{LAN}.250")
     site.until("web", "Ready", f"{LAN}.248")
     answers(site, f"{LAN}.248")

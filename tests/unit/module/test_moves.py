@@ -256,3 +256,37 @@ def test_who_is_unpinned_after_a_refusal_goes_back_to_what_it_held_last() -> Non
     found.desire({"web": web()})
     found.run(6)
     assert found.cluster.address_of("web") == "10.0.0.11", "not the lowest free one"
+
+
+def test_two_pins_do_not_change_places_while_somebody_waits_for_the_next_free_address() -> None:
+    found = Bench(FakeCluster("10.0.0.10-10.0.0.11"))
+    found.cluster.add_pod("w", {"app": "ws"})
+    here, there = {"a": "10.0.0.10", "c": "10.0.0.11"}, {"a": "10.0.0.11", "c": "10.0.0.10"}
+    found.desire({name: web(address=address) for name, address in here.items()})
+    found.run()
+    found.cluster.add_service("waiter", {"type": "LoadBalancer", "ports": [{"port": 80}]}, namespace="other")
+    assert found.cluster.address_of("waiter", "other") is None
+    found.desire({name: web(address=address) for name, address in there.items()})
+    found.run(5)
+    assert {name: found.cluster.address_of(name) for name in here} == here, "nobody lost anything"
+    assert {found.state(name)[::2] for name in here} == {("Blocked", "AddressTaken")}
+    del found.cluster.services[("other", "waiter")]
+    found.run(5)
+    found.cluster.settle()  # as the touch does that follows after two seconds
+    assert {name: found.cluster.address_of(name) for name in here} == there
+
+
+def test_who_cannot_go_back_goes_on_asking() -> None:
+    """The address held last was taken meanwhile: there is nothing left to lose by asking."""
+    found = bench(externalTrafficPolicy="Local")
+    found.cluster.hidden.add(WANTED)
+    found.desire({"web": web(address=WANTED, externalTrafficPolicy="Local")})
+    found.run(1)
+    taken = {"type": "LoadBalancer", "loadBalancerIP": HELD, "ports": [{"port": 80}]}
+    found.cluster.add_service("quick", taken, namespace="other")
+    found.run(4)
+    assert found.state("web")[:2] == ("Blocked", None)
+    found.cluster.hidden.clear()
+    found.cluster.settle()
+    found.run(2)
+    assert found.state("web") == ("Ready", WANTED, None), "without another word from anybody"
