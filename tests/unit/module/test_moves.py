@@ -256,3 +256,15 @@ def test_who_is_unpinned_after_a_refusal_goes_back_to_what_it_held_last() -> Non
     found.desire({"web": web()})
     found.run(6)
     assert found.cluster.address_of("web") == "10.0.0.11", "not the lowest free one"
+
+
+def test_nobody_takes_the_address_of_a_refused_exposure_while_its_service_is_gone() -> None:
+    found = bench()
+    found.cluster.hidden.add(WANTED)
+    found.desire({"web": web(address=WANTED)})
+    found.run(6)
+    assert found.state("web")[:2] == ("Blocked", HELD)
+    del found.cluster.services[("edge1", "web")]
+    found.desire({"web": web(address=WANTED), "b": web(81)})
+    found.run(6)
+    assert (found.cluster.address_of("web"), found.cluster.address_of("b")) == (HELD, "10.0.0.11")
