@@ -147,7 +147,13 @@ class _Allocator:
         if block is None:
             self._grant(candidate, candidate.pinned)
         else:
-            self.decided[candidate.name] = Decision(self._going_on(candidate), block)
+            self._go_on(candidate, block)
+
+    def _go_on(self, candidate: Candidate, block: Block) -> None:
+        """Blocked, at an address that nobody else may take, not even while there is no Service that holds it."""
+        addresses = self._going_on(candidate)
+        self.decided[candidate.name] = Decision(addresses, block)
+        self.ledger.add(addresses, candidate.claim)
 
     def _going_on(self, candidate: Candidate) -> tuple[Address, ...]:
         """What a blocked exposure goes on with: what it has, else what it had last, else what it waits for; nothing
@@ -194,7 +200,7 @@ class _Allocator:
         if block is None:
             self._grant(candidate, group)
         else:
-            self.decided[candidate.name] = Decision(self._going_on(candidate), block)
+            self._go_on(candidate, block)
 
     def _lowest_free(self, candidate: Candidate, pools: tuple[AddressSet, ...]) -> None:
         space = self.spaces[candidate.name]

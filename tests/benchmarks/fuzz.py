@@ -225,6 +225,8 @@ class Fuzzer:
         good = self.bench.store.load().good_exposures().get(name)
         if good is None:
             return set()
+        if good.load_balancer_class or good.ip_families:
+            return {name, f"{name}-udp"}  # what was there before is made anew, and a failed write may come between
         if good.expiry is not None and good.expiry <= self.bench.time:
             return {name, f"{name}-udp"}
         return {name, f"{name}-udp"} - {shape.name for shape in service_shapes(name, good, "edge1")}

@@ -59,7 +59,10 @@ def main() -> int:
         paths = ", ".join(f'"src/edge_expose_module/{file}"' for file in wanted)
         (folder / "pyproject.toml").write_text(CONFIG.format(paths=paths))
         mutmut = [sys.executable, "-m", "mutmut"]
-        subprocess.run([*mutmut, "run", "--max-children", str(arguments.children)], cwd=folder, check=False)
+        done = subprocess.run([*mutmut, "run", "--max-children", str(arguments.children)], cwd=folder, check=False)
+        if done.returncode:
+            print("the run ended early (see above): nothing was measured")
+            return 1
         told = subprocess.run([*mutmut, "results"], cwd=folder, capture_output=True, text=True, check=False)
         results = told.stdout.splitlines()
         survivors = [line.split(":")[0].strip() for line in results if "survived" in line or "no tests" in line]

@@ -290,3 +290,15 @@ def test_who_cannot_go_back_goes_on_asking() -> None:
     found.cluster.settle()
     found.run(2)
     assert found.state("web") == ("Ready", WANTED, None), "without another word from anybody"
+
+
+def test_nobody_takes_the_address_of_a_refused_exposure_while_its_service_is_gone() -> None:
+    found = bench()
+    found.cluster.hidden.add(WANTED)
+    found.desire({"web": web(address=WANTED)})
+    found.run(6)
+    assert found.state("web")[:2] == ("Blocked", HELD)
+    del found.cluster.services[("edge1", "web")]
+    found.desire({"web": web(address=WANTED), "b": web(81)})
+    found.run(6)
+    assert (found.cluster.address_of("web"), found.cluster.address_of("b")) == (HELD, "10.0.0.11")
