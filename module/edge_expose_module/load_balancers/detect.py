@@ -78,7 +78,7 @@ class Detector:
         """`found` with the pools that MetalLB works with: the stated ones, or the last sound ones."""
         error = found.pool_error
         if not error and found.pools is not None and not _takes_away(found):
-            error = left_out(found.pools, self.sound, _held(services))
+            error = left_out(found.pools, self.sound, _held(s for s in services if s.load_balancer_class is None))
         if error:
             return replace(found, pools=self.sound, pool_error=error)
         if found.pools is not None:

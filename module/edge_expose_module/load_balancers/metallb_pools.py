@@ -65,14 +65,14 @@ def left_out(pools: Iterable[Pool], before: Iterable[Pool] | None, held: Mapping
     """Why a release that never takes an address away rejects `pools`: somebody holds an address they leave out.
 
     `before` are the pools in force, `held` the assigned addresses by Service. Addresses that no pool in force has were
-    not given by this load balancer.
+    not given by this load balancer. On a new disk nobody knows which pools are in force (`before` is None): then any
+    held address that the pools leave out says that they may not be these.
     """
-    if before is None:
-        return ""
-    old, new = AddressSet.of(_ranges(before)), AddressSet.of(_ranges(pools))
+    new = AddressSet.of(_ranges(pools))
+    old = AddressSet.of(_ranges(before)) if before is not None else None
     for service, addresses in sorted(held.items()):
         for address in addresses:
-            if address in old and address not in new:
+            if address not in new and (old is None or address in old):
                 return f"Service {service} holds {address}, which the new pools leave out; remove that Service first"
     return ""
 

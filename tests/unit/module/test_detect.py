@@ -202,6 +202,15 @@ def test_a_release_that_never_takes_an_address_away_rejects_pools_that_leave_a_h
         assert ("n/h" in found.pool_error) is not believed
 
 
+def test_on_a_new_disk_a_held_address_outside_the_pools_says_that_they_may_not_be_in_force() -> None:
+    cluster = Cluster(config(LEGACY))
+    cluster.kinds = frozenset()
+    found = Detector().detect(cluster, (holder("10.0.9.2"),))
+    assert ranges(found) is None, "unknown: the load balancer knows with what it goes on"
+    assert "n/h" in found.pool_error
+    assert ranges(Detector().detect(cluster, (holder("10.0.0.2"),))) == ["10.0.0.1-10.0.0.9"]
+
+
 def test_a_new_release_takes_it_away_and_its_pools_are_believed() -> None:
     detector = Detector()
     detector.detect(Cluster(pool("10.0.0.1-10.0.0.9")), ())

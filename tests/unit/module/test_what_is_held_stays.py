@@ -482,3 +482,25 @@ def test_an_exposure_beyond_the_ports_of_a_document_costs_none_that_stands() -> 
     bench.desire({"a": web("1-500"), **{f"e{number}": web("1-900") for number in range(5)}})
     bench.run()
     assert bench.state("a")[0] == "Ready"
+
+
+# --- refusals of the API server ---
+
+
+@pytest.mark.parametrize(
+    ("situation", "reason"),
+    [("quota-of-services", "QuotaExceeded"), ("cluster-ip-range-full", "ClusterIPsExhausted")],
+)
+def test_a_service_that_must_be_made_anew_stays_where_no_new_one_would_be_made(situation: str, reason: str) -> None:
+    bench = bench_with({"a": web()})
+    before = bench.cluster.services[("edge1", "a")]["metadata"]["uid"], bench.cluster.address_of("a")
+    bench.cluster.namespaces.add("elsewhere")
+    values = {"quota": "few", "namespace": "elsewhere", "name": "a"}
+    bench.cluster.refuse(situation, **values)
+    bench.desire({"a": web(namespace="elsewhere")})
+    bench.run(4)
+    assert (bench.cluster.services[("edge1", "a")]["metadata"]["uid"], bench.cluster.address_of("a")) == before
+    assert bench.state("a")[::2] == ("Blocked", reason)
+    bench.cluster.allow()
+    bench.run(4)
+    assert ("elsewhere", "a") in bench.cluster.services, "by itself, once there is room"
