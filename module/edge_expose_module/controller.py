@@ -24,7 +24,7 @@ from edge_expose_module.clusterapi import GUARD_RAILS, Cluster, ClusterError
 from edge_expose_module.contention import Contention
 from edge_expose_module.deciding import Decided, Inputs, decide
 from edge_expose_module.history import History
-from edge_expose_module.instances import Instance
+from edge_expose_module.instances import Instance, services_within
 from edge_expose_module.keeping import Keeper, Store
 from edge_expose_module.load_balancers.detect import DEFAULT_NAMESPACE, Detector
 from edge_expose_module.looking import Looker
@@ -327,8 +327,9 @@ class Controller:
     def _within_limits(self, decided: Decided, observed: Observed) -> Decided:
         """The decision with the writes that this process may make now, and its stamp on them."""
         owner, version = self.identity.owner, self._reader.version
-        self._instance.look(observed, owner)
-        why = self._instance.why_read_only(observed, owner, version, from_disk=not self._reader.has_read)
+        services = services_within(observed, owner, self._namespaces())
+        self._instance.look(services)
+        why = self._instance.why_read_only(services, version, from_disk=not self._reader.has_read)
         self.view.read_only = why
         if why:
             if decided.plan.changes:

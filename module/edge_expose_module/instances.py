@@ -21,7 +21,11 @@ _KEPT: Final = 16
 
 
 class Instance:
-    """This process. `lives` are the stamps of its earlier lives, from the state file, newest last."""
+    """This process. `lives` are the stamps of its earlier lives, from the state file, newest last.
+
+    `services` below are those of ours in the namespaces that this module works in: labels and stamps can be copied, and
+    what stands elsewhere is no process of ours.
+    """
 
     def __init__(self, started: datetime, lives: Collection[str] = ()) -> None:
         self._started = started
@@ -37,10 +41,10 @@ class Instance:
     def lives(self) -> tuple[str, ...]:
         return (*self._before, self.stamp)[-_KEPT:] if self.stamp else self._before
 
-    def look(self, observed: Observed, owner: str) -> None:
+    def look(self, services: Collection[ObservedService]) -> None:
         """Takes in the stamps on our Services. A clock that went back does not make us the elder: our start is later
         than every stamp that was there before us."""
-        found = {stamp for service in _ours(observed, owner) if (stamp := stamp_of(service))[0]}
+        found = {stamp for service in services if (stamp := stamp_of(service))[0]}
         if self._seen is None:
             self._seen = frozenset(found)
             before = (parsed for start, _ in found if (parsed := _parse(start)) is not None)
@@ -48,7 +52,7 @@ class Instance:
         self._fresh = frozenset(stamp for stamp in found - self._seen if stamp[0] not in self.lives)
         self.rival = max(self.rival, *(start for start, _ in self._fresh if start > self.stamp), "")
 
-    def why_read_only(self, observed: Observed, owner: str, version: int, *, from_disk: bool) -> str:
+    def why_read_only(self, services: Collection[ObservedService], version: int, *, from_disk: bool) -> str:
         """Why nothing may be written now; empty when all may. `version` is that of the document in force, and
         `from_disk` means that the twin was not read since the start."""
         if self.rival:
@@ -57,7 +61,7 @@ class Instance:
                 f"{self.stamp}, only reads: stop one of them, then start this one again"
             )
         # Once the twin was read, what was written before our start says nothing: a new identity counts from 1 again.
-        compared = {stamp_of(service) for service in _ours(observed, owner)} if from_disk else self._fresh
+        compared = {stamp_of(service) for service in services} if from_disk else self._fresh
         newest = max((number for start, number in compared if start not in self.lives), default=0)
         if newest > version:
             return (
@@ -81,8 +85,10 @@ def stamp_of(service: ObservedService) -> tuple[str, int]:
     return (start, int(version) if version.isdigit() else 0) if _parse(start) is not None else ("", 0)
 
 
-def _ours(observed: Observed, owner: str) -> tuple[ObservedService, ...]:
-    return (*observed.owned(owner), *observed.claims(owner))
+def services_within(observed: Observed, owner: str, namespaces: Collection[str]) -> tuple[ObservedService, ...]:
+    """Our Services, claims too, in these namespaces."""
+    ours = (*observed.owned(owner), *observed.claims(owner))
+    return tuple(service for service in ours if service.namespace in namespaces)
 
 
 def _parse(text: str) -> datetime | None:

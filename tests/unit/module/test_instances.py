@@ -9,7 +9,6 @@ import pytest
 
 from edge_expose_module.instances import ANNOTATION, Instance, stamp_of
 from edge_expose_module.observed_service import ObservedService
-from edge_expose_module.observing import Observed
 from support.bench import OWNER, Bench, MemoryStore
 from support.fake_cluster import FakeCluster
 from support.fake_twin import FakeTwin
@@ -18,19 +17,18 @@ START = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
 WEB: dict[str, Any] = {"selector": ["app=ws"], "ports": [80]}
 
 
-def world(*notes: str) -> Observed:
+def world(*notes: str) -> tuple[ObservedService, ...]:
     labels = {
         "app.kubernetes.io/managed-by": "edge-expose",
         "edge-expose.io/owner": "o",
         "edge-expose.io/exposure": "a",
     }
-    services = [
+    return tuple(
         ObservedService.of(
             {"metadata": {"name": f"s{n}", "namespace": "n", "labels": labels, "annotations": {ANNOTATION: note}}}
         )
         for n, note in enumerate(notes)
-    ]
-    return Observed(services={service.key: service for service in services})
+    )
 
 
 def stamp(seconds: float, version: int = 1) -> str:
@@ -39,25 +37,25 @@ def stamp(seconds: float, version: int = 1) -> str:
 
 def test_a_later_start_that_appears_makes_us_read_only_for_good() -> None:
     instance = Instance(START)
-    instance.look(world(), "o")
-    assert not instance.why_read_only(world(), "o", 1, from_disk=False)
-    instance.look(world(stamp(5)), "o")
-    assert "only reads" in instance.why_read_only(world(), "o", 1, from_disk=False)
-    instance.look(world(), "o")
+    instance.look(world())
+    assert not instance.why_read_only(world(), 1, from_disk=False)
+    instance.look(world(stamp(5)))
+    assert "only reads" in instance.why_read_only(world(), 1, from_disk=False)
+    instance.look(world())
     assert instance.rival == stamp(5).split()[0]
 
 
 def test_what_was_written_before_our_start_makes_nobody_a_rival_even_with_a_clock_that_went_back() -> None:
     instance = Instance(START - timedelta(days=400))
-    instance.look(world(stamp(5)), "o")
-    instance.look(world(stamp(5), stamp(3)), "o")
+    instance.look(world(stamp(5)))
+    instance.look(world(stamp(5), stamp(3)))
     assert not instance.rival
     assert instance.stamp > stamp(5).split()[0], "and an elder that still runs sees that we are later"
 
 
 @pytest.mark.parametrize(("note", "found"), [("", ("", 0)), ("x 1", ("", 0)), (stamp(0), (stamp(0).split()[0], 1))])
 def test_stamps_that_make_no_sense_are_none(note: str, found: tuple[str, int]) -> None:
-    (service,) = world(note).services.values()
+    (service,) = world(note)
     assert stamp_of(service) == found
 
 
@@ -70,17 +68,17 @@ def test_a_document_from_the_disk_does_not_undo_what_a_newer_one_made() -> None:
         (True, 8, (stamp(-60).split()[0],), True),  # we wrote it ourselves
     ):
         instance = Instance(START, lives)
-        instance.look(observed, "o")
-        assert bool(instance.why_read_only(observed, "o", version, from_disk=from_disk)) is not writes
+        instance.look(observed)
+        assert bool(instance.why_read_only(observed, version, from_disk=from_disk)) is not writes
 
 
 def test_who_started_later_and_missed_a_document_does_not_undo_what_the_elder_made_of_it() -> None:
     instance = Instance(START)
-    instance.look(world(stamp(-60, version=1)), "o")
+    instance.look(world(stamp(-60, version=1)))
     newer = world(stamp(-60, version=1), stamp(-60, version=2))
-    instance.look(newer, "o")
-    assert "document version 2" in instance.why_read_only(newer, "o", 1, from_disk=False)
-    assert not instance.why_read_only(newer, "o", 2, from_disk=False), "once it has read it"
+    instance.look(newer)
+    assert "document version 2" in instance.why_read_only(newer, 1, from_disk=False)
+    assert not instance.why_read_only(newer, 2, from_disk=False), "once it has read it"
 
 
 class Pair:
@@ -124,3 +122,18 @@ def test_the_elder_with_its_old_document_undoes_nothing_and_says_so() -> None:
     report = pair.elder.run(1)
     assert "only reads" in report["warnings"][0]
     assert OWNER in {s["metadata"]["labels"]["edge-expose.io/owner"] for s in pair.cluster.services.values()}
+
+
+def test_a_look_alike_in_a_namespace_of_somebody_else_stops_nobody() -> None:
+    """Labels and stamps can be copied by whoever may write Services in a namespace of their own."""
+    pair = Pair()
+    original = pair.cluster.services[("edge1", "a")]["metadata"]
+    stamp_of_tomorrow = "2099-01-01T00:00:00.000000Z 99"
+    annotations = {ANNOTATION: stamp_of_tomorrow}
+    pair.cluster.add_service(
+        "copy", {"ports": [{"port": 80}]}, namespace="evil", labels=dict(original["labels"]), annotations=annotations
+    )
+    pair.younger.desire({"a": WEB, "more": {**WEB, "ports": [82]}})
+    report = pair.younger.run(3)
+    assert pair.cluster.address_of("more")
+    assert not any("only reads" in text for text in report.get("warnings", []))
