@@ -27,6 +27,8 @@ RETRY_SECONDS: Final = 600.0
 DRIFT_SECONDS: Final = 2.0
 # A Service that lost its address after it asked for another one was refused, even when nobody says so.
 SILENCE_SECONDS: Final = 2.0
+# What is said of a refused request may come again, or late, once the next one is written; by then that one is answered.
+LATE_SECONDS: Final = 1.0
 _LITERAL: Final = re.compile(r"[0-9a-fA-F:.]*[.:][0-9a-fA-F:.]+")
 
 
@@ -95,6 +97,10 @@ class RejectionLog:
         """Who held what when we looked last."""
         self._said: dict[Key, str] = {}
         self._silent_since: dict[Key, float] = {}
+        self._open: set[Key] = set()
+        """Services that lacked what they asked for when we looked last."""
+        self._listen_from: dict[Key, float] = {}
+        """From when on what is said of a Service is about its present request."""
         self._drifted: dict[Key, float] = {}
         self._learned: dict[tuple[str, str], float] = {}
 
@@ -163,17 +169,22 @@ class RejectionLog:
         if self._asked.get(key, ((), ""))[0] != requested:
             self._asked[key] = (requested, before)
             self._silent_since.pop(key, None)
+            self._listen_from[key] = now + LATE_SECONDS if key in self._open else now
             self._contested.discard(key)
             if any(self._held.get(address, set()) - {key} for address in requested):
                 self._contested.add(key)
         if not requested or service.assigned == requested or not service.is_load_balancer:
             self._silent_since.pop(key, None)
+            self._open.discard(key)
             return None
+        self._open.add(key)
         silent_since = self._silent_since.setdefault(key, now)
         if requested != service.asked or self._is_held_by_other(service, requested, observed):
             return None
         if now - self._drifted.get(key, -DRIFT_SECONDS) < DRIFT_SECONDS:
             self._asked[key] = (requested, self._said.get(key, ""))
+            return None
+        if is_holding and now < self._listen_from.get(key, now):
             return None
         is_news = answer is not None and answer.said != self._asked[key][1]
         if answer is not None and is_news and key in self._contested:

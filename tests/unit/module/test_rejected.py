@@ -12,7 +12,7 @@ from edge_expose_module.load_balancers.metallb import MetalLB
 from edge_expose_module.load_balancers.pools import Pool
 from edge_expose_module.observed_service import DECLARED_ANNOTATION, ObservedService, ServiceEvent
 from edge_expose_module.observing import Observed
-from edge_expose_module.rejected import RETRY_SECONDS, SILENCE_SECONDS, RejectionLog, Rejections, current
+from edge_expose_module.rejected import LATE_SECONDS, RETRY_SECONDS, SILENCE_SECONDS, RejectionLog, Rejections, current
 
 POOLS = (Pool("p", AddressSet.parse("10.0.0.1-10.0.0.9")),)
 TAKEN = 'Failed to allocate IP for "n/a": can\'t change sharing key for "n/a", address also in use by other/x'
@@ -98,11 +98,24 @@ def test_what_is_no_refusal_of_our_request(observed: Observed) -> None:
     assert Watcher().sees(observed) == []
 
 
-def test_an_answer_to_the_request_before_is_none_to_the_next_one() -> None:
-    watcher = Watcher()
+def test_an_answer_to_the_request_before_is_none_to_the_next_one_even_when_it_comes_late() -> None:
+    """MetalLB repeats a refusal, without the address, and the repetition may follow our next request."""
+    watcher = Watcher(holding=True)
     assert watcher.sees(world(service("a", "10.0.0.5"), events=(event(TAKEN, "1"),))) == ["10.0.0.5"]
     assert "10.0.0.6" not in watcher.sees(world(service("a", "10.0.0.6"), events=(event(TAKEN, "1"),)))
+    assert "10.0.0.6" not in watcher.sees(world(service("a", "10.0.0.6"), events=(event(TAKEN, "2"),)))
+    watcher.now += LATE_SECONDS
     assert "10.0.0.6" in watcher.sees(world(service("a", "10.0.0.6"), events=(event(TAKEN, "2"),)))
+
+
+def test_a_late_answer_does_not_cost_the_address_that_is_asked_for_again() -> None:
+    watcher = Watcher(holding=True)
+    watcher.sees(world(service("a", "10.0.0.4", "10.0.0.4")))
+    assert watcher.sees(world(service("a", "10.0.0.5"), events=(event(TAKEN, "1"),))) == ["10.0.0.5"], "at once"
+    assert watcher.sees(world(service("a", "10.0.0.4"), events=(event(TAKEN, "2"),))) == ["10.0.0.5"]
+    assert watcher.sees(world(service("a", "10.0.0.4", "10.0.0.4"), events=(event(TAKEN, "2"),))) == ["10.0.0.5"]
+    watcher.now += LATE_SECONDS
+    assert watcher.sees(world(service("a", "10.0.0.4", "10.0.0.4"), events=(event(TAKEN, "3"),))) == ["10.0.0.5"]
 
 
 def test_a_refusal_whose_cause_was_in_sight_and_has_left_is_none() -> None:
