@@ -226,7 +226,7 @@ class Controller:
         if document is not None and observed is not None:
             await self._look_for_rails(document, observed)
             before = self._keeper.memory
-            decided = self._within_limits(self._decide(document, observed), observed)
+            decided = self._within_limits(self._decide(document, observed), observed, namespaces)
             self._keeper.save()  # before the cluster is touched: a kill at any point is safe
             if decided.plan.changes:
                 outcomes = await asyncio.to_thread(apply, self._cluster, decided.plan)
@@ -324,10 +324,10 @@ class Controller:
         keeper.memory = remembering.after_decision(keeper.memory, raw, decided, observed, owner)
         return decided
 
-    def _within_limits(self, decided: Decided, observed: Observed) -> Decided:
+    def _within_limits(self, decided: Decided, observed: Observed, namespaces: frozenset[str]) -> Decided:
         """The decision with the writes that this process may make now, and its stamp on them."""
         owner, version = self.identity.owner, self._reader.version
-        services = services_within(observed, owner, self._namespaces())
+        services = services_within(observed, owner, namespaces)
         self._instance.look(services)
         why = self._instance.why_read_only(services, version, from_disk=not self._reader.has_read)
         self.view.read_only = why

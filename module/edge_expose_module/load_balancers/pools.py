@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edge_expose_contract.addressing import Address, AddressSet, parse_range
+from edge_expose_contract.addressing import AddressSet, parse_range
 from edge_expose_contract.violations import RuleError
 
 
@@ -62,10 +62,6 @@ class Pool:
 
     def serves(self, seeker: Seeker) -> bool | None:
         return True if self.allocation is None else self.allocation.serves(seeker)
-
-    def avoids(self, address: Address) -> bool:
-        """Whether the pool keeps back an IPv4 address that ends in .0 or .255."""
-        return self.avoid_buggy and address.version == 4 and int(address) & 0xFF in (0, 255)
 
     def to_json(self) -> dict[str, Any]:
         allocation = self.allocation
