@@ -33,8 +33,11 @@ demo: $(STAMP)   ## spec file to an address that answers; ONCE=1 checks itself a
 
 test: $(STAMP)   ## every test this machine can run; what is skipped is named at the end
 	@# The browser's driver keeps an event loop in its process, so its tests get a process of their own.
-	@$(CLEAN) $(BIN)/python -m pytest --ignore=tests/browser
-	@$(CLEAN) $(BIN)/python -m pytest tests/browser
+	@# One that fails does not keep the other from running, and the exit code tells of both.
+	@code=0; \
+	$(CLEAN) $(BIN)/python -m pytest --ignore=tests/browser || code=$$?; \
+	$(CLEAN) $(BIN)/python -m pytest tests/browser || code=$$?; \
+	exit $$code
 
 lint: $(STAMP)   ## linters, types and import rules
 	$(BIN)/ruff check .

@@ -132,7 +132,7 @@ def configure(cluster: Any, pools: list[dict[str, Any]]) -> None:
 @pytest.mark.parametrize("case", BROKEN)
 def test_pools_that_the_load_balancer_rejects_are_not_believed(cluster, module, case) -> None:
     if case in ONLY_OLD and cluster.profile != "1.20":
-        pytest.skip("only a configuration in a ConfigMap can say this, or is refused for it")
+        pytest.skip("only on 1.20: a ConfigMap alone can say this, or is refused for it")
     module.desire({"auto": web(), "pinned": web(ports=["82:80"], address=f"{cluster.base}.15")})
     module.until("pinned", "Pending", f"{cluster.base}.15")
     module.until("auto", "Pending", f"{cluster.base}.10")
@@ -156,7 +156,7 @@ def restricted(cluster: Any, **pools: dict[str, Any]) -> None:
 
 def test_each_exposure_sees_only_the_pools_that_serve_it(cluster, module) -> None:
     if cluster.profile == "1.20":
-        pytest.skip("pools in a ConfigMap serve everybody")
+        pytest.skip("only on 1.36: pools in a ConfigMap serve everybody")
     base, ns = cluster.base, module.namespace
     restricted(
         cluster,

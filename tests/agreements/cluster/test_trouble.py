@@ -53,7 +53,7 @@ def test_a_service_that_hangs_in_terminating_holds_its_address_and_names_the_fin
 
 def test_a_quota_is_told_as_a_quota(cluster, module) -> None:
     if not cluster.real:
-        pytest.skip("the stand-in has no quotas, and says so by not serving them")
+        pytest.skip("only on the real cluster: the stand-in has no quotas, and says so by not serving them")
     quotas = f"/api/v1/namespaces/{module.namespace}/resourcequotas"
     hard = {"services.loadbalancers": "0"}
     cluster.call("POST", quotas, {"metadata": {"name": "few"}, "spec": {"hard": hard}})
@@ -81,7 +81,7 @@ def test_a_quota_is_told_as_a_quota(cluster, module) -> None:
 
 def test_an_admission_policy_is_told_as_a_policy(cluster, module) -> None:
     if not cluster.real or cluster.profile != "1.36":
-        pytest.skip("only real 1.36 has admission policies; webhooks are understood by their recorded answers")
+        pytest.skip("only on real 1.36 are there admission policies; webhooks are understood by their recorded answers")
     rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["services"]}
     checks = [{"expression": "object.spec.type != 'LoadBalancer'", "message": "ask the network team"}]
     spec = {"failurePolicy": "Fail", "matchConstraints": {"resourceRules": [rule]}, "validations": checks}
@@ -110,7 +110,7 @@ def test_an_admission_policy_is_told_as_a_policy(cluster, module) -> None:
 
 def test_a_namespace_on_its_way_out_is_told_as_that(cluster, module) -> None:
     if not cluster.real:
-        pytest.skip("the stand-in deletes a namespace at once: nothing of it ever hangs")
+        pytest.skip("only on the real cluster: the stand-in deletes a namespace at once")
     other = cluster.namespace()
     # The Role in it goes first, so rights that reach beyond it are needed to be told why.
     rbac = "/apis/rbac.authorization.k8s.io/v1"
@@ -196,7 +196,7 @@ def test_of_two_processes_of_one_identity_the_later_one_writes(cluster, module, 
 
 def test_a_class_of_another_load_balancer_draws_from_no_pool_and_keeps_what_it_was_given(cluster, module) -> None:
     if cluster.profile == "1.20":
-        pytest.skip("Kubernetes 1.20 drops loadBalancerClass")
+        pytest.skip("only on 1.36: Kubernetes 1.20 drops loadBalancerClass")
     assert cluster.call(
         "POST",
         f"/api/v1/namespaces/{module.namespace}/configmaps",
