@@ -32,7 +32,7 @@ sys.path[:0] = [str(ROOT / "module"), str(ROOT / "cloud"), str(ROOT / "tests")]
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "module"), str(ROOT / "cloud")])
 
 from edge_expose_cloud.adapters.iothub import Credentials, IotHub  # noqa: E402
-from edge_expose_cloud.hub import Deployment  # noqa: E402
+from edge_expose_cloud.hub.api import Deployment  # noqa: E402
 from support.local import Local  # noqa: E402
 
 PASSWORD = "correct horse battery"

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 import pytest
 
 from edge_expose_cloud.adapters.iothub import Pace
-from edge_expose_cloud.inventory import load_inventory
-from edge_expose_cloud.usecases.applying import apply_plan
+from edge_expose_cloud.spec.inventory import load_inventory
+from edge_expose_cloud.status.device import fleet_status
+from edge_expose_cloud.status.wait import Clock, WaitResult, wait_until_ready
+from edge_expose_cloud.usecases.apply import apply_plan
 from edge_expose_cloud.usecases.operator import Operator
-from edge_expose_cloud.usecases.planning import make_plan
-from edge_expose_cloud.usecases.siting import write_sites
-from edge_expose_cloud.usecases.status import fleet_status
-from edge_expose_cloud.usecases.waiting import Clock, WaitResult, wait_until_ready
+from edge_expose_cloud.usecases.plan import make_plan
+from edge_expose_cloud.usecases.sites import write_sites
 from support.cloud import NOW, spec_of_text
 from support.fleet import LightFleet, connected, spec_text
 from support.hub import RunningHub, start_hub

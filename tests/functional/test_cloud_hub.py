@@ -15,15 +15,15 @@ from typing import Any
 import pytest
 
 from edge_expose_cloud.adapters.iothub import Credentials, IotHub, Patience
-from edge_expose_cloud.hub import Deployment, Hub, HubError, HubProblem
-from edge_expose_cloud.inventory import load_inventory
-from edge_expose_cloud.usecases.applying import apply_plan
-from edge_expose_cloud.usecases.exposing import plan_expose
+from edge_expose_cloud.findings.problems import Refused
+from edge_expose_cloud.hub.api import Deployment, Hub, HubError, HubProblem
+from edge_expose_cloud.spec.inventory import load_inventory
+from edge_expose_cloud.status.device import fleet_status
+from edge_expose_cloud.usecases.apply import apply_plan
+from edge_expose_cloud.usecases.expose import plan_expose
 from edge_expose_cloud.usecases.operator import Operator
-from edge_expose_cloud.usecases.planning import make_plan
-from edge_expose_cloud.usecases.problems import Refused
-from edge_expose_cloud.usecases.siting import write_sites
-from edge_expose_cloud.usecases.status import fleet_status
+from edge_expose_cloud.usecases.plan import make_plan
+from edge_expose_cloud.usecases.sites import write_sites
 from support.cloud import SPEC, spec_of_text
 from support.fake_hub import FakeHub
 from support.hub import RunningHub, caller, child_environment, start_hub

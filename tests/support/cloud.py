@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 
-from edge_expose_cloud.loading import load_spec
-from edge_expose_cloud.spec import Spec
-from edge_expose_cloud.usecases.applying import apply_plan
+from edge_expose_cloud.spec.load import load_spec
+from edge_expose_cloud.spec.model import Spec
+from edge_expose_cloud.usecases.apply import apply_plan
 from edge_expose_cloud.usecases.operator import Operator
-from edge_expose_cloud.usecases.planning import make_plan
+from edge_expose_cloud.usecases.plan import make_plan
 from support.fake_hub import FakeHub
 
 NOW = dt.datetime(2026, 11, 25, 12, 0, tzinfo=dt.UTC)

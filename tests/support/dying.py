@@ -14,7 +14,7 @@ from typing import Any
 
 from edge_expose_cloud.adapters.iothub import Credentials, IotHub, Pace
 from edge_expose_cloud.cli import main
-from edge_expose_cloud.cli.options import use_hub
+from edge_expose_cloud.cli.shared.options import use_hub
 
 _CALLS = frozenset(
     {

@@ -1,6 +1,6 @@
 """An IoT Hub in memory that behaves: etags, If-Match, merge patches, set modules, immutable deployments.
 
-Fulfils `edge_expose_cloud.hub.Hub`; agrees with the local hub on what tests/functional/test_cloud_hub.py checks.
+Fulfils `edge_expose_cloud.hub.api.Hub`; agrees with the local hub on what tests/functional/test_cloud_hub.py checks.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from edge_expose_cloud.hub import Deployment, HubError, HubProblem, MethodResult, Twin
-from edge_expose_cloud.manifest_checking import desired_sections
+from edge_expose_cloud.hub.api import Deployment, HubError, HubProblem, MethodResult, Twin
+from edge_expose_cloud.manifest.checks import desired_sections
 from edge_expose_contract.merging import merged, same_json
 
 

@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_expose_cloud.findings import Finding
-from edge_expose_cloud.hub import Twin
-from edge_expose_cloud.linting_addresses import lint_addresses
-from edge_expose_cloud.planning import DeviceState, surroundings
-from edge_expose_cloud.plans import diff_services
-from edge_expose_cloud.portal.planned import service_text
-from edge_expose_cloud.service_prediction import Surroundings, predicted_services
-from edge_expose_cloud.spec import Spec
-from edge_expose_cloud.usecases.exposing import plan_expose
+from edge_expose_cloud.findings.finding import Finding
+from edge_expose_cloud.hub.api import Twin
+from edge_expose_cloud.plan.device import DeviceState, surroundings
+from edge_expose_cloud.plan.model import diff_services
+from edge_expose_cloud.plan.render import service_text
+from edge_expose_cloud.plan.service_forecast import Surroundings, predicted_services
+from edge_expose_cloud.spec.address_checks import lint_addresses
+from edge_expose_cloud.spec.model import Spec
+from edge_expose_cloud.usecases.expose import plan_expose
 from edge_expose_contract.identity import HOSTNAME_ANNOTATION, MODULE_ID
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.parsing import DesiredDocument, parse_desired

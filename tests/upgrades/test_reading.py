@@ -17,9 +17,9 @@ from azure.iot.hub.models import Configuration, Twin
 
 from edge_expose_cloud.adapters.files import read_backups
 from edge_expose_cloud.adapters.iothub_models import deployment_of, twin_of
-from edge_expose_cloud.backups import difference, hub_of
-from edge_expose_cloud.deployment_planning import live_deployments, owned_exposures
-from edge_expose_cloud.fleet_status import status_of
+from edge_expose_cloud.plan.backups import difference, hub_of
+from edge_expose_cloud.plan.deployment import live_deployments, owned_exposures
+from edge_expose_cloud.status.fleet import status_of
 from edge_expose_contract.parsing import Refusal, parse_desired
 from edge_expose_module.adapters.state_file import StateFile
 from edge_expose_module.memory import Memory

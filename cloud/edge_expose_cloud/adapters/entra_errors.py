@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from edge_expose_cloud.hub import HubError, HubProblem
+from edge_expose_cloud.hub.api import HubError, HubProblem
 
 # Entra's own error numbers -> (what is wrong, what to do).
 _CODES: dict[str, tuple[str, str]] = {

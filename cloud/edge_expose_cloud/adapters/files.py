@@ -8,8 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from edge_expose_cloud.backups import KEPT, Backup, content_of, hub_of, parse_name
-from edge_expose_cloud.findings import Finding, finding
+from edge_expose_cloud.findings.finding import Finding, finding
+from edge_expose_cloud.plan.backups import KEPT, Backup, content_of, hub_of, parse_name
 
 
 def read_text(path: str) -> str | Finding:

@@ -19,7 +19,7 @@ from azure.iot.hub.models import CloudToDeviceMethod, ConfigurationContent, Quer
 from edge_expose_cloud.adapters.iothub_errors import scrub, translate
 from edge_expose_cloud.adapters.iothub_models import configuration_of, deployment_of, twin_of
 from edge_expose_cloud.adapters.iothub_pacing import Operation, Pace, Patience
-from edge_expose_cloud.hub import Deployment, HubError, HubProblem, MethodResult, Twin
+from edge_expose_cloud.hub.api import Deployment, HubError, HubProblem, MethodResult, Twin
 from edge_expose_contract.merging import merge_patch, merged, same_json
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ class Credentials:
 
 
 class IotHub:
-    """Fulfils `edge_expose_cloud.hub.Hub` over the service SDK."""
+    """Fulfils `edge_expose_cloud.hub.api.Hub` over the service SDK."""
 
     def __init__(self, credentials: Credentials, patience: Patience | None = None, pace: Pace | None = None) -> None:
         self._patience = patience or Patience()

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from edge_expose_cloud.adapters.entra_errors import sign_in_error
-from edge_expose_cloud.hub import HubError, HubProblem
+from edge_expose_cloud.hub.api import HubError, HubProblem
 
 _SECRETS = re.compile(r"(SharedAccessKey=|SharedAccessSignature |sig=|Bearer )[^\s;&\"']+", re.IGNORECASE)
 _BY_STATUS = {

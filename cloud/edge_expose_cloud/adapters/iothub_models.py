@@ -1,4 +1,4 @@
-"""Between the models of azure-iot-hub and the values of `edge_expose_cloud.hub`."""
+"""Between the models of azure-iot-hub and the values of `edge_expose_cloud.hub.api`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from azure.iot.hub.models import Configuration, ConfigurationContent, ConfigurationMetrics
 
-from edge_expose_cloud.hub import Deployment, HubError, HubProblem, Json, Twin, without_hub_keys
+from edge_expose_cloud.hub.api import Deployment, HubError, HubProblem, Json, Twin, without_hub_keys
 
 
 def twin_of(model: Any) -> Twin:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from edge_expose_cloud.adapters.pace_file import SharedWindow
-from edge_expose_cloud.hub import HubProblem
+from edge_expose_cloud.hub.api import HubProblem
 
 Operation = Literal["IdentityRegistry", "TwinRead", "TwinUpdate", "Query", "Configuration", "Method"]
 

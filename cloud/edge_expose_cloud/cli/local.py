@@ -16,8 +16,8 @@ from typing import Annotated, Any, ParamSpec
 
 import typer
 
-from edge_expose_cloud.cli.options import Output
-from edge_expose_cloud.cli.output import Format, data, err, escape, out, say, table
+from edge_expose_cloud.cli.shared.options import Output
+from edge_expose_cloud.cli.shared.output import Format, data, err, escape, out, say, table
 from edge_expose_local import settings, supervisor
 from edge_expose_local.control_client import ControlError
 from edge_expose_local.damage import Damaged
@@ -410,7 +410,7 @@ def demo(
 
     Example: edge-expose local demo --once
     """
-    from edge_expose_cloud.cli.demo import run_demo
+    from edge_expose_cloud.cli.local_demo import run_demo
 
     code = run_demo(state, once)
     if code:

@@ -14,10 +14,10 @@ from typing import Annotated
 import typer
 
 from edge_expose_cloud.adapters.files import state_folder
-from edge_expose_cloud.cli.guarding import guarded
-from edge_expose_cloud.cli.options import Auth, ConnectionFile, HubHost, UsageProblem, connect
-from edge_expose_cloud.cli.output import say
-from edge_expose_cloud.usecases.problems import Refused
+from edge_expose_cloud.cli.shared.errors import guarded
+from edge_expose_cloud.cli.shared.options import Auth, ConnectionFile, HubHost, UsageProblem, connect
+from edge_expose_cloud.cli.shared.output import say
+from edge_expose_cloud.findings.problems import Refused
 
 app = typer.Typer(
     add_completion=False,
@@ -69,9 +69,9 @@ def portal(
         raise UsageProblem("--tls-cert and --tls-key go together", "give both, or none")
     import uvicorn
 
-    from edge_expose_cloud.portal.accounts import AccountError
     from edge_expose_cloud.portal.app import make_app, make_portal
-    from edge_expose_cloud.portal.guards import Hosts
+    from edge_expose_cloud.portal.auth.accounts import AccountError
+    from edge_expose_cloud.portal.auth.guards import Hosts
     from edge_expose_cloud.portal.shell import Settings
 
     loopback = ipaddress.ip_address(host).is_loopback
@@ -140,7 +140,7 @@ def adduser(
 
     Example: edge-expose portal adduser ada --role operator --password-stdin < password.txt
     """
-    from edge_expose_cloud.portal.accounts import AccountError, Accounts
+    from edge_expose_cloud.portal.auth.accounts import AccountError, Accounts
 
     if password_stdin:
         password = sys.stdin.readline().rstrip("\r\n")
@@ -163,7 +163,7 @@ def deluser(name: Annotated[str, typer.Argument(metavar="NAME")], users: Users =
 
     Example: edge-expose portal deluser ada
     """
-    from edge_expose_cloud.portal.accounts import AccountError, Accounts
+    from edge_expose_cloud.portal.auth.accounts import AccountError, Accounts
 
     path = users or _users()
     try:

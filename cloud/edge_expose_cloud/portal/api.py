@@ -9,14 +9,14 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from edge_expose_cloud.portal import fleet
-from edge_expose_cloud.portal.changing_pages import apply_wish, plan_fresh
-from edge_expose_cloud.portal.device_view import device_view
-from edge_expose_cloud.portal.guards import is_text
-from edge_expose_cloud.portal.sessions import Session
+from edge_expose_cloud.findings.problems import InputError, Missing, Refused
+from edge_expose_cloud.portal.auth.guards import is_text
+from edge_expose_cloud.portal.auth.sessions import Session
+from edge_expose_cloud.portal.forms.changes import Planned, Wish, plan_wish
+from edge_expose_cloud.portal.live import fleet
+from edge_expose_cloud.portal.pages.change import apply_wish, plan_fresh
 from edge_expose_cloud.portal.shell import Forbidden, PortalDep, SessionDep
-from edge_expose_cloud.portal.wishes import Planned, Wish, plan_wish
-from edge_expose_cloud.usecases.problems import InputError, Missing, Refused
+from edge_expose_cloud.portal.views.device import device_view
 
 _Problem = {
     "description": "what is wrong, and what to try",

@@ -15,18 +15,21 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 
-from edge_expose_cloud.hub import Hub, HubError
-from edge_expose_cloud.portal import api, changing_pages, device_pages, live, signing
-from edge_expose_cloud.portal.accounts import Accounts
-from edge_expose_cloud.portal.auditing import Audit
-from edge_expose_cloud.portal.events import Events
-from edge_expose_cloud.portal.guards import Guard, Hosts
-from edge_expose_cloud.portal.reading import ReadingHub
-from edge_expose_cloud.portal.rendering import STATIC, environment
-from edge_expose_cloud.portal.sessions import FREE_TRIES_OF_A_NAME, LoginBrake, Sessions
+from edge_expose_cloud.findings.problems import InputError, Missing, Refused
+from edge_expose_cloud.hub.api import Hub, HubError
+from edge_expose_cloud.portal import api
+from edge_expose_cloud.portal.auth.accounts import Accounts
+from edge_expose_cloud.portal.auth.audit import Audit
+from edge_expose_cloud.portal.auth.guards import Guard, Hosts
+from edge_expose_cloud.portal.auth.sessions import FREE_TRIES_OF_A_NAME, LoginBrake, Sessions
+from edge_expose_cloud.portal.live.cached_hub import ReadingHub
+from edge_expose_cloud.portal.live.events import Events
+from edge_expose_cloud.portal.live.poller import Watching
+from edge_expose_cloud.portal.pages import change as change_pages
+from edge_expose_cloud.portal.pages import device as device_pages
+from edge_expose_cloud.portal.pages import sign_in, stream
+from edge_expose_cloud.portal.pages.templates import STATIC, environment
 from edge_expose_cloud.portal.shell import Forbidden, NotSignedIn, Portal, Settings, by_a_person, page, writable
-from edge_expose_cloud.portal.watching import Watching
-from edge_expose_cloud.usecases.problems import InputError, Missing, Refused
 
 
 def make_portal(hub: Hub, settings: Settings) -> Portal:
@@ -63,7 +66,7 @@ def make_app(portal: Portal, hosts: Hosts, *, tls: bool = False) -> FastAPI:
     )
     app.state.portal = portal
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    for part in (signing, live, device_pages, changing_pages, api):
+    for part in (sign_in, stream, device_pages, change_pages, api):
         app.include_router(part.router)
     _answer_problems(app, portal)
     app.add_middleware(GZipMiddleware, minimum_size=800)

@@ -14,16 +14,16 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment
 
 from edge_expose_cloud.adapters.files import read_backups, write_backup
-from edge_expose_cloud.backups import Backup
-from edge_expose_cloud.hub import Hub
-from edge_expose_cloud.portal.accounts import AccountError, Accounts
-from edge_expose_cloud.portal.auditing import Audit
-from edge_expose_cloud.portal.events import Events
-from edge_expose_cloud.portal.guards import read_fields
-from edge_expose_cloud.portal.last_known import LastKnown
-from edge_expose_cloud.portal.reading import ReadingHub
-from edge_expose_cloud.portal.sessions import LoginBrake, Session, Sessions
-from edge_expose_cloud.portal.watching import Watching
+from edge_expose_cloud.hub.api import Hub
+from edge_expose_cloud.plan.backups import Backup
+from edge_expose_cloud.portal.auth.accounts import AccountError, Accounts
+from edge_expose_cloud.portal.auth.audit import Audit
+from edge_expose_cloud.portal.auth.guards import read_fields
+from edge_expose_cloud.portal.auth.sessions import LoginBrake, Session, Sessions
+from edge_expose_cloud.portal.live.cached_hub import ReadingHub
+from edge_expose_cloud.portal.live.events import Events
+from edge_expose_cloud.portal.live.last_known import LastKnown
+from edge_expose_cloud.portal.live.poller import Watching
 from edge_expose_cloud.usecases.operator import Operator
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
-from edge_expose_cloud.fleet_planning import MemberPlan, network_for, plan_member
-from edge_expose_cloud.hub import Hub
-from edge_expose_cloud.inventory import Inventory
-from edge_expose_cloud.spec import Spec
+from edge_expose_cloud.hub.api import Hub
+from edge_expose_cloud.plan.fleet import MemberPlan, network_for, plan_member
+from edge_expose_cloud.spec.inventory import Inventory
+from edge_expose_cloud.spec.model import Spec
 from edge_expose_contract.identity import MODULE_ID
 
 

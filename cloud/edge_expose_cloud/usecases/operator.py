@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edge_expose_cloud.hub import Json
+from edge_expose_cloud.hub.api import Json
 from edge_expose_contract.models import AUTHOR_BYTES, NOTE_BYTES
 
 

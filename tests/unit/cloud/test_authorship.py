@@ -11,27 +11,27 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from edge_expose_cloud.authorship import (
+from edge_expose_cloud.cli import app
+from edge_expose_cloud.cli.shared.options import use_hub
+from edge_expose_cloud.hub.api import Deployment, Json
+from edge_expose_cloud.hub.authorship import (
     content_with_change,
     content_without_change,
     patch_with_change,
     without_change,
 )
-from edge_expose_cloud.backups import content_of, text_of
-from edge_expose_cloud.cli import app
-from edge_expose_cloud.cli.options import use_hub
-from edge_expose_cloud.deployment_planning import NOTE_LABEL
-from edge_expose_cloud.hub import Deployment, Json
-from edge_expose_cloud.plans import CreateDeployment, Plan, SetModules
-from edge_expose_cloud.usecases.applying import apply_plan
-from edge_expose_cloud.usecases.changing_ranges import plan_site
-from edge_expose_cloud.usecases.exporting import export_spec
-from edge_expose_cloud.usecases.exposing import plan_expose, plan_unexpose
+from edge_expose_cloud.plan.backups import content_of, text_of
+from edge_expose_cloud.plan.deployment import NOTE_LABEL
+from edge_expose_cloud.plan.model import CreateDeployment, Plan, SetModules
+from edge_expose_cloud.usecases.apply import apply_plan
+from edge_expose_cloud.usecases.change_ranges import plan_site
+from edge_expose_cloud.usecases.export import export_spec
+from edge_expose_cloud.usecases.expose import plan_expose, plan_unexpose
 from edge_expose_cloud.usecases.operator import Operator
-from edge_expose_cloud.usecases.planning import make_plan
-from edge_expose_cloud.usecases.releasing import plan_release
-from edge_expose_cloud.usecases.rolling_back import history, plan_promotion, plan_restore
-from edge_expose_cloud.usecases.siting import write_sites
+from edge_expose_cloud.usecases.plan import make_plan
+from edge_expose_cloud.usecases.release import plan_release
+from edge_expose_cloud.usecases.rollback import history, plan_promotion, plan_restore
+from edge_expose_cloud.usecases.sites import write_sites
 from edge_expose_contract.limits import SECTION_BYTES, section_size
 from edge_expose_contract.merging import merged
 from edge_expose_contract.models import AUTHOR_BYTES, NOTE_BYTES, Change

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_expose_cloud.adapters.files import backups_of, read_backups, write_backup
-from edge_expose_cloud.backups import KEPT, content_of, difference, file_name, parse_name
+from edge_expose_cloud.plan.backups import KEPT, content_of, difference, file_name, parse_name
 from support.cloud import NOW
 
 OURS = {"schemaVersion": "1.0", "exposures": {}}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edge_expose_cloud.capacity import capacity, rehearse_range
+from edge_expose_cloud.spec.capacity import capacity, rehearse_range
 from edge_expose_contract.addressing import AddressSet, parse_address
 from edge_expose_contract.models import Exposure
 from support.cloud import spec_of_text

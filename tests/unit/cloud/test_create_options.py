@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge_expose_cloud.create_options import CreateOptionsError, read_create_options, write_create_options
+from edge_expose_cloud.iotedge.create_options import CreateOptionsError, read_create_options, write_create_options
 
 
 def settings(**fields: str) -> dict[str, str]:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from edge_expose_cloud.edge_agent import parse_service_type, predict_services
-from edge_expose_cloud.edge_agent_names import sanitize_annotation_key, sanitize_dns_domain, sanitize_dns_value
-from edge_expose_cloud.edge_agent_ports import dotnet_int32
+from edge_expose_cloud.iotedge.edge_agent import parse_service_type, predict_services
+from edge_expose_cloud.iotedge.edge_agent_names import sanitize_annotation_key, sanitize_dns_domain, sanitize_dns_value
+from edge_expose_cloud.iotedge.edge_agent_ports import dotnet_int32
 from edge_expose_contract.violations import RuleError
 
 

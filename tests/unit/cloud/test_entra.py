@@ -10,7 +10,7 @@ import pytest
 
 from edge_expose_cloud.adapters.entra_errors import sign_in_error
 from edge_expose_cloud.adapters.iothub_errors import translate
-from edge_expose_cloud.hub import HubProblem
+from edge_expose_cloud.hub.api import HubProblem
 from support.hub import child_environment
 
 

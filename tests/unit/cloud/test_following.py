@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from edge_expose_cloud.cli.following import picture
-from edge_expose_cloud.fleet_status import DeviceStatus, status_of
-from edge_expose_cloud.usecases.waiting import WaitResult
+from edge_expose_cloud.cli.shared.follow import picture
+from edge_expose_cloud.status.fleet import DeviceStatus, status_of
+from edge_expose_cloud.status.wait import WaitResult
 from support.cloud import READY, applied_hub
 
 

@@ -10,33 +10,39 @@ import pytest
 from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
-from edge_expose_cloud.findings import RULES
-from edge_expose_cloud.goldens import rendered
-from edge_expose_cloud.reference import pages
-from edge_expose_cloud.schemas import all_schemas
+from edge_expose_cloud.docsgen.reference import pages
+from edge_expose_cloud.docsgen.samples import rendered
+from edge_expose_cloud.findings.finding import RULES
+from edge_expose_cloud.manifest.all_schemas import all_schemas
 from edge_expose_contract.schema import schema_text
 
 ROOT = Path(__file__).resolve().parents[3]
+
+RENEW = "run: python -m edge_expose_cloud.docsgen."
 
 
 @pytest.mark.parametrize("name", sorted(all_schemas()))
 def test_schema_is_current(name: str) -> None:
     path = ROOT / "deployment-manifests" / "schemas" / name
     assert path.read_text(encoding="utf-8") == schema_text(all_schemas()[name]), (
-        "run: python -m edge_expose_cloud.schemas --write"
+        "run: python -m edge_expose_cloud.docsgen.schemas --write"
     )
 
 
 @pytest.mark.parametrize("name", sorted(pages()))
 def test_reference_page_is_current(name: str) -> None:
     path = ROOT / "docs" / "reference" / name
-    assert path.read_text(encoding="utf-8") == pages()[name], "run: python -m edge_expose_cloud.reference --write"
+    assert path.read_text(encoding="utf-8") == pages()[name], (
+        "run: python -m edge_expose_cloud.docsgen.reference --write"
+    )
 
 
 def test_every_sample_has_its_rendered_manifest() -> None:
     folder = ROOT / "deployment-manifests" / "rendered"
     now = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.json")}
-    assert now == rendered(ROOT / "deployment-manifests" / "specs"), "run: python -m edge_expose_cloud.goldens --write"
+    assert now == rendered(ROOT / "deployment-manifests" / "specs"), (
+        "run: python -m edge_expose_cloud.docsgen.samples --write"
+    )
 
 
 def test_every_rule_of_the_contract_stands_in_the_table() -> None:

@@ -11,18 +11,18 @@ import pytest
 from typer.testing import CliRunner
 
 from edge_expose_cloud.adapters.files import backups_of
-from edge_expose_cloud.authorship import without_change
-from edge_expose_cloud.backups import content_of, text_of
 from edge_expose_cloud.cli import app
-from edge_expose_cloud.cli.options import use_hub
-from edge_expose_cloud.deployment_planning import live_deployments, retired_deployments
-from edge_expose_cloud.hub import Deployment, HubError, HubProblem, Json
-from edge_expose_cloud.plans import LEASE_TAG, CreateDeployment, PatchTwin, SetModules, TidyDeployments
-from edge_expose_cloud.usecases.applying import apply_plan
+from edge_expose_cloud.cli.shared.options import use_hub
+from edge_expose_cloud.findings.problems import Refused
+from edge_expose_cloud.hub.api import Deployment, HubError, HubProblem, Json
+from edge_expose_cloud.hub.authorship import without_change
+from edge_expose_cloud.plan.backups import content_of, text_of
+from edge_expose_cloud.plan.deployment import live_deployments, retired_deployments
+from edge_expose_cloud.plan.model import LEASE_TAG, CreateDeployment, PatchTwin, SetModules, TidyDeployments
+from edge_expose_cloud.usecases.apply import apply_plan
 from edge_expose_cloud.usecases.operator import Operator
-from edge_expose_cloud.usecases.planning import make_plan
-from edge_expose_cloud.usecases.problems import Refused
-from edge_expose_cloud.usecases.rolling_back import history, plan_promotion, plan_restore
+from edge_expose_cloud.usecases.plan import make_plan
+from edge_expose_cloud.usecases.rollback import history, plan_promotion, plan_restore
 from support.cloud import NOW, SPEC, applied_hub, spec_of_text
 from support.fake_hub import FakeHub
 

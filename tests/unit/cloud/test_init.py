@@ -9,9 +9,9 @@ from ruamel.yaml import YAML
 from typer.testing import CliRunner, Result
 
 from edge_expose_cloud.cli import app
-from edge_expose_cloud.findings import has_errors
-from edge_expose_cloud.loading import load_spec
-from edge_expose_cloud.presets import PRESETS, Answers, spec_from_preset
+from edge_expose_cloud.findings.finding import has_errors
+from edge_expose_cloud.spec.load import load_spec
+from edge_expose_cloud.spec.presets import PRESETS, Answers, spec_from_preset
 
 RANGES = ["--range", "10.0.0.10-10.0.0.20", "--nodes", "10.0.0.1-10.0.0.2"]
 

@@ -13,7 +13,7 @@ import responses
 
 from edge_expose_cloud.adapters.iothub import Credentials, IotHub, Patience
 from edge_expose_cloud.adapters.iothub_errors import from_answer, read_body, scrub
-from edge_expose_cloud.hub import Deployment, HubError, HubProblem
+from edge_expose_cloud.hub.api import Deployment, HubError, HubProblem
 
 KEY = base64.b64encode(b"not-a-real-key-0123456789").decode()
 HOST = "hub.test"

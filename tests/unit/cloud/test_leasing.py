@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
-from edge_expose_cloud.hub import HubError, HubProblem
-from edge_expose_cloud.plans import LEASE_TAG
-from edge_expose_cloud.usecases.applying import apply_plan
+from edge_expose_cloud.findings.problems import Refused
+from edge_expose_cloud.hub.api import HubError, HubProblem
+from edge_expose_cloud.plan.model import LEASE_TAG
+from edge_expose_cloud.usecases.apply import apply_plan
 from edge_expose_cloud.usecases.operator import Operator
-from edge_expose_cloud.usecases.planning import make_plan
-from edge_expose_cloud.usecases.problems import Refused
+from edge_expose_cloud.usecases.plan import make_plan
 from support.cloud import NOW, SPEC, applied_hub, spec_of_text
 from support.fake_hub import FakeHub
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from edge_expose_cloud.create_options import read_create_options
-from edge_expose_cloud.edge_agent import predict_services
-from edge_expose_cloud.loading import load_spec
-from edge_expose_cloud.manifest import manifest_text, render
-from edge_expose_cloud.manifest_checking import budgets, check_manifest
-from edge_expose_cloud.manifest_reading import ManifestDocument, read_manifest
-from edge_expose_cloud.spec import Spec
+from edge_expose_cloud.iotedge.create_options import read_create_options
+from edge_expose_cloud.iotedge.edge_agent import predict_services
+from edge_expose_cloud.manifest.checks import budgets, check_manifest
+from edge_expose_cloud.manifest.content import ManifestDocument, read_manifest
+from edge_expose_cloud.manifest.render import manifest_text, render
+from edge_expose_cloud.spec.load import load_spec
+from edge_expose_cloud.spec.model import Spec
 from edge_expose_contract.addressing import parse_address
 
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_expose_cloud.fleet_status import not_converged, status_of
-from edge_expose_cloud.hub import Twin
-from edge_expose_cloud.portal.fleet import with_module
-from edge_expose_cloud.usecases.status import fleet_status
+from edge_expose_cloud.hub.api import Twin
+from edge_expose_cloud.portal.live.fleet import with_module
+from edge_expose_cloud.status.device import fleet_status
+from edge_expose_cloud.status.fleet import not_converged, status_of
 from edge_expose_contract.reported import Reported, parse_reported
 from support.cloud import READY, applied_hub
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from edge_expose_cloud.cli import output
-from edge_expose_cloud.cli.output import Format, folded_ports, plan_table, to_text, url_lines
+from edge_expose_cloud.cli.shared import output
+from edge_expose_cloud.cli.shared.output import Format, folded_ports, plan_table, to_text, url_lines
 
 HOSTILE = "bad\x1b[2J\x1b]0;pwned\x07\x9b31m\r\nFAKE LINE"
 

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from edge_expose_cloud.deployment_planning import RETIRED_CONDITION, RETIRED_LABEL
-from edge_expose_cloud.hub import Deployment
-from edge_expose_cloud.loading import load_spec
-from edge_expose_cloud.plans import CreateDeployment, PatchTwin, Plan, SetModules, UpdateDeployment
-from edge_expose_cloud.spec import Spec
-from edge_expose_cloud.usecases.applying import apply_plan, check_dangers, check_expected
-from edge_expose_cloud.usecases.exposing import plan_expose, plan_unexpose
+from edge_expose_cloud.findings.problems import InputError, Refused
+from edge_expose_cloud.hub.api import Deployment
+from edge_expose_cloud.plan.deployment import RETIRED_CONDITION, RETIRED_LABEL
+from edge_expose_cloud.plan.model import CreateDeployment, PatchTwin, Plan, SetModules, UpdateDeployment
+from edge_expose_cloud.spec.load import load_spec
+from edge_expose_cloud.spec.model import Spec
+from edge_expose_cloud.usecases.apply import apply_plan, check_dangers, check_expected
+from edge_expose_cloud.usecases.expose import plan_expose, plan_unexpose
 from edge_expose_cloud.usecases.operator import Operator
-from edge_expose_cloud.usecases.planning import make_plan
-from edge_expose_cloud.usecases.problems import InputError, Refused
-from edge_expose_cloud.usecases.resolving import resolve_spec
+from edge_expose_cloud.usecases.plan import make_plan
+from edge_expose_cloud.usecases.secrets import resolve_spec
 from edge_expose_contract.merging import merge_patch, merged
 from support.cloud import NOW, READY, SPEC, applied_hub, spec_of_text
 from support.fake_hub import FakeHub

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from edge_expose_cloud.pruning import refused_paths, without
-from edge_expose_cloud.spec import Spec
+from edge_expose_cloud.spec.model import Spec
+from edge_expose_cloud.spec.pruning import refused_paths, without
 
 MODULE = {"image": "a/b:1"}
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from edge_expose_cloud.hub import Twin
-from edge_expose_cloud.usecases.ranging import network_of
+from edge_expose_cloud.hub.api import Twin
+from edge_expose_cloud.usecases.device_ranges import network_of
 from edge_expose_contract.identity import MODULE_ID
 
 SITE = {"externalServiceIPs": "10.0.0.10-10.0.0.20", "pools": {"dmz": "10.0.0.18-10.0.0.22"}}

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_expose_cloud.backups import content_of
-from edge_expose_cloud.create_options import write_create_options
-from edge_expose_cloud.redacting import CHANGED, HIDDEN, as_written, hide_secrets, hide_twins
-from edge_expose_cloud.usecases.applying import apply_plan
-from edge_expose_cloud.usecases.bundling import support_bundle
+from edge_expose_cloud.iotedge.create_options import write_create_options
+from edge_expose_cloud.manifest.redaction import CHANGED, HIDDEN, as_written, hide_secrets, hide_twins
+from edge_expose_cloud.plan.backups import content_of
+from edge_expose_cloud.status.support_bundle import support_bundle
+from edge_expose_cloud.usecases.apply import apply_plan
 from edge_expose_cloud.usecases.operator import Operator
-from edge_expose_cloud.usecases.planning import make_plan
-from edge_expose_cloud.usecases.rolling_back import plan_restore
+from edge_expose_cloud.usecases.plan import make_plan
+from edge_expose_cloud.usecases.rollback import plan_restore
 from support.cloud import NOW, spec_of_text
 from support.fake_hub import FakeHub
 

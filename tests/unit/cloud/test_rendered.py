@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge_expose_cloud.rendered import spec_path
+from edge_expose_cloud.manifest.spec_checks import spec_path
 from support.cloud import spec_of_text
 
 AGENT, HUB = "$edgeAgent.properties.desired", "$edgeHub.properties.desired"

@@ -8,9 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from edge_expose_cloud.cli import app
-from edge_expose_cloud.cli.options import use_hub
-from edge_expose_cloud.usecases.problems import InputError
-from edge_expose_cloud.usecases.resolving import resolve_spec
+from edge_expose_cloud.cli.shared.options import use_hub
+from edge_expose_cloud.findings.problems import InputError
+from edge_expose_cloud.usecases.secrets import resolve_spec
 from support.cloud import spec_of_text
 from support.fake_hub import FakeHub
 

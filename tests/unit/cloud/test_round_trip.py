@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from edge_expose_cloud.create_options import read_create_options
-from edge_expose_cloud.findings import Finding, has_errors
-from edge_expose_cloud.goldens import rendered
-from edge_expose_cloud.loading import load_spec
-from edge_expose_cloud.manifest import render
-from edge_expose_cloud.manifest_checking import desired_sections
-from edge_expose_cloud.manifest_reading import read_manifest
-from edge_expose_cloud.porting import spec_of, spec_of_manifest
-from edge_expose_cloud.variables import resolve_secrets
+from edge_expose_cloud.docsgen.samples import rendered
+from edge_expose_cloud.findings.finding import Finding, has_errors
+from edge_expose_cloud.iotedge.create_options import read_create_options
+from edge_expose_cloud.manifest.checks import desired_sections
+from edge_expose_cloud.manifest.content import read_manifest
+from edge_expose_cloud.manifest.import_export import spec_of, spec_of_manifest
+from edge_expose_cloud.manifest.render import render
+from edge_expose_cloud.spec.load import load_spec
+from edge_expose_cloud.spec.variables import resolve_secrets
 
 ROOT = Path(__file__).resolve().parents[3]
 BASE: dict[str, Any] = {

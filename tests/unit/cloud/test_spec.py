@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from edge_expose_cloud.inventory import load_inventory
-from edge_expose_cloud.loading import load_spec
-from edge_expose_cloud.yaml_text import YamlDocument, read_yaml
+from edge_expose_cloud.spec.inventory import load_inventory
+from edge_expose_cloud.spec.load import load_spec
+from edge_expose_cloud.spec.yaml_lines import YamlDocument, read_yaml
 
 HEAD = """\
 schemaVersion: "1.0"

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from edge_expose_cloud.fleet_status import not_converged, status_of
-from edge_expose_cloud.hub import HubError, HubProblem
-from edge_expose_cloud.usecases.explaining import REASON_HINTS, explain_exposure
-from edge_expose_cloud.usecases.problems import Refused
-from edge_expose_cloud.usecases.status import device_status, fleet_status
-from edge_expose_cloud.usecases.waiting import Clock, WaitResult, wait_for_exposures, wait_until_ready
+from edge_expose_cloud.findings.problems import Refused
+from edge_expose_cloud.hub.api import HubError, HubProblem
+from edge_expose_cloud.status.device import device_status, fleet_status
+from edge_expose_cloud.status.explain import REASON_HINTS, explain_exposure
+from edge_expose_cloud.status.fleet import not_converged, status_of
+from edge_expose_cloud.status.wait import Clock, WaitResult, wait_for_exposures, wait_until_ready
 from edge_expose_contract.reasons import REASONS
 from support.cloud import READY, SPEC, applied_hub, spec_of_text
 from support.fake_hub import FakeHub

@@ -14,7 +14,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from edge_expose_cloud.portal.app import make_app, make_portal
-from edge_expose_cloud.portal.guards import Hosts
+from edge_expose_cloud.portal.auth.guards import Hosts
 from edge_expose_cloud.portal.shell import Portal, Settings
 from edge_expose_contract.identity import MODULE_ID
 from support.cloud import READY, applied_hub
@@ -124,7 +124,7 @@ class World:
 
 @pytest.fixture(scope="session")
 def accounts_file(tmp_path_factory: pytest.TempPathFactory) -> str:
-    from edge_expose_cloud.portal.accounts import Accounts
+    from edge_expose_cloud.portal.auth.accounts import Accounts
 
     path = tmp_path_factory.mktemp("accounts") / "users.json"
     accounts = Accounts(path)

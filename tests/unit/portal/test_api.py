@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from edge_expose_cloud.findings.problems import Refused
 from edge_expose_cloud.portal.api import _change
-from edge_expose_cloud.portal.wishes import Wish
-from edge_expose_cloud.usecases.problems import Refused
+from edge_expose_cloud.portal.forms.changes import Wish
 from edge_expose_contract.identity import MODULE_ID
 from support.cloud import HELD_BACK, READY
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_expose_cloud.portal.auditing import Audit
+from edge_expose_cloud.portal.auth.audit import Audit
 
 
 def numbers(audit: Audit, device: str, most: int = 50) -> list[str]:

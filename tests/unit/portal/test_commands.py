@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from edge_expose_cloud.cli import app
-from edge_expose_cloud.portal.accounts import Accounts
+from edge_expose_cloud.portal.auth.accounts import Accounts
 
 HUB = "HostName=hub.invalid;SharedAccessKeyName=iothubowner;SharedAccessKey=a2V5"
 PASSWORD = "correct horse battery"

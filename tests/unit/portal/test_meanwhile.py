@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from edge_expose_cloud.hub import HubError, HubProblem
+from edge_expose_cloud.hub.api import HubError, HubProblem
 from edge_expose_contract.identity import MODULE_ID
 from support.cloud import SHOP_FORM as NEW
 

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from edge_expose_cloud.portal.rendering import exposure_path
+from edge_expose_cloud.portal.pages.templates import exposure_path
 from edge_expose_contract.identity import MODULE_ID
 from support.cloud import READY
 

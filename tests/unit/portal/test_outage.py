@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from edge_expose_cloud.hub import HubError, HubProblem
-from edge_expose_cloud.portal import watching as poller
-from edge_expose_cloud.portal.live import _stream
+from edge_expose_cloud.hub.api import HubError, HubProblem
+from edge_expose_cloud.portal.live import poller
+from edge_expose_cloud.portal.pages.stream import _stream
 from edge_expose_contract.identity import MODULE_ID
 
 TEXT = "reading a twin: the hub answered 503"

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from edge_expose_cloud.authorship import without_change
-from edge_expose_cloud.hub import Deployment, HubError, HubProblem
+from edge_expose_cloud.hub.api import Deployment, HubError, HubProblem
+from edge_expose_cloud.hub.authorship import without_change
 from edge_expose_contract.identity import MODULE_ID
 from support.cloud import HELD_BACK, READY
 from support.cloud import SHOP_FORM as NEW

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from edge_expose_cloud.findings import Finding, finding
-from edge_expose_cloud.hub import Deployment, Twin
-from edge_expose_cloud.planning import DeviceState
-from edge_expose_cloud.portal import fleet
-from edge_expose_cloud.portal.forms import (
+from edge_expose_cloud.findings.finding import Finding, finding
+from edge_expose_cloud.hub.api import Deployment, Twin
+from edge_expose_cloud.plan.device import DeviceState
+from edge_expose_cloud.plan.ownership import owned_keys
+from edge_expose_cloud.plan.render import breaks, text_of
+from edge_expose_cloud.portal.auth.guards import Hosts
+from edge_expose_cloud.portal.forms.fields import (
     fields_of,
     form_of_exposure,
     form_of_preset,
@@ -21,15 +23,13 @@ from edge_expose_cloud.portal.forms import (
     read_form,
     site_fields,
 )
-from edge_expose_cloud.portal.guards import Hosts
-from edge_expose_cloud.portal.ip_map import ip_map
-from edge_expose_cloud.portal.planned import breaks, text_of
-from edge_expose_cloud.portal.presets import BY_KEY, known_ports, open_link
-from edge_expose_cloud.portal.rendering import ago
-from edge_expose_cloud.portal.topology import topology_of
-from edge_expose_cloud.portal.watching import Budget
-from edge_expose_cloud.spec import Network
-from edge_expose_cloud.usecases.owning import owned_keys
+from edge_expose_cloud.portal.live import fleet
+from edge_expose_cloud.portal.live.poller import Budget
+from edge_expose_cloud.portal.pages.templates import ago
+from edge_expose_cloud.portal.views.ip_map import ip_map
+from edge_expose_cloud.portal.views.presets import BY_KEY, known_ports, open_link
+from edge_expose_cloud.portal.views.topology import topology_of
+from edge_expose_cloud.spec.model import Network
 from edge_expose_contract.addressing import parse_address
 from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.models import Exposure

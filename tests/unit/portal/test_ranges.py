@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from edge_expose_cloud.usecases.exposing import plan_expose
-from edge_expose_cloud.usecases.problems import InputError
-from edge_expose_cloud.usecases.ranging import pool_decides
+from edge_expose_cloud.findings.problems import InputError
+from edge_expose_cloud.usecases.device_ranges import pool_decides
+from edge_expose_cloud.usecases.expose import plan_expose
 from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.reported import parse_reported
 from support.cloud import READY, applied_hub

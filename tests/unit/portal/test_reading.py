@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_expose_cloud.portal.reading import ReadingHub
+from edge_expose_cloud.portal.live.cached_hub import ReadingHub
 from support.cloud import applied_hub
 
 

@@ -9,10 +9,10 @@ import stat
 
 import pytest
 
-from edge_expose_cloud.portal.accounts import AccountError, Accounts
-from edge_expose_cloud.portal.live import _stream
-from edge_expose_cloud.portal.sessions import FREE_TRIES, LoginBrake, Sessions
-from edge_expose_cloud.portal.wishes import Wish
+from edge_expose_cloud.portal.auth.accounts import AccountError, Accounts
+from edge_expose_cloud.portal.auth.sessions import FREE_TRIES, LoginBrake, Sessions
+from edge_expose_cloud.portal.forms.changes import Wish
+from edge_expose_cloud.portal.pages.stream import _stream
 from edge_expose_contract.identity import MODULE_ID
 
 PASSWORD = "correct horse battery"
@@ -358,7 +358,7 @@ def test_markup_from_twins_and_addresses_stays_text(world, ada, path) -> None:
 
 
 def test_what_the_device_says_when_asked_stays_text_too(world, ada) -> None:
-    from edge_expose_cloud.hub import MethodResult
+    from edge_expose_cloud.hub.api import MethodResult
 
     checks = [{"check": EVIL, "ok": True, "found": EVIL}, {"check": [EVIL], "ok": EVIL, "found": {"a": EVIL}}, EVIL]
     answers = [{"exposures": {"web-out": {"checks": checks}}}, {"error": EVIL}, EVIL, {"exposures": EVIL}, None]

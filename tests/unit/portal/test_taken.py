@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from edge_expose_cloud.hub import MethodResult
-from edge_expose_cloud.portal.taken import taken_findings
+from edge_expose_cloud.hub.api import MethodResult
+from edge_expose_cloud.plan.conflicts import taken_findings
 from edge_expose_contract.addressing import parse_address
 from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.models import Exposure

@@ -1,0 +1,63 @@
+"""The command that shows what apply would change: plan."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from edge_expose_cloud.cli.shared.carry_out import plan_json, show_plan
+from edge_expose_cloud.cli.shared.each_device import Devices, Every, plans_of, show_each
+from edge_expose_cloud.cli.shared.errors import guarded
+from edge_expose_cloud.cli.shared.files import read_inventory, read_source, spec_from_source
+from edge_expose_cloud.cli.shared.members import show_members
+from edge_expose_cloud.cli.shared.options import Auth, ConnectionFile, Fleet, HubHost, Output, SpecFile, connect
+from edge_expose_cloud.cli.shared.output import Format
+from edge_expose_cloud.usecases.fleet_plans import plan_members
+from edge_expose_cloud.usecases.plan import make_plan, require_spec
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+@guarded
+def plan(
+    file: SpecFile,
+    fleet: Fleet = None,
+    device: Devices = None,
+    every_device: Every = False,
+    per_device: Annotated[
+        bool, typer.Option("--per-device", help="For a condition: also what it means for each device it matches.")
+    ] = False,
+    connection_string_file: ConnectionFile = None,
+    hub: HubHost = None,
+    auth: Auth = "key",
+    output: Output = Format.TABLE,
+) -> None:
+    """Show what apply would change, and nothing else. Exit 3 when there are changes.
+
+    Example: edge-expose plan two-tier.yaml
+    """
+    inventory = read_inventory(fleet) if fleet else None
+    if device or every_device:
+        target = connect(connection_string_file, hub, auth)
+        plans, refused = plans_of(target, file, inventory, device or [], every_device)
+        show_each(plans, output)
+        if refused:
+            raise typer.Exit(1)
+        if any(item.plan.changes for item in plans):
+            raise typer.Exit(3)
+        return
+    source = read_source(file)
+    loaded = spec_from_source(source, inventory)
+    spec = require_spec(loaded)
+    target = connect(connection_string_file, hub, auth)
+    with source.locating():
+        made = make_plan(target, spec, os.environ, inventory)
+    if per_device and spec.target.condition is not None:
+        show_members(*plan_members(target, spec, inventory), plan_json(made, loaded.findings), output)
+    if not per_device or output is Format.TABLE:
+        show_plan(made, loaded.findings, output)
+    if made.changes:
+        raise typer.Exit(3)

@@ -1,0 +1,58 @@
+"""The command that prints a deployment manifest: render."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from edge_expose_cloud.cli.shared.errors import guarded
+from edge_expose_cloud.cli.shared.files import read_inventory as _inventory
+from edge_expose_cloud.cli.shared.files import read_source, spec_from_source
+from edge_expose_cloud.cli.shared.options import Fleet, SpecFile, UsageProblem
+from edge_expose_cloud.cli.shared.output import err, say, show_findings
+from edge_expose_cloud.manifest.checks import budgets
+from edge_expose_cloud.manifest.render import manifest_text, render
+from edge_expose_cloud.spec.variables import resolve_secrets
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(name="render")
+@guarded
+def render_command(
+    file: SpecFile,
+    fleet: Fleet = None,
+    device: Annotated[
+        str | None, typer.Option("--device", metavar="ID", help="For a spec with target: {device: ${deviceId}}.")
+    ] = None,
+    with_secrets: Annotated[
+        bool, typer.Option("--with-secrets", help="Fill in ${env:NAME}; refused on a terminal.")
+    ] = False,
+    budget: Annotated[bool, typer.Option("--budget", help="Also say how much of each twin's 32 KB is used.")] = False,
+) -> None:
+    """Print the deployment manifest of a spec, byte for byte the same every time.
+
+    Example: edge-expose render two-tier.yaml > two-tier.json
+    """
+    import os
+    import sys
+
+    from edge_expose_cloud.usecases.plan import require_spec
+    from edge_expose_cloud.usecases.secrets import resolve_spec
+
+    source = read_source(file)
+    loaded = spec_from_source(source, _inventory(fleet) if fleet else None, device)
+    spec = require_spec(loaded)
+    if with_secrets:
+        if sys.stdout.isatty():
+            raise UsageProblem("secrets are not written to a terminal", "redirect the output into a file")
+        with source.locating():
+            spec = resolve_spec(spec, os.environ)
+    show_findings(loaded.findings, err())
+    # References stay, and what only reads like one is written as it will be sent.
+    document, _ = resolve_secrets(render(spec), "${{env:{}}}".format)
+    sys.stdout.write(manifest_text(document))
+    if budget:
+        for meter in budgets(document["modulesContent"]):
+            say(f"{meter.module}: {meter.bytes} of {meter.limit} bytes ({meter.percent} %)")

@@ -1,0 +1,134 @@
+"""The command that goes back: rollback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_expose_cloud.adapters.files import backups_of, read_backups, read_text
+from edge_expose_cloud.cli.shared.carry_out import Allow, Backup, DryRun, backup_folder, carry_out, done_json
+from edge_expose_cloud.cli.shared.errors import guarded
+from edge_expose_cloud.cli.shared.options import (
+    Auth,
+    ConnectionFile,
+    HubHost,
+    Note,
+    Output,
+    UsageProblem,
+    Yes,
+    connect,
+    parse_allow,
+)
+from edge_expose_cloud.cli.shared.output import Format, data, escape, out, say, table
+from edge_expose_cloud.findings.finding import Finding
+from edge_expose_cloud.findings.problems import InputError, Refused
+from edge_expose_cloud.hub.api import Hub, Json
+from edge_expose_cloud.plan.backups import content_of, hub_of, parse_name
+from edge_expose_cloud.usecases.rollback import history, plan_promotion, plan_restore
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+@guarded
+def rollback(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Name of the spec whose automatic deployment goes back.")
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="ID", help="Which kept deployment; the last without.")
+    ] = None,
+    device: Annotated[str | None, typer.Option("--device", help="Give this device its last backup back.")] = None,
+    backup_file: Annotated[
+        str | None, typer.Option("--from", metavar="FILE", help="With --device: this backup instead of the newest.")
+    ] = None,
+    list_: Annotated[bool, typer.Option("--list", help="Show what there is to go back to, change nothing.")] = False,
+    dry_run: DryRun = False,
+    allow: Allow = None,
+    backup: Backup = None,
+    note: Note = "",
+    yes: Yes = False,
+    connection_string_file: ConnectionFile = None,
+    hub: HubHost = None,
+    auth: Auth = "key",
+    output: Output = Format.TABLE,
+) -> None:
+    """Go back: promote the deployment that was live before, or restore the backup of one device.
+
+    Example: edge-expose rollback north-dashboard --list
+    """
+    if (name is None) == (device is None):
+        raise UsageProblem("give the NAME of a spec, or --device, one of them", "edge-expose rollback north-dashboard")
+    allowed = parse_allow(allow or [])
+    folder = backup_folder(backup)
+    if list_:
+        _list(None if name is None else connect(connection_string_file, hub, auth), name, device, folder, output)
+        return
+    target = connect(connection_string_file, hub, auth)
+    made = (
+        plan_promotion(target, name, to)
+        if name is not None
+        else plan_restore(target, str(device), _content(target, folder, str(device), backup_file))
+    )
+    done = carry_out(
+        target, made, output, dry_run=dry_run, backup=backup, yes=yes, allowed=allowed, question="Go back on", note=note
+    )
+    if done is not None and output is not Format.TABLE:
+        data(done_json(made, done), output)
+
+
+def _content(hub: Hub, folder: Path, device: str, chosen: str | None) -> Json:
+    if chosen is None:
+        found = read_backups(folder, device, hub.host)
+        if not found:
+            raise Refused(
+                f"there is no backup of device {device} of {hub.host} in {folder}",
+                "name a file with --from, or a folder with --backup",
+            )
+        say(f"from {folder / found[0].name}")
+        return found[0].content
+    text = read_text(chosen)
+    if isinstance(text, Finding):
+        raise InputError([text])
+    content = content_of(text)
+    if content is None:
+        raise Refused("the backup cannot be read: it is no JSON with modulesContent", "choose another file")
+    named, of = parse_name(Path(chosen).name), hub_of(text)
+    if named is not None and named[0] != device:
+        say(f"! {chosen} is a backup of device {named[0]}")
+    if of not in ("", hub.host):
+        say(f"! {chosen} is a backup of the hub {of}")
+    return content
+
+
+def _list(hub: Hub | None, name: str | None, device: str | None, folder: Path, output: Format) -> None:
+    if hub is None or name is None:
+        paths = [str(path) for path in backups_of(folder, str(device))]
+        if output is not Format.TABLE:
+            data({"backups": paths}, output)
+            return
+        for path in paths:
+            typer.echo(path)
+        if not paths:
+            say(f"no backup of device {device} in {folder}")
+        return
+    found = history(hub, name)
+    if output is not Format.TABLE:
+        data({"deployments": [item.to_json() for item in found]}, output)
+        return
+    rows = [
+        (
+            escape(item.id),
+            "live" if item.live else "kept",
+            escape(item.condition),
+            escape(item.by),
+            escape(item.at),
+            escape(item.note),
+        )
+        for item in found
+    ]
+    out().print(table(("DEPLOYMENT", "STATE", "CONDITION", "APPLIED BY", "AT", "NOTE"), rows))
+    if not found:
+        say(f"the hub has no deployment of a spec named {name}")

@@ -1,0 +1,1 @@
+"""What commands share: options, output, errors, following and carrying out a plan."""

@@ -1,0 +1,128 @@
+"""What every command that changes something does with a plan: show it, check it, ask, do it, say what was done."""
+
+from __future__ import annotations
+
+import datetime as dt
+import getpass
+import os
+import socket
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_expose_cloud.adapters.files import state_folder, write_backup
+from edge_expose_cloud.cli.shared.options import confirm
+from edge_expose_cloud.cli.shared.output import Format, data, err, out, plan_table, say, show_findings
+from edge_expose_cloud.findings.finding import Finding
+from edge_expose_cloud.hub.api import Hub, Json
+from edge_expose_cloud.plan.model import Danger, Plan
+from edge_expose_cloud.usecases.apply import apply_plan, check_dangers, check_expected
+from edge_expose_cloud.usecases.operator import Operator
+
+Allow = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow", metavar="KIND=N", help="Allow a dangerous plan: removals=N, moves=N, modules=N, retarget=1."
+    ),
+]
+Backup = Annotated[
+    Path | None,
+    typer.Option("--backup", metavar="DIR", help="Where the backup of a device goes; default in the state folder."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan, send nothing.")]
+
+
+def plan_json(made: Plan, findings: Iterable[Finding]) -> Json:
+    """The plan, and what was found in the spec that it was made of: warnings, no errors."""
+    return {**made.to_json(), "findings": [item.to_json() for item in findings]}
+
+
+def show_plan(made: Plan, findings: Sequence[Finding], output: Format) -> None:
+    """What was found in the spec, the changes, the digest, and what would need a stronger word."""
+    if output is not Format.TABLE:
+        data(plan_json(made, findings), output)
+        return
+    show_findings(findings, err())
+    if made.changes:
+        out().print(plan_table(made.to_json()["changes"]))
+        out().print(f"digest {made.digest}", soft_wrap=True)
+    else:
+        out().print(f"no changes for {made.target}", soft_wrap=True, markup=False)
+    for note in made.notes:
+        say(note)
+    for danger in made.dangers:
+        say_danger(danger)
+
+
+def say_danger(danger: Danger, device: str | None = None) -> None:
+    """What is dangerous, and the words that allow it."""
+    who = f"{device}: " if device else ""
+    say(f"! {who}{danger.what} (needs --allow {danger.kind}={danger.count})")
+
+
+def carry_out(
+    hub: Hub,
+    made: Plan,
+    output: Format,
+    findings: Sequence[Finding] = (),
+    *,
+    dry_run: bool,
+    backup: Path | None,
+    yes: bool,
+    allowed: Mapping[str, int] | None = None,
+    expect: str | None = None,
+    question: str = "Apply this to",
+    note: str = "",
+) -> str | None:
+    """What was done, in one sentence; None for a dry run. Refused when it is dangerous or not what was expected."""
+    if output is Format.TABLE or dry_run:
+        show_plan(made, findings, output)
+    check_expected(made, expect)
+    if dry_run:
+        return None
+    check_dangers(made, allowed or {})
+    if made.changes:
+        confirm(f"{question} {made.target}?", yes)
+    done = apply_plan(hub, made, operator(backup, note))
+    say(done)
+    return done
+
+
+def done_json(made: Plan, done: str, findings: Iterable[Finding] = ()) -> Json:
+    """The plan, and what became of it."""
+    return {**plan_json(made, findings), "applied": bool(made.changes), "result": done}
+
+
+def backup_folder(chosen: Path | None) -> Path:
+    """Where backups of devices are kept."""
+    return chosen or state_folder(dict(os.environ)) / "backups"
+
+
+def operator(backup: Path | None, note: str = "") -> Operator:
+    """This user on this machine."""
+
+    def save(name: str, text: str) -> str:
+        path = write_backup(backup_folder(backup), name, text)
+        say(f"backup: {path}")
+        return str(path)
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "somebody"
+    return Operator(
+        f"{user}@{socket.gethostname()}", lambda: dt.datetime.now(dt.UTC), save, os.getpid(), _is_alive, note
+    )
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether a process of this machine runs under this number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

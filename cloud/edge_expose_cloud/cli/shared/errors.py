@@ -1,0 +1,53 @@
+"""Turns what use cases raise into messages on stderr and exit codes: 1 something outside, 2 the input."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import ParamSpec
+
+import typer
+
+from edge_expose_cloud.adapters.files import LocalFileError
+from edge_expose_cloud.cli.shared.options import UsageProblem
+from edge_expose_cloud.cli.shared.output import count_words, err, escape, show_findings
+from edge_expose_cloud.findings.problems import InputError, Refused
+from edge_expose_cloud.hub.api import HubError
+
+P = ParamSpec("P")
+
+
+def guarded(command: Callable[P, None]) -> Callable[P, None]:
+    """The command, with expected problems shown and the right exit code."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except InputError as error:
+            show_findings(error.findings, err())
+            err().print(f"{count_words(error.findings)}; nothing was sent")
+            raise typer.Exit(2) from None
+        except UsageProblem as error:
+            _tell(error.message, error.hint)
+            raise typer.Exit(2) from None
+        except (Refused, HubError) as error:
+            _tell(error.message, error.hint)
+            raise typer.Exit(1) from None
+        except LocalFileError as error:
+            _tell(str(error), "check the path, its permissions and the space left, or name another folder")
+            raise typer.Exit(1) from None
+        except BrokenPipeError:
+            # The reader went away (head, less): not an error of ours.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+
+    return run
+
+
+def _tell(message: str, hint: str) -> None:
+    err().print(f"[red]✗ error[/red] {escape(message)}", soft_wrap=True)
+    if hint:
+        err().print(f"    try: {escape(hint)}", soft_wrap=True)

@@ -1,0 +1,84 @@
+"""Specs, inventories and manifests from the files named on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from edge_expose_cloud.adapters.files import read_text
+from edge_expose_cloud.findings.finding import Finding, has_errors
+from edge_expose_cloud.findings.problems import InputError
+from edge_expose_cloud.manifest.content import ManifestDocument, looks_like_manifest, read_manifest
+from edge_expose_cloud.plan.fleet import lint_fleet
+from edge_expose_cloud.spec.inventory import Inventory, load_inventory
+from edge_expose_cloud.spec.load import LoadedSpec, spec_from_data
+from edge_expose_cloud.spec.yaml_lines import YamlDocument, read_yaml
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A document that was read, with its lines."""
+
+    document: YamlDocument
+
+    @property
+    def is_manifest(self) -> bool:
+        return looks_like_manifest(self.document.data)
+
+    def manifest(self) -> ManifestDocument:
+        found = read_manifest(self.document.data)
+        if isinstance(found, Finding) or self.document.findings:
+            more = [self.document.locate(found)] if isinstance(found, Finding) else []
+            raise InputError([*self.document.findings, *more])
+        return found
+
+    @contextmanager
+    def locating(self) -> Iterator[None]:
+        """What is wrong with a spec only once it is used (its secrets, say) is told by this file and its lines."""
+        try:
+            yield
+        except InputError as error:
+            raise InputError([self.document.locate(item) for item in error.findings]) from None
+
+
+def is_template(source: Source) -> bool:
+    """Whether a spec is for each device of an inventory: `target: {device: "${deviceId}"}`."""
+    target = source.document.data.get("target") if isinstance(source.document.data, dict) else None
+    return isinstance(target, dict) and "${deviceId}" in str(target.get("device"))
+
+
+def read_source(path: str) -> Source:
+    """InputError when there is no such file or it is neither YAML nor JSON."""
+    text = read_text(path)
+    if isinstance(text, Finding):
+        raise InputError([text])
+    document = read_yaml(text, "stdin" if path == "-" else path)
+    if isinstance(document, Finding):
+        raise InputError([document])
+    return Source(document)
+
+
+def read_spec(path: str, fleet: str | None, device: str | None = None) -> LoadedSpec:
+    """A spec with the inventory's variables filled in; its findings may hold errors."""
+    source = read_source(path)
+    inventory = read_inventory(fleet) if fleet else None
+    return spec_from_source(source, inventory, device)
+
+
+def spec_from_source(source: Source, inventory: Inventory | None, device: str | None = None) -> LoadedSpec:
+    return spec_from_data(source.document, inventory, device)
+
+
+def read_inventory(path: str) -> Inventory:
+    text = read_text(path)
+    if isinstance(text, Finding):
+        raise InputError([text])
+    inventory, findings = load_inventory(text, path)
+    if inventory is not None:
+        document = read_yaml(text, path)
+        found = lint_fleet(inventory)
+        findings = findings + [document.locate(item) for item in found if not isinstance(document, Finding)]
+    if inventory is None or has_errors(findings):
+        raise InputError(findings)
+    return inventory

@@ -1,0 +1,1 @@
+"""IoT Hub as everybody here sees it: values, outcomes, the Protocol that adapters and fakes fulfil. Pure, no I/O."""

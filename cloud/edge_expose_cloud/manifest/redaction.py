@@ -1,0 +1,151 @@
+"""What may be shown of manifests and twins: all but the values of environments, command lines and passwords. Pure.
+
+A value on the hub does not say where it came from: it may have been `${env:NAME}` once. So what a spec writes is shown
+as it is written, and what stands on the hub is shown only where it cannot be a secret, or where it equals what is shown
+beside it. createOptions are shown as the one object that their chunks hold together, since a secret may be escaped in
+their text, or cut in two.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from edge_expose_cloud.hub.api import Json
+from edge_expose_cloud.iotedge.create_options import CreateOptionsError, is_options_field, read_create_options
+from edge_expose_contract.identity import MODULE_ID
+from edge_expose_contract.merging import same_json
+
+HIDDEN: Final = "***"
+CHANGED: Final = "*** (changed)"
+_NOTHING: Final = object()
+_REFERENCE = re.compile(r"\$\{env:[A-Za-z_][A-Za-z0-9_]*\}")
+_TEXTS: Final = frozenset({"password", "cmd", "entrypoint"})
+# What these twins may hold is known; the desired properties of any other module may be secrets.
+_KNOWN_TWINS: Final = frozenset({"$edgeAgent", "$edgeHub", MODULE_ID})
+
+
+def as_written(value: Any) -> Any:
+    """What a spec renders to, its secrets still `${env:NAME}`; only passwords written in clear are ***."""
+    return _without_passwords(_with_joined_options(value))
+
+
+def hide_secrets(value: Any) -> Any:
+    """Any part of a twin or manifest, whatever may be a secret as ***."""
+    return _hidden(_with_joined_options(value), _NOTHING, _NOTHING, secret=False)
+
+
+def hide_twins(twins: Mapping[str, Any], beside: Mapping[str, Any] | None = None, shown: Any = None) -> Json:
+    """Module id -> section, as on the hub or in a backup, with secrets as ***.
+
+    `beside` are the sections they are compared with, and `shown` is what is shown of those: equal values look equal,
+    and a hidden value that differs is `*** (changed)`.
+    """
+    other = _with_joined_options(dict(beside or {}))
+    return {
+        module: _hidden(
+            _with_joined_options(section),
+            _at(other, module),
+            _at(shown, module),
+            secret=module not in _KNOWN_TWINS,
+        )
+        for module, section in twins.items()
+    }
+
+
+def hide_beside(value: Any, beside: Any, shown: Any) -> Any:
+    """The same for a value that can hold a secret only where the spec refers to one: `shown` differs from `beside`."""
+    return _hidden(value, beside, shown, secret=False)
+
+
+def _with_joined_options(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_with_joined_options(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    fields = {key: item for key, item in value.items() if is_options_field(key) and not isinstance(item, Mapping)}
+    rest = {key: _with_joined_options(item) for key, item in value.items() if key not in fields}
+    if not fields:
+        return rest
+    try:
+        return {**rest, "createOptions": read_create_options(fields)}
+    except CreateOptionsError:
+        return {**rest, "createOptions": HIDDEN}
+
+
+def _without_passwords(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_passwords(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    return {
+        key: HIDDEN
+        if key.lower() == "password" and isinstance(item, str) and not _REFERENCE.fullmatch(item)
+        else _without_passwords(item)
+        for key, item in value.items()
+    }
+
+
+def _hidden(value: Any, beside: Any, shown: Any, *, secret: bool) -> Any:
+    """`beside` is what the other side holds at the same place (_NOTHING for nothing), `shown` how that is shown."""
+    if beside is not _NOTHING and same_json(value, beside):
+        return shown
+    if not (isinstance(value, Mapping) and isinstance(beside, Mapping)):
+        # A reference was filled in there (in a list: at any place), so what stood there may be a secret as well.
+        secret = secret or not same_json(beside, shown)
+    match value:
+        case Mapping():
+            return {
+                key: _entries(item, _at(beside, key), _at(shown, key))
+                if isinstance(item, list) and _is_env(key)
+                else _hidden(item, _at(beside, key), _at(shown, key), secret=secret or _is_secret(key, item))
+                for key, item in value.items()
+            }
+        case list():
+            return [
+                _hidden(item, _at(beside, index), _at(shown, index), secret=secret) for index, item in enumerate(value)
+            ]
+        case None | bool():
+            return value
+        case str() if _REFERENCE.fullmatch(value):
+            return value
+        case _ if secret:
+            return HIDDEN if beside is _NOTHING else CHANGED
+        case _:
+            return value
+
+
+def _entries(entries: list[Any], beside: Any, shown: Any) -> list[Any]:
+    """`Env` of createOptions: `NAME=value` each, in any order."""
+    there, seen = (_by_name(side) if isinstance(side, list) else {} for side in (beside, shown))
+    found = []
+    for name, value in (str(entry).split("=", 1) if "=" in str(entry) else (str(entry), None) for entry in entries):
+        what = _hidden(value, there.get(name, _NOTHING), seen.get(name, _NOTHING), secret=True)
+        found.append(name if what is None else f"{name}={what}")
+    return found
+
+
+def _by_name(entries: list[Any]) -> dict[str, str | None]:
+    return {name: value if equals else None for name, equals, value in (str(item).partition("=") for item in entries)}
+
+
+def _at(value: Any, key: str | int) -> Any:
+    match value:
+        case Mapping():
+            return value.get(key, _NOTHING)
+        case list() if isinstance(key, int) and key < len(value):
+            return value[key]
+        case _:
+            return _NOTHING
+
+
+def _is_env(key: str) -> bool:
+    """Also as part of a layer's key: `properties.desired.modules.web.env.TOKEN`."""
+    return "env" in key.lower().split(".")
+
+
+def _is_secret(key: str, item: Any) -> bool:
+    last = key.rpartition(".")[2]
+    leaf = not isinstance(item, Mapping)
+    return _is_env(key) or (leaf and (last.lower() in _TEXTS or is_options_field(last)))

@@ -1,0 +1,84 @@
+"""Who holds an address that an exposure asks for: other Services of the device, and exposures that chose it. Pure.
+
+A spec cannot know these; the map of addresses does, and the form must not accept what the map shows as taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from edge_expose_cloud.findings.finding import Finding, finding
+from edge_expose_contract.addressing import Address
+from edge_expose_contract.models import Exposure
+from edge_expose_contract.reported import Reported
+from edge_expose_contract.violations import shown
+
+SOMEBODY = "somebody else"
+
+
+def foreign_addresses(
+    exposures: Mapping[str, Exposure],
+    held: Mapping[str, tuple[Address, ...]],
+    report: Reported,
+    named: Mapping[Address, str],
+) -> dict[Address, str]:
+    """Addresses of Services that are not ours, with their names where the module was asked for them (`named`)."""
+    ours = {address for addresses in held.values() for address in addresses}
+    blocked = {
+        address: SOMEBODY
+        for name, entry in report.exposures.items()
+        if entry.reason == "AddressTaken" and name in exposures
+        for address in exposures[name].addresses
+        if address not in ours
+    }
+    return blocked | dict(named)
+
+
+def taken_findings(
+    name: str,
+    exposure: Exposure,
+    others: Mapping[str, Exposure],
+    held: Mapping[str, tuple[Address, ...]],
+    foreign: Mapping[Address, str],
+) -> list[Finding]:
+    """What stands in the way of the addresses `exposure` asks for. `others` are the other exposures declared."""
+    if not exposure.enabled or not exposure.is_external:
+        return []
+    path = f"exposures.{name}.address"
+    found: list[Finding] = []
+    for address in exposure.addresses:
+        if address in held.get(name, ()):
+            continue
+        found += _ours(address, path, exposure, others, held)
+        found += _foreign(address, path, name, exposure, foreign)
+    return found
+
+
+def _ours(
+    address: Address,
+    path: str,
+    exposure: Exposure,
+    others: Mapping[str, Exposure],
+    held: Mapping[str, tuple[Address, ...]],
+) -> Iterator[Finding]:
+    for other, known in sorted(others.items()):
+        # One that asks for the address itself is found by the rules of a spec; one that asks for another moves away.
+        if address not in held.get(other, ()) or known.addresses or not known.enabled or not known.is_external:
+            continue
+        if exposure.share is None or exposure.share != known.share:
+            yield finding("AddressTaken", path, f"{address} is held by exposure {shown(other)}")
+
+
+def _foreign(
+    address: Address, path: str, name: str, exposure: Exposure, foreign: Mapping[Address, str]
+) -> Iterator[Finding]:
+    service = foreign.get(address)
+    if service is None or (exposure.adopt and service.rpartition("/")[2] in (name, SOMEBODY)):
+        return
+    who = service if service == SOMEBODY else f"the Service {service}"
+    message = f"{address} is held by {who}, which is not ours"
+    if exposure.share is None:
+        yield finding("AddressTaken", path, message)
+    else:
+        text = f"this works only if it has the sharing key {exposure.share} too, and other ports"
+        yield finding("AddressTaken", path, message, hint=text, severity="warning")

@@ -1,0 +1,303 @@
+"""From a spec and what the hub holds now to a plan for one device. Pure; deployments by condition: next door.
+
+The smallest sufficient step is chosen: nothing, a PATCH of our module's twin when only exposures or ranges changed, or
+the whole manifest (set modules).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final
+
+from edge_expose_cloud.hub.api import Json, Twin
+from edge_expose_cloud.hub.authorship import content_without_change, without_change
+from edge_expose_cloud.iotedge.create_options import CreateOptionsError, read_create_options
+from edge_expose_cloud.iotedge.edge_agent import modules_of, predict_services
+from edge_expose_cloud.manifest.checks import desired_sections
+from edge_expose_cloud.manifest.redaction import as_written, hide_beside, hide_twins
+from edge_expose_cloud.manifest.render import render_content
+from edge_expose_cloud.plan.model import (
+    LEASE_TAG,
+    Action,
+    Change,
+    Danger,
+    PatchTwin,
+    Plan,
+    SetModules,
+    Step,
+    diff_services,
+    in_plan_order,
+)
+from edge_expose_cloud.plan.service_forecast import Surroundings, predicted_services
+from edge_expose_cloud.spec.model import Network, Spec
+from edge_expose_contract.addressing import Address, AddressSet, parse_address
+from edge_expose_contract.identity import MODULE_ID, State
+from edge_expose_contract.merging import merge_patch, same_json
+from edge_expose_contract.models import Exposure
+from edge_expose_contract.parsing import Refusal, parse_desired
+from edge_expose_contract.reported import Reported, parse_reported
+from edge_expose_contract.violations import RuleError
+
+CONFIRMED: Final = "confirmRemoval"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceState:
+    """What was read of one device, and when. A module without a twin is missing from `twins`."""
+
+    device_id: str
+    device_twin: Twin
+    twins: Mapping[str, Twin] = field(default_factory=dict)
+    read_at: datetime | None = None
+
+    @property
+    def ours(self) -> Twin | None:
+        return self.twins.get(MODULE_ID)
+
+    def without_change(self) -> DeviceState:
+        """The same, but for who wrote our module's document: a plan has nothing to do with that."""
+        ours = self.ours
+        if ours is None:
+            return self
+        plain = replace(ours, desired=without_change(ours.desired))
+        return replace(self, twins={**self.twins, MODULE_ID: plain})
+
+    def etags(self) -> dict[str, str]:
+        found = {f"{self.device_id}/{module}": twin.etag for module, twin in self.twins.items()}
+        return found
+
+
+def plan_device(shown: Spec, resolved: Spec, state: DeviceState) -> Plan:
+    """`shown` keeps `${env:NAME}`, `resolved` holds the values."""
+    state = state.without_change()
+    held = held_by_manifest(state)
+    content = content_without_change(render_content(_beside_what_stays(resolved, state), held))
+    visible = content_without_change(render_content(_beside_what_stays(shown, state), held))
+    wanted, seen = desired_sections(content), desired_sections(visible)
+    if state.ours is not None and MODULE_ID in wanted and CONFIRMED in state.ours.desired:
+        # A word that was given once stays where it is: it is no part of what a spec declares.
+        for desired in (wanted[MODULE_ID], seen[MODULE_ID]):
+            desired[CONFIRMED] = state.ours.desired[CONFIRMED]
+    different = [
+        module
+        for module, desired in sorted(wanted.items())
+        if module not in state.twins or not same_json(state.twins[module].desired, desired)
+    ]
+    after = {module: as_written(seen[module]) for module in different}
+    before = hide_twins({name: state.twins[name].desired for name in different if name in state.twins}, wanted, after)
+    changes: list[Change] = []
+    patch: Json = {}
+    if MODULE_ID in different:
+        action: Action = "create" if state.ours is None else "update"
+        name = f"{state.device_id}/{MODULE_ID}"
+        changes.append(Change(action, "ModuleTwin", None, name, before.get(MODULE_ID), after[MODULE_ID]))
+        patch = merge_patch(state.ours.desired, wanted[MODULE_ID]) if state.ours is not None else {}
+    in_manifest = [module for module in different if module != MODULE_ID or state.ours is None]
+    if in_manifest:
+        first_time = not any(module in before for module in in_manifest)
+        changes.append(
+            Change(
+                "create" if first_time else "update",
+                "Manifest",
+                None,
+                state.device_id,
+                None if first_time else {module: before.get(module) for module in in_manifest},
+                {module: after[module] for module in in_manifest},
+            )
+        )
+    changes += _service_changes(resolved, content, shown, visible, state)
+    step: Step | None = None
+    if in_manifest:
+        step = SetModules(state.device_id, content)
+    elif patch and state.ours is not None:
+        step = PatchTwin(state.device_id, MODULE_ID, patch, state.ours.etag)
+    return Plan(
+        target=shown.target_text,
+        changes=in_plan_order(changes),
+        step=step,
+        etags=state.etags(),
+        dangers=tuple(_dangers(resolved, state, changes, wanted)),
+        notes=tuple(notes_of(state, wanted)),
+        lease=lease if isinstance(lease := state.device_twin.tags.get(LEASE_TAG), dict) else None,
+    )
+
+
+def current_exposures(twin: Twin | None) -> dict[str, Exposure]:
+    """The valid exposures of a module twin's desired properties."""
+    if twin is None:
+        return {}
+    parsed = parse_desired(twin.desired)
+    return {} if isinstance(parsed, Refusal) else dict(parsed.exposures)
+
+
+def report_of(twin: Twin | None) -> Reported:
+    return parse_reported(twin.reported if twin is not None else {})
+
+
+def without_service(report: Reported) -> frozenset[str]:
+    """Exposures of which the module says that none of their Services is there: it counts no endpoints for those."""
+    if report.shortened:
+        return frozenset()  # endpoints were left out for want of room
+    return frozenset(
+        name
+        for name, entry in report.exposures.items()
+        if entry.endpoints is None and not entry.address and entry.state is not State.READY
+    )
+
+
+def surroundings(state: DeviceState, namespace: str | None = None) -> Surroundings:
+    """Namespace (declared, else as the module reported it) and the addresses held."""
+    report = report_of(state.ours)
+    held = {name: entry.address for name, entry in report.exposures.items() if entry.address}
+    if not namespace and state.ours is not None:
+        site = state.ours.desired.get("site")
+        namespace = site.get("namespace") if isinstance(site, dict) else None
+    if not namespace:
+        known = current_exposures(state.ours)
+        default = [
+            (entry.service or "").partition("/")[0]
+            for name, entry in sorted(report.exposures.items())
+            if entry.service and "/" in entry.service and name in known and known[name].namespace is None
+        ]
+        namespace = default[0] if default else ""
+    # A MetalLB that is told by ConfigMap (0.12 and older) asks for one address only.
+    told = report.cluster is not None and report.cluster.load_balancer == "MetalLB/ConfigMap"
+    return Surroundings(namespace, held, not told, state.read_at)
+
+
+def held_by_manifest(state: DeviceState) -> dict[str, Address]:
+    """Module -> the loadBalancerIP its createOptions on the hub ask for (`driver: manifest` keeps these)."""
+    agent = state.twins.get("$edgeAgent")
+    if agent is None:
+        return {}
+    found: dict[str, Address] = {}
+    for module, entry, _ in modules_of({"$edgeAgent": {"properties.desired": agent.desired}}):
+        settings = entry.get("settings")
+        try:
+            options = read_create_options(settings if isinstance(settings, Mapping) else {})
+            found[module] = parse_address(options["k8s-experimental"]["serviceOptions"]["loadBalancerIP"])
+        except (CreateOptionsError, RuleError, KeyError, TypeError, AttributeError):
+            continue
+    return found
+
+
+def _service_changes(resolved: Spec, content: Json, shown: Spec, visible: Json, state: DeviceState) -> list[Change]:
+    if resolved.driver == "manifest":
+        agent = state.twins.get("$edgeAgent")
+        before = _made_by_agent(
+            {"$edgeAgent": {"properties.desired": agent.desired}} if agent is not None else {}, state
+        )
+        after, seen = _made_by_agent(content, state), _made_by_agent(visible, state)
+    else:
+        around = surroundings(state, resolved.network.namespace if resolved.network else None)
+        then = surroundings(state)
+        before = services_now(state, then if then.namespace else around)
+        after, seen = predicted_services(resolved.exposures, around), predicted_services(shown.exposures, around)
+    changes = []
+    for change in diff_services(before, after):
+        as_shown = seen.get((change.namespace or "", change.name))
+        was = None if change.before is None else hide_beside(change.before, change.after, as_shown)
+        changes.append(replace(change, before=was, after=as_shown))
+    return changes
+
+
+def services_now(state: DeviceState, around: Surroundings) -> dict[tuple[str, str], Json]:
+    """The Services that our module keeps now. Of a document that it refuses nothing is carried out: then they are those
+    it reports, of which only the names are known."""
+    if state.ours is None or not isinstance(parse_desired(state.ours.desired), Refusal):
+        return predicted_services(current_exposures(state.ours), around)
+    found: dict[tuple[str, str], Json] = {}
+    for entry in report_of(state.ours).exposures.values():
+        namespace, slash, name = (entry.service or "").partition("/")
+        if slash:
+            metadata = {"name": name, "namespace": namespace}
+            found[namespace, name] = {"apiVersion": "v1", "kind": "Service", "metadata": metadata}
+    return found
+
+
+def _beside_what_stays(spec: Spec, state: DeviceState) -> Spec:
+    """With `driver: manifest`, the addresses of Services that our module made are none to choose: those stay."""
+    held = {f"Service of {name}": text for name, text in (surroundings(state).held or {}).items() if "," not in text}
+    if spec.driver != "manifest" or spec.network is None or not held:
+        return spec
+    fields = spec.network.model_dump(by_alias=True, exclude_none=True, exclude_unset=True)
+    network = Network.model_validate({**fields, "reserved": {**held, **(spec.network.reserved or {})}})
+    return spec.model_copy(update={"network": network})
+
+
+def _made_by_agent(content: Json, state: DeviceState) -> dict[tuple[str, str], Json]:
+    found = predict_services(content, device_id=state.device_id).services
+    return {("", service.name): service.to_json() for service in found}
+
+
+def _dangers(spec: Spec, state: DeviceState, changes: list[Change], wanted: Mapping[str, Json]) -> list[Danger]:
+    found = service_dangers(changes, len(services_now(state, surroundings(state))))
+    moved = _losing_their_address(spec, state)
+    if moved:
+        found.append(
+            Danger("moves", len(moved), f"{_addresses(len(moved))} the external range: {', '.join(moved[:5])}")
+        )
+    if spec.target.device is not None and any(change.kind == "Manifest" for change in changes):
+        found += module_dangers(state, wanted["$edgeAgent"].get("modules") or {})
+    return found
+
+
+def service_dangers(changes: Sequence[Change], held: int) -> list[Danger]:
+    """At least three Services, or most of the `held` ones, would go."""
+    removed = [change.name for change in changes if change.kind == "Service" and change.action == "delete"]
+    if len(removed) < 3 and not (removed and held >= 2 and 2 * len(removed) > held):
+        return []
+    return [Danger("removals", len(removed), f"{len(removed)} Services would be removed: {', '.join(removed[:5])}")]
+
+
+def module_dangers(state: DeviceState, kept: Collection[str]) -> list[Danger]:
+    """Modules that the device runs now, and that are not `kept`."""
+    agent = state.twins.get("$edgeAgent")
+    gone = sorted((agent.desired.get("modules") or {}).keys() - set(kept)) if agent is not None else []
+    if not gone:
+        return []
+    return [
+        Danger("modules", len(gone), f"{len(gone)} modules would be removed from the device: {', '.join(gone[:5])}")
+    ]
+
+
+def _addresses(count: int) -> str:
+    return "1 held address leaves" if count == 1 else f"{count} held addresses leave"
+
+
+def _losing_their_address(spec: Spec, state: DeviceState) -> list[str]:
+    pool = spec.network.all_addresses if spec.network else AddressSet()
+    if not pool:
+        return []
+    lost = []
+    for name, entry in sorted(report_of(state.ours).exposures.items()):
+        if entry.address is None or entry.state in (State.EXPIRED, State.DISABLED) or name not in spec.exposures:
+            continue
+        wanted = spec.exposures[name].addresses
+        for text in entry.address.split(","):
+            try:
+                address = parse_address(text)
+            except RuleError:
+                continue
+            if address not in pool and not wanted:
+                lost.append(f"{name} ({text})")
+    return lost
+
+
+def notes_of(state: DeviceState, wanted: Mapping[str, Json]) -> list[str]:
+    """What a person should know of a plan that gives the device these desired sections."""
+    notes = []
+    if state.device_twin.tags.get(LEASE_TAG):
+        notes.append("another run of edge-expose holds a lease on this device, or died with it")
+    missing = sorted(module for module in wanted if module not in state.twins)
+    if missing:
+        notes.append(f"new on this device: {', '.join(missing)}")
+    left = sorted(report_of(state.ours).exposures)
+    if left and MODULE_ID not in (wanted.get("$edgeAgent", {}).get("modules") or {MODULE_ID: {}}):
+        notes.append(
+            f"{MODULE_ID} leaves the device: the Services it made ({', '.join(left[:5])}) stay, and nobody keeps them; "
+            f"withdraw them first with edge-expose unexpose {state.device_id} NAME"
+        )
+    return notes

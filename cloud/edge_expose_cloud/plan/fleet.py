@@ -1,0 +1,182 @@
+"""What a spec means for each device of a fleet, one after the other: Services, addresses, who has none. Pure.
+
+Nothing is kept of a device once its row is made, so that the size of a fleet is no matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from edge_expose_cloud.findings.finding import Finding, finding
+from edge_expose_cloud.hub.api import Json, Twin
+from edge_expose_cloud.plan.device import DeviceState, current_exposures, surroundings
+from edge_expose_cloud.plan.model import diff_services
+from edge_expose_cloud.plan.service_forecast import predicted_services
+from edge_expose_cloud.spec.capacity import Capacity, capacity
+from edge_expose_cloud.spec.inventory import Device, Inventory
+from edge_expose_cloud.spec.model import Network
+from edge_expose_contract.addressing import AddressSet
+from edge_expose_contract.identity import MODULE_ID
+from edge_expose_contract.models import Exposure
+
+
+@dataclass(frozen=True, slots=True)
+class MemberPlan:
+    """One device: its Services before and after, how they differ, and the addresses that the exposures after need."""
+
+    device_id: str
+    before: int
+    after: int
+    created: int
+    updated: int
+    deleted: int
+    addresses: Capacity
+
+    def to_json(self) -> Json:
+        return {
+            "deviceId": self.device_id,
+            "services": {
+                "before": self.before,
+                "after": self.after,
+                "create": self.created,
+                "update": self.updated,
+                "delete": self.deleted,
+            },
+            "addresses": self.addresses.to_json(),
+        }
+
+
+def plan_member(
+    device_id: str,
+    twin: Twin | None,
+    exposures: Mapping[str, Exposure],
+    network: Network | None,
+    now: datetime,
+    *,
+    whole: bool,
+) -> MemberPlan:
+    """`whole`: the spec's exposures are all there will be (set modules); else they merge by name (a deployment)."""
+    current = current_exposures(twin)
+    after = dict(exposures) if whole else {**current, **exposures}
+    state = DeviceState(device_id, Twin(device_id, None, ""), {MODULE_ID: twin} if twin is not None else {}, now)
+    around = surroundings(state, network.namespace if network is not None else None)
+    old, new = predicted_services(current, around), predicted_services(after, around)
+    changes = diff_services(old, new)
+    counts = {
+        action: sum(1 for change in changes if change.action == action) for action in ("create", "update", "delete")
+    }
+    return MemberPlan(
+        device_id,
+        len(old),
+        len(new),
+        counts["create"],
+        counts["update"],
+        counts["delete"],
+        capacity(network, after),
+    )
+
+
+def network_for(
+    device_id: str, twin: Twin | None, inventory: Inventory | None, declared: Network | None
+) -> Network | None:
+    """The inventory's ranges, else those the twin has, else the spec's own."""
+    entry = inventory.devices.get(device_id) if inventory is not None else None
+    if entry is not None and entry.network is not None:
+        return entry.network
+    site = twin.desired.get("site") if twin is not None else None
+    if isinstance(site, dict) and site:
+        try:
+            return Network.model_validate(site)
+        except ValueError:
+            return declared
+    return declared
+
+
+@dataclass(slots=True)
+class FleetTotals:
+    """Sums over all devices; `first_overflow` is the first device (by order of planning) with an exposure left over."""
+
+    devices: int = 0
+    created: int = 0
+    updated: int = 0
+    deleted: int = 0
+    needed: int = 0
+    shared: int = 0
+    reserved: int = 0
+    free: int = 0
+    without_ranges: int = 0
+    overflowing: int = 0
+    first_overflow: MemberPlan | None = field(default=None)
+
+    def add(self, member: MemberPlan) -> None:
+        self.devices += 1
+        self.created += member.created
+        self.updated += member.updated
+        self.deleted += member.deleted
+        addresses = member.addresses
+        self.needed += addresses.needed
+        self.shared += addresses.shared
+        self.reserved += addresses.reserved
+        self.free += addresses.free
+        self.without_ranges += not addresses.size
+        if addresses.left_over is not None:
+            self.overflowing += 1
+            self.first_overflow = self.first_overflow or member
+
+    def to_json(self) -> Json:
+        first = self.first_overflow
+        return {
+            "devices": self.devices,
+            "services": {"create": self.created, "update": self.updated, "delete": self.deleted},
+            "addresses": {
+                "needed": self.needed,
+                "shared": self.shared,
+                "reserved": self.reserved,
+                "free": self.free,
+            },
+            "withoutRanges": self.without_ranges,
+            "overflowing": self.overflowing,
+            "firstOverflow": None
+            if first is None
+            else {"deviceId": first.device_id, "exposure": first.addresses.left_over},
+        }
+
+
+def lint_fleet(inventory: Inventory) -> list[Finding]:
+    """Ranges that two devices of one subnet both claim. Devices without `subnet` are not compared: sites far from each
+    other may use the same private addresses."""
+    claims: dict[str, list[tuple[int, int, int, str, str]]] = {}
+    for name, device in sorted(inventory.devices.items()):
+        if device.subnet is not None:
+            claims.setdefault(device.subnet, []).extend(_claims(name, device))
+    return [item for subnet, entries in sorted(claims.items()) for item in _overlaps(subnet, sorted(entries))]
+
+
+def _claims(name: str, device: Device) -> Iterator[tuple[int, int, int, str, str]]:
+    """(IP version, first, last, device, which range)."""
+    if device.network is None:
+        return
+    ranges: Iterable[tuple[str, AddressSet]] = (
+        ("externalServiceIPs", device.network.external),
+        ("nodeIPs", device.network.nodes),
+    )
+    for kind, addresses in ranges:
+        for part in addresses.ranges:
+            yield part.version, int(part.first), int(part.last), name, kind
+
+
+def _overlaps(subnet: str, entries: list[tuple[int, int, int, str, str]]) -> Iterator[Finding]:
+    """A sweep in the order of first addresses, so that 10,000 devices take no longer than sorting them."""
+    widest: tuple[int, int, int, str, str] | None = None
+    for entry in entries:
+        version, first, last, name, kind = entry
+        if widest is not None and widest[0] == version and first <= widest[2] and name != widest[3]:
+            yield finding(
+                "FleetRangeOverlap",
+                f"devices.{name}.network.{kind}",
+                f"{kind} of {name} overlaps {widest[4]} of {widest[3]}, both on subnet {subnet}",
+            )
+        if widest is None or widest[0] != version or last > widest[2]:
+            widest = entry

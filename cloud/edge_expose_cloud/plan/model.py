@@ -1,0 +1,175 @@
+"""A plan is data: changes that are shown, a digest over them and the etags seen, and one step. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from edge_expose_cloud.hub.api import Deployment, Json
+
+# The tag on a device twin while set modules is done on it.
+LEASE_TAG = "edgeExposeLease"
+
+Action = Literal["create", "update", "delete"]
+Kind = Literal["Service", "ModuleTwin", "Manifest", "Deployment"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line of a plan; `before` and `after` are None where there is nothing, or nothing known."""
+
+    action: Action
+    kind: Kind
+    namespace: str | None
+    name: str
+    before: Json | None
+    after: Json | None
+
+    def to_json(self) -> Json:
+        return {
+            "action": self.action,
+            "kind": self.kind,
+            "namespace": self.namespace,
+            "name": self.name,
+            "before": self.before,
+            "after": self.after,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PatchTwin:
+    """Merge patch of our module's desired properties, under the etag seen."""
+
+    device_id: str
+    module_id: str
+    patch: Json
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetModules:
+    """The whole manifest for one device."""
+
+    device_id: str
+    content: Json
+
+
+@dataclass(frozen=True, slots=True)
+class CreateDeployment:
+    """New content under a new id; `replaces` is retired once the new one is there."""
+
+    deployment: Deployment
+    replaces: tuple[Deployment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateDeployment:
+    """Same content, other condition, priority, labels or metrics; `replaces` is retired after it."""
+
+    deployment: Deployment
+    replaces: tuple[Deployment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TidyDeployments:
+    """What an apply that was cut short left behind: older deployments to retire, and retired ones too many."""
+
+    name: str
+    retire: tuple[Deployment, ...] = ()
+    delete: tuple[Deployment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PromoteDeployment:
+    """A retired deployment gets its condition back, then `replaces` is retired: some deployment targets at any time."""
+
+    deployment: Deployment
+    replaces: tuple[Deployment, ...] = ()
+
+
+Step = PromoteDeployment | PatchTwin | SetModules | CreateDeployment | UpdateDeployment | TidyDeployments
+
+
+@dataclass(frozen=True, slots=True)
+class Danger:
+    """Something that needs a stronger word: `--allow KIND=COUNT`."""
+
+    kind: str
+    count: int
+    what: str
+
+    def to_json(self) -> Json:
+        return {"kind": self.kind, "count": self.count, "what": self.what}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`etags` are those of everything that was read to make the plan; `patches` follow the step.
+
+    `lease` is what the device twin holds of a run of set modules: one that is going on, or one that died.
+    """
+
+    target: str
+    changes: tuple[Change, ...]
+    step: Step | None
+    etags: Mapping[str, str] = field(default_factory=dict)
+    dangers: tuple[Danger, ...] = ()
+    notes: tuple[str, ...] = ()
+    patches: tuple[PatchTwin, ...] = ()
+    lease: Json | None = None
+
+    @property
+    def digest(self) -> str:
+        body = {
+            "target": self.target,
+            "changes": [change.to_json() for change in self.changes],
+            "etags": dict(self.etags),
+        }
+        return hashlib.sha256(canonical(body).encode()).hexdigest()
+
+    def to_json(self) -> Json:
+        return {
+            "digest": self.digest,
+            "changes": [change.to_json() for change in self.changes],
+            "notes": list(self.notes),
+            "dangers": [danger.to_json() for danger in self.dangers],
+        }
+
+
+def with_patches(plan: Plan, patches: Iterable[PatchTwin]) -> Plan:
+    """The plan with twin PATCHes to be done after its step, each shown as a change and its etag counted."""
+    chosen = tuple(patches)
+    shown = [
+        Change("update", "ModuleTwin", None, f"{item.device_id}/{item.module_id}", None, item.patch) for item in chosen
+    ]
+    etags = {**plan.etags, **{f"{item.device_id}/{item.module_id}": item.etag for item in chosen}}
+    return replace(plan, changes=in_plan_order([*plan.changes, *shown]), etags=etags, patches=chosen)
+
+
+def canonical(value: Any) -> str:
+    """The one text of a JSON value: sorted keys, no blanks, ASCII."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+_RANK = {"Deployment": 0, "Manifest": 1, "ModuleTwin": 2, "Service": 3}
+
+
+def in_plan_order(changes: Iterable[Change]) -> tuple[Change, ...]:
+    return tuple(
+        sorted(changes, key=lambda change: (_RANK[change.kind], change.namespace or "", change.name, change.action))
+    )
+
+
+def diff_services(before: Mapping[tuple[str, str], Json], after: Mapping[tuple[str, str], Json]) -> list[Change]:
+    """Service changes by (namespace, name)."""
+    changes = []
+    for key in sorted(before.keys() | after.keys()):
+        old, new = before.get(key), after.get(key)
+        if old == new:
+            continue
+        action: Action = "create" if old is None else "delete" if new is None else "update"
+        changes.append(Change(action, "Service", key[0] or None, key[1], old, new))
+    return changes

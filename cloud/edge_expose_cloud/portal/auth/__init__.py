@@ -1,0 +1,1 @@
+"""Who may: accounts, sessions, guards of every request, the audit file."""

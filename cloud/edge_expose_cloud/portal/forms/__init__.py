@@ -1,0 +1,1 @@
+"""Between the fields of a form and the change they stand for."""

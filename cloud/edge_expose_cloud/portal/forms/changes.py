@@ -1,0 +1,197 @@
+"""What somebody wants changed on one device, and its plan: the one way from forms and API calls to the use cases."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from edge_expose_cloud.findings.finding import Finding, has_errors
+from edge_expose_cloud.findings.problems import InputError, Missing, Refused
+from edge_expose_cloud.hub.api import Hub, Json
+from edge_expose_cloud.plan.backups import Backup
+from edge_expose_cloud.plan.conflicts import foreign_addresses, taken_findings
+from edge_expose_cloud.plan.device import current_exposures, report_of, without_service
+from edge_expose_cloud.plan.model import Plan
+from edge_expose_cloud.plan.render import breaks, closes
+from edge_expose_cloud.portal.auth.guards import is_text
+from edge_expose_cloud.portal.live.cached_hub import ReadingHub
+from edge_expose_cloud.portal.views.device import topologies
+from edge_expose_cloud.status.fleet import status_of
+from edge_expose_cloud.usecases.change_ranges import plan_site
+from edge_expose_cloud.usecases.device_ranges import network_of
+from edge_expose_cloud.usecases.expose import plan_expose, plan_unexpose
+from edge_expose_cloud.usecases.release import plan_release
+from edge_expose_cloud.usecases.rollback import plan_restore
+from edge_expose_contract.identity import MODULE_ID
+from edge_expose_contract.parsing import parse_exposure
+
+Kind = Literal["expose", "remove", "disable", "enable", "ranges", "revert", "release"]
+SITE_KEYS: Final = ("externalServiceIPs", "nodeIPs", "reserved")
+_UNREADABLE: Final = "the plan of this page cannot be read"
+_NOT_OURS: Final = "the plan of this page is not one of ours"
+_START_AGAIN: Final = "start again from the device's page"
+KINDS: Final[tuple[Kind, ...]] = ("expose", "remove", "disable", "enable", "ranges", "revert", "release")
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """`name` is the exposure or the backup; `fields` the exposure or the keys of `site`.
+
+    `base` is what was declared when the form was opened, None when there was nothing.
+    """
+
+    kind: Kind
+    device: str
+    name: str = ""
+    fields: Json = field(default_factory=dict)
+    base: Json | None = None
+
+    def to_text(self) -> str:
+        body = {"kind": self.kind, "name": self.name, "fields": self.fields, "base": self.base}
+        return json.dumps(body, sort_keys=True)
+
+    @property
+    def has_form(self) -> bool:
+        """Others are one button each."""
+        return self.kind in ("expose", "ranges")
+
+    @property
+    def title(self) -> str:
+        match self.kind:
+            case "expose":
+                return f"Expose {self.name}"
+            case "ranges":
+                return "Change the Compute network"
+            case "revert":
+                return "Go back to an earlier state"
+            case "release":
+                return "Confirm the removal"
+            case _:
+                return f"{self.kind.capitalize()} {self.name or '(no name)'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan, warnings beside it, and what it will break."""
+
+    plan: Plan
+    findings: list[Finding] = field(default_factory=list)
+    breaks: list[str] = field(default_factory=list)
+
+
+def wish_of(device: str, text: str) -> Wish:
+    """From the hidden field of a plan page, which anybody may have written. Raises Refused."""
+    body = json_of(text)
+    try:
+        kind, name, fields, base = body["kind"], body["name"], body["fields"], body["base"]
+    except (KeyError, TypeError):
+        raise Refused(_NOT_OURS, _START_AGAIN) from None
+    if kind not in KINDS or not isinstance(name, str) or not isinstance(fields, dict):
+        raise Refused(_NOT_OURS, _START_AGAIN)
+    return Wish(kind, device, name, fields, _base(base))
+
+
+def base_of(text: str) -> Json | None:
+    """From the hidden field of a form: "" where nothing was declared. Raises Refused."""
+    return _base(json_of(text)) if text else None
+
+
+def json_of(text: str) -> Any:
+    """JSON that a page of ours was sent back with. Raises Refused."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        raise Refused(_UNREADABLE, _START_AGAIN) from None
+    if not is_text(value):
+        raise Refused(_UNREADABLE, _START_AGAIN)
+    return value
+
+
+def _base(value: object) -> Json | None:
+    if value is not None and not isinstance(value, dict):
+        raise Refused(_NOT_OURS, _START_AGAIN)
+    return value
+
+
+def declared_now(hub: Hub, wish: Wish) -> Any:
+    """What is declared now of what the wish's form shows, None when it is not there; JSON, but maybe typed by hand."""
+    twin = hub.module_twin(wish.device, MODULE_ID)
+    desired = twin.desired if twin is not None else {}
+    if wish.kind == "ranges":
+        return site_base(desired.get("site"))
+    exposures = desired.get("exposures")
+    return exposures.get(wish.name) if isinstance(exposures, dict) else None
+
+
+def site_base(site: object) -> Json:
+    """The part of `site` that the Compute network form shows."""
+    return {key: site[key] for key in SITE_KEYS if key in site} if isinstance(site, dict) else {}
+
+
+def plan_wish(hub: ReadingHub, wish: Wish, backups: Callable[[str], list[Backup]]) -> Planned:
+    """Raises InputError, Refused or HubError, as the use cases do."""
+    match wish.kind:
+        case "expose":
+            plan, findings = plan_expose(hub, wish.device, wish.name, wish.fields)
+            findings += _taken(hub, wish)
+            if has_errors(findings):
+                raise InputError(findings)
+            return Planned(plan, findings, _closes(hub, wish))
+        case "remove":
+            return Planned(plan_unexpose(hub, wish.device, wish.name), breaks=_breaks(hub, wish))
+        case "disable" | "enable":
+            declared = _declared(hub, wish)
+            plan, findings = plan_expose(hub, wish.device, wish.name, {**declared, "enabled": wish.kind == "enable"})
+            return Planned(plan, findings, _breaks(hub, wish) if wish.kind == "disable" else [])
+        case "ranges":
+            plan, findings, moves = plan_site(hub, wish.device, wish.fields)
+            return Planned(plan, findings, [f"{move.exposure} loses {move.address}: {move.why}" for move in moves])
+        case "revert":
+            chosen = [backup for backup in backups(wish.device) if backup.name == wish.name]
+            if not chosen:
+                raise Refused("there is no such backup", "choose one of the history page")
+            return Planned(plan_restore(hub, wish.device, chosen[0].content, only=MODULE_ID))
+        case "release":
+            return Planned(plan_release(hub, wish.device))
+
+
+def _taken(hub: ReadingHub, wish: Wish) -> list[Finding]:
+    """Holders of the addresses wished for that only the device knows of."""
+    exposure, _ = parse_exposure(wish.name, wish.fields)
+    twin = hub.module_twin(wish.device, MODULE_ID)
+    if twin is None or exposure is None or not exposure.addresses:
+        return []
+    _, held = network_of(twin)
+    others = {name: item for name, item in current_exposures(twin).items() if name != wish.name}
+    foreign = foreign_addresses(others, held, report_of(twin), topologies(hub, twin)[1].foreign())
+    return taken_findings(wish.name, exposure, others, held, foreign)
+
+
+def _declared(hub: Hub, wish: Wish) -> dict[str, Any]:
+    twin = hub.module_twin(wish.device, MODULE_ID)
+    exposures = twin.desired.get("exposures") if twin is not None else None
+    entry = exposures.get(wish.name) if isinstance(exposures, dict) else None
+    if not isinstance(entry, dict):
+        raise Missing(f"device {wish.device} declares no exposure {wish.name!r}", "it may be removed already")
+    return entry
+
+
+def _closes(hub: Hub, wish: Wish) -> list[str]:
+    twin = hub.module_twin(wish.device, MODULE_ID)
+    if twin is None:
+        return []
+    exposure, _ = parse_exposure(wish.name, wish.fields)
+    return closes(current_exposures(twin).get(wish.name), exposure, status_of(twin).exposures.get(wish.name, {}))
+
+
+def _breaks(hub: Hub, wish: Wish) -> list[str]:
+    twin = hub.module_twin(wish.device, MODULE_ID)
+    if twin is None:
+        return []
+    entries = status_of(twin).exposures
+    entry = entries.get(wish.name, {})
+    if wish.name in without_service(report_of(twin)):
+        entry = {key: value for key, value in entry.items() if key != "service"}
+    return breaks(wish.name, current_exposures(twin).get(wish.name), entry, entries)

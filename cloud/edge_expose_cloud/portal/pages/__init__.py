@@ -1,0 +1,1 @@
+"""Routes and templates. They show what views and plans say and decide nothing."""

@@ -1,0 +1,103 @@
+"""Templates: escaped everywhere, no inline script or style, and the few filters that pages use."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import hashlib
+import time
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from edge_expose_cloud.plan.render import short_text_of
+from edge_expose_contract.names import check_exposure_name
+from edge_expose_contract.violations import RuleError
+
+HERE: Final = Path(__file__).parent.parent
+STATIC: Final = HERE / "static"
+_MARKS: Final = {
+    "Ready": "●",
+    "Pending": "◌",
+    "Blocked": "✕",
+    "Failed": "✕",
+    "Expired": "○",
+    "Disabled": "○",
+    "Online": "●",
+    "Offline": "◇",
+    "No module": "–",
+    "Predicted": "?",
+}
+
+
+@functools.cache
+def environment() -> Environment:
+    """Compiled once a process."""
+    made = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["named"] = lambda name: name or "(no name)"
+    made.filters["seg"] = lambda text: quote(str(text), safe="")
+    made.filters["mark"] = lambda state: _MARKS.get(state, "?")
+    made.filters["said"] = short_text_of
+    made.filters["ago"] = ago
+    made.filters["clock"] = clock
+    made.filters["slug"] = lambda state: str(state).lower().replace(" ", "-") if str(state) in _MARKS else "unknown"
+    made.globals["exposure_path"] = exposure_path
+    made.globals["asset"] = _asset_urls()
+    return made
+
+
+def _asset_urls() -> dict[str, str]:
+    """Name -> URL with the content's hash, so that an old copy is never used with a new page."""
+    return {
+        path.name: f"/static/{path.name}?{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+        for path in sorted(STATIC.iterdir())
+        if path.is_file()
+    }
+
+
+def ago(at: float, now: float | None = None) -> str:
+    """`3 s ago`; "never" for 0."""
+    if not at:
+        return "never"
+    seconds = max(0, int((time.time() if now is None else now) - at))
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit} ago"
+    return f"{seconds} s ago"
+
+
+def clock(value: Any) -> str:
+    """An RFC 3339 text, a time or Unix seconds as `2026-11-22 04:00:00 UTC`; other texts stay as they are."""
+    try:
+        if isinstance(value, (int, float)):
+            moment = dt.datetime.fromtimestamp(value, dt.UTC)
+        elif isinstance(value, dt.datetime):
+            moment = value
+        else:
+            moment = dt.datetime.fromisoformat(str(value))
+        return moment.astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (ValueError, OverflowError, OSError):
+        return str(value)
+
+
+def path_of(text: str) -> str:
+    """A device id or a name as one segment of a path."""
+    return quote(text, safe="")
+
+
+def exposure_path(device: str, name: str, part: str = "") -> str:
+    """An exposure's page, or a `part` of it. A twin takes keys that are no names: those cannot be a path's segment."""
+    base, tail = f"/devices/{path_of(device)}", f"/{part}" if part else ""
+    try:
+        check_exposure_name(name)
+    except RuleError:
+        return f"{base}/exposure{tail}?name={path_of(name)}"
+    return f"{base}/exposures/{name}{tail}"

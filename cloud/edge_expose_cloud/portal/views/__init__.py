@@ -1,0 +1,1 @@
+"""What a page shows, read once and without decisions of its own."""

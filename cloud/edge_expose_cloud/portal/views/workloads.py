@@ -1,0 +1,127 @@
+"""What runs on a device and how it fits together, from its twins. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from edge_expose_cloud.hub.api import Twin
+from edge_expose_cloud.iotedge.edge_agent import modules_of
+from edge_expose_cloud.portal.views.presets import known_ports, open_link
+from edge_expose_contract.models import Exposure
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleView:
+    """A module of the manifest; `status` is what edgeAgent reports of it, "" when it has not."""
+
+    name: str
+    image: str
+    status: str
+    system: bool
+    ports: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExposureView:
+    """A row of the exposures table: declared and reported together.
+
+    `links` are (text, URL or None) per port; `service` and `dns_name` are "" while there is no Service.
+    """
+
+    name: str
+    state: str
+    address: str
+    service: str
+    dns_name: str
+    target: str
+    ports: tuple[str, ...]
+    links: tuple[tuple[str, str | None], ...]
+    endpoints: int | None
+    since: str
+    reason: str
+    message: str
+    owner: str
+    type: str
+    share: str
+    expires: str
+    enabled: bool
+
+
+def modules_view(agent: Twin | None) -> list[ModuleView]:
+    """System modules last."""
+    if agent is None:
+        return []
+    found = []
+    reported: dict[str, Any] = {}
+    for section in ("systemModules", "modules"):
+        entries = agent.reported.get(section)
+        reported |= entries if isinstance(entries, dict) else {}
+    system = agent.desired.get("systemModules")
+    system_names = set(system) if isinstance(system, dict) else set()
+    for name, entry, _ in modules_of({"$edgeAgent": {"properties.desired": agent.desired}}):
+        settings = entry.get("settings")
+        status = reported.get(name)
+        found.append(
+            ModuleView(
+                name=name,
+                image=str(settings.get("image", "")) if isinstance(settings, Mapping) else "",
+                status=str(status.get("runtimeStatus") or "") if isinstance(status, dict) else "",
+                system=name in system_names,
+                ports=known_ports(entry),
+            )
+        )
+    return sorted(found, key=lambda module: (module.system, module.name))
+
+
+def exposures_view(
+    entries: Mapping[str, Mapping[str, Any]],
+    declared: Mapping[str, Exposure],
+    owners: Mapping[str, str],
+    unmade: Collection[str] = (),
+) -> list[ExposureView]:
+    """By name; `entries` as `DeviceStatus.exposures`. A report also names Services that are planned: `unmade`."""
+    return [
+        _view(name, entry, declared.get(name), owners.get(name, ""), name not in unmade)
+        for name, entry in sorted(entries.items())
+    ]
+
+
+def _view(name: str, entry: Mapping[str, Any], exposure: Exposure | None, owner: str, made: bool) -> ExposureView:
+    address, service = str(entry.get("address") or ""), str(entry.get("service") or "") if made else ""
+    namespace, slash, short = service.partition("/")
+    links: list[tuple[str, str | None]] = []
+    ports: list[str] = []
+    for mapping in exposure.mappings if exposure is not None else ():
+        ports.append(f"{mapping.port}→{mapping.target}/{mapping.protocol.lower()}")
+        for part in address.split(",") if address else ():
+            text = f"{part}:{mapping.port}" if ":" not in part else f"[{part}]:{mapping.port}"
+            links.append((text, open_link(part, mapping.port, mapping.protocol)))
+    return ExposureView(
+        name=name,
+        state=str(entry.get("state") or "?"),
+        address=address,
+        service=service,
+        dns_name=f"{short}.{namespace}.svc.cluster.local" if slash else "",
+        target=_target(exposure),
+        ports=tuple(ports),
+        links=tuple(links),
+        endpoints=entry.get("endpoints"),
+        since=str(entry.get("since") or ""),
+        reason=str(entry.get("reason") or ""),
+        message=str(entry.get("message") or ""),
+        owner=owner,
+        type=str(entry.get("type") or ""),
+        share=(exposure.share or "") if exposure is not None else "",
+        expires=(exposure.expires or "") if exposure is not None else "",
+        enabled=exposure.enabled if exposure is not None else True,
+    )
+
+
+def _target(exposure: Exposure | None) -> str:
+    if exposure is None:
+        return ""
+    if exposure.module:
+        return exposure.module
+    return ", ".join(exposure.selector or exposure.endpoints or ())

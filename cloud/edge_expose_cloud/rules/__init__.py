@@ -1,7 +1,0 @@
-"""The rules of every check, in three tables by where they come from. Pure data, no I/O."""
-
-from __future__ import annotations
-
-from edge_expose_cloud.rules import contract, manifests, specs
-
-ROWS = specs.ROWS + contract.ROWS + manifests.ROWS

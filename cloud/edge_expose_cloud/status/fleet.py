@@ -1,0 +1,146 @@
+"""What devices say about their exposures, from the module twin alone. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from edge_expose_cloud.hub.api import Twin
+from edge_expose_cloud.plan.device import current_exposures, report_of
+from edge_expose_contract.identity import MODULE_ID, State
+from edge_expose_contract.models import Exposure
+from edge_expose_contract.parsing import Refusal, parse_desired
+
+Json = dict[str, Any]
+_SETTLED = frozenset({State.READY, State.DISABLED, State.EXPIRED})
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStatus:
+    """`exposures` are as reported, with `type` and `ports` from the desired document added.
+
+    `note` says why there is nothing to see, when there is nothing to see.
+    """
+
+    device_id: str
+    summary: Json
+    exposures: dict[str, Json]
+    desired_version: int
+    reported_version: int | None
+    code: int | None
+    description: str
+    connection_state: str
+    pool: Json
+    pending_removal: Json | None
+    note: str = ""
+
+    def to_json(self) -> Json:
+        return {
+            "deviceId": self.device_id,
+            "summary": self.summary,
+            "exposures": self.exposures,
+            "desiredVersion": self.desired_version,
+            "lastDesiredVersion": self.reported_version,
+            "lastDesiredStatus": None if self.code is None else {"code": self.code, "description": self.description},
+            "connectionState": self.connection_state,
+            "pool": self.pool,
+            "pendingRemoval": self.pending_removal,
+            "note": self.note,
+        }
+
+
+def ports_text(exposure: Exposure) -> list[str]:
+    """`8080:80/tcp` for each port."""
+    return [str(mapping) for mapping in exposure.mappings]
+
+
+def status_of(twin: Twin) -> DeviceStatus:
+    """The status of one device; an exposure the module has not spoken about yet is Pending (NotReported)."""
+    report = report_of(twin)
+    declared = current_exposures(twin)
+    exposures: dict[str, Json] = {}
+    for name in sorted(report.exposures.keys() | declared.keys() | _invalid(twin)):
+        entry = report.exposures.get(name)
+        if entry is not None:
+            body: Json = entry.model_dump(mode="json", exclude_none=True, by_alias=True)
+        elif name in declared:
+            body = {"state": "Pending", "reason": "NotReported", "message": "the module has not reported it yet"}
+        else:
+            body = {"state": "Blocked", "reason": "InvalidExposure", "message": "the declaration is wrong; see explain"}
+        if name in declared:
+            body["type"] = declared[name].type
+            body["ports"] = ports_text(declared[name])
+        exposures[name] = body
+    summary = report.summary.model_dump(by_alias=True) if report.summary is not None else _count(exposures)
+    status = report.last_desired_status
+    return DeviceStatus(
+        device_id=twin.device_id,
+        summary=summary,
+        exposures=exposures,
+        desired_version=twin.desired_version,
+        reported_version=report.last_desired_version,
+        code=status.code if status else None,
+        description=status.description if status else "",
+        connection_state=twin.connection_state,
+        pool=report.pool.model_dump(exclude_none=True) if report.pool is not None else {},
+        pending_removal=report.pending_removal.model_dump() if report.pending_removal is not None else None,
+    )
+
+
+def not_converged(twin: Twin, ready_only: frozenset[str] | None = None) -> str | None:
+    """Why the device has not taken the document yet, or None when all is as wanted."""
+    report = report_of(twin)
+    if report.last_desired_version is None:
+        return "the module has not reported yet"
+    status = report.last_desired_status
+    if report.last_desired_version < twin.desired_version:
+        return f"the module has seen version {report.last_desired_version} of {twin.desired_version}"
+    if status is not None and status.code != 200:
+        what = f"the module answered {status.code}: {status.description}"
+        return what if report.pending_removal is None else f"{what}; if it is meant, {release_hint(twin.device_id)}"
+    for name, exposure in sorted(current_exposures(twin).items()):
+        if ready_only is not None and name not in ready_only:
+            continue
+        entry = report.exposures.get(name)
+        if entry is None:
+            return f"exposure {name} is not reported yet"
+        if entry.state not in _SETTLED or (entry.state is State.DISABLED and exposure.enabled):
+            why = (
+                f" ({entry.reason}: {entry.message})"
+                if entry.reason and entry.message
+                else f" ({entry.reason})"
+                if entry.reason
+                else ""
+            )
+            return f"exposure {name} is {entry.state}{why}"
+    return None
+
+
+def release_hint(device_id: str) -> str:
+    """How a removal that the module holds back is let go on."""
+    return f"confirm the removal: edge-expose unexpose {device_id} --held-back"
+
+
+def agent_says(agent: Twin | None) -> str:
+    """What edgeAgent's twin says about our module: for devices where the module itself has not reported."""
+    if agent is None or not agent.reported:
+        return "nothing yet (is the device connected?)"
+    modules = agent.reported.get("modules")
+    ours = modules.get(MODULE_ID) if isinstance(modules, dict) else None
+    if isinstance(ours, dict):
+        detail = f" ({ours['statusDescription']})" if ours.get("statusDescription") else ""
+        return f"{MODULE_ID} is {ours.get('runtimeStatus', 'unknown')}{detail}"
+    status = agent.reported.get("lastDesiredStatus")
+    return f"{status.get('code')} {status.get('description', '')}".strip() if isinstance(status, dict) else ""
+
+
+def _invalid(twin: Twin) -> set[str]:
+    parsed = parse_desired(twin.desired)
+    return set() if isinstance(parsed, Refusal) else set(parsed.invalid)
+
+
+def _count(exposures: dict[str, Json]) -> Json:
+    counts = {state.lower(): 0 for state in State}
+    for entry in exposures.values():
+        counts[str(entry["state"]).lower()] += 1
+    return {**counts, "notReady": counts["pending"] + counts["blocked"] + counts["failed"]}

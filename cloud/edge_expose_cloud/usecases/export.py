@@ -1,0 +1,121 @@
+"""Export: the spec of what a device runs now, fit to be applied again. Passwords of registries become references.
+
+Values of modules stay as they are, and each place where they stand is named; or they become references as well.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from edge_expose_cloud.findings.finding import Finding, finding
+from edge_expose_cloud.hub.api import Hub, Json
+from edge_expose_cloud.manifest.import_export import slug, spec_of
+from edge_expose_cloud.manifest.redaction import hide_twins
+from edge_expose_cloud.plan.observation import observe_device, registered_device
+
+# Fields of createOptions, in lower case, that take any text: it may be a secret.
+_OPTIONS = frozenset({"env", "cmd", "entrypoint", "labels"})
+
+
+def export_spec(hub: Hub, device_id: str, *, hide_values: bool = False) -> tuple[Json, list[Finding]]:
+    """(spec as plain data, what there is to know of it). `hide_values` puts `${env:NAME}` for each value that may be a
+    secret, and leaves desired properties of other modules on the hub."""
+    registered_device(hub, device_id)  # a list of modules is refused to an unknown device as if we had no rights
+    state = observe_device(hub, device_id, hub.module_ids(device_id))
+    content = {name: {"properties.desired": twin.desired} for name, twin in state.twins.items()}
+    spec, findings = spec_of(content, slug(device_id), {"device": device_id}, references=False)
+    references = _References()
+    for path, body in _bodies(spec):
+        if places := _places(body):
+            findings.append(_hidden_at(path, places) if hide_values else _printed_at(path, places))
+        if hide_values:
+            _hide(path.rpartition(".")[2], body, references)
+    if kept := list(spec.get("keep", {})):
+        findings.append(_hidden_at("keep", kept) if hide_values else _printed_at("keep", kept))
+        if hide_values:
+            spec["keep"] = _beside(spec["keep"], hide_twins(spec["keep"]), "keep", references)
+    return spec, findings
+
+
+def _printed_at(path: str, places: list[str]) -> Finding:
+    return finding("ExportedValues", path, f"printed as on the hub: {', '.join(places)}")
+
+
+def _hidden_at(path: str, places: list[str]) -> Finding:
+    text = f"values that may be secrets are not printed: {', '.join(places)}"
+    hint = "Set the variables referred to before it is applied; what is left out stays on the hub."
+    return finding("ExportedValues", path, text, hint=hint, severity="info")
+
+
+class _References:
+    """Names of environment variables: one for each value, so that two modules may call two values alike."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, str] = {}
+
+    def to(self, value: Any, wish: str) -> str:
+        base = re.sub(r"[^A-Za-z0-9_]", "_", wish)
+        base = base if re.match("[A-Za-z_]", base) else f"_{base}"
+        name, number = base, 1
+        while self._values.setdefault(name, str(value)) != str(value):
+            number += 1
+            name = f"{base}_{number}"
+        return f"${{env:{name}}}"
+
+
+def _bodies(spec: Json) -> Iterator[tuple[str, Json]]:
+    """The modules, those of the system as well, by their path in the spec."""
+    for section in ("runtime", "modules"):
+        for name, body in spec.get(section, {}).items():
+            if isinstance(body, dict):
+                yield f"{section}.{name}", body
+
+
+def _places(body: Json) -> list[str]:
+    """Where in a module values stand that may be secrets."""
+    options = [f"createOptions.{key}" for key, value in _options(body).items() if key.lower() in _OPTIONS and value]
+    return [key for key in ("env", "desired") if body.get(key)] + options
+
+
+def _options(body: Json) -> Mapping[str, Any]:
+    options = body.get("createOptions")
+    return options if isinstance(options, Mapping) else {}
+
+
+def _hide(module: str, body: Json, references: _References) -> None:
+    if "env" in body:
+        body["env"] = {name: references.to(value, name) for name, value in body["env"].items()}
+    if "createOptions" in body:
+        body["createOptions"] = {
+            key: _hidden(value, f"{module}_{key}", references) if key.lower() in _OPTIONS else value
+            for key, value in _options(body).items()
+        }
+    # Another module's own desired properties may be of any kind; left out, they stay on the hub.
+    body.pop("desired", None)
+
+
+def _beside(value: Any, redacted: Any, place: str, references: _References) -> Any:
+    """The value, with references where it is redacted."""
+    if value == redacted:
+        return value
+    if isinstance(value, dict) and isinstance(redacted, dict):
+        return {key: _beside(item, redacted.get(key), f"{place}_{key}", references) for key, item in value.items()}
+    return _hidden(value, place, references)
+
+
+def _hidden(value: Any, place: str, references: _References) -> Any:
+    """Texts of one field of createOptions as references; of `NAME=value` only the value."""
+    match value:
+        case dict():
+            return {key: _hidden(item, f"{place}_{key}", references) for key, item in value.items()}
+        case list():
+            return [_hidden(item, f"{place}_{number}", references) for number, item in enumerate(value, 1)]
+        case str():
+            name, equals, text = value.partition("=")
+            if equals and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.]*", name):
+                return f"{name}={references.to(text, name)}"
+            return references.to(value, place)
+        case _:
+            return value

@@ -1,0 +1,55 @@
+"""Plan: reads the hub, resolves secrets, and makes a plan as data. Refused for what an automatic deployment sets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from edge_expose_cloud.findings.finding import has_errors
+from edge_expose_cloud.findings.problems import InputError
+from edge_expose_cloud.hub.api import Hub
+from edge_expose_cloud.manifest.spec_checks import check_rendered
+from edge_expose_cloud.plan.deployment import plan_deployment
+from edge_expose_cloud.plan.device import DeviceState, plan_device
+from edge_expose_cloud.plan.model import PatchTwin, Plan, SetModules, with_patches
+from edge_expose_cloud.plan.observation import observe_device, targeting_deployments
+from edge_expose_cloud.plan.ownership import owned_keys, refuse_owned, refuse_targeted
+from edge_expose_cloud.spec.inventory import Inventory
+from edge_expose_cloud.spec.load import LoadedSpec
+from edge_expose_cloud.spec.model import Spec
+from edge_expose_cloud.usecases.secrets import resolve_spec
+from edge_expose_cloud.usecases.sites import plan_sites
+
+
+def require_spec(loaded: LoadedSpec) -> Spec:
+    """The spec, or InputError with everything that is wrong: in it, or in the manifest it renders to."""
+    if loaded.spec is None:
+        raise InputError(loaded.findings)
+    problems = check_rendered(loaded.spec)
+    if has_errors(problems):
+        raise InputError(loaded.located(problems))
+    return loaded.spec
+
+
+def make_plan(hub: Hub, spec: Spec, environment: Mapping[str, str], inventory: Inventory | None = None) -> Plan:
+    """Reads what the hub holds and plans one device or one deployment (and the `site` of the devices it targets)."""
+    resolved = resolve_spec(spec, environment)
+    if spec.target.device is None:
+        deployments = hub.deployments()
+        made = plan_deployment(spec, resolved, deployments)
+        return with_patches(made, plan_sites(hub, spec, inventory, deployments))
+    twins = [name for name, module in spec.modules.items() if module.desired is not None]
+    state = observe_device(hub, spec.target.device, [*twins, *spec.keep])
+    made = plan_device(spec, resolved, state)
+    _refuse_what_deployments_set(hub, state, made)
+    return made
+
+
+def _refuse_what_deployments_set(hub: Hub, state: DeviceState, plan: Plan) -> None:
+    agent = state.twins.get("$edgeAgent")
+    if plan.step is None or agent is None or not agent.configurations:
+        return
+    targeting = targeting_deployments(state, hub.deployments())
+    if isinstance(plan.step, PatchTwin) and state.ours is not None:
+        refuse_owned(plan.step.patch, owned_keys(state, state.ours, targeting))
+    elif isinstance(plan.step, SetModules):
+        refuse_targeted(state.device_id, targeting)

@@ -1,0 +1,49 @@
+"""Release: confirms the removal that the module holds back, so that the document it was sent is carried out.
+
+The module removes nothing when a document would take much away at once; it reports a token that stands for exactly the
+exposures in question, and waits until the twin holds it.
+"""
+
+from __future__ import annotations
+
+from edge_expose_cloud.findings.problems import Refused
+from edge_expose_cloud.hub.api import Hub
+from edge_expose_cloud.plan.device import report_of
+from edge_expose_cloud.plan.model import Change, Danger, PatchTwin, Plan
+from edge_expose_cloud.plan.observation import observe_device
+from edge_expose_contract.identity import MODULE_ID
+from edge_expose_contract.merging import merged
+
+
+def plan_release(hub: Hub, device_id: str) -> Plan:
+    """A plan that writes the token into the twin. Refused when nothing is held back."""
+    state = observe_device(hub, device_id).without_change()
+    twin = state.ours
+    if twin is None:
+        raise Refused(f"device {device_id} has no module {MODULE_ID}", "apply a spec first")
+    report = report_of(twin)
+    pending = report.pending_removal
+    if pending is None:
+        raise Refused(f"device {device_id} holds no removal back", f"edge-expose status {device_id} shows what it does")
+    patch = {"confirmRemoval": pending.token}
+    if twin.desired.get("confirmRemoval") == pending.token:
+        # The token is there already: a device that has not read it yet needs nothing more.
+        return Plan(f"device {device_id}", (), None, state.etags())
+    status = report.last_desired_status
+    return Plan(
+        target=f"device {device_id}",
+        changes=(
+            Change(
+                "update",
+                "ModuleTwin",
+                None,
+                f"{device_id}/{MODULE_ID}",
+                twin.desired,
+                merged(twin.desired, patch),
+            ),
+        ),
+        step=PatchTwin(device_id, MODULE_ID, patch, twin.etag),
+        etags=state.etags(),
+        dangers=(Danger("removals", pending.count, f"{pending.count} exposures that run now are removed"),),
+        notes=(f"the device says: {status.description}",) if status is not None and status.description else (),
+    )

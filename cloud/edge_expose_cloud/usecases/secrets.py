@@ -1,0 +1,90 @@
+"""Fills secrets into a spec right before it is compared and sent, and checks it again: a value may break a rule too.
+
+What is wrong then is said by place, rule and `${env:NAME}`; the value is in no message, and in no traceback either.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from edge_expose_cloud.findings.finding import RULES, Finding, finding, has_errors
+from edge_expose_cloud.findings.problems import InputError
+from edge_expose_cloud.iotedge.create_options import MAX_CHUNKS, CreateOptionsError, chunk_count
+from edge_expose_cloud.manifest.spec_checks import check_rendered
+from edge_expose_cloud.spec.checks import lint
+from edge_expose_cloud.spec.model import Spec
+from edge_expose_cloud.spec.variables import resolve_secrets, secret_names, secret_places
+from edge_expose_contract.violations import from_pydantic
+
+_INDEX = re.compile(r"\[(\d+)\]\.?")
+
+
+def resolve_spec(spec: Spec, environment: Mapping[str, str]) -> Spec:
+    """The spec with secrets filled in. InputError names what is not set, or breaks a rule where it is filled in."""
+    raw: dict[str, Any] = spec.model_dump(by_alias=True, exclude_unset=True)
+    resolved, missing = resolve_secrets(raw, environment.get)
+    if missing:
+        raise InputError(
+            [
+                finding(
+                    "SecretMissing",
+                    path,
+                    f"environment variable {name} is not set (the spec refers to ${{env:{name}}})",
+                )
+                for name, path in secret_places(raw).items()
+                if name in missing
+            ]
+        )
+    if resolved == raw:
+        return spec
+    found: list[Finding] = []
+    try:
+        filled = Spec.model_validate(resolved)
+    except ValidationError as error:
+        found = [_unfit(item.rule, item.path, raw) for item in from_pydantic(error)]
+    else:
+        found = _check(filled, spec)
+    if found:
+        raise InputError(found)
+    return filled
+
+
+def _check(filled: Spec, spec: Spec) -> list[Finding]:
+    """What is wrong with the manifest that was not wrong with the references still in it."""
+    data: dict[str, Any] = spec.model_dump(by_alias=True, exclude_unset=True)
+    try:
+        problems = check_rendered(filled)
+    except CreateOptionsError:
+        long = [name for name, item in filled.modules.items() if chunk_count(item.create_options) > MAX_CHUNKS]
+        return [_unfit("CreateOptionsForm", f"modules.{long[0]}.createOptions" if long else "modules", data)]
+    before = {(item.rule, item.path) for item in lint(spec, data)}
+    lints = lint(filled, filled.model_dump(by_alias=True, exclude_unset=True))
+    wrong = [item for item in lints if has_errors([item]) and (item.rule, item.path) not in before]
+    if wrong:
+        return [_unfit(item.rule, item.path, data) for item in wrong]
+    return [_unfit(item.rule, item.path, data) for item in problems if has_errors([item])]
+
+
+def _unfit(rule: str, path: str, data: Any) -> Finding:
+    names = ", ".join(f"${{env:{name}}}" for name in sorted(_names(data, path))) or "its text"
+    row = RULES.get(rule)
+    what = f": {row.what}" if row is not None else ""
+    return Finding(
+        rule, "error", path, f"this breaks a rule once {names} is filled in{what}", "Check the value; it is not shown."
+    )
+
+
+def _names(value: Any, path: str) -> set[str]:
+    """The secrets referred to at a path of the data; where there is none, those nearest above it."""
+    match value:
+        case Mapping():
+            for key in sorted(value, key=len, reverse=True):
+                if path == key or path.startswith((f"{key}.", f"{key}[")):
+                    return _names(value[key], path[len(key) :].removeprefix(".")) or secret_names(value)
+        case list() if (index := _INDEX.match(path)) and int(index[1]) < len(value):
+            return _names(value[int(index[1])], path[index.end() :]) or secret_names(value)
+    return secret_names(value)
