@@ -19,12 +19,16 @@ set -e
 mount --make-rprivate /
 mount --rbind "$KEEP" "$KEEP"
 for place in /run /var/lib; do mount -t tmpfs none $place; done
+mkdir /run/checkout
+mount --rbind "$KEEP" /run/checkout
 while [ "$1" != -- ]; do
   mkdir -p "${1%%=*}"
   mount --bind "${1#*=}" "${1%%=*}"
   shift
 done
 shift
+# A checkout under /tmp is hidden by the pod's own /tmp.
+[ -e "$KEEP/module" ] || { mkdir -p "$KEEP"; mount --rbind /run/checkout "$KEEP"; }
 mount -o remount,bind,ro /
 unset KEEP
 exec "$@"
