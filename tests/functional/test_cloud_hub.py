@@ -170,7 +170,7 @@ def test_plan_apply_and_a_second_plan_without_changes(world: World) -> None:
     spec = spec_of_text(SPEC.replace("device: d1", f"device: {device}"))
     apply_plan(world.hub, make_plan(world.hub, spec, {}), OPERATOR)
     assert make_plan(world.hub, spec, {}).changes == ()
-    made, _ = plan_expose(world.hub, device, "api", {"module": "web", "ports": ["9000:80"]})
+    made = plan_expose(world.hub, device, "api", {"module": "web", "ports": ["9000:80"]})
     apply_plan(world.hub, made, OPERATOR)
     twin = world.hub.module_twin(device, "edge-expose")
     assert twin is not None

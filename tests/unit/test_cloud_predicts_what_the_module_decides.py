@@ -319,7 +319,7 @@ def test_an_exposure_that_has_expired_makes_no_service() -> None:
 
 def test_a_plan_looks_at_the_clock() -> None:
     hub = applied_hub()
-    plan, _ = plan_expose(hub, "d1", "late", exposure(expires="2020-01-01T00:00:00Z"))
+    plan = plan_expose(hub, "d1", "late", exposure(expires="2020-01-01T00:00:00Z"))
     assert [change.kind for change in plan.changes] == ["ModuleTwin"]
 
 

@@ -26,6 +26,7 @@ from edge_expose_cloud.cli.shared.options import (
 )
 from edge_expose_cloud.cli.shared.output import Format, data, say
 from edge_expose_cloud.hub.api import Hub
+from edge_expose_cloud.plan.model import Plan
 from edge_expose_cloud.spec.inventory import Inventory
 from edge_expose_cloud.spec.model import Spec
 from edge_expose_cloud.status.fleet import release_hint
@@ -84,13 +85,15 @@ def apply(
     loaded = spec_from_source(source, inventory)
     spec = require_spec(loaded)
     target = connect(connection_string_file, hub, auth)
-    with source.locating():
-        made = make_plan(target, spec, os.environ, inventory)
-    done = carry_out(
+
+    def planner() -> Plan:
+        with source.locating():
+            return make_plan(target, spec, os.environ, inventory, loaded.findings)
+
+    made, done = carry_out(
         target,
-        made,
+        planner,
         output,
-        loaded.findings,
         dry_run=dry_run,
         backup=backup,
         yes=yes,
@@ -115,7 +118,7 @@ def apply(
         result = follow(target, spec, timeout, lambda devices: _write_sites(target, spec, inventory, who))
     else:
         _write_sites(target, spec, inventory, who)
-    report(made, done, loaded.findings, result, timeout, output)
+    report(made, done, result, timeout, output)
 
 
 def _apply_each(

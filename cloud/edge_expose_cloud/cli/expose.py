@@ -96,10 +96,16 @@ def expose(
         "adopt": True if adopt else None,
     }
     target = connect(connection_string_file, hub, auth)
-    made, findings = plan_expose(
-        target, device, name, {key: value for key, value in fields.items() if value is not None}
+    wanted = {key: value for key, value in fields.items() if value is not None}
+    made, done = carry_out(
+        target,
+        lambda: plan_expose(target, device, name, wanted),
+        output,
+        dry_run=dry_run,
+        backup=backup,
+        yes=yes,
+        note=note,
     )
-    done = carry_out(target, made, output, findings, dry_run=dry_run, backup=backup, yes=yes, note=note)
     if done is not None:
         result = follow_exposures(target, device, [name], timeout) if wait else None
-        report(made, done, findings, result, timeout, output)
+        report(made, done, result, timeout, output)

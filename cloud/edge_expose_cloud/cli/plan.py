@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edge_expose_cloud.cli.shared.carry_out import plan_json, show_plan
+from edge_expose_cloud.cli.shared.carry_out import show_plan
 from edge_expose_cloud.cli.shared.each_device import Devices, Every, plans_of, show_each
 from edge_expose_cloud.cli.shared.errors import guarded
 from edge_expose_cloud.cli.shared.files import read_inventory, read_source, spec_from_source
@@ -54,10 +54,10 @@ def plan(
     spec = require_spec(loaded)
     target = connect(connection_string_file, hub, auth)
     with source.locating():
-        made = make_plan(target, spec, os.environ, inventory)
+        made = make_plan(target, spec, os.environ, inventory, loaded.findings)
     if per_device and spec.target.condition is not None:
-        show_members(*plan_members(target, spec, inventory), plan_json(made, loaded.findings), output)
+        show_members(*plan_members(target, spec, inventory), made.to_json(), output)
     if not per_device or output is Format.TABLE:
-        show_plan(made, loaded.findings, output)
+        show_plan(made, output)
     if made.changes:
         raise typer.Exit(3)

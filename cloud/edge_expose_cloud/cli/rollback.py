@@ -67,13 +67,17 @@ def rollback(
         _list(None if name is None else connect(connection_string_file, hub, auth), name, device, folder, output)
         return
     target = connect(connection_string_file, hub, auth)
-    made = (
-        plan_promotion(target, name, to)
-        if name is not None
-        else plan_restore(target, str(device), _content(target, folder, str(device), backup_file))
-    )
-    done = carry_out(
-        target, made, output, dry_run=dry_run, backup=backup, yes=yes, allowed=allowed, question="Go back on", note=note
+    content = _content(target, folder, str(device), backup_file) if name is None else {}
+    made, done = carry_out(
+        target,
+        lambda: plan_promotion(target, name, to) if name is not None else plan_restore(target, str(device), content),
+        output,
+        dry_run=dry_run,
+        backup=backup,
+        yes=yes,
+        allowed=allowed,
+        question="Go back on",
+        note=note,
     )
     if done is not None and output is not Format.TABLE:
         data(done_json(made, done), output)

@@ -58,7 +58,15 @@ def unexpose(
         raise UsageProblem("give the NAME of an exposure or --held-back, one of them", "edge-expose unexpose edge1 web")
     allowed = parse_allow(allow or [])
     target = connect(connection_string_file, hub, auth)
-    made = plan_release(target, device) if name is None else plan_unexpose(target, device, name)
-    done = carry_out(target, made, output, dry_run=dry_run, backup=backup, yes=yes, allowed=allowed, note=note)
+    made, done = carry_out(
+        target,
+        lambda: plan_release(target, device) if name is None else plan_unexpose(target, device, name),
+        output,
+        dry_run=dry_run,
+        backup=backup,
+        yes=yes,
+        allowed=allowed,
+        note=note,
+    )
     if done is not None:
-        report(made, done, [], follow_exposures(target, device, [], timeout) if wait else None, timeout, output)
+        report(made, done, follow_exposures(target, device, [], timeout) if wait else None, timeout, output)

@@ -5,12 +5,13 @@ A spec cannot know these; the map of addresses does, and the form must not accep
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from edge_expose_cloud.findings.finding import Finding, finding
 from edge_expose_contract.addressing import Address
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.reported import Reported
+from edge_expose_contract.services import service_shapes
 from edge_expose_contract.violations import shown
 
 SOMEBODY = "somebody else"
@@ -82,3 +83,14 @@ def _foreign(
     else:
         text = f"this works only if it has the sharing key {exposure.share} too, and other ports"
         yield finding("AddressTaken", path, message, hint=text, severity="warning")
+
+
+def name_findings(name: str, exposure: Exposure, namespace: str, services: Collection[str]) -> list[Finding]:
+    """Services of the exposure whose names somebody else's Services have. `namespace` is the device's default."""
+    if exposure.adopt:
+        return []
+    return [
+        finding("ServiceNameTaken", f"exposures.{name}", f"the Service {full} is there already, and is not ours")
+        for shape in service_shapes(name, exposure, namespace)
+        if (full := f"{shape.namespace}/{shape.name}") in services
+    ]

@@ -13,12 +13,15 @@ from typing import Any
 
 from edge_expose_cloud.hub.api import Deployment, Json
 from edge_expose_cloud.hub.authorship import content_without_change
+from edge_expose_cloud.manifest.checks import desired_sections
 from edge_expose_cloud.manifest.redaction import as_written, hide_twins
 from edge_expose_cloud.manifest.render import render_content
+from edge_expose_cloud.plan.impact import manifest_impact, service_impact
 from edge_expose_cloud.plan.model import (
     Change,
     CreateDeployment,
     Danger,
+    Impact,
     Plan,
     Step,
     TidyDeployments,
@@ -26,9 +29,12 @@ from edge_expose_cloud.plan.model import (
     canonical,
     in_plan_order,
 )
+from edge_expose_cloud.plan.service_forecast import Surroundings, predicted_services
 from edge_expose_cloud.spec.model import Spec
 from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.merging import same_json
+from edge_expose_contract.models import Exposure
+from edge_expose_contract.parsing import parse_exposure
 
 SPEC_LABEL = "edgeExposeSpec"
 RETIRED_LABEL = "edgeExposeRetired"
@@ -113,7 +119,33 @@ def plan_deployment(shown: Spec, resolved: Spec, deployments: Sequence[Deploymen
         step=step,
         etags={item.id: item.etag for item in (*live, *(step.delete if isinstance(step, TidyDeployments) else ()))},
         dangers=tuple(dangers),
+        impact=deployment_impact(current, wanted) if changes else (),
     )
+
+
+def deployment_impact(current: Deployment | None, wanted: Deployment) -> tuple[Impact, ...]:
+    """What people notice on every device that takes `wanted` instead of `current`.
+
+    What a deployment leaves out is not withdrawn from the twins. Which address an exposure holds that asks for none is
+    another one on each device.
+    """
+    content = current.modules_content if current is not None else {}
+    before, after = desired_sections(content), desired_sections(wanted.modules_content)
+    now = _exposures(before)
+    around = Surroundings()
+    services = predicted_services(now, around), predicted_services({**now, **_exposures(after)}, around)
+    return service_impact(*services) + manifest_impact(before, after)
+
+
+def _exposures(sections: Mapping[str, Json]) -> dict[str, Exposure]:
+    """The valid exposures of our module's section."""
+    raw = sections.get(MODULE_ID, {}).get("exposures")
+    found = {}
+    for name, entry in raw.items() if isinstance(raw, Mapping) else ():
+        exposure, _ = parse_exposure(name, entry)
+        if exposure is not None:
+            found[name] = exposure
+    return found
 
 
 def _hidden(current: Deployment, content: Json, visible: Json) -> Json:

@@ -18,17 +18,19 @@ from edge_expose_cloud.iotedge.edge_agent import modules_of, predict_services
 from edge_expose_cloud.manifest.checks import desired_sections
 from edge_expose_cloud.manifest.redaction import as_written, hide_beside, hide_twins
 from edge_expose_cloud.manifest.render import render_content
+from edge_expose_cloud.plan.impact import manifest_impact, service_impact
 from edge_expose_cloud.plan.model import (
     LEASE_TAG,
-    Action,
     Change,
     Danger,
+    Impact,
     PatchTwin,
     Plan,
     SetModules,
     Step,
     diff_services,
     in_plan_order,
+    twin_change,
 )
 from edge_expose_cloud.plan.service_forecast import Surroundings, predicted_services
 from edge_expose_cloud.spec.model import Network, Spec
@@ -90,9 +92,7 @@ def plan_device(shown: Spec, resolved: Spec, state: DeviceState) -> Plan:
     changes: list[Change] = []
     patch: Json = {}
     if MODULE_ID in different:
-        action: Action = "create" if state.ours is None else "update"
-        name = f"{state.device_id}/{MODULE_ID}"
-        changes.append(Change(action, "ModuleTwin", None, name, before.get(MODULE_ID), after[MODULE_ID]))
+        changes.append(twin_change(state.device_id, MODULE_ID, before.get(MODULE_ID), after[MODULE_ID]))
         patch = merge_patch(state.ours.desired, wanted[MODULE_ID]) if state.ours is not None else {}
     in_manifest = [module for module in different if module != MODULE_ID or state.ours is None]
     if in_manifest:
@@ -107,7 +107,8 @@ def plan_device(shown: Spec, resolved: Spec, state: DeviceState) -> Plan:
                 {module: after[module] for module in in_manifest},
             )
         )
-    changes += _service_changes(resolved, content, shown, visible, state)
+    services = _services(resolved, content, state)
+    changes += _service_changes(services, _services(shown, visible, state))
     step: Step | None = None
     if in_manifest:
         step = SetModules(state.device_id, content)
@@ -120,6 +121,7 @@ def plan_device(shown: Spec, resolved: Spec, state: DeviceState) -> Plan:
         etags=state.etags(),
         dangers=tuple(_dangers(resolved, state, changes, wanted)),
         notes=tuple(notes_of(state, wanted)),
+        impact=device_impact(state, services, wanted, by_module=resolved.driver == "module"),
         lease=lease if isinstance(lease := state.device_twin.tags.get(LEASE_TAG), dict) else None,
     )
 
@@ -183,24 +185,38 @@ def held_by_manifest(state: DeviceState) -> dict[str, Address]:
     return found
 
 
-def _service_changes(resolved: Spec, content: Json, shown: Spec, visible: Json, state: DeviceState) -> list[Change]:
-    if resolved.driver == "manifest":
+Services = Mapping[tuple[str, str], Json]
+
+
+def _services(spec: Spec, content: Json, state: DeviceState) -> tuple[Services, Services]:
+    """The Services there are now, and those there will be with `content`, by (namespace, name)."""
+    if spec.driver == "manifest":
         agent = state.twins.get("$edgeAgent")
-        before = _made_by_agent(
-            {"$edgeAgent": {"properties.desired": agent.desired}} if agent is not None else {}, state
-        )
-        after, seen = _made_by_agent(content, state), _made_by_agent(visible, state)
-    else:
-        around = surroundings(state, resolved.network.namespace if resolved.network else None)
-        then = surroundings(state)
-        before = services_now(state, then if then.namespace else around)
-        after, seen = predicted_services(resolved.exposures, around), predicted_services(shown.exposures, around)
+        now = {"$edgeAgent": {"properties.desired": agent.desired}} if agent is not None else {}
+        return _made_by_agent(now, state), _made_by_agent(content, state)
+    around = surroundings(state, spec.network.namespace if spec.network else None)
+    then = surroundings(state)
+    return services_now(state, then if then.namespace else around), predicted_services(spec.exposures, around)
+
+
+def _service_changes(services: tuple[Services, Services], shown: tuple[Services, Services]) -> list[Change]:
+    """`shown` is how the same Services may be shown."""
     changes = []
-    for change in diff_services(before, after):
-        as_shown = seen.get((change.namespace or "", change.name))
+    for change in diff_services(*services):
+        as_shown = shown[1].get((change.namespace or "", change.name))
         was = None if change.before is None else hide_beside(change.before, change.after, as_shown)
         changes.append(replace(change, before=was, after=as_shown))
     return changes
+
+
+def device_impact(
+    state: DeviceState, services: tuple[Services, Services], wanted: Mapping[str, Json], *, by_module: bool = True
+) -> tuple[Impact, ...]:
+    """What people notice of a change of one device. `wanted` are the desired sections that are written; `by_module`
+    says that our module makes the Services, which hold what it reports."""
+    held = dict(surroundings(state).held or {}) if by_module else None
+    now = {module: twin.desired for module, twin in state.twins.items() if module in wanted}
+    return service_impact(*services, held) + manifest_impact(now, wanted)
 
 
 def services_now(state: DeviceState, around: Surroundings) -> dict[tuple[str, str], Json]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from edge_expose_cloud.findings.finding import Finding
 from edge_expose_cloud.hub.api import Deployment, Json
 
 # The tag on a device twin while set modules is done on it.
@@ -105,11 +106,46 @@ class Danger:
         return {"kind": self.kind, "count": self.count, "what": self.what}
 
 
+ImpactKind = Literal[
+    "moves",
+    "stops",
+    "narrows",
+    "opens",
+    "taken-over",
+    "name",
+    "hostname",
+    "freed",
+    "module",
+    "port",
+    "registry",
+    "route",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Impact:
+    """What a change means for somebody who uses the device: one sentence, and what it is about.
+
+    `subject` is an exposure, a module, a route or a registry; `address` is where clients connect ("" where that has no
+    meaning).
+    """
+
+    kind: ImpactKind
+    subject: str
+    text: str
+    address: str = ""
+
+    def to_json(self) -> Json:
+        return {"kind": self.kind, "subject": self.subject, "address": self.address or None, "text": self.text}
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`etags` are those of everything that was read to make the plan; `patches` follow the step.
+    """Everything that a change means, computed once; every door shows it as it stands here.
 
-    `lease` is what the device twin holds of a run of set modules: one that is going on, or one that died.
+    `findings` are conflicts with what is on the device, `impact` is what people notice. `etags` are those of everything
+    that was read to make the plan; `patches` follow the step. `lease` is what the device twin holds of a run of set
+    modules: one that is going on, or one that died.
     """
 
     target: str
@@ -120,22 +156,25 @@ class Plan:
     notes: tuple[str, ...] = ()
     patches: tuple[PatchTwin, ...] = ()
     lease: Json | None = None
+    findings: tuple[Finding, ...] = ()
+    impact: tuple[Impact, ...] = ()
 
     @property
     def digest(self) -> str:
-        body = {
-            "target": self.target,
-            "changes": [change.to_json() for change in self.changes],
-            "etags": dict(self.etags),
-        }
+        """Over what is shown. Etags are left out: a change that touches nothing of this plan does not make it stale."""
+        found = [[item.rule, item.severity, item.path, item.message] for item in self.findings]
+        body = {"target": self.target, **self._shown(), "findings": found}
         return hashlib.sha256(canonical(body).encode()).hexdigest()
 
     def to_json(self) -> Json:
+        return {"digest": self.digest, "notes": list(self.notes), **self._shown()}
+
+    def _shown(self) -> Json:
         return {
-            "digest": self.digest,
             "changes": [change.to_json() for change in self.changes],
-            "notes": list(self.notes),
+            "impact": [item.to_json() for item in self.impact],
             "dangers": [danger.to_json() for danger in self.dangers],
+            "findings": [item.to_json() for item in self.findings],
         }
 
 
@@ -147,6 +186,30 @@ def with_patches(plan: Plan, patches: Iterable[PatchTwin]) -> Plan:
     ]
     etags = {**plan.etags, **{f"{item.device_id}/{item.module_id}": item.etag for item in chosen}}
     return replace(plan, changes=in_plan_order([*plan.changes, *shown]), etags=etags, patches=chosen)
+
+
+def differing(before: Any, after: Any, depth: int = 2) -> tuple[Any, Any]:
+    """Both without what they have in common, `depth` levels of keys down: what is shown of a change to a document."""
+    if depth == 0 or not isinstance(before, Mapping) or not isinstance(after, Mapping):
+        return before, after
+    left, right = {}, {}
+    for key in sorted(before.keys() | after.keys()):
+        if key in before and key in after:
+            if before[key] != after[key]:
+                left[key], right[key] = differing(before[key], after[key], depth - 1)
+        elif key in before:
+            left[key] = before[key]
+        else:
+            right[key] = after[key]
+    return left, right
+
+
+def twin_change(device_id: str, module_id: str, before: Json | None, after: Json) -> Change:
+    """The change of one module twin's desired properties, by what differs."""
+    name = f"{device_id}/{module_id}"
+    if before is None:
+        return Change("create", "ModuleTwin", None, name, None, after)
+    return Change("update", "ModuleTwin", None, name, *differing(before, after))
 
 
 def canonical(value: Any) -> str:

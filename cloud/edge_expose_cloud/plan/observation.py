@@ -6,13 +6,16 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from edge_expose_cloud.findings.problems import Missing
-from edge_expose_cloud.hub.api import Deployment, Hub, Twin
+from edge_expose_cloud.hub.api import Deployment, Hub, HubError, Twin
 from edge_expose_cloud.plan.deployment import RETIRED_LABEL, owned_exposures
 from edge_expose_cloud.plan.device import DeviceState
+from edge_expose_cloud.plan.topology import Topology, topology_of
 from edge_expose_contract.identity import MODULE_ID
 
 # From this many devices on, their twins are read by query (100 a call) instead of one by one.
 MANY_DEVICES = 25
+# A module answers within milliseconds, or is not connected.
+TOPOLOGY_SECONDS = 5
 
 
 def registered_device(hub: Hub, device_id: str) -> Twin:
@@ -32,6 +35,15 @@ def observe_device(hub: Hub, device_id: str, modules: Iterable[str] = ()) -> Dev
     names = {"$edgeAgent", "$edgeHub", MODULE_ID, *modules}
     twins = {name: twin for name in sorted(names) if (twin := hub.module_twin(device_id, name)) is not None}
     return DeviceState(device_id, device_twin, twins, datetime.now(UTC))
+
+
+def device_topology(hub: Hub, twin: Twin) -> Topology:
+    """Which Service holds which address, as the module says; unknown when it does not answer."""
+    try:
+        result = hub.invoke(twin.device_id, MODULE_ID, "topology", {}, TOPOLOGY_SECONDS)
+    except HubError:
+        return Topology()
+    return topology_of(result.payload) if result.status == 200 else Topology()
 
 
 def targeting_deployments(state: DeviceState, deployments: Iterable[Deployment]) -> list[Deployment]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from edge_expose_cloud.hub.api import Json
 from edge_expose_cloud.plan.model import Change, Plan
 from edge_expose_cloud.plan.service_forecast import addresses_asked
-from edge_expose_contract.models import Exposure
 
 SHORT: Final = 200
 _VERBS: Final = {"create": "is created", "update": "changes", "delete": "is removed"}
@@ -115,37 +113,3 @@ def short_text_of(value: Any) -> str:
     """The same, cut: for what is only shown, never for what is compared."""
     text = text_of(value)
     return text if len(text) <= SHORT else text[: SHORT - 1] + "…"
-
-
-def closes(before: Exposure | None, after: Exposure | None, entry: Mapping[str, Any]) -> list[str]:
-    """The ports at its address that stop answering when an exposure changes, in sentences."""
-    address = str(entry.get("address") or "")
-    if before is None or not address:
-        return []
-    open_then = after is not None and after.is_external and after.enabled
-    left = {(mapping.protocol, mapping.port) for mapping in after.mappings} if after and open_then else set()
-    return [
-        f"{address}:{mapping.port}/{mapping.protocol.lower()} stops answering"
-        for mapping in before.mappings
-        if (mapping.protocol, mapping.port) not in left
-    ]
-
-
-def breaks(
-    name: str, exposure: Exposure | None, entry: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]]
-) -> list[str]:
-    """What stops when an exposure is removed, disabled or has expired, in sentences."""
-    address = str(entry.get("address") or "")
-    found = closes(exposure, None, entry)
-    service = str(entry.get("service") or "")
-    if service:
-        namespace, _, short = service.partition("/")
-        found.append(f"the name {short}.{namespace}.svc.cluster.local no longer resolves in the cluster")
-    if exposure is not None and exposure.hostname:
-        found.append(f"{exposure.hostname} loses its DNS record")
-    sharing = sorted(key for key, item in others.items() if key != name and address and item.get("address") == address)
-    if sharing:
-        found.append(f"{address} stays in use by {', '.join(sharing)}")
-    elif address:
-        found.append(f"{address} becomes free, and somebody else may be given it")
-    return found

@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from edge_expose_cloud.findings.problems import InputError, Missing, Refused
+from edge_expose_cloud.plan.model import Plan
 from edge_expose_cloud.portal.auth.guards import is_text
 from edge_expose_cloud.portal.auth.sessions import Session
-from edge_expose_cloud.portal.forms.changes import Planned, Wish, plan_wish
+from edge_expose_cloud.portal.forms.changes import Wish, plan_wish
 from edge_expose_cloud.portal.live import fleet
 from edge_expose_cloud.portal.pages.change import apply_wish, plan_fresh
 from edge_expose_cloud.portal.shell import Forbidden, PortalDep, SessionDep
@@ -200,10 +201,13 @@ def _change(
 ) -> dict[str, Any]:
     if dry_run:
         planned = plan_fresh(portal, wish)
-        return {**planned.plan.to_json(), **_beside(planned), "applied": False}
+        return {**planned.to_json(), **_beside(planned), "applied": False}
     done = apply_wish(portal, session, wish, digest, allowed, note)
     return {"result": done, "applied": True}
 
 
-def _beside(planned: Planned) -> dict[str, Any]:
-    return {"violations": [item.to_json() for item in planned.findings], "breaks": planned.breaks}
+def _beside(planned: Plan) -> dict[str, Any]:
+    return {
+        "violations": [item.to_json() for item in planned.findings],
+        "breaks": [item.text for item in planned.impact],
+    }

@@ -1,17 +1,19 @@
 """Apply: does the one step of a plan, guarded against lost updates.
 
-1. every planned etag is compared with the hub's; 2. a backup is written (single device); 3. set modules, which takes no
-etag, is done under a short lease tag on the device twin, and compared again each time the hub is about to be asked;
-PATCHes and deployments carry If-Match.
+1. every planned etag is compared with the hub's; where one moved the plan is made again, and must be the same; 2. a
+backup is written (single device); 3. set modules, which takes no etag, is done under a short lease tag on the device
+twin, and compared again each time the hub is about to be asked; PATCHes and deployments carry If-Match.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
-from edge_expose_cloud.findings.problems import Refused
+from edge_expose_cloud.findings.finding import has_errors
+from edge_expose_cloud.findings.problems import InputError, Refused
 from edge_expose_cloud.hub.api import Deployment, Hub, HubError, HubProblem, Twin
 from edge_expose_cloud.hub.authorship import content_with_change, patch_with_change
 from edge_expose_cloud.manifest.checks import desired_sections
@@ -42,6 +44,16 @@ from edge_expose_cloud.usecases.operator import Operator
 from edge_expose_cloud.usecases.sites import write_site
 from edge_expose_contract.merging import same_json
 
+AGAIN: Final = "plan again; nothing was sent"
+# Somebody else may write at the same moment, but not all the time.
+MOST_PLANS: Final = 5
+
+
+def check_conflicts(plan: Plan) -> None:
+    """InputError when the plan asks for something that cannot be had, such as an address that somebody else holds."""
+    if has_errors(plan.findings):
+        raise InputError(list(plan.findings))
+
 
 def check_dangers(plan: Plan, allowed: Mapping[str, int]) -> None:
     """Refuses a dangerous plan unless each danger is allowed by kind and count."""
@@ -64,8 +76,31 @@ def check_digest(digest: str, expected: str | None) -> None:
         )
 
 
-def apply_plan(hub: Hub, plan: Plan, operator: Operator) -> str:
-    """Does the plan's step, then its patches, and says in one sentence what was done."""
+class Moved(Refused):
+    """Something that was read for the plan has changed on the hub since."""
+
+
+def apply_plan(hub: Hub, plan: Plan, operator: Operator, replan: Callable[[], Plan] | None = None) -> str:
+    """Does the plan's step, then its patches, and says in one sentence what was done.
+
+    Where the hub moved since, `replan` plans again: the same digest goes on, another is Refused (Moved).
+    """
+    for _ in range(MOST_PLANS):
+        try:
+            return _apply(hub, plan, operator)
+        except Moved as moved:
+            again = replan() if replan is not None else None
+            if again is None:
+                raise
+            if not again.changes and again.step is None:
+                return "nothing to change: somebody has done it"
+            if again.digest != plan.digest:
+                raise Moved(f"{moved.message}, and the plan is another one now", "look at the new plan") from None
+            plan = again
+    raise Refused(f"{plan.target} changes all the time", "try again when nobody else works on it; nothing was sent")
+
+
+def _apply(hub: Hub, plan: Plan, operator: Operator) -> str:
     done = _do_step(hub, plan, operator)
     if plan.step is None and plan.lease is not None and is_over(plan.lease, operator):
         # A run that died between its work and giving the lease back leaves nothing else to do.
@@ -113,9 +148,7 @@ def _patch(hub: Hub, plan: Plan, step: PatchTwin, operator: Operator) -> str:
         hub.patch_module_twin(step.device_id, step.module_id, patch, step.etag)
     except HubError as error:
         if error.problem is HubProblem.PRECONDITION:
-            raise Refused(
-                f"the twin of {step.device_id}/{step.module_id} changed since the plan", "plan again"
-            ) from error
+            raise Moved(f"changed since the plan: {step.device_id}/{step.module_id}", AGAIN) from error
         raise
     return f"twin of {step.device_id}/{step.module_id} patched"
 
@@ -163,7 +196,7 @@ def _compare_twins(hub: Hub, plan: Plan, device_id: str) -> dict[str, Twin]:
     now = {f"{prefix}{module}": twin.etag for module, twin in twins.items()}
     moved = sorted(name for name in plan.etags.keys() | now.keys() if plan.etags.get(name) != now.get(name))
     if moved:
-        raise Refused(f"changed since the plan: {', '.join(moved)}", "plan again; nothing was sent")
+        raise Moved(f"changed since the plan: {', '.join(moved)}", AGAIN)
     return dict(twins)
 
 
@@ -228,5 +261,5 @@ def _compare_deployments(hub: Hub, plan: Plan) -> list[Deployment]:
     planned = {name: etag for name, etag in plan.etags.items() if "/" not in name}
     moved = sorted(name for name, etag in planned.items() if now.get(name) != etag)
     if moved:
-        raise Refused(f"changed since the plan: {', '.join(moved)}", "plan again; nothing was sent")
+        raise Moved(f"changed since the plan: {', '.join(moved)}", AGAIN)
     return found

@@ -12,7 +12,7 @@ from edge_expose_cloud.findings.from_contract import findings_of
 from edge_expose_cloud.findings.problems import InputError, Refused
 from edge_expose_cloud.hub.api import Hub, Json
 from edge_expose_cloud.plan.device import current_exposures, report_of
-from edge_expose_cloud.plan.model import Change, Danger, PatchTwin, Plan
+from edge_expose_cloud.plan.model import Change, Danger, Impact, PatchTwin, Plan, twin_change
 from edge_expose_cloud.plan.observation import observe_device, targeting_deployments
 from edge_expose_cloud.plan.ownership import owned_keys, refuse_owned
 from edge_expose_cloud.spec.address_checks import lint_addresses
@@ -27,7 +27,7 @@ from edge_expose_contract.models import Site
 from edge_expose_contract.violations import RuleError, from_pydantic
 
 
-def plan_site(hub: Hub, device_id: str, fields: Json) -> tuple[Plan, list[Finding], list[Move]]:
+def plan_site(hub: Hub, device_id: str, fields: Json) -> Plan:
     """A plan that sets the given keys of `site`, each as a whole (None removes one); InputError lists what is wrong.
 
     Where the module reads the load balancer's pool, that pool stands for the external range in every check.
@@ -61,11 +61,24 @@ def plan_site(hub: Hub, device_id: str, fields: Json) -> tuple[Plan, list[Findin
     changes: tuple[Change, ...] = ()
     step: PatchTwin | None = None
     if difference:
-        changes = (Change("update", "ModuleTwin", None, f"{device_id}/{MODULE_ID}", twin.desired, desired),)
+        changes = (twin_change(device_id, MODULE_ID, twin.desired, desired),)
         step = PatchTwin(device_id, MODULE_ID, {"site": difference}, twin.etag)
     dangers = _dangers(_site(before), site, pool, held, moves) if difference else ()
     notes = (_pool_note(site, pool),) if pool is not None and "externalServiceIPs" in difference else ()
-    return Plan(f"device {device_id}", changes, step, state.etags(), dangers, notes), findings, moves
+    return Plan(
+        f"device {device_id}",
+        changes,
+        step,
+        state.etags(),
+        dangers,
+        notes,
+        findings=tuple(findings),
+        impact=tuple(_leaves(move) for move in moves) if changes else (),
+    )
+
+
+def _leaves(move: Move) -> Impact:
+    return Impact("moves", move.exposure, f"{move.exposure} loses {move.address}: {move.why}", move.address)
 
 
 def _changed(before: Json, fields: Json) -> Json:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from edge_expose_cloud.findings.finding import Finding
 from edge_expose_cloud.findings.problems import InputError, Refused
@@ -17,7 +18,7 @@ from edge_expose_cloud.plan.model import Plan
 from edge_expose_cloud.spec.inventory import Inventory
 from edge_expose_cloud.spec.load import LoadedSpec
 from edge_expose_cloud.spec.model import Spec
-from edge_expose_cloud.usecases.apply import apply_plan, check_dangers, check_digest
+from edge_expose_cloud.usecases.apply import apply_plan, check_conflicts, check_dangers, check_digest
 from edge_expose_cloud.usecases.operator import Operator
 from edge_expose_cloud.usecases.plan import make_plan, require_spec
 
@@ -33,10 +34,11 @@ class DeviceSpec:
 
 @dataclass(frozen=True, slots=True)
 class DevicePlan:
-    """What apply would do to one device."""
+    """What apply would do to one device; `again` plans it anew."""
 
     of: DeviceSpec
     plan: Plan
+    again: Callable[[], Plan]
 
     @property
     def device_id(self) -> str:
@@ -90,8 +92,9 @@ def plan_each(
     """Plans one after the other. A device that refuses (one that is not registered, say) does not stop the others; a
     hub that is gone does."""
     for item in specs:
+        again = partial(make_plan, hub, item.spec, environment, inventory, item.findings)
         try:
-            yield DevicePlan(item, make_plan(hub, item.spec, environment, inventory))
+            yield DevicePlan(item, again(), again)
         except (Refused, HubError) as error:
             if _is_gone(error):
                 raise
@@ -115,8 +118,11 @@ def apply_each(
     """Applies one after the other. A device that refuses does not stop the others; a hub that is gone does."""
     for item in plans:
         try:
+            check_conflicts(item.plan)
             check_dangers(item.plan, allowed)
-            yield DeviceOutcome(item.device_id, apply_plan(hub, item.plan, operator))
+            yield DeviceOutcome(item.device_id, apply_plan(hub, item.plan, operator, item.again))
+        except InputError as error:
+            yield DeviceOutcome(item.device_id, "", Refused(str(error), "look at the findings of its plan"))
         except (Refused, HubError) as error:
             yield DeviceOutcome(item.device_id, "", error)
             if _is_gone(error):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,12 +12,20 @@ from edge_expose_cloud.findings.problems import InputError, Missing, Refused
 from edge_expose_cloud.hub.api import Hub, Twin
 from edge_expose_cloud.iotedge.edge_agent import modules_of
 from edge_expose_cloud.manifest.render import exposures_json
-from edge_expose_cloud.plan.device import DeviceState, current_exposures, report_of, surroundings, without_service
-from edge_expose_cloud.plan.model import Change, PatchTwin, Plan, diff_services, in_plan_order
+from edge_expose_cloud.plan.device import (
+    DeviceState,
+    current_exposures,
+    device_impact,
+    report_of,
+    surroundings,
+    without_service,
+)
+from edge_expose_cloud.plan.model import Change, PatchTwin, Plan, diff_services, in_plan_order, twin_change
 from edge_expose_cloud.plan.observation import exposure_owners, observe_device
 from edge_expose_cloud.plan.service_forecast import predicted_services
 from edge_expose_cloud.spec.address_checks import lint_addresses
 from edge_expose_cloud.spec.model import ModuleSpec, Network, Spec, Target
+from edge_expose_cloud.usecases.conflicts import conflicts
 from edge_expose_cloud.usecases.device_ranges import network_of, pool_decides
 from edge_expose_contract.identity import MODULE_ID, SCHEMA_VERSION
 from edge_expose_contract.limits import new_twin_violations
@@ -25,8 +34,8 @@ from edge_expose_contract.models import Exposure
 from edge_expose_contract.parsing import parse_exposure
 
 
-def plan_expose(hub: Hub, device_id: str, name: str, fields: dict[str, Any]) -> tuple[Plan, list[Finding]]:
-    """A plan that declares one exposure (warnings beside it). InputError lists what is wrong with the wish."""
+def plan_expose(hub: Hub, device_id: str, name: str, fields: dict[str, Any]) -> Plan:
+    """A plan that declares one exposure. InputError lists what is wrong with the wish."""
     exposure, violations = parse_exposure(name, fields, unknown_is_error=True)
     if exposure is None or violations:
         raise InputError(findings_of(violations))
@@ -39,12 +48,14 @@ def plan_expose(hub: Hub, device_id: str, name: str, fields: dict[str, Any]) -> 
     if pool_decides(report_of(twin)):
         # A full pool is widened on the device, which needs no new wish: it waits until there is room.
         found = [replace(item, severity="warning") if item.rule == "RangeTooSmall" else item for item in found]
+    if current.get(name) != exposure:
+        found += conflicts(hub, state, exposures)
     if has_errors(found):
         raise InputError(found)
     body = exposures_json({name: exposure})[name]
     old = (twin.desired.get("exposures") or {}).get(name)
     patch: dict[str, Any] = {"exposures": {name: merge_patch(old, body) if isinstance(old, dict) else body}}
-    return _plan(state, twin, patch, exposures, name), found
+    return _plan(state, twin, patch, exposures, name, found)
 
 
 def plan_unexpose(hub: Hub, device_id: str, name: str) -> Plan:
@@ -94,7 +105,14 @@ def _as_spec(state: DeviceState, exposures: dict[str, Exposure]) -> Spec:
     )
 
 
-def _plan(state: DeviceState, twin: Twin, patch: dict[str, Any], exposures: dict[str, Exposure], changed: str) -> Plan:
+def _plan(
+    state: DeviceState,
+    twin: Twin,
+    patch: dict[str, Any],
+    exposures: dict[str, Exposure],
+    changed: str,
+    findings: Sequence[Finding] = (),
+) -> Plan:
     """`exposures` are those wanted. A Service that was never made is not removed, and made only for `changed`."""
     if "schemaVersion" not in twin.desired:
         patch["schemaVersion"] = SCHEMA_VERSION
@@ -104,10 +122,17 @@ def _plan(state: DeviceState, twin: Twin, patch: dict[str, Any], exposures: dict
     around = surroundings(state)
     changes: list[Change] = []
     if merge_patch(twin.desired, after):
-        changes.append(Change("update", "ModuleTwin", None, f"{state.device_id}/{MODULE_ID}", twin.desired, after))
+        changes.append(twin_change(state.device_id, MODULE_ID, twin.desired, after))
     missing = without_service(report_of(twin))
     there = {name: exposure for name, exposure in current_exposures(twin).items() if name not in missing}
     wanted = {name: exposure for name, exposure in exposures.items() if name not in missing or name == changed}
-    changes += diff_services(predicted_services(there, around), predicted_services(wanted, around))
-    step = PatchTwin(state.device_id, MODULE_ID, patch, twin.etag) if changes else None
-    return Plan(f"device {state.device_id}", in_plan_order(changes), step, state.etags())
+    services = predicted_services(there, around), predicted_services(wanted, around)
+    changes += diff_services(*services)
+    return Plan(
+        f"device {state.device_id}",
+        in_plan_order(changes),
+        PatchTwin(state.device_id, MODULE_ID, patch, twin.etag) if changes else None,
+        state.etags(),
+        findings=tuple(findings),
+        impact=device_impact(state, services, {}),
+    )

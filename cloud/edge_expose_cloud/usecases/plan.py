@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
-from edge_expose_cloud.findings.finding import has_errors
+from edge_expose_cloud.findings.finding import Finding, has_errors
 from edge_expose_cloud.findings.problems import InputError
 from edge_expose_cloud.hub.api import Hub
 from edge_expose_cloud.manifest.spec_checks import check_rendered
@@ -16,6 +17,7 @@ from edge_expose_cloud.plan.ownership import owned_keys, refuse_owned, refuse_ta
 from edge_expose_cloud.spec.inventory import Inventory
 from edge_expose_cloud.spec.load import LoadedSpec
 from edge_expose_cloud.spec.model import Spec
+from edge_expose_cloud.usecases.conflicts import conflicts
 from edge_expose_cloud.usecases.secrets import resolve_spec
 from edge_expose_cloud.usecases.sites import plan_sites
 
@@ -30,18 +32,27 @@ def require_spec(loaded: LoadedSpec) -> Spec:
     return loaded.spec
 
 
-def make_plan(hub: Hub, spec: Spec, environment: Mapping[str, str], inventory: Inventory | None = None) -> Plan:
-    """Reads what the hub holds and plans one device or one deployment (and the `site` of the devices it targets)."""
+def make_plan(
+    hub: Hub,
+    spec: Spec,
+    environment: Mapping[str, str],
+    inventory: Inventory | None = None,
+    findings: Iterable[Finding] = (),
+) -> Plan:
+    """Reads what the hub holds and plans one device or one deployment (and the `site` of the devices it targets).
+    `findings` are the warnings that stand beside the spec."""
     resolved = resolve_spec(spec, environment)
     if spec.target.device is None:
         deployments = hub.deployments()
         made = plan_deployment(spec, resolved, deployments)
-        return with_patches(made, plan_sites(hub, spec, inventory, deployments))
+        made = with_patches(made, plan_sites(hub, spec, inventory, deployments))
+        return replace(made, findings=tuple(findings))
     twins = [name for name, module in spec.modules.items() if module.desired is not None]
     state = observe_device(hub, spec.target.device, [*twins, *spec.keep])
     made = plan_device(spec, resolved, state)
     _refuse_what_deployments_set(hub, state, made)
-    return made
+    found = conflicts(hub, state, resolved.exposures) if made.step is not None and spec.driver == "module" else []
+    return replace(made, findings=(*findings, *found))
 
 
 def _refuse_what_deployments_set(hub: Hub, state: DeviceState, plan: Plan) -> None:

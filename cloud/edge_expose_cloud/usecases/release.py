@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from edge_expose_cloud.findings.problems import Refused
 from edge_expose_cloud.hub.api import Hub
-from edge_expose_cloud.plan.device import report_of
-from edge_expose_cloud.plan.model import Change, Danger, PatchTwin, Plan
+from edge_expose_cloud.plan.device import current_exposures, report_of
+from edge_expose_cloud.plan.model import Danger, Impact, PatchTwin, Plan, twin_change
 from edge_expose_cloud.plan.observation import observe_device
 from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.merging import merged
@@ -30,20 +30,17 @@ def plan_release(hub: Hub, device_id: str) -> Plan:
         # The token is there already: a device that has not read it yet needs nothing more.
         return Plan(f"device {device_id}", (), None, state.etags())
     status = report.last_desired_status
+    declared = {name for name, exposure in current_exposures(twin).items() if exposure.enabled}
     return Plan(
         target=f"device {device_id}",
-        changes=(
-            Change(
-                "update",
-                "ModuleTwin",
-                None,
-                f"{device_id}/{MODULE_ID}",
-                twin.desired,
-                merged(twin.desired, patch),
-            ),
-        ),
+        changes=(twin_change(device_id, MODULE_ID, twin.desired, merged(twin.desired, patch)),),
         step=PatchTwin(device_id, MODULE_ID, patch, twin.etag),
         etags=state.etags(),
         dangers=(Danger("removals", pending.count, f"{pending.count} exposures that run now are removed"),),
         notes=(f"the device says: {status.description}",) if status is not None and status.description else (),
+        impact=tuple(
+            Impact("stops", name, f"{name} at {entry.address} stops answering for everyone", entry.address)
+            for name, entry in sorted(report.exposures.items())
+            if entry.address and name not in declared
+        ),
     )

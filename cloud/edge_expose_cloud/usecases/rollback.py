@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from edge_expose_cloud.findings.finding import Finding
 from edge_expose_cloud.findings.problems import Refused
 from edge_expose_cloud.hub.api import Deployment, Hub, Json
 from edge_expose_cloud.hub.authorship import content_without_change
@@ -20,6 +21,7 @@ from edge_expose_cloud.plan.deployment import (
     CONDITION_LABEL,
     NOTE_LABEL,
     RETIRED_LABEL,
+    deployment_impact,
     live_deployments,
     owned_exposures,
     promoted,
@@ -29,7 +31,9 @@ from edge_expose_cloud.plan.deployment import (
 )
 from edge_expose_cloud.plan.device import (
     DeviceState,
+    Services,
     current_exposures,
+    device_impact,
     module_dangers,
     notes_of,
     service_dangers,
@@ -45,10 +49,12 @@ from edge_expose_cloud.plan.model import (
     Step,
     diff_services,
     in_plan_order,
+    twin_change,
 )
 from edge_expose_cloud.plan.observation import observe_device, targeting_deployments
 from edge_expose_cloud.plan.ownership import owned_keys, refuse_owned
 from edge_expose_cloud.plan.service_forecast import predicted_services
+from edge_expose_cloud.usecases.conflicts import conflicts
 from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.merging import merge_patch, same_json
 from edge_expose_contract.parsing import Refusal, parse_desired
@@ -121,6 +127,7 @@ def plan_promotion(hub: Hub, name: str, to: str | None) -> Plan:
         etags={item.id: item.etag for item in (chosen, *live)},
         dangers=tuple(dangers),
         notes=tuple(_staying(current, again)),
+        impact=deployment_impact(current, again),
     )
 
 
@@ -164,19 +171,26 @@ def plan_restore(hub: Hub, device_id: str, content: Json, *, only: str | None = 
     before = hide_twins(
         {module: state.twins[module].desired for module in different if module in state.twins}, different, after
     )
-    changes = (
-        [Change("update", "Manifest", None, device_id, before, after)]
-        if isinstance(step, SetModules)
-        else [Change("update", "ModuleTwin", None, f"{device_id}/{MODULE_ID}", before[MODULE_ID], after[MODULE_ID])]
-        if step is not None
-        else []
-    )
-    changes += _services(state, different)
+    changes = []
+    if isinstance(step, SetModules):
+        changes.append(Change("update", "Manifest", None, device_id, before, after))
+    elif step is not None:
+        changes.append(twin_change(device_id, MODULE_ID, before[MODULE_ID], after[MODULE_ID]))
+    services = _services(state, different)
+    changes += diff_services(*services)
     dangers = service_dangers(changes, len(current_exposures(ours)))
     if "$edgeAgent" in different:
         dangers += module_dangers(state, different["$edgeAgent"].get("modules") or {})
-    notes = tuple(notes_of(state, sections)) if isinstance(step, SetModules) else ()
-    return Plan(f"device {device_id}", in_plan_order(changes), step, state.etags(), tuple(dangers), notes)
+    return Plan(
+        f"device {device_id}",
+        in_plan_order(changes),
+        step,
+        state.etags(),
+        tuple(dangers),
+        tuple(notes_of(state, sections)) if isinstance(step, SetModules) else (),
+        findings=tuple(_conflicts(hub, state, different)),
+        impact=device_impact(state, services, different),
+    )
 
 
 def _refuse_bad(desired: Json) -> None:
@@ -185,10 +199,16 @@ def _refuse_bad(desired: Json) -> None:
         raise Refused(f"{MODULE_ID} does not accept that backup: {parsed.description}", "choose another one")
 
 
-def _services(state: DeviceState, different: Mapping[str, Json]) -> list[Change]:
+def _conflicts(hub: Hub, state: DeviceState, different: Mapping[str, Json]) -> list[Finding]:
+    if MODULE_ID not in different or state.ours is None:
+        return []
+    return conflicts(hub, state, current_exposures(replace(state.ours, desired=different[MODULE_ID])))
+
+
+def _services(state: DeviceState, different: Mapping[str, Json]) -> tuple[Services, Services]:
     ours = state.ours
     if MODULE_ID not in different or ours is None:
-        return []
+        return {}, {}
     around = surroundings(state)
     after = current_exposures(replace(ours, desired=different[MODULE_ID]))
-    return diff_services(predicted_services(current_exposures(ours), around), predicted_services(after, around))
+    return predicted_services(current_exposures(ours), around), predicted_services(after, around)

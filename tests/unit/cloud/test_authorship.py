@@ -104,9 +104,9 @@ def test_set_modules_says_it() -> None:
 
 def every_door() -> list[tuple[str, Any]]:
     return [
-        ("expose", lambda hub: plan_expose(hub, "d1", "api", EXPOSURE)[0]),
+        ("expose", lambda hub: plan_expose(hub, "d1", "api", EXPOSURE)),
         ("unexpose", lambda hub: plan_unexpose(hub, "d1", "web-out")),
-        ("ranges", lambda hub: plan_site(hub, "d1", {"externalServiceIPs": "10.0.0.10-10.0.0.99"})[0]),
+        ("ranges", lambda hub: plan_site(hub, "d1", {"externalServiceIPs": "10.0.0.10-10.0.0.99"})),
         ("apply", lambda hub: make_plan(hub, spec_of_text(SPEC.replace("8080:80", "8081:80")), {})),
         ("apply modules", lambda hub: make_plan(hub, spec_of_text(SPEC.replace("a/web:1", "a/web:2")), {})),
     ]
@@ -138,7 +138,7 @@ def test_a_restored_backup_names_who_restored_it_and_a_note_alone_brings_nothing
     hub = known()
     content = backup(hub)
     assert content["edge-expose"]["properties.desired"]["change"] == CHANGE
-    apply_plan(hub, plan_expose(hub, "d1", "api", EXPOSURE)[0], BOB)
+    apply_plan(hub, plan_expose(hub, "d1", "api", EXPOSURE), BOB)
     apply_plan(hub, plan_restore(hub, "d1", content), BOB)
     assert "api" not in desired(hub)["exposures"]
     assert desired(hub)["change"]["by"] == "bob@desk"

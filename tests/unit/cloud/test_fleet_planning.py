@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from edge_expose_cloud.cli import app
 from edge_expose_cloud.cli.shared.options import use_hub
+from edge_expose_cloud.hub.api import HubError, HubProblem
 from edge_expose_cloud.plan.fleet import FleetTotals, lint_fleet
 from edge_expose_cloud.spec.inventory import Inventory, load_inventory
 from edge_expose_cloud.usecases.fleet_plans import plan_members, rehearse_members
@@ -209,19 +210,20 @@ def test_a_device_that_refuses_does_not_stop_the_others(files: Path) -> None:
     for device in ("d1", "d2", "d3"):
         hub.add_device(device)
     use_hub(hub)
-    hub.before = lambda call: (
-        hub.touch("d2", "$edgeAgent") if call == "patch_device_tags" and "d2" in moving() else None
-    )
-    moved: list[str] = []
+    leases: list[str] = []
 
-    def moving() -> list[str]:
-        moved.append("x")
-        return ["d2"] if len(moved) == 3 else []  # the lease of d2: somebody else writes at that moment
+    def before(call: str) -> None:
+        if call == "patch_device_tags":
+            leases.append(call)
+            if len(leases) == 3:  # each device takes two: this is the first of d2
+                raise HubError(HubProblem.FORBIDDEN, "d2 is not yours")
+
+    hub.before = before
 
     devices = [word for device in ("d1", "d2", "d3") for word in ("--device", device)]
     done = run("apply", str(files / "each.yaml"), *devices, "--yes", "--backup", str(files / "b"))
     assert done.exit_code == 1
-    assert "✗ d2: changed since the plan" in done.stderr
+    assert "✗ d2: d2 is not yours" in done.stderr
     assert "2 of 3 devices done, 1 failed" in done.stderr
     hub.before = None
     again = run("apply", str(files / "each.yaml"), *devices, "--yes", "--backup", str(files / "b"))

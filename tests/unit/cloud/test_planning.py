@@ -103,13 +103,56 @@ def test_the_reported_address_is_shown_for_an_exposure_without_one() -> None:
     assert service.after["spec"]["loadBalancerIP"] == "10.0.0.12"
 
 
-def test_the_digest_is_stable_and_moves_when_the_hub_moves() -> None:
+def test_the_digest_covers_what_is_shown_and_no_etag() -> None:
     hub = applied_hub()
     text = SPEC.replace('"8080:80"', '"8081:80"')
     first = plan(hub, text)
     assert plan(hub, text).digest == first.digest
     hub.touch("d1", "edge-expose")
-    assert plan(hub, text).digest != first.digest
+    assert plan(hub, text).digest == first.digest
+    hub.report("d1", "edge-expose", READY)
+    assert plan(hub, text).digest != first.digest, "another address stops answering on port 8080"
+
+
+def test_a_plan_goes_on_where_the_hub_moved_and_the_plan_is_still_the_same() -> None:
+    hub = applied_hub()
+    text = SPEC.replace('"8080:80"', '"8081:80"')
+    made = plan(hub, text)
+    hub.touch("d1", "edge-expose")
+    assert "patched" in apply_plan(hub, made, operator(), lambda: plan(hub, text))
+    assert plan(hub, text).changes == ()
+
+
+def test_a_plan_that_became_another_one_is_refused_and_nothing_is_sent() -> None:
+    hub = applied_hub()
+    text = SPEC.replace('"8080:80"', '"8081:80"')
+    made = plan(hub, text)
+    hub.patch_module_twin("d1", "edge-expose", {"exposures": {"mine": {"module": "web", "ports": ["9:9"]}}}, "*")
+    before = hub.module_twin("d1", "edge-expose").desired
+    with pytest.raises(Refused, match="changed since the plan"):
+        apply_plan(hub, made, operator(), lambda: plan(hub, text))
+    assert hub.module_twin("d1", "edge-expose").desired == before
+
+
+def test_a_plan_that_somebody_else_has_carried_out_is_done() -> None:
+    hub = applied_hub()
+    text = SPEC.replace('"8080:80"', '"8081:80"')
+    made = plan(hub, text)
+    apply_plan(hub, plan(hub, text), operator())
+    assert "nothing to change" in apply_plan(hub, made, operator(), lambda: plan(hub, text))
+
+
+def test_a_twin_that_somebody_writes_all_the_time_is_given_up_on() -> None:
+    hub = applied_hub()
+    text = SPEC.replace('"8080:80"', '"8081:80"')
+
+    def again() -> Plan:
+        made = plan(hub, text)
+        hub.touch("d1", "edge-expose")
+        return made
+
+    with pytest.raises(Refused, match="changes all the time"):
+        apply_plan(hub, again(), operator(), again)
 
 
 def test_apply_with_expect_refuses_another_plan() -> None:
@@ -428,7 +471,7 @@ def test_another_condition_and_a_dropped_exposure_need_a_stronger_word() -> None
 
 def test_expose_patches_one_exposure_and_unexpose_takes_it_out() -> None:
     hub = applied_hub()
-    made, _ = plan_expose(hub, "d1", "api", {"module": "web", "ports": ["9000:80"]})
+    made = plan_expose(hub, "d1", "api", {"module": "web", "ports": ["9000:80"]})
     apply_plan(hub, made, operator())
     assert hub.twins["d1", "edge-expose"].desired["exposures"]["api"] == {"module": "web", "ports": ["9000:80"]}
     assert set(hub.twins["d1", "edge-expose"].desired["exposures"]) == {"api", "db", "web-out"}
@@ -461,7 +504,7 @@ def test_expose_is_refused_for_a_key_that_a_deployment_owns() -> None:
     hub.target(next(iter(hub.configurations)), "d1")
     with pytest.raises(Refused, match="set by the deployment"):
         plan_expose(hub, "d1", "shop", {"module": "web", "ports": ["80"]})
-    made, _ = plan_expose(hub, "d1", "mine", {"module": "web", "ports": ["80"]})
+    made = plan_expose(hub, "d1", "mine", {"module": "web", "ports": ["80"]})
     assert made.changes
 
 

@@ -168,9 +168,17 @@ def test_a_note_that_is_too_long_sends_nothing_and_is_kept_in_the_form(world, ad
     assert world.desired() == before
 
 
-def test_a_hub_that_moved_since_the_plan_gets_nothing(world, ada) -> None:
+def test_a_change_that_has_nothing_to_do_with_the_plan_does_not_make_it_stale(world, ada) -> None:
     plan = ada.change("/devices/d1/expose", **NEW)
     world.hub.patch_module_twin("d1", MODULE_ID, {"exposures": {"db": None}}, "*")
+    assert ada.apply(plan).status_code == 303
+    assert "shop" in world.desired()["exposures"]
+    assert "db" not in world.desired()["exposures"]
+
+
+def test_a_hub_that_moved_since_the_plan_gets_nothing(world, ada) -> None:
+    plan = ada.change("/devices/d1/expose", **NEW)
+    world.hub.patch_module_twin("d1", MODULE_ID, {"site": {"namespace": "elsewhere"}}, "*")
     refused = ada.apply(plan)
     assert refused.status_code == 409
     assert "the hub moved since the plan" in refused.text

@@ -12,7 +12,8 @@ from edge_expose_cloud.findings.finding import Finding, finding
 from edge_expose_cloud.hub.api import Deployment, Twin
 from edge_expose_cloud.plan.device import DeviceState
 from edge_expose_cloud.plan.ownership import owned_keys
-from edge_expose_cloud.plan.render import breaks, text_of
+from edge_expose_cloud.plan.render import text_of
+from edge_expose_cloud.plan.topology import topology_of
 from edge_expose_cloud.portal.auth.guards import Hosts
 from edge_expose_cloud.portal.forms.fields import (
     fields_of,
@@ -28,7 +29,6 @@ from edge_expose_cloud.portal.live.poller import Budget
 from edge_expose_cloud.portal.pages.templates import ago
 from edge_expose_cloud.portal.views.ip_map import ip_map
 from edge_expose_cloud.portal.views.presets import BY_KEY, known_ports, open_link
-from edge_expose_cloud.portal.views.topology import topology_of
 from edge_expose_cloud.spec.model import Network
 from edge_expose_contract.addressing import parse_address
 from edge_expose_contract.identity import MODULE_ID
@@ -271,19 +271,6 @@ def test_ports_are_known_from_create_options() -> None:
     }
     assert known_ports({"settings": {"createOptions": json.dumps(options)}}) == ("53/udp", "80/tcp")
     assert known_ports({"settings": {"createOptions": "{broken"}}) == ()
-
-
-def test_what_a_removal_breaks_is_said_and_sharers_keep_their_address() -> None:
-    exposure = made({"module": "m", "ports": ["8080:80"], "hostname": "web.example.com"})
-    entry = {"address": "10.0.0.11", "service": "web/shop"}
-    alone = breaks("shop", exposure, entry, {"shop": entry})
-    assert alone == [
-        "10.0.0.11:8080/tcp stops answering",
-        "the name shop.web.svc.cluster.local no longer resolves in the cluster",
-        "web.example.com loses its DNS record",
-        "10.0.0.11 becomes free, and somebody else may be given it",
-    ]
-    assert "10.0.0.11 stays in use by other" in breaks("shop", exposure, entry, {"shop": entry, "other": entry})
 
 
 def test_the_highest_priority_wins_and_a_hand_edit_over_it_will_not_last() -> None:

@@ -112,9 +112,9 @@ def test_an_exposure_may_ask_for_an_address_of_the_pool_whatever_the_copy_says()
     with pytest.raises(InputError):
         plan_expose(hub, "d1", "late", wish)
     hub.report("d1", MODULE_ID, {**READY, "pool": pool})
-    plan, findings = plan_expose(hub, "d1", "late", wish)
+    plan = plan_expose(hub, "d1", "late", wish)
     assert plan.changes
-    assert not findings
+    assert not plan.findings
 
 
 @pytest.mark.parametrize("there", [["10.0.0.1-10.0.0.2"], "10.0.0.1 - 10.0.0.2"])
@@ -134,9 +134,9 @@ def test_a_pool_that_is_full_is_a_warning_since_it_is_widened_on_the_device() ->
     hub = applied_hub()
     full = {**POOL_READ, "pool": {**READY["pool"], "ranges": "10.0.0.10-10.0.0.11", "reason": "PoolMismatch"}}
     hub.report("d1", MODULE_ID, full)
-    plan, findings = plan_expose(hub, "d1", "late", {"module": "web", "ports": ["9000:80"]})
+    plan = plan_expose(hub, "d1", "late", {"module": "web", "ports": ["9000:80"]})
     assert plan.changes
-    assert [(item.rule, item.severity) for item in findings] == [("RangeTooSmall", "warning")]
+    assert [(item.rule, item.severity) for item in plan.findings] == [("RangeTooSmall", "warning")]
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import datetime as dt
 import getpass
 import os
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -15,10 +15,9 @@ import typer
 from edge_expose_cloud.adapters.files import state_folder, write_backup
 from edge_expose_cloud.cli.shared.options import confirm
 from edge_expose_cloud.cli.shared.output import Format, data, err, out, plan_table, say, show_findings
-from edge_expose_cloud.findings.finding import Finding
 from edge_expose_cloud.hub.api import Hub, Json
 from edge_expose_cloud.plan.model import Danger, Plan
-from edge_expose_cloud.usecases.apply import apply_plan, check_dangers, check_expected
+from edge_expose_cloud.usecases.apply import apply_plan, check_conflicts, check_dangers, check_expected
 from edge_expose_cloud.usecases.operator import Operator
 
 Allow = Annotated[
@@ -34,19 +33,16 @@ Backup = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan, send nothing.")]
 
 
-def plan_json(made: Plan, findings: Iterable[Finding]) -> Json:
-    """The plan, and what was found in the spec that it was made of: warnings, no errors."""
-    return {**made.to_json(), "findings": [item.to_json() for item in findings]}
-
-
-def show_plan(made: Plan, findings: Sequence[Finding], output: Format) -> None:
-    """What was found in the spec, the changes, the digest, and what would need a stronger word."""
+def show_plan(made: Plan, output: Format) -> None:
+    """The changes and what they mean, the digest, what was found, and what would need a stronger word."""
     if output is not Format.TABLE:
-        data(plan_json(made, findings), output)
+        data(made.to_json(), output)
         return
-    show_findings(findings, err())
+    show_findings(made.findings, err())
     if made.changes:
         out().print(plan_table(made.to_json()["changes"]))
+        for item in made.impact:
+            out().print(f"  {item.text}", soft_wrap=True, markup=False)
         out().print(f"digest {made.digest}", soft_wrap=True)
     else:
         out().print(f"no changes for {made.target}", soft_wrap=True, markup=False)
@@ -64,9 +60,8 @@ def say_danger(danger: Danger, device: str | None = None) -> None:
 
 def carry_out(
     hub: Hub,
-    made: Plan,
+    planner: Callable[[], Plan],
     output: Format,
-    findings: Sequence[Finding] = (),
     *,
     dry_run: bool,
     backup: Path | None,
@@ -75,24 +70,27 @@ def carry_out(
     expect: str | None = None,
     question: str = "Apply this to",
     note: str = "",
-) -> str | None:
-    """What was done, in one sentence; None for a dry run. Refused when it is dangerous or not what was expected."""
+) -> tuple[Plan, str | None]:
+    """The plan, and what was done in one sentence; None for a dry run. InputError for a plan with a conflict, Refused
+    for one that is dangerous or not what was expected."""
+    made = planner()
     if output is Format.TABLE or dry_run:
-        show_plan(made, findings, output)
+        show_plan(made, output)
     check_expected(made, expect)
+    check_conflicts(made)
     if dry_run:
-        return None
+        return made, None
     check_dangers(made, allowed or {})
     if made.changes:
         confirm(f"{question} {made.target}?", yes)
-    done = apply_plan(hub, made, operator(backup, note))
+    done = apply_plan(hub, made, operator(backup, note), planner)
     say(done)
-    return done
+    return made, done
 
 
-def done_json(made: Plan, done: str, findings: Iterable[Finding] = ()) -> Json:
+def done_json(made: Plan, done: str) -> Json:
     """The plan, and what became of it."""
-    return {**plan_json(made, findings), "applied": bool(made.changes), "result": done}
+    return {**made.to_json(), "applied": bool(made.changes), "result": done}
 
 
 def backup_folder(chosen: Path | None) -> Path:

@@ -11,7 +11,7 @@ from typing import Annotated, TypeVar
 import typer
 from rich.progress import Progress
 
-from edge_expose_cloud.cli.shared.carry_out import plan_json, say_danger
+from edge_expose_cloud.cli.shared.carry_out import say_danger
 from edge_expose_cloud.cli.shared.files import read_source, spec_from_source
 from edge_expose_cloud.cli.shared.options import confirm
 from edge_expose_cloud.cli.shared.output import Format, data, err, out, plan_table, say, show_findings
@@ -92,6 +92,8 @@ def show_each(plans: list[DevicePlan], output: Format) -> None:
             continue
         out().print(f"Device {item.device_id}", markup=False)
         out().print(plan_table(item.plan.to_json()["changes"]))
+        for effect in item.plan.impact:
+            out().print(f"  {effect.text}", soft_wrap=True, markup=False)
         for danger in item.plan.dangers:
             say_danger(danger, item.device_id)
     changed = sum(1 for item in plans if item.plan.changes)
@@ -106,16 +108,21 @@ def each_json(plans: list[DevicePlan]) -> Json:
     return {
         "digest": digest_of(plans),
         "changes": [change.to_json() for item in plans for change in item.plan.changes],
+        "impact": [
+            {**effect.to_json(), "text": f"{item.device_id}: {effect.text}"}
+            for item in plans
+            for effect in item.plan.impact
+        ],
         "notes": [f"{item.device_id}: {note}" for item in plans for note in item.plan.notes],
         "dangers": [{**danger.to_json(), "what": f"{device}: {danger.what}"} for device, danger in dangers],
         "findings": [item.to_json() for item in _findings(plans)],
-        "devices": [{"deviceId": item.device_id, **plan_json(item.plan, item.of.findings)} for item in plans],
+        "devices": [{"deviceId": item.device_id, **item.plan.to_json()} for item in plans],
     }
 
 
 def _findings(plans: list[DevicePlan]) -> list[Finding]:
     """What was found in the spec for any device, once."""
-    return in_reading_order(found for item in plans for found in item.of.findings)
+    return in_reading_order(found for item in plans for found in item.plan.findings)
 
 
 def do_each(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from typing import Annotated
 
 import typer
@@ -26,7 +26,6 @@ from edge_expose_cloud.cli.shared.output import (
     table,
     url_lines,
 )
-from edge_expose_cloud.findings.finding import Finding
 from edge_expose_cloud.hub.api import Hub
 from edge_expose_cloud.plan.model import Plan
 from edge_expose_cloud.spec.model import Spec
@@ -67,12 +66,10 @@ def _shown(wait: Callable[[Clock, Callable[[WaitResult], None]], WaitResult]) ->
         return wait(clock, show)
 
 
-def report(
-    made: Plan, done: str, findings: Sequence[Finding], result: WaitResult | None, timeout: float, output: Format
-) -> None:
+def report(made: Plan, done: str, result: WaitResult | None, timeout: float, output: Format) -> None:
     """What was done, and what became of it when it was waited for; ends with 3 when it did not become Ready."""
     if output is not Format.TABLE:
-        body = done_json(made, done, findings)
+        body = done_json(made, done)
         if result is not None:
             body |= {
                 "converged": result.done,

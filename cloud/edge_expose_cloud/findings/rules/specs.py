@@ -185,6 +185,12 @@ ROWS: tuple[Row, ...] = (
         "Choose a free address, or give both one share key.",
     ),
     (
+        "ServiceNameTaken",
+        "error",
+        "A Service name that a Service of somebody else has.",
+        "Rename the exposure, or take the Service over with adopt: true.",
+    ),
+    (
         "AddressIsNodeIp",
         "error",
         "An external address that is also a node IP.",

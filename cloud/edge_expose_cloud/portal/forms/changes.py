@@ -7,25 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from edge_expose_cloud.findings.finding import Finding, has_errors
-from edge_expose_cloud.findings.problems import InputError, Missing, Refused
+from edge_expose_cloud.findings.problems import Missing, Refused
 from edge_expose_cloud.hub.api import Hub, Json
 from edge_expose_cloud.plan.backups import Backup
-from edge_expose_cloud.plan.conflicts import foreign_addresses, taken_findings
-from edge_expose_cloud.plan.device import current_exposures, report_of, without_service
 from edge_expose_cloud.plan.model import Plan
-from edge_expose_cloud.plan.render import breaks, closes
 from edge_expose_cloud.portal.auth.guards import is_text
 from edge_expose_cloud.portal.live.cached_hub import ReadingHub
-from edge_expose_cloud.portal.views.device import topologies
-from edge_expose_cloud.status.fleet import status_of
+from edge_expose_cloud.usecases.apply import check_conflicts
 from edge_expose_cloud.usecases.change_ranges import plan_site
-from edge_expose_cloud.usecases.device_ranges import network_of
 from edge_expose_cloud.usecases.expose import plan_expose, plan_unexpose
 from edge_expose_cloud.usecases.release import plan_release
 from edge_expose_cloud.usecases.rollback import plan_restore
 from edge_expose_contract.identity import MODULE_ID
-from edge_expose_contract.parsing import parse_exposure
 
 Kind = Literal["expose", "remove", "disable", "enable", "ranges", "revert", "release"]
 SITE_KEYS: Final = ("externalServiceIPs", "nodeIPs", "reserved")
@@ -70,15 +63,6 @@ class Wish:
                 return "Confirm the removal"
             case _:
                 return f"{self.kind.capitalize()} {self.name or '(no name)'}"
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """A plan, warnings beside it, and what it will break."""
-
-    plan: Plan
-    findings: list[Finding] = field(default_factory=list)
-    breaks: list[str] = field(default_factory=list)
 
 
 def wish_of(device: str, text: str) -> Wish:
@@ -130,43 +114,27 @@ def site_base(site: object) -> Json:
     return {key: site[key] for key in SITE_KEYS if key in site} if isinstance(site, dict) else {}
 
 
-def plan_wish(hub: ReadingHub, wish: Wish, backups: Callable[[str], list[Backup]]) -> Planned:
+def plan_wish(hub: ReadingHub, wish: Wish, backups: Callable[[str], list[Backup]]) -> Plan:
     """Raises InputError, Refused or HubError, as the use cases do."""
     match wish.kind:
         case "expose":
-            plan, findings = plan_expose(hub, wish.device, wish.name, wish.fields)
-            findings += _taken(hub, wish)
-            if has_errors(findings):
-                raise InputError(findings)
-            return Planned(plan, findings, _closes(hub, wish))
+            plan = plan_expose(hub, wish.device, wish.name, wish.fields)
         case "remove":
-            return Planned(plan_unexpose(hub, wish.device, wish.name), breaks=_breaks(hub, wish))
+            plan = plan_unexpose(hub, wish.device, wish.name)
         case "disable" | "enable":
-            declared = _declared(hub, wish)
-            plan, findings = plan_expose(hub, wish.device, wish.name, {**declared, "enabled": wish.kind == "enable"})
-            return Planned(plan, findings, _breaks(hub, wish) if wish.kind == "disable" else [])
+            declared = {**_declared(hub, wish), "enabled": wish.kind == "enable"}
+            plan = plan_expose(hub, wish.device, wish.name, declared)
         case "ranges":
-            plan, findings, moves = plan_site(hub, wish.device, wish.fields)
-            return Planned(plan, findings, [f"{move.exposure} loses {move.address}: {move.why}" for move in moves])
+            plan = plan_site(hub, wish.device, wish.fields)
         case "revert":
             chosen = [backup for backup in backups(wish.device) if backup.name == wish.name]
             if not chosen:
                 raise Refused("there is no such backup", "choose one of the history page")
-            return Planned(plan_restore(hub, wish.device, chosen[0].content, only=MODULE_ID))
+            plan = plan_restore(hub, wish.device, chosen[0].content, only=MODULE_ID)
         case "release":
-            return Planned(plan_release(hub, wish.device))
-
-
-def _taken(hub: ReadingHub, wish: Wish) -> list[Finding]:
-    """Holders of the addresses wished for that only the device knows of."""
-    exposure, _ = parse_exposure(wish.name, wish.fields)
-    twin = hub.module_twin(wish.device, MODULE_ID)
-    if twin is None or exposure is None or not exposure.addresses:
-        return []
-    _, held = network_of(twin)
-    others = {name: item for name, item in current_exposures(twin).items() if name != wish.name}
-    foreign = foreign_addresses(others, held, report_of(twin), topologies(hub, twin)[1].foreign())
-    return taken_findings(wish.name, exposure, others, held, foreign)
+            plan = plan_release(hub, wish.device)
+    check_conflicts(plan)
+    return plan
 
 
 def _declared(hub: Hub, wish: Wish) -> dict[str, Any]:
@@ -176,22 +144,3 @@ def _declared(hub: Hub, wish: Wish) -> dict[str, Any]:
     if not isinstance(entry, dict):
         raise Missing(f"device {wish.device} declares no exposure {wish.name!r}", "it may be removed already")
     return entry
-
-
-def _closes(hub: Hub, wish: Wish) -> list[str]:
-    twin = hub.module_twin(wish.device, MODULE_ID)
-    if twin is None:
-        return []
-    exposure, _ = parse_exposure(wish.name, wish.fields)
-    return closes(current_exposures(twin).get(wish.name), exposure, status_of(twin).exposures.get(wish.name, {}))
-
-
-def _breaks(hub: Hub, wish: Wish) -> list[str]:
-    twin = hub.module_twin(wish.device, MODULE_ID)
-    if twin is None:
-        return []
-    entries = status_of(twin).exposures
-    entry = entries.get(wish.name, {})
-    if wish.name in without_service(report_of(twin)):
-        entry = {key: value for key, value in entry.items() if key != "service"}
-    return breaks(wish.name, current_exposures(twin).get(wish.name), entry, entries)

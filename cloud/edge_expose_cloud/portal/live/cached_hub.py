@@ -101,6 +101,11 @@ class ReadingHub:
         """Direct methods that only look."""
         if method not in LOOKING:
             raise HubError(HubProblem.FORBIDDEN, f"{method} is not for pages")
+        if method == "topology":
+            # Who holds addresses is worth knowing even when it is old.
+            answer = self.topology(device_id, module_id)
+            last = self.last_topology(device_id) if answer is None else answer
+            return MethodResult(504 if last is None else 200, last)
         return self._hub.invoke(device_id, module_id, method, payload, timeout)
 
     def topology(self, device_id: str, module_id: str) -> Any:
@@ -132,7 +137,7 @@ class ReadingHub:
     def _ask(self, device_id: str, module_id: str) -> Any:
         payload: Any = None
         try:
-            result = self.invoke(device_id, module_id, "topology", {}, METHOD_SECONDS)
+            result = self._hub.invoke(device_id, module_id, "topology", {}, METHOD_SECONDS)
             payload = result.payload if result.status == 200 else None
         except HubError:
             payload = None

@@ -12,11 +12,11 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from edge_expose_cloud.findings.finding import Finding
 from edge_expose_cloud.findings.problems import InputError, Refused
 from edge_expose_cloud.hub.api import HubError
+from edge_expose_cloud.plan.model import Plan
 from edge_expose_cloud.plan.render import lines_of
 from edge_expose_cloud.portal.auth.sessions import Session
 from edge_expose_cloud.portal.forms.changes import (
     KINDS,
-    Planned,
     Wish,
     base_of,
     declared_now,
@@ -96,17 +96,15 @@ def check(portal: PortalDep, session: OperatorDep, fields: CheckedDep, device: s
     try:
         _check_name(wish, declared_now(portal.reading, wish))
         planned = plan_wish(portal.reading, wish, portal.backups)
-        return _checked(portal, session, wish, planned.findings, planned)
+        return _checked(portal, session, wish, list(planned.findings), planned)
     except InputError as error:
         return _checked(portal, session, wish, error.findings, None)
     except Refused as error:
         return page(portal, session, "check.html", findings=[], places={}, lines=[], refused=error)
 
 
-def _checked(
-    portal: Portal, session: Session, wish: Wish, findings: list[Finding], planned: Planned | None
-) -> Response:
-    lines = [line for line in lines_of(planned.plan) if line.what.startswith("Service")] if planned is not None else []
+def _checked(portal: Portal, session: Session, wish: Wish, findings: list[Finding], planned: Plan | None) -> Response:
+    lines = [line for line in lines_of(planned) if line.what.startswith("Service")] if planned is not None else []
     findings = [in_words(item) for item in findings]
     places = {item: place_of(item, wish.name) for item in findings}
     return page(portal, session, "check.html", findings=findings, places=places, lines=lines, refused=None)
@@ -195,9 +193,9 @@ def _plan(
 
 
 def _plan_page(
-    portal: Portal, session: Session, wish: Wish, planned: Planned, problem: Problem | None, status: int, note: str
+    portal: Portal, session: Session, wish: Wish, planned: Plan, problem: Problem | None, status: int, note: str
 ) -> Response:
-    planned = replace(planned, findings=[in_words(item) for item in planned.findings])
+    planned = replace(planned, findings=tuple(in_words(item) for item in planned.findings))
     return page(
         portal,
         session,
@@ -206,7 +204,7 @@ def _plan_page(
         device=wish.device,
         wish=wish,
         planned=planned,
-        lines=lines_of(planned.plan),
+        lines=lines_of(planned),
         back=_back(wish) if wish.base is not None or wish.kind != "expose" else _device(wish),
         refused=problem,
         again=isinstance(problem, HubError),
@@ -253,12 +251,12 @@ def _keep_plan(portal: Portal, session: Session, wish: Wish, digest: str, proble
         planned = plan_wish(portal.last_known, wish, portal.backups)
     except (InputError, Refused, HubError):
         raise problem from None
-    if planned.plan.digest != digest:
+    if planned.digest != digest:
         return _plan_again(portal, session, wish, problem, 502, note)
     return _plan_page(portal, session, wish, planned, problem, 502, note)
 
 
-def plan_fresh(portal: Portal, wish: Wish) -> Planned:
+def plan_fresh(portal: Portal, wish: Wish) -> Plan:
     """A plan on twins read now; deployments may be half a minute old: hubs list them a few times a minute only."""
     portal.reading.forget(wish.device)
     return plan_wish(portal.reading, wish, portal.backups)
@@ -273,13 +271,13 @@ def apply_wish(
         if is_too_long(note):
             raise Refused(f"the note is longer than {NOTE_BYTES} bytes", "shorten it; nothing was sent")
         planned = plan_fresh(portal, wish)
-        check_expected(planned.plan, digest)
-        check_dangers(planned.plan, allowed)
-        done = apply_plan(portal.hub, planned.plan, portal.operator(session, note))
+        check_expected(planned, digest)
+        check_dangers(planned, allowed)
+        done = apply_plan(portal.hub, planned, portal.operator(session, note))
     except (Refused, InputError, HubError) as error:
         portal.audit.write(session.user, wish.kind, **what, result="refused", why=str(error)[:300])
         raise
-    portal.audit.write(session.user, wish.kind, **what, result=done, digest=planned.plan.digest[:16])
+    portal.audit.write(session.user, wish.kind, **what, result=done, digest=planned.digest[:16])
     portal.reading.forget(wish.device)
     portal.watching.poke(wish.device)
     return done

@@ -44,6 +44,10 @@ class Topology:
                     continue
         return found
 
+    def foreign_services(self) -> frozenset[str]:
+        """`namespace/name` of the Services that are not ours."""
+        return frozenset(place.service for place in self.places if not place.ours)
+
 
 def topology_of(answer: Any) -> Topology:
     """Whatever makes no sense is left out."""

@@ -1,0 +1,213 @@
+"""What a change means for those who use the device: what moves, what stops answering and for whom, what opens. Pure.
+
+Two questions, for every door and both drivers: `service_impact` compares the Services before and after, and
+`manifest_impact` the manifests. Services are compared as Kubernetes objects, so that it does not matter whether our
+module or edgeAgent makes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from edge_expose_cloud.hub.api import Json
+from edge_expose_cloud.iotedge.create_options import CreateOptionsError, read_create_options
+from edge_expose_cloud.plan.model import Impact
+from edge_expose_cloud.plan.service_forecast import addresses_asked
+from edge_expose_contract.identity import HOSTNAME_ANNOTATION, LABEL_EXPOSURE
+
+EVERYONE: Final = "everyone"
+
+Key = tuple[str, str]
+Endpoint = tuple[str, str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reach:
+    """How one Service can be reached: at which addresses and ports, and by whom ("everyone", or networks)."""
+
+    key: Key
+    exposure: str
+    addresses: tuple[str, ...]
+    ports: tuple[tuple[str, int], ...]
+    clients: tuple[str, ...]
+    external: bool
+    hostname: str
+
+    @property
+    def audience(self) -> str:
+        return f"clients in {', '.join(self.clients)}" if self.clients else EVERYONE
+
+    def endpoints(self) -> Iterator[Endpoint]:
+        for address in self.addresses:
+            for protocol, port in self.ports:
+                yield address, protocol, port
+
+
+def service_impact(
+    before: Mapping[Key, Json], after: Mapping[Key, Json], held: Mapping[str, str] | None = None
+) -> tuple[Impact, ...]:
+    """`held` maps an exposure to the addresses that it holds now, as reported; None where Services hold what they ask
+    for (`driver: manifest`)."""
+    then = {key: _reach(key, service, held) for key, service in before.items()}
+    next_ = {key: _next(_reach(key, service, None), then.get(key)) for key, service in after.items()}
+    found: list[Impact] = []
+    for key in sorted(then.keys() | next_.keys()):
+        found += _of_one(then.get(key), next_.get(key), next_)
+    found += _freed(then, next_)
+    return tuple(dict.fromkeys(found))
+
+
+def _reach(key: Key, service: Json, held: Mapping[str, str] | None) -> _Reach:
+    spec, metadata = service.get("spec") or {}, service["metadata"]
+    exposure = (metadata.get("labels") or {}).get(LABEL_EXPOSURE) or key[1]
+    external = spec.get("type") == "LoadBalancer"
+    text = addresses_asked(service) if held is None else held.get(exposure, "")
+    return _Reach(
+        key=key,
+        exposure=exposure,
+        addresses=tuple(part.strip() for part in text.split(",") if part.strip()) if external else (),
+        ports=tuple((str(port.get("protocol", "TCP")).lower(), port["port"]) for port in spec.get("ports") or ()),
+        clients=tuple(spec.get("loadBalancerSourceRanges") or ()),
+        external=external,
+        hostname=str((metadata.get("annotations") or {}).get(HOSTNAME_ANNOTATION) or ""),
+    )
+
+
+def _next(reach: _Reach, was: _Reach | None) -> _Reach:
+    """A Service that asks for no address keeps the one it has."""
+    if reach.addresses or was is None or not reach.external:
+        return reach
+    return _Reach(reach.key, reach.exposure, was.addresses, reach.ports, reach.clients, True, reach.hostname)
+
+
+def _of_one(was: _Reach | None, then: _Reach | None, all_then: Mapping[Key, _Reach]) -> Iterator[Impact]:
+    if was is not None:
+        yield from _lost(was, then, all_then)
+    if then is not None and then.external:
+        yield from _opened(was, then)
+    if was is not None and then is None and was.key[0]:
+        name = f"{was.key[1]}.{was.key[0]}.svc.cluster.local"
+        yield Impact("name", was.exposure, f"the name {name} no longer resolves in the cluster")
+    if was is not None and was.hostname and (then is None or then.hostname != was.hostname):
+        yield Impact("hostname", was.exposure, f"{was.hostname} loses its DNS record")
+
+
+def _lost(was: _Reach, then: _Reach | None, all_then: Mapping[Key, _Reach]) -> Iterator[Impact]:
+    moved = then is not None and bool(was.addresses and then.addresses) and set(was.addresses) != set(then.addresses)
+    if moved and then is not None:
+        where, whither = ", ".join(was.addresses), ", ".join(then.addresses)
+        text = f"{was.exposure} moves from {where} to {whither}: its clients have to connect to {whither}"
+        yield Impact("moves", was.exposure, text, where)
+    there = set(then.endpoints()) if then is not None else set()
+    others = {endpoint: reach for reach in all_then.values() for endpoint in reach.endpoints()}
+    for endpoint in was.endpoints():
+        if endpoint in there:
+            continue
+        address, protocol, port = endpoint
+        text = f"{_host(address)}:{port}/{protocol}"
+        if endpoint in others:
+            yield Impact(
+                "taken-over", was.exposure, f"{text} is answered by {others[endpoint].exposure} instead", address
+            )
+        else:
+            yield Impact("stops", was.exposure, f"{text} stops answering for {was.audience}", address)
+    if then is not None and then.external and was.addresses:
+        yield from _narrowed(was, then)
+
+
+def _narrowed(was: _Reach, then: _Reach) -> Iterator[Impact]:
+    where = ", ".join(then.addresses)
+    if then.clients and not was.clients:
+        yield Impact(
+            "narrows", was.exposure, f"{was.exposure} answers only clients in {', '.join(then.clients)}", where
+        )
+    elif then.clients and (gone := [network for network in was.clients if network not in then.clients]):
+        yield Impact("narrows", was.exposure, f"{was.exposure} no longer answers clients in {', '.join(gone)}", where)
+
+
+def _opened(was: _Reach | None, then: _Reach) -> Iterator[Impact]:
+    if then.clients or (was is not None and was.external and not was.clients):
+        return
+    where = ", ".join(then.addresses)
+    at = f" at {where}" if where else ""
+    yield Impact("opens", then.exposure, f"{then.exposure} is open to everyone who reaches the device{at}", where)
+
+
+def _freed(then: Mapping[Key, _Reach], next_: Mapping[Key, _Reach]) -> Iterator[Impact]:
+    """Addresses that some Service gives up: who still uses them, or that others may be given them."""
+    used: dict[str, list[str]] = {}
+    for reach in next_.values():
+        for address in reach.addresses:
+            used.setdefault(address, []).append(reach.exposure)
+    for key, was in sorted(then.items()):
+        for address in was.addresses:
+            if key in next_ and address in next_[key].addresses:
+                continue
+            if others := sorted(set(used.get(address, ()))):
+                yield Impact("freed", was.exposure, f"{address} stays in use by {', '.join(others)}", address)
+            else:
+                text = f"{address} becomes free, and somebody else may be given it"
+                yield Impact("freed", was.exposure, text, address)
+
+
+def _host(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def manifest_impact(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Impact, ...]:
+    """Modules, published ports, registries and routes that go. Both map a module to its desired properties; what only
+    `after` lacks as a whole (a twin that the manifest does not write) stays as it is."""
+    found: list[Impact] = []
+    if "$edgeAgent" in before and "$edgeAgent" in after:
+        found += _agent_impact(before["$edgeAgent"], after["$edgeAgent"])
+    if "$edgeHub" in before and "$edgeHub" in after:
+        for route in _gone(before["$edgeHub"], after["$edgeHub"], "routes"):
+            found.append(Impact("route", route, f"the route {route} is removed: its messages go nowhere"))
+    return tuple(found)
+
+
+def _agent_impact(before: Any, after: Any) -> Iterator[Impact]:
+    for module in _gone(before, after, "modules"):
+        yield Impact("module", module, f"the module {module} is removed from the device")
+    then = {**_section(after, "modules"), **_section(after, "systemModules")}
+    for module, entry in {**_section(before, "modules"), **_section(before, "systemModules")}.items():
+        for port in unpublished_ports(entry, then[module]) if module in then else ():
+            yield Impact("port", module, f"the module {module} no longer publishes {port} on the device")
+    settings = ("runtime", "settings", "registryCredentials")
+    for registry in _gone(before, after, *settings):
+        address = _section(_section(before, *settings), registry).get("address", "")
+        text = f"the device forgets the credentials of the registry {registry} ({address})"
+        yield Impact("registry", registry, text)
+
+
+def unpublished_ports(before: Any, after: Any) -> list[str]:
+    """`80/tcp (8080)`: target and published port of each entry of PortBindings that `after` lacks."""
+    gone = _published(before) - _published(after)
+    return [f"{target} (port {port})" if port else target for target, port in sorted(gone)]
+
+
+def _published(module: Any) -> set[tuple[str, str]]:
+    try:
+        options = read_create_options(_section(module, "settings"))
+    except CreateOptionsError:
+        return set()
+    bindings = _section(options, "HostConfig", "PortBindings")
+    return {
+        (target, str(entry.get("HostPort") or ""))
+        for target, entries in bindings.items()
+        for entry in (entries if isinstance(entries, list) else ())
+        if isinstance(entry, Mapping)
+    }
+
+
+def _gone(before: Any, after: Any, *keys: str) -> list[str]:
+    return sorted(_section(before, *keys).keys() - _section(after, *keys).keys())
+
+
+def _section(value: Any, *keys: str) -> Mapping[str, Any]:
+    """The mapping at this path, empty where there is none."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value if isinstance(value, Mapping) else {}

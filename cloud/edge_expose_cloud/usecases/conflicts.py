@@ -1,0 +1,35 @@
+"""What is on a device in the way of the exposures that a plan changes: the same question for every door.
+
+Only exposures that the plan changes count: what was declared before has its reason in the report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from edge_expose_cloud.findings.finding import Finding
+from edge_expose_cloud.hub.api import Hub
+from edge_expose_cloud.plan.conflicts import foreign_addresses, name_findings, taken_findings
+from edge_expose_cloud.plan.device import DeviceState, current_exposures, report_of, surroundings
+from edge_expose_cloud.plan.observation import device_topology
+from edge_expose_cloud.usecases.device_ranges import network_of
+from edge_expose_contract.models import Exposure
+
+
+def conflicts(hub: Hub, state: DeviceState, after: Mapping[str, Exposure]) -> list[Finding]:
+    """Addresses and Service names that `after` asks for and somebody else has. The module is asked at most once."""
+    twin = state.ours
+    current = current_exposures(twin)
+    changed = {name: item for name, item in after.items() if item.enabled and current.get(name) != item}
+    if twin is None or not changed:
+        return []
+    _, held = network_of(twin)
+    topology = device_topology(hub, twin)
+    default = surroundings(state).namespace
+    found: list[Finding] = []
+    for name, exposure in sorted(changed.items()):
+        others = {other: item for other, item in after.items() if other != name}
+        foreign = foreign_addresses(others, held, report_of(twin), topology.foreign())
+        found += taken_findings(name, exposure, others, held, foreign)
+        found += name_findings(name, exposure, default, topology.foreign_services())
+    return found

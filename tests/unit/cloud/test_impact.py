@@ -1,0 +1,146 @@
+"""What a change means for people: the same sentences for every door, from Services and manifests before and after."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from edge_expose_cloud.plan.impact import manifest_impact, service_impact
+from edge_expose_cloud.plan.service_forecast import Surroundings, predicted_services
+from edge_expose_contract.parsing import parse_exposure
+
+HELD = "10.0.0.11"
+
+
+def impact(before: dict[str, Any], after: dict[str, Any], held: dict[str, str]) -> list[str]:
+    around = Surroundings("shop", held)
+    then = predicted_services({name: made(name, body) for name, body in before.items()}, around)
+    next_ = predicted_services({name: made(name, body) for name, body in after.items()}, around)
+    return [item.text for item in service_impact(then, next_, held)]
+
+
+def made(name: str, body: dict[str, Any]) -> Any:
+    exposure, violations = parse_exposure(name, {"module": "m", "ports": ["8080:80"], **body})
+    assert exposure is not None, violations
+    return exposure
+
+
+ROWS: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
+    "what changes nothing that people notice is silent": (
+        {"web": {}},
+        {"web": {"probe": "tcp"}},
+        [],
+    ),
+    "an exposure that goes takes its ports, its names and its address along": (
+        {"web": {"hostname": "web.example.com"}},
+        {},
+        [
+            "10.0.0.11:8080/tcp stops answering for everyone",
+            "the name web.shop.svc.cluster.local no longer resolves in the cluster",
+            "web.example.com loses its DNS record",
+            "10.0.0.11 becomes free, and somebody else may be given it",
+        ],
+    ),
+    "a port that goes stops answering those who could reach it": (
+        {"web": {"ports": ["8080:80", "8443:443"], "allowFrom": ["10.1.0.0/16"]}},
+        {"web": {"ports": ["8443:443"], "allowFrom": ["10.1.0.0/16"]}},
+        ["10.0.0.11:8080/tcp stops answering for clients in 10.1.0.0/16"],
+    ),
+    "an address that moves is named with where it goes": (
+        {"web": {}},
+        {"web": {"address": "10.0.0.15"}},
+        [
+            "web moves from 10.0.0.11 to 10.0.0.15: its clients have to connect to 10.0.0.15",
+            "10.0.0.11:8080/tcp stops answering for everyone",
+            "10.0.0.11 becomes free, and somebody else may be given it",
+        ],
+    ),
+    "an exposure that is turned into one of the cluster is gone outside": (
+        {"web": {}},
+        {"web": {"type": "ClusterIP"}},
+        [
+            "10.0.0.11:8080/tcp stops answering for everyone",
+            "10.0.0.11 becomes free, and somebody else may be given it",
+        ],
+    ),
+    "a restriction that is dropped opens to everyone": (
+        {"web": {"allowFrom": ["10.1.0.0/16"]}},
+        {"web": {}},
+        ["web is open to everyone who reaches the device at 10.0.0.11"],
+    ),
+    "a restriction that is new closes to the others": (
+        {"web": {}},
+        {"web": {"allowFrom": ["10.1.0.0/16"]}},
+        ["web answers only clients in 10.1.0.0/16"],
+    ),
+    "a network that is left out of the restriction is named": (
+        {"web": {"allowFrom": ["10.1.0.0/16", "10.2.0.0/16"]}},
+        {"web": {"allowFrom": ["10.2.0.0/16"]}},
+        ["web no longer answers clients in 10.1.0.0/16"],
+    ),
+    "a new exposure without a restriction is open to everyone": (
+        {},
+        {"new": {}},
+        ["new is open to everyone who reaches the device"],
+    ),
+    "a new exposure with a restriction, or inside the cluster, opens nothing": (
+        {},
+        {"new": {"allowFrom": ["10.1.0.0/16"]}, "inside": {"type": "ClusterIP"}},
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_people_are_told(row: str) -> None:
+    before, after, expected = ROWS[row]
+    assert impact(before, after, {"web": HELD}) == expected
+
+
+def test_an_address_that_somebody_still_uses_is_not_free() -> None:
+    shared = {"share": "k"}
+    before = {"web": shared, "api": {**shared, "ports": ["9090:90"]}}
+    found = impact(before, {"api": before["api"]}, {"web": HELD, "api": HELD})
+    assert "10.0.0.11 stays in use by api" in found
+
+
+def test_an_endpoint_that_another_exposure_answers_is_not_lost() -> None:
+    found = impact({"web": {}}, {"shop": {"address": HELD}}, {"web": HELD})
+    assert "10.0.0.11:8080/tcp is answered by shop instead" in found
+    assert not any("stops answering" in text for text in found)
+
+
+def test_what_never_had_an_address_stops_nothing() -> None:
+    assert impact({"web": {}}, {}, {}) == ["the name web.shop.svc.cluster.local no longer resolves in the cluster"]
+
+
+def module(ports: dict[str, str]) -> dict[str, Any]:
+    bindings = {target: [{"HostPort": port}] for target, port in ports.items()}
+    return {"settings": {"image": "i", "createOptions": json.dumps({"HostConfig": {"PortBindings": bindings}})}}
+
+
+def manifest(modules: dict[str, Any], registries: dict[str, str], routes: list[str]) -> dict[str, Any]:
+    credentials = {name: {"address": address, "username": "u", "password": "p"} for name, address in registries.items()}
+    agent = {"runtime": {"settings": {"registryCredentials": credentials}}, "modules": modules}
+    return {"$edgeAgent": agent, "$edgeHub": {"routes": dict.fromkeys(routes, "FROM /* INTO $upstream")}}
+
+
+def test_modules_ports_registries_and_routes_that_go_are_named() -> None:
+    before = manifest(
+        {"a": module({"80/tcp": "8080", "53/udp": "53"}), "b": {}}, {"acme": "r.example.com"}, ["up", "x"]
+    )
+    after = manifest({"a": module({"53/udp": "53"})}, {}, ["up"])
+    assert [item.text for item in manifest_impact(before, after)] == [
+        "the module b is removed from the device",
+        "the module a no longer publishes 80/tcp (port 8080) on the device",
+        "the device forgets the credentials of the registry acme (r.example.com)",
+        "the route x is removed: its messages go nowhere",
+    ]
+    assert manifest_impact(before, before) == ()
+
+
+def test_a_manifest_that_does_not_write_a_twin_leaves_it_alone() -> None:
+    before = manifest({"a": {}}, {}, ["up"])
+    assert manifest_impact(before, {"edge-expose": {}}) == ()
