@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edge_expose_cloud.cli.shared.carry_out import Allow, Backup, DryRun, carry_out, operator
+from edge_expose_cloud.cli.shared.carry_out import Allow, Backup, Details, DryRun, carry_out, operator
 from edge_expose_cloud.cli.shared.each_device import Devices, Every, do_each, each_json, exit_code, plans_of, show_each
 from edge_expose_cloud.cli.shared.errors import guarded
 from edge_expose_cloud.cli.shared.files import read_inventory, read_source, spec_from_source
@@ -51,6 +51,7 @@ def apply(
     wait: Wait = False,
     timeout: Timeout = 300.0,
     dry_run: DryRun = False,
+    details: Details = False,
     expect: Annotated[
         str | None, typer.Option("--expect", metavar="DIGEST", help="Refuse unless the plan has this digest.")
     ] = None,
@@ -73,7 +74,7 @@ def apply(
         target = connect(connection_string_file, hub, auth)
         plans, refused = plans_of(target, file, inventory, device or [], every_device)
         if output is Format.TABLE or dry_run:
-            show_each(plans, output)
+            show_each(plans, output, details=details)
         check_expected_each(plans, expect)
         if not dry_run:
             who = operator(backup, note)
@@ -95,6 +96,7 @@ def apply(
         planner,
         output,
         dry_run=dry_run,
+        details=details,
         backup=backup,
         yes=yes,
         allowed=allowed,

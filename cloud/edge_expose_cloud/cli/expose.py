@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edge_expose_cloud.cli.shared.carry_out import Backup, DryRun, carry_out
+from edge_expose_cloud.cli.shared.carry_out import Backup, Details, DryRun, carry_out
 from edge_expose_cloud.cli.shared.errors import guarded
 from edge_expose_cloud.cli.shared.follow import Timeout, follow_exposures, report
 from edge_expose_cloud.cli.shared.options import (
@@ -67,6 +67,7 @@ def expose(
     ] = False,
     timeout: Timeout = 300.0,
     dry_run: DryRun = False,
+    details: Details = False,
     backup: Backup = None,
     note: Note = "",
     yes: Yes = False,
@@ -102,6 +103,7 @@ def expose(
         lambda: plan_expose(target, device, name, wanted),
         output,
         dry_run=dry_run,
+        details=details,
         backup=backup,
         yes=yes,
         note=note,

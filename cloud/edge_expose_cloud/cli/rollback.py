@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edge_expose_cloud.adapters.files import backups_of, read_backups, read_text
-from edge_expose_cloud.cli.shared.carry_out import Allow, Backup, DryRun, backup_folder, carry_out, done_json
+from edge_expose_cloud.cli.shared.carry_out import Allow, Backup, Details, DryRun, backup_folder, carry_out, done_json
 from edge_expose_cloud.cli.shared.errors import guarded
 from edge_expose_cloud.cli.shared.options import (
     Auth,
@@ -46,6 +46,7 @@ def rollback(
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="Show what there is to go back to, change nothing.")] = False,
     dry_run: DryRun = False,
+    details: Details = False,
     allow: Allow = None,
     backup: Backup = None,
     note: Note = "",
@@ -73,6 +74,7 @@ def rollback(
         lambda: plan_promotion(target, name, to) if name is not None else plan_restore(target, str(device), content),
         output,
         dry_run=dry_run,
+        details=details,
         backup=backup,
         yes=yes,
         allowed=allowed,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from edge_expose_cloud.cli.shared.carry_out import Allow, Backup, DryRun, carry_out
+from edge_expose_cloud.cli.shared.carry_out import Allow, Backup, Details, DryRun, carry_out
 from edge_expose_cloud.cli.shared.errors import guarded
 from edge_expose_cloud.cli.shared.follow import Timeout, follow_exposures, report
 from edge_expose_cloud.cli.shared.options import (
@@ -42,6 +42,7 @@ def unexpose(
     ] = False,
     timeout: Timeout = 300.0,
     dry_run: DryRun = False,
+    details: Details = False,
     backup: Backup = None,
     note: Note = "",
     yes: Yes = False,
@@ -63,6 +64,7 @@ def unexpose(
         lambda: plan_release(target, device) if name is None else plan_unexpose(target, device, name),
         output,
         dry_run=dry_run,
+        details=details,
         backup=backup,
         yes=yes,
         allowed=allowed,

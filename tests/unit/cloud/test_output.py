@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 
 from edge_expose_cloud.cli.shared import output
-from edge_expose_cloud.cli.shared.output import Format, folded_ports, plan_table, to_text, url_lines
+from edge_expose_cloud.cli.shared.output import Format, to_text, url_lines
+from edge_expose_cloud.cli.shared.plan_output import plan_table
+from edge_expose_cloud.plan.model import Plan, twin_change
+from edge_expose_cloud.plan.port_text import folded_ports
 
 HOSTILE = "bad\x1b[2J\x1b]0;pwned\x07\x9b31m\r\nFAKE LINE"
 
@@ -44,7 +47,7 @@ def test_json_carries_no_control_character_and_is_still_the_same() -> None:
         (["8080:80"], "8080:80"),
         (["8080:80", "8081:81", "8083:83"], "8080-8081:80-81, 8083:83"),
         (["5000:5000/udp", "5001:5001/udp", "5002:5002"], "5000-5001:5000-5001/udp, 5002:5002"),
-        (["80->8080/tcp", "81->8080/tcp"], "80->8080/tcp, 81->8080/tcp"),
+        (["80→8080/tcp", "81→8080/tcp"], "80→8080/tcp, 81→8080/tcp"),
         (["http", "80:web"], "http, 80:web"),
     ],
 )
@@ -53,9 +56,9 @@ def test_neighbouring_ports_are_shown_as_a_range(ports: list[str], shown: str) -
 
 
 def test_a_change_with_many_fields_says_how_many_are_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    after = {f"f{number}": number for number in range(9)}
-    change = {"action": "update", "kind": "ModuleTwin", "namespace": None, "name": "d1", "before": {}, "after": after}
-    assert "f5, and 3 more" in printed(capsys, plan_table([change]))
+    after = {"exposures": {f"f{number}": {"ports": [number + 1]} for number in range(9)}}
+    plan = Plan("device d1", (twin_change("d1", "edge-expose", {}, after),), None)
+    assert "is written: exposures f0, f1, f2, f3, f4, f5, and 3 more" in printed(capsys, plan_table(plan))
 
 
 def test_many_addresses_are_counted_instead_of_listed() -> None:

@@ -14,9 +14,10 @@ import typer
 
 from edge_expose_cloud.adapters.files import state_folder, write_backup
 from edge_expose_cloud.cli.shared.options import confirm
-from edge_expose_cloud.cli.shared.output import Format, data, err, out, plan_table, say, show_findings
+from edge_expose_cloud.cli.shared.output import Format, say
+from edge_expose_cloud.cli.shared.plan_output import show_plan
 from edge_expose_cloud.hub.api import Hub, Json
-from edge_expose_cloud.plan.model import Danger, Plan
+from edge_expose_cloud.plan.model import Plan
 from edge_expose_cloud.usecases.apply import apply_plan, check_conflicts, check_dangers, check_expected
 from edge_expose_cloud.usecases.operator import Operator
 
@@ -30,32 +31,8 @@ Backup = Annotated[
     Path | None,
     typer.Option("--backup", metavar="DIR", help="Where the backup of a device goes; default in the state folder."),
 ]
+Details = Annotated[bool, typer.Option("--details", help="Also show each field that changes, by its path.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan, send nothing.")]
-
-
-def show_plan(made: Plan, output: Format) -> None:
-    """The changes and what they mean, the digest, what was found, and what would need a stronger word."""
-    if output is not Format.TABLE:
-        data(made.to_json(), output)
-        return
-    show_findings(made.findings, err())
-    if made.changes:
-        out().print(plan_table(made.to_json()["changes"]))
-        for item in made.impact:
-            out().print(f"  {item.text}", soft_wrap=True, markup=False)
-        out().print(f"digest {made.digest}", soft_wrap=True)
-    else:
-        out().print(f"no changes for {made.target}", soft_wrap=True, markup=False)
-    for note in made.notes:
-        say(note)
-    for danger in made.dangers:
-        say_danger(danger)
-
-
-def say_danger(danger: Danger, device: str | None = None) -> None:
-    """What is dangerous, and the words that allow it."""
-    who = f"{device}: " if device else ""
-    say(f"! {who}{danger.what} (needs --allow {danger.kind}={danger.count})")
 
 
 def carry_out(
@@ -70,12 +47,13 @@ def carry_out(
     expect: str | None = None,
     question: str = "Apply this to",
     note: str = "",
+    details: bool = False,
 ) -> tuple[Plan, str | None]:
     """The plan, and what was done in one sentence; None for a dry run. InputError for a plan with a conflict, Refused
     for one that is dangerous or not what was expected."""
     made = planner()
     if output is Format.TABLE or dry_run:
-        show_plan(made, output)
+        show_plan(made, output, details=details)
     check_expected(made, expect)
     check_conflicts(made)
     if dry_run:

@@ -11,10 +11,10 @@ from typing import Annotated, TypeVar
 import typer
 from rich.progress import Progress
 
-from edge_expose_cloud.cli.shared.carry_out import say_danger
 from edge_expose_cloud.cli.shared.files import read_source, spec_from_source
 from edge_expose_cloud.cli.shared.options import confirm
-from edge_expose_cloud.cli.shared.output import Format, data, err, out, plan_table, say, show_findings
+from edge_expose_cloud.cli.shared.output import Format, data, err, out, say, show_findings
+from edge_expose_cloud.cli.shared.plan_output import say_danger, show_changes
 from edge_expose_cloud.findings.finding import Finding, in_reading_order
 from edge_expose_cloud.findings.problems import Refused
 from edge_expose_cloud.hub.api import Hub, Json
@@ -79,7 +79,7 @@ def _say_problem(outcome: DeviceOutcome) -> None:
         say(f"✗ {outcome.device_id}: {outcome.problem.message}")
 
 
-def show_each(plans: list[DevicePlan], output: Format) -> None:
+def show_each(plans: list[DevicePlan], output: Format, *, details: bool = False) -> None:
     """All plans, and one digest over them."""
     if output is not Format.TABLE:
         data(each_json(plans), output)
@@ -91,9 +91,7 @@ def show_each(plans: list[DevicePlan], output: Format) -> None:
         if not item.plan.changes:
             continue
         out().print(f"Device {item.device_id}", markup=False)
-        out().print(plan_table(item.plan.to_json()["changes"]))
-        for effect in item.plan.impact:
-            out().print(f"  {effect.text}", soft_wrap=True, markup=False)
+        show_changes(item.plan, details=details)
         for danger in item.plan.dangers:
             say_danger(danger, item.device_id)
     changed = sum(1 for item in plans if item.plan.changes)

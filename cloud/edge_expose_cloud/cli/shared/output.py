@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edge_expose_cloud.findings.finding import Finding
+from edge_expose_cloud.plan.port_text import folded_ports
 
 _MARKS = {"error": ("✗", "red"), "warning": ("!", "yellow"), "info": ("i", "blue")}
 _STATES = {
@@ -31,7 +32,6 @@ _STATES = {
 _PIPE_WIDTH = 160
 _C1 = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
 _VISIBLE = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"}
-_SHOWN_CHANGES = 6
 _SHOWN_URLS = 8
 
 
@@ -39,6 +39,15 @@ class Format(StrEnum):
     TABLE = "table"
     JSON = "json"
     YAML = "yaml"
+
+
+class PlanFormat(StrEnum):
+    """A plan can also be a comment for people who review it."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+    MARKDOWN = "markdown"
 
 
 def out() -> Console:
@@ -192,75 +201,6 @@ def url_lines(exposures: Mapping[str, Mapping[str, Any]]) -> list[str]:
     if len(lines) > _SHOWN_URLS:
         return [*lines[:_SHOWN_URLS], f"and {len(lines) - _SHOWN_URLS} more ports"]
     return lines
-
-
-def folded_ports(ports: Iterable[str]) -> str:
-    """Ports in one text; neighbours of one kind as a range: `5000-5099:5000-5099/udp`."""
-    runs: list[tuple[str, str, str, int, int]] = []
-    for port in ports:
-        found = re.fullmatch(r"(\d+)(:|->)(\d+)(/[a-z]+)?", str(port))
-        if found is None:
-            runs.append((str(port), "", "", 0, 0))
-            continue
-        first, between, second, protocol = found[1], found[2], found[3], found[4] or ""
-        last = runs[-1] if runs else None
-        if (
-            last is not None
-            and last[3]
-            and (last[1], last[2]) == (between, protocol)
-            and last[3:] == (int(first) - 1, int(second) - 1)
-        ):
-            runs[-1] = (last[0], between, protocol, int(first), int(second))
-        else:
-            runs.append((f"{first}{between}{second}", between, protocol, int(first), int(second)))
-    return ", ".join(_run(*run) for run in runs)
-
-
-def _run(start: str, between: str, protocol: str, last: int, last_target: int) -> str:
-    first, _, target = start.partition(between) if between else (start, "", "")
-    if not between or int(first) == last:
-        return f"{start}{protocol}"
-    return f"{first}-{last}{between}{target}-{last_target}{protocol}"
-
-
-def plan_table(changes: Sequence[Mapping[str, Any]]) -> Table:
-    """One line a change; the mark says the action in a character, the word says it again."""
-    marks = {"create": ("+", "green"), "update": ("~", "yellow"), "delete": ("-", "red")}
-    rows = []
-    for change in changes:
-        mark, colour = marks[change["action"]]
-        name = f"{change['namespace']}/{change['name']}" if change["namespace"] else change["name"]
-        rows.append(
-            (f"[{colour}]{mark} {change['action']}[/{colour}]", change["kind"], escape(name), escape(_detail(change)))
-        )
-    return table(("ACTION", "KIND", "NAME", "WHAT"), rows)
-
-
-def _detail(change: Mapping[str, Any]) -> str:
-    before, after = change["before"], change["after"]
-    if change["kind"] == "Service":
-        body = after or before or {}
-        spec = body.get("spec", {})
-        ports = folded_ports(
-            f"{port['port']}->{port.get('targetPort', port['port'])}/{port['protocol'].lower()}"
-            for port in spec.get("ports", [])
-        )
-        address = spec.get("loadBalancerIP") or (
-            "address chosen by the device" if spec.get("type") == "LoadBalancer" else ""
-        )
-        return " ".join(part for part in (spec.get("type", ""), ports, address) if part)
-    found = _differences(before, after)
-    more = [f"and {len(found) - _SHOWN_CHANGES} more"] if len(found) > _SHOWN_CHANGES else []
-    return ", ".join([*found[:_SHOWN_CHANGES], *more])
-
-
-def _differences(before: Any, after: Any, path: str = "") -> list[str]:
-    if isinstance(before, dict) and isinstance(after, dict):
-        found = []
-        for key in sorted(before.keys() | after.keys()):
-            found += _differences(before.get(key), after.get(key), f"{path}.{key}" if path else str(key))
-        return found
-    return [] if before == after else [path or ("new" if before is None else "removed" if after is None else "changed")]
 
 
 def print_spec(spec: dict[str, Any], findings: list[Finding], output: Format) -> None:
