@@ -168,7 +168,7 @@ ROWS = [
         faults=(status(404, path="/devices/d1/applyConfigurationContent"),),
     ),
     Row("409 on a new deployment", 1, ("409",), FLEET, faults=(status(409, path="/configurations/", method="PUT"),)),
-    Row("412 on the twin", 1, ("changed since the plan",), EXPOSED, faults=(status(412, method="PATCH"),)),
+    Row("412 on the twin", 1, ("changes all the time",), EXPOSED, faults=(status(412, method="PATCH"),)),
     Row("412 on the lease", 1, ("changed while the lease",), CHANGED, faults=(status(412, method="PATCH"),)),
     Row("429 for a minute", 1, ("429", "busy"), CHANGED, faults=(status(429),)),
     Row("429 for a minute while it is applied", 1, ("429",), CHANGED, faults=(status(429, method="POST"),)),
