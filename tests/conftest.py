@@ -8,6 +8,7 @@ most, and the summary shows how it failed (RERUN).
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
@@ -20,6 +21,12 @@ ALLOWED_IN_CI = (
 
 
 SECOND_TRY = ("network", "browser")
+
+
+def pytest_configure() -> None:
+    # A shell starts what runs in its background with Ctrl-C ignored, and children inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -24,6 +24,7 @@ from edge_expose_local.mqtt import codec
 from edge_expose_local.mqtt.client import ConnectRefusedError, MqttClient, MqttError
 from support.hub import Call, RunningHub, caller, child_environment, sas_token, start_hub
 from support.waiting import PATIENCE
+from support.waiting import eventually as settled
 
 RESOURCE = "localhub.test/devices/{device}/modules/{module}"
 TWIN_REPLIES = "$iothub/twin/res/#"
@@ -288,7 +289,7 @@ def test_every_answered_write_survives_kill_9(tmp_path: Path) -> None:
             answered: list[int] = []
             writer = threading.Thread(target=write_until_it_fails, args=(caller(hub), answered))
             writer.start()
-            time.sleep(chance.uniform(0.05, 0.3))
+            wait_for_writes(answered, chance.randint(1, 60))
             hub.kill()
             writer.join()
             hub.restart()
@@ -300,6 +301,10 @@ def test_every_answered_write_survives_kill_9(tmp_path: Path) -> None:
         assert hub.stop() == 0
     finally:
         hub.stop()
+
+
+def wait_for_writes(answered: list[int], count: int) -> None:
+    settled(lambda: len(answered) >= count)
 
 
 def write_until_it_fails(call: Call, answered: list[int]) -> None:
