@@ -12,8 +12,9 @@ from edge_expose_cloud.cli.shared.files import read_source, spec_from_source
 from edge_expose_cloud.cli.shared.options import Fleet, SpecFile, UsageProblem
 from edge_expose_cloud.cli.shared.output import err, say, show_findings
 from edge_expose_cloud.manifest.checks import budgets
-from edge_expose_cloud.manifest.render import manifest_text, render
-from edge_expose_cloud.spec.variables import resolve_secrets
+from edge_expose_cloud.manifest.encoding import Content, Secrets
+from edge_expose_cloud.manifest.render import manifest_text, render_content
+from edge_expose_cloud.spec.variables import secret_names
 
 app = typer.Typer(add_completion=False)
 
@@ -39,19 +40,20 @@ def render_command(
     import sys
 
     from edge_expose_cloud.usecases.plan import require_spec
-    from edge_expose_cloud.usecases.secrets import resolve_spec
+    from edge_expose_cloud.usecases.secrets import secrets_for
 
     source = read_source(file)
     loaded = spec_from_source(source, _inventory(fleet) if fleet else None, device)
     spec = require_spec(loaded)
+    # Without values references stay, and what only reads like one is written as it will be sent.
+    secrets = Secrets({name: f"${{env:{name}}}" for name in secret_names(render_content(spec, {}))})
     if with_secrets:
         if sys.stdout.isatty():
             raise UsageProblem("secrets are not written to a terminal", "redirect the output into a file")
         with source.locating():
-            spec = resolve_spec(spec, os.environ)
+            secrets = secrets_for(spec, os.environ)
     show_findings(loaded.findings, err())
-    # References stay, and what only reads like one is written as it will be sent.
-    document, _ = resolve_secrets(render(spec), "${{env:{}}}".format)
+    document = {"modulesContent": Content(render_content(spec, {}), secrets).sent()}
     sys.stdout.write(manifest_text(document))
     if budget:
         for meter in budgets(document["modulesContent"]):

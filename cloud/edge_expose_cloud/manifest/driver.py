@@ -77,9 +77,13 @@ def with_exposures(spec: Spec, held: Mapping[str, Address]) -> dict[str, dict[st
 
 def _write(options: dict[str, Any], exposure: Exposure, address: Address | None) -> None:
     host_config = options.setdefault("HostConfig", {})
-    bindings: dict[str, Any] = {}
+    # What the module publishes of its own stays published.
+    bindings: dict[str, Any] = dict(host_config.get("PortBindings") or {})
     for mapping in exposure.mappings:
-        bindings.setdefault(f"{mapping.target}/{mapping.protocol.lower()}", []).append({"HostPort": str(mapping.port)})
+        key = f"{mapping.target}/{mapping.protocol.lower()}"
+        entry = {"HostPort": str(mapping.port)}
+        there = list(bindings.get(key) or [])
+        bindings[key] = there if entry in there else [*there, entry]
     host_config["PortBindings"] = bindings
     service: dict[str, Any] = {"type": exposure.type}
     if address is not None and exposure.is_external:

@@ -11,8 +11,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from edge_expose_cloud.iotedge.create_options import write_create_options
 from edge_expose_cloud.manifest.driver import with_exposures
+from edge_expose_cloud.manifest.encoding import decode, encode
 from edge_expose_cloud.spec.model import EnvValue, ModuleSpec, Network, Route, Spec, SystemModule, site_of
 from edge_expose_contract.addressing import Address
 from edge_expose_contract.identity import MODULE_ID, SCHEMA_VERSION
@@ -29,7 +29,7 @@ Content = dict[str, Any]
 
 def render(spec: Spec, held: Mapping[str, Address] | None = None) -> dict[str, Any]:
     """The deployment manifest. `held` matters to `driver: manifest` only: addresses the hub's manifest gives."""
-    return {"modulesContent": render_content(spec, held or {})}
+    return {"modulesContent": encode(render_content(spec, held or {}))}
 
 
 def manifest_text(document: Mapping[str, Any]) -> str:
@@ -38,7 +38,7 @@ def manifest_text(document: Mapping[str, Any]) -> str:
 
 
 def render_content(spec: Spec, held: Mapping[str, Address]) -> Content:
-    """The `modulesContent` object alone."""
+    """The `modulesContent` object alone, in the form in which it is planned: createOptions are objects."""
     options = with_exposures(spec, held) if spec.driver == "manifest" else {}
     modules = {name: _module(module, options.get(name)) for name, module in spec.modules.items()}
     if adds_module(spec):
@@ -50,7 +50,7 @@ def render_content(spec: Spec, held: Mapping[str, Address]) -> Content:
         ours = _ours(spec)
         if ours:
             content[MODULE_ID] = ours
-    return _with_kept(content, spec.keep)
+    return decode(_with_kept(encode(content), spec.keep)) if spec.keep else content
 
 
 def _with_kept(content: Content, keep: Mapping[str, Any]) -> Content:
@@ -168,7 +168,7 @@ def _module(module: ModuleSpec, options: Mapping[str, Any] | None) -> dict[str, 
         "type": "docker",
         "status": module.status,
         "restartPolicy": module.restart_policy,
-        "settings": {"image": module.image, **write_create_options(create_options)},
+        "settings": {"image": module.image, "createOptions": dict(create_options)},
     }
     if module.env:
         body["env"] = _env(module.env)
@@ -185,7 +185,7 @@ def _system(module: SystemModule, image: str, options: Mapping[str, Any]) -> dic
     create_options = options if module.create_options is None else module.create_options
     body: dict[str, Any] = {
         "type": "docker",
-        "settings": {"image": module.image or image, **write_create_options(create_options)},
+        "settings": {"image": module.image or image, "createOptions": dict(create_options)},
     }
     if module.env:
         body["env"] = _env(module.env)

@@ -14,8 +14,10 @@ from typing import Any
 from edge_expose_cloud.hub.api import Deployment, Json
 from edge_expose_cloud.hub.authorship import content_without_change
 from edge_expose_cloud.manifest.checks import desired_sections
+from edge_expose_cloud.manifest.encoding import Content, Secrets, decode, same_meaning
 from edge_expose_cloud.manifest.redaction import as_written, hide_twins
 from edge_expose_cloud.manifest.render import render_content
+from edge_expose_cloud.plan.device import exposures_of
 from edge_expose_cloud.plan.impact import manifest_impact, service_impact
 from edge_expose_cloud.plan.model import (
     Change,
@@ -32,9 +34,6 @@ from edge_expose_cloud.plan.model import (
 from edge_expose_cloud.plan.service_forecast import Surroundings, predicted_services
 from edge_expose_cloud.spec.model import Spec
 from edge_expose_contract.identity import MODULE_ID
-from edge_expose_contract.merging import same_json
-from edge_expose_contract.models import Exposure
-from edge_expose_contract.parsing import parse_exposure
 
 SPEC_LABEL = "edgeExposeSpec"
 RETIRED_LABEL = "edgeExposeRetired"
@@ -56,30 +55,31 @@ METRICS: Mapping[str, str] = {
 }
 
 
-def plan_deployment(shown: Spec, resolved: Spec, deployments: Sequence[Deployment]) -> Plan:
-    """Compares with the live deployment of the same spec name, if there is one."""
-    content: Json = {"modulesContent": content_without_change(render_content(resolved, {}))}
-    visible: Json = {"modulesContent": as_written(content_without_change(render_content(shown, {})))}
-    live = live_deployments(shown.name, deployments)
+def plan_deployment(spec: Spec, deployments: Sequence[Deployment], secrets: Secrets) -> Plan:
+    """Compares with the live deployment of the same spec name, if there is one. `secrets` are needed for that alone."""
+    content = content_without_change(render_content(spec, {}))
+    sent = secrets.fill(content)
+    visible: Json = {"modulesContent": as_written(content)}
+    live = live_deployments(spec.name, deployments)
     current = live[0] if live else None
-    condition = shown.target.condition or ""
+    condition = spec.target.condition or ""
     wanted = Deployment(
-        id=deployment_id(shown.name, content, deployments),
-        content=content,
+        id=deployment_id(spec.name, content, deployments),
+        content={"modulesContent": content},
         target_condition=condition,
-        priority=shown.target.priority,
-        labels={**shown.labels, SPEC_LABEL: shown.name},
+        priority=spec.target.priority,
+        labels={**spec.labels, SPEC_LABEL: spec.name},
         metric_queries=dict(METRICS),
     )
     step: Step | None = None
     changes: list[Change] = []
     dangers: list[Danger] = []
-    if current is None or not same_json(_plain_content(current), content):
+    if current is None or not _same_content(current, sent):
         changes.append(Change("create", "Deployment", None, wanted.id, None, shown_deployment(wanted, visible)))
         if current is not None:
-            changes += _retiring(live[:1], shown_deployment(current, _hidden(current, content, visible)))
+            changes += _retiring(live[:1], shown_deployment(current, _hidden(current, sent, visible["modulesContent"])))
         changes += _retiring(live[1:])
-        step = CreateDeployment(wanted, tuple(live))
+        step = CreateDeployment(wanted, Content(content, secrets), tuple(live))
         dangers += removal_dangers(current, wanted)
     elif (current.target_condition, current.priority, _plain(current)) != (condition, wanted.priority, wanted.labels):
         changed = Deployment(
@@ -104,17 +104,17 @@ def plan_deployment(shown: Spec, resolved: Spec, deployments: Sequence[Deploymen
         changes += _retiring(live[1:])
         step = UpdateDeployment(changed, tuple(live[1:]))
     else:
-        surplus = retired_deployments(shown.name, deployments)[max(0, KEEP_RETIRED - len(live[1:])) :]
+        surplus = retired_deployments(spec.name, deployments)[max(0, KEEP_RETIRED - len(live[1:])) :]
         if live[1:] or surplus:
             changes += _retiring(live[1:])
             changes += [Change("delete", "Deployment", None, old.id, {"retired": True}, None) for old in surplus]
-            step = TidyDeployments(shown.name, tuple(live[1:]), tuple(surplus))
+            step = TidyDeployments(spec.name, tuple(live[1:]), tuple(surplus))
     if current is not None and current.target_condition != condition:
         dangers.append(
             Danger("retarget", 1, f"the target condition changes from {current.target_condition!r} to {condition!r}")
         )
     return Plan(
-        target=shown.target_text,
+        target=spec.target_text,
         changes=in_plan_order(changes),
         step=step,
         etags={item.id: item.etag for item in (*live, *(step.delete if isinstance(step, TidyDeployments) else ()))},
@@ -131,32 +131,26 @@ def deployment_impact(current: Deployment | None, wanted: Deployment) -> tuple[I
     """
     content = current.modules_content if current is not None else {}
     before, after = desired_sections(content), desired_sections(wanted.modules_content)
-    now = _exposures(before)
+    now = exposures_of(before.get(MODULE_ID, {}))
     around = Surroundings()
-    services = predicted_services(now, around), predicted_services({**now, **_exposures(after)}, around)
+    services = (
+        predicted_services(now, around),
+        predicted_services({**now, **exposures_of(after.get(MODULE_ID, {}))}, around),
+    )
     return service_impact(*services) + manifest_impact(before, after)
 
 
-def _exposures(sections: Mapping[str, Json]) -> dict[str, Exposure]:
-    """The valid exposures of our module's section."""
-    raw = sections.get(MODULE_ID, {}).get("exposures")
-    found = {}
-    for name, entry in raw.items() if isinstance(raw, Mapping) else ():
-        exposure, _ = parse_exposure(name, entry)
-        if exposure is not None:
-            found[name] = exposure
-    return found
-
-
-def _hidden(current: Deployment, content: Json, visible: Json) -> Json:
+def _hidden(current: Deployment, sent: Json, visible: Json) -> Json:
     """Content that the hub holds, as it may be shown beside the content wanted."""
-    before = content_without_change(current.modules_content)
-    return {"modulesContent": hide_twins(before, content["modulesContent"], visible["modulesContent"])}
+    before = content_without_change(decode(current.modules_content))
+    return {"modulesContent": hide_twins(before, sent, visible)}
 
 
-def _plain_content(deployment: Deployment) -> Json:
-    """Its content without who wrote it: that is no change."""
-    return {**deployment.content, "modulesContent": content_without_change(deployment.modules_content)}
+def _same_content(current: Deployment, sent: Json) -> bool:
+    """Without who wrote it: that is no change. A deployment may hold more than `modulesContent`."""
+    if current.content.keys() - {"modulesContent"}:
+        return False
+    return same_meaning(content_without_change(decode(current.modules_content)), sent)
 
 
 def _plain(deployment: Deployment) -> dict[str, str]:

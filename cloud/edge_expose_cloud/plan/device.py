@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from edge_expose_cloud.hub.api import Json, Twin
 from edge_expose_cloud.hub.authorship import content_without_change, without_change
 from edge_expose_cloud.iotedge.create_options import CreateOptionsError, read_create_options
 from edge_expose_cloud.iotedge.edge_agent import modules_of, predict_services
 from edge_expose_cloud.manifest.checks import desired_sections
+from edge_expose_cloud.manifest.encoding import Content, Secrets, decode, same_meaning
 from edge_expose_cloud.manifest.redaction import as_written, hide_beside, hide_twins
 from edge_expose_cloud.manifest.render import render_content
 from edge_expose_cloud.plan.impact import manifest_impact, service_impact
@@ -36,9 +37,9 @@ from edge_expose_cloud.plan.service_forecast import Surroundings, predicted_serv
 from edge_expose_cloud.spec.model import Network, Spec
 from edge_expose_contract.addressing import Address, AddressSet, parse_address
 from edge_expose_contract.identity import MODULE_ID, State
-from edge_expose_contract.merging import merge_patch, same_json
+from edge_expose_contract.merging import merge_patch, merged
 from edge_expose_contract.models import Exposure
-from edge_expose_contract.parsing import Refusal, parse_desired
+from edge_expose_contract.parsing import Refusal, parse_desired, parse_exposure
 from edge_expose_contract.reported import Reported, parse_reported
 from edge_expose_contract.violations import RuleError
 
@@ -71,21 +72,23 @@ class DeviceState:
         return found
 
 
-def plan_device(shown: Spec, resolved: Spec, state: DeviceState) -> Plan:
-    """`shown` keeps `${env:NAME}`, `resolved` holds the values."""
-    state = state.without_change()
+def plan_device(spec: Spec, state: DeviceState, secrets: Secrets) -> Plan:
+    """`secrets` are needed to compare with what the hub holds; nothing that is shown is made of them."""
+    state = _decoded(state.without_change())
     held = held_by_manifest(state)
-    content = content_without_change(render_content(_beside_what_stays(resolved, state), held))
-    visible = content_without_change(render_content(_beside_what_stays(shown, state), held))
-    wanted, seen = desired_sections(content), desired_sections(visible)
+    content = content_without_change(render_content(_beside_what_stays(spec, state), held))
+    wanted, seen = desired_sections(secrets.fill(content)), desired_sections(content)
     if state.ours is not None and MODULE_ID in wanted and CONFIRMED in state.ours.desired:
         # A word that was given once stays where it is: it is no part of what a spec declares.
+        content[MODULE_ID] = merged(
+            content[MODULE_ID], {"properties.desired": {CONFIRMED: state.ours.desired[CONFIRMED]}}
+        )
         for desired in (wanted[MODULE_ID], seen[MODULE_ID]):
             desired[CONFIRMED] = state.ours.desired[CONFIRMED]
     different = [
         module
         for module, desired in sorted(wanted.items())
-        if module not in state.twins or not same_json(state.twins[module].desired, desired)
+        if module not in state.twins or not same_meaning(state.twins[module].desired, desired)
     ]
     after = {module: as_written(seen[module]) for module in different}
     before = hide_twins({name: state.twins[name].desired for name in different if name in state.twins}, wanted, after)
@@ -107,23 +110,36 @@ def plan_device(shown: Spec, resolved: Spec, state: DeviceState) -> Plan:
                 {module: after[module] for module in in_manifest},
             )
         )
-    services = _services(resolved, content, state)
-    changes += _service_changes(services, _services(shown, visible, state))
+    services = _services(spec, wanted, state)
+    changes += _service_changes(services, _services(spec, seen, state))
     step: Step | None = None
     if in_manifest:
-        step = SetModules(state.device_id, content)
+        step = SetModules(state.device_id, Content(content, secrets))
     elif patch and state.ours is not None:
         step = PatchTwin(state.device_id, MODULE_ID, patch, state.ours.etag)
     return Plan(
-        target=shown.target_text,
+        target=spec.target_text,
         changes=in_plan_order(changes),
         step=step,
         etags=state.etags(),
-        dangers=tuple(_dangers(resolved, state, changes, wanted)),
+        dangers=tuple(_dangers(spec, state, changes, wanted)),
         notes=tuple(notes_of(state, wanted)),
-        impact=device_impact(state, services, wanted, by_module=resolved.driver == "module"),
+        impact=device_impact(state, services, seen, by_module=spec.driver == "module"),
         lease=lease if isinstance(lease := state.device_twin.tags.get(LEASE_TAG), dict) else None,
     )
+
+
+def _decoded(state: DeviceState) -> DeviceState:
+    """With the createOptions of the hub's manifest as objects."""
+    twins = {name: replace(twin, desired=decode(twin.desired)) for name, twin in state.twins.items()}
+    return replace(state, twins=twins)
+
+
+def exposures_of(desired: Mapping[str, Any]) -> dict[str, Exposure]:
+    """The valid exposures of a document of our module."""
+    raw = desired.get("exposures")
+    parsed = {name: parse_exposure(name, entry)[0] for name, entry in raw.items()} if isinstance(raw, Mapping) else {}
+    return {name: exposure for name, exposure in parsed.items() if exposure is not None}
 
 
 def current_exposures(twin: Twin | None) -> dict[str, Exposure]:
@@ -188,15 +204,16 @@ def held_by_manifest(state: DeviceState) -> dict[str, Address]:
 Services = Mapping[tuple[str, str], Json]
 
 
-def _services(spec: Spec, content: Json, state: DeviceState) -> tuple[Services, Services]:
-    """The Services there are now, and those there will be with `content`, by (namespace, name)."""
+def _services(spec: Spec, sections: Mapping[str, Json], state: DeviceState) -> tuple[Services, Services]:
+    """The Services there are now, and those there will be with these desired sections, by (namespace, name)."""
     if spec.driver == "manifest":
         agent = state.twins.get("$edgeAgent")
-        now = {"$edgeAgent": {"properties.desired": agent.desired}} if agent is not None else {}
-        return _made_by_agent(now, state), _made_by_agent(content, state)
+        now = {"$edgeAgent": agent.desired} if agent is not None else {}
+        return _made_by_agent(now, state), _made_by_agent(sections, state)
     around = surroundings(state, spec.network.namespace if spec.network else None)
     then = surroundings(state)
-    return services_now(state, then if then.namespace else around), predicted_services(spec.exposures, around)
+    after = exposures_of(sections.get(MODULE_ID, {}))
+    return services_now(state, then if then.namespace else around), predicted_services(after, around)
 
 
 def _service_changes(services: tuple[Services, Services], shown: tuple[Services, Services]) -> list[Change]:
@@ -243,7 +260,8 @@ def _beside_what_stays(spec: Spec, state: DeviceState) -> Spec:
     return spec.model_copy(update={"network": network})
 
 
-def _made_by_agent(content: Json, state: DeviceState) -> dict[tuple[str, str], Json]:
+def _made_by_agent(sections: Mapping[str, Json], state: DeviceState) -> dict[tuple[str, str], Json]:
+    content = {module: {"properties.desired": desired} for module, desired in sections.items()}
     found = predict_services(content, device_id=state.device_id).services
     return {("", service.name): service.to_json() for service in found}
 
@@ -257,7 +275,19 @@ def _dangers(spec: Spec, state: DeviceState, changes: list[Change], wanted: Mapp
         )
     if spec.target.device is not None and any(change.kind == "Manifest" for change in changes):
         found += module_dangers(state, wanted["$edgeAgent"].get("modules") or {})
+    if spec.driver == "manifest" and not any(danger.kind == "removals" for danger in found):
+        found += port_dangers(state, wanted.get("$edgeAgent", {}))
     return found
+
+
+def port_dangers(state: DeviceState, wanted: Mapping[str, Any]) -> list[Danger]:
+    """Ports that modules publish now and would not any more: whoever connects to the device there is cut off."""
+    agent = state.twins.get("$edgeAgent")
+    now = {"$edgeAgent": agent.desired} if agent is not None else {}
+    gone = [item.text for item in manifest_impact(now, {"$edgeAgent": wanted}) if item.kind == "port"]
+    return (
+        [Danger("removals", len(gone), f"{len(gone)} published ports would go: {'; '.join(gone[:5])}")] if gone else []
+    )
 
 
 def service_dangers(changes: Sequence[Change], held: int) -> list[Danger]:

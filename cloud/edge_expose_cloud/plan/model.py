@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from edge_expose_cloud.findings.finding import Finding
 from edge_expose_cloud.hub.api import Deployment, Json
+from edge_expose_cloud.manifest.encoding import Content
 
 # The tag on a device twin while set modules is done on it.
 LEASE_TAG = "edgeExposeLease"
@@ -55,7 +56,7 @@ class SetModules:
     """The whole manifest for one device."""
 
     device_id: str
-    content: Json
+    content: Content
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class CreateDeployment:
     """New content under a new id; `replaces` is retired once the new one is there."""
 
     deployment: Deployment
+    content: Content
     replaces: tuple[Deployment, ...] = ()
 
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from edge_expose_cloud.findings.finding import has_errors
 from edge_expose_cloud.findings.problems import InputError, Refused
-from edge_expose_cloud.hub.api import Deployment, Hub, HubError, HubProblem, Twin
+from edge_expose_cloud.hub.api import Deployment, Hub, HubError, HubProblem, Json, Twin
 from edge_expose_cloud.hub.authorship import content_with_change, patch_with_change
 from edge_expose_cloud.manifest.checks import desired_sections
 from edge_expose_cloud.plan.backups import file_name, text_of
@@ -154,7 +154,7 @@ def _patch(hub: Hub, plan: Plan, step: PatchTwin, operator: Operator) -> str:
 
 
 def _set_modules(hub: Hub, plan: Plan, step: SetModules, operator: Operator) -> str:
-    step = replace(step, content=content_with_change(step.content, operator.change()))
+    content = content_with_change(step.content.sent(), operator.change())
     state = observe_device(hub, step.device_id)
     agent = state.twins.get("$edgeAgent")
     # Deployments are only listed when the device knows of one: IoT Hub answers few such calls a minute.
@@ -168,12 +168,12 @@ def _set_modules(hub: Hub, plan: Plan, step: SetModules, operator: Operator) -> 
             _compare_twins(hub, plan, step.device_id)
         except Refused:
             # A request that failed with a server error may have been done: then it may be repeated.
-            if not _holds(hub, step):
+            if not _holds(hub, step.device_id, content):
                 raise
 
     try:
         _backup(hub, step.device_id, _compare_twins(hub, plan, step.device_id), operator)
-        hub.apply_content(step.device_id, step.content, still_as_planned)
+        hub.apply_content(step.device_id, content, still_as_planned)
     finally:
         # Without a hub it cannot be given back: it ends by itself, and what went wrong before counts more.
         with contextlib.suppress(HubError):
@@ -181,10 +181,10 @@ def _set_modules(hub: Hub, plan: Plan, step: SetModules, operator: Operator) -> 
     return f"modules of {step.device_id} set"
 
 
-def _holds(hub: Hub, step: SetModules) -> bool:
+def _holds(hub: Hub, device_id: str, content: Json) -> bool:
     """Whether the device has the content already."""
-    wanted = desired_sections(step.content)
-    twins = observe_device(hub, step.device_id, wanted).twins
+    wanted = desired_sections(content)
+    twins = observe_device(hub, device_id, wanted).twins
     return all(name in twins and same_json(twins[name].desired, desired) for name, desired in wanted.items())
 
 
@@ -214,10 +214,10 @@ def signed(deployment: Deployment, operator: Operator) -> Deployment:
     return replace(deployment, labels={**before, **who})
 
 
-def _with_author(deployment: Deployment, operator: Operator) -> Deployment:
+def _with_author(step: CreateDeployment, operator: Operator) -> Deployment:
     """Content is immutable: only a deployment that is made now can say in its documents who wrote them."""
-    content = content_with_change(deployment.modules_content, operator.change())
-    return replace(signed(deployment, operator), content={**deployment.content, "modulesContent": content})
+    content = content_with_change(step.content.sent(), operator.change())
+    return replace(signed(step.deployment, operator), content={"modulesContent": content})
 
 
 def _create(hub: Hub, plan: Plan, step: CreateDeployment, operator: Operator) -> str:
@@ -226,7 +226,7 @@ def _create(hub: Hub, plan: Plan, step: CreateDeployment, operator: Operator) ->
     name = step.deployment.labels.get(SPEC_LABEL, "")
     planned = {old.id for old in step.replaces}
     _refuse_others(name, [item for item in live_deployments(name, before) if item.id not in planned])
-    created = hub.create_deployment(_with_author(step.deployment, operator))
+    created = hub.create_deployment(_with_author(step, operator))
     ours = created.id or step.deployment.id
     after = hub.deployments()
     others = [item for item in live_deployments(name, after) if item.id not in planned | {ours}]

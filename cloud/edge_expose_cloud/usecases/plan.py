@@ -18,7 +18,7 @@ from edge_expose_cloud.spec.inventory import Inventory
 from edge_expose_cloud.spec.load import LoadedSpec
 from edge_expose_cloud.spec.model import Spec
 from edge_expose_cloud.usecases.conflicts import conflicts
-from edge_expose_cloud.usecases.secrets import resolve_spec
+from edge_expose_cloud.usecases.secrets import secrets_for
 from edge_expose_cloud.usecases.sites import plan_sites
 
 
@@ -41,17 +41,17 @@ def make_plan(
 ) -> Plan:
     """Reads what the hub holds and plans one device or one deployment (and the `site` of the devices it targets).
     `findings` are the warnings that stand beside the spec."""
-    resolved = resolve_spec(spec, environment)
+    secrets = secrets_for(spec, environment)
     if spec.target.device is None:
         deployments = hub.deployments()
-        made = plan_deployment(spec, resolved, deployments)
+        made = plan_deployment(spec, deployments, secrets)
         made = with_patches(made, plan_sites(hub, spec, inventory, deployments))
         return replace(made, findings=tuple(findings))
     twins = [name for name, module in spec.modules.items() if module.desired is not None]
     state = observe_device(hub, spec.target.device, [*twins, *spec.keep])
-    made = plan_device(spec, resolved, state)
+    made = plan_device(spec, state, secrets)
     _refuse_what_deployments_set(hub, state, made)
-    found = conflicts(hub, state, resolved.exposures) if made.step is not None and spec.driver == "module" else []
+    found = conflicts(hub, state, spec.exposures) if made.step is not None and spec.driver == "module" else []
     return replace(made, findings=(*findings, *found))
 
 

@@ -14,6 +14,7 @@ from edge_expose_cloud.findings.problems import Refused
 from edge_expose_cloud.hub.api import Deployment, Hub, Json
 from edge_expose_cloud.hub.authorship import content_without_change
 from edge_expose_cloud.manifest.checks import desired_sections
+from edge_expose_cloud.manifest.encoding import Content, decode, same_meaning
 from edge_expose_cloud.manifest.redaction import hide_twins
 from edge_expose_cloud.plan.deployment import (
     AT_LABEL,
@@ -56,7 +57,7 @@ from edge_expose_cloud.plan.ownership import owned_keys, refuse_owned
 from edge_expose_cloud.plan.service_forecast import predicted_services
 from edge_expose_cloud.usecases.conflicts import conflicts
 from edge_expose_contract.identity import MODULE_ID
-from edge_expose_contract.merging import merge_patch, same_json
+from edge_expose_contract.merging import merge_patch
 from edge_expose_contract.parsing import Refusal, parse_desired
 
 
@@ -154,7 +155,7 @@ def plan_restore(hub: Hub, device_id: str, content: Json, *, only: str | None = 
     different = {
         module: desired
         for module, desired in sections.items()
-        if module not in state.twins or not same_json(state.twins[module].desired, desired)
+        if module not in state.twins or not same_meaning(decode(state.twins[module].desired), decode(desired))
     }
     step: Step | None = None
     ours = state.ours
@@ -166,7 +167,7 @@ def plan_restore(hub: Hub, device_id: str, content: Json, *, only: str | None = 
     if set(different) == {MODULE_ID} and ours is not None:
         step = PatchTwin(device_id, MODULE_ID, merge_patch(ours.desired, different[MODULE_ID]), ours.etag)
     elif different:
-        step = SetModules(device_id, content)
+        step = SetModules(device_id, Content(content))
     after = hide_twins(different)
     before = hide_twins(
         {module: state.twins[module].desired for module in different if module in state.twins}, different, after

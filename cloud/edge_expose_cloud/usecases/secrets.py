@@ -1,4 +1,4 @@
-"""Fills secrets into a spec right before it is compared and sent, and checks it again: a value may break a rule too.
+"""The secrets of a spec: which it needs, and whether it still keeps every rule once they are filled in.
 
 What is wrong then is said by place, rule and `${env:NAME}`; the value is in no message, and in no traceback either.
 """
@@ -14,43 +14,40 @@ from pydantic import ValidationError
 from edge_expose_cloud.findings.finding import RULES, Finding, finding, has_errors
 from edge_expose_cloud.findings.problems import InputError
 from edge_expose_cloud.iotedge.create_options import MAX_CHUNKS, CreateOptionsError, chunk_count
+from edge_expose_cloud.manifest.encoding import Secrets
 from edge_expose_cloud.manifest.spec_checks import check_rendered
 from edge_expose_cloud.spec.checks import lint
 from edge_expose_cloud.spec.model import Spec
-from edge_expose_cloud.spec.variables import resolve_secrets, secret_names, secret_places
+from edge_expose_cloud.spec.variables import secret_names, secret_places
 from edge_expose_contract.violations import from_pydantic
 
 _INDEX = re.compile(r"\[(\d+)\]\.?")
 
 
-def resolve_spec(spec: Spec, environment: Mapping[str, str]) -> Spec:
-    """The spec with secrets filled in. InputError names what is not set, or breaks a rule where it is filled in."""
+def secrets_for(spec: Spec, environment: Mapping[str, str]) -> Secrets:
+    """The values that the spec refers to. InputError names what is not set, or breaks a rule where it is filled in."""
     raw: dict[str, Any] = spec.model_dump(by_alias=True, exclude_unset=True)
-    resolved, missing = resolve_secrets(raw, environment.get)
+    places = secret_places(raw)
+    missing = [
+        finding("SecretMissing", path, f"environment variable {name} is not set (the spec refers to ${{env:{name}}})")
+        for name, path in places.items()
+        if name not in environment
+    ]
     if missing:
-        raise InputError(
-            [
-                finding(
-                    "SecretMissing",
-                    path,
-                    f"environment variable {name} is not set (the spec refers to ${{env:{name}}})",
-                )
-                for name, path in secret_places(raw).items()
-                if name in missing
-            ]
-        )
-    if resolved == raw:
-        return spec
-    found: list[Finding] = []
-    try:
-        filled = Spec.model_validate(resolved)
-    except ValidationError as error:
-        found = [_unfit(item.rule, item.path, raw) for item in from_pydantic(error)]
-    else:
-        found = _check(filled, spec)
-    if found:
+        raise InputError(missing)
+    secrets = Secrets({name: environment[name] for name in places})
+    if places and (found := _wrong(spec, raw, secrets)):
         raise InputError(found)
-    return filled
+    return secrets
+
+
+def _wrong(spec: Spec, raw: Mapping[str, Any], secrets: Secrets) -> list[Finding]:
+    """What breaks a rule only once the values are filled in: checked by filling in a copy that is thrown away."""
+    try:
+        filled = Spec.model_validate(secrets.fill(raw))
+    except ValidationError as error:
+        return [_unfit(item.rule, item.path, raw) for item in from_pydantic(error)]
+    return _check(filled, spec)
 
 
 def _check(filled: Spec, spec: Spec) -> list[Finding]:

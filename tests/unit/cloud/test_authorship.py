@@ -69,7 +69,7 @@ def sections() -> Json:
     """The content of SPEC for one device."""
     step = make_plan(known_device(), spec_of_text(), {}).step
     assert isinstance(step, SetModules)
-    return step.content
+    return step.content.sent()
 
 
 def known_device() -> FakeHub:

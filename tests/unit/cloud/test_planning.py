@@ -11,13 +11,11 @@ from edge_expose_cloud.findings.problems import InputError, Refused
 from edge_expose_cloud.hub.api import Deployment
 from edge_expose_cloud.plan.deployment import RETIRED_CONDITION, RETIRED_LABEL
 from edge_expose_cloud.plan.model import CreateDeployment, PatchTwin, Plan, SetModules, UpdateDeployment
-from edge_expose_cloud.spec.load import load_spec
-from edge_expose_cloud.spec.model import Spec
 from edge_expose_cloud.usecases.apply import apply_plan, check_dangers, check_expected
 from edge_expose_cloud.usecases.expose import plan_expose, plan_unexpose
 from edge_expose_cloud.usecases.operator import Operator
 from edge_expose_cloud.usecases.plan import make_plan
-from edge_expose_cloud.usecases.secrets import resolve_spec
+from edge_expose_cloud.usecases.secrets import secrets_for
 from edge_expose_contract.merging import merge_patch, merged
 from support.cloud import NOW, READY, SPEC, applied_hub, spec_of_text
 from support.fake_hub import FakeHub
@@ -184,7 +182,7 @@ def test_secrets_are_compared_and_sent_but_never_shown() -> None:
 def test_a_secret_that_is_not_set_is_an_input_error_that_names_it() -> None:
     text = SPEC + 'registries: {acme: {address: r.example.com, username: u, password: "${env:PW}"}}\n'
     with pytest.raises(InputError, match="PW"):
-        resolve_spec(spec_of_text(text), {})
+        secrets_for(spec_of_text(text), {})
 
 
 def test_a_device_that_is_not_registered_is_refused() -> None:
@@ -536,10 +534,3 @@ def test_a_merge_patch_leads_from_before_to_after(before: dict[str, Any], after:
     patch = merge_patch(before, after)
     assert merged(before, patch) == after
     assert (patch == {}) == (before == after and str(before) == str(after))
-
-
-def test_a_spec_round_trips_through_secret_resolution() -> None:
-    loaded = load_spec(SPEC, "s").spec
-    assert loaded is not None
-    resolved = resolve_spec(loaded, {})
-    assert isinstance(resolved, Spec)

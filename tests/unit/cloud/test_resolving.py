@@ -10,7 +10,10 @@ from typer.testing import CliRunner
 from edge_expose_cloud.cli import app
 from edge_expose_cloud.cli.shared.options import use_hub
 from edge_expose_cloud.findings.problems import InputError
-from edge_expose_cloud.usecases.secrets import resolve_spec
+from edge_expose_cloud.iotedge.create_options import read_create_options
+from edge_expose_cloud.manifest.encoding import Content
+from edge_expose_cloud.manifest.render import render_content
+from edge_expose_cloud.usecases.secrets import secrets_for
 from support.cloud import spec_of_text
 from support.fake_hub import FakeHub
 
@@ -39,15 +42,19 @@ BAD = pytest.mark.parametrize(
 
 
 def test_values_that_fit_are_filled_in() -> None:
-    resolved = resolve_spec(spec_of_text(SPEC), GOOD)
-    assert resolved.registries["acme"].password == "hunter2"
-    assert resolved.modules["web"].create_options == {"Env": ["KEY=k"]}
+    spec = spec_of_text(SPEC)
+    content = Content(render_content(spec, {}), secrets_for(spec, GOOD))
+    agent = content.sent()["$edgeAgent"]["properties.desired"]
+    assert agent["runtime"]["settings"]["registryCredentials"]["acme"]["password"] == "hunter2"
+    assert read_create_options(agent["modules"]["web"]["settings"]) == {"Env": ["KEY=k"]}
+    for text in (repr(content), repr(content.secrets), str(content.planned)):
+        assert "hunter2" not in text
 
 
 @BAD
 def test_a_value_that_breaks_a_rule_is_told_by_its_place_and_name(name: str, value: str, path: str) -> None:
     with pytest.raises(InputError) as raised:
-        resolve_spec(spec_of_text(SPEC), {**GOOD, name: value})
+        secrets_for(spec_of_text(SPEC), {**GOOD, name: value})
     (found, *more) = raised.value.findings
     assert path in found.path
     assert f"${{env:{name}}} is filled in" in found.message
