@@ -1,9 +1,9 @@
-"""What may be shown of manifests and twins: all but the values of environments, command lines and passwords. Pure.
+"""Manifests and twins as they may be shown. Pure.
 
-A value on the hub does not say where it came from: it may have been `${env:NAME}` once. So what a spec writes is shown
-as it is written, and what stands on the hub is shown only where it cannot be a secret, or where it equals what is shown
-beside it. createOptions are shown as the one object that their chunks hold together, since a secret may be escaped in
-their text, or cut in two.
+A value on the hub does not say where it came from: it may have been `${env:NAME}` once. Of `$edgeAgent` only what
+stands in a list of its own (`manifest.showable`) is shown, references are shown as such, and of modules that are not
+ours nothing but the names of their properties. createOptions are shown as the one object that their chunks hold
+together, since a secret may be escaped in their text, or cut in two.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from edge_expose_cloud.hub.api import Json
 from edge_expose_cloud.iotedge.create_options import CreateOptionsError, is_options_field, read_create_options
+from edge_expose_cloud.manifest.showable import may_show, steps_of
 from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.merging import same_json
 
@@ -26,14 +27,16 @@ _TEXTS: Final = frozenset({"password", "cmd", "entrypoint"})
 _KNOWN_TWINS: Final = frozenset({"$edgeAgent", "$edgeHub", MODULE_ID})
 
 
-def as_written(value: Any) -> Any:
-    """What a spec renders to, its secrets still `${env:NAME}`; only passwords written in clear are ***."""
-    return _without_passwords(_with_joined_options(value))
-
-
 def hide_secrets(value: Any) -> Any:
     """Any part of a twin or manifest, whatever may be a secret as ***."""
     return _hidden(_with_joined_options(value), _NOTHING, _NOTHING, secret=False)
+
+
+def hide_options(options: Mapping[str, Any]) -> Json:
+    """createOptions of one module, what may be a secret as ***."""
+    path = ("modules", "", "settings", "createOptions")
+    found: Json = _hidden(options, _NOTHING, _NOTHING, secret=False, path=path)
+    return found
 
 
 def hide_twins(twins: Mapping[str, Any], beside: Mapping[str, Any] | None = None, shown: Any = None) -> Json:
@@ -49,6 +52,7 @@ def hide_twins(twins: Mapping[str, Any], beside: Mapping[str, Any] | None = None
             _at(other, module),
             _at(shown, module),
             secret=module not in _KNOWN_TWINS,
+            path=() if module == "$edgeAgent" else None,
         )
         for module, section in twins.items()
     }
@@ -74,21 +78,11 @@ def _with_joined_options(value: Any) -> Any:
         return {**rest, "createOptions": HIDDEN}
 
 
-def _without_passwords(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_without_passwords(item) for item in value]
-    if not isinstance(value, Mapping):
-        return value
-    return {
-        key: HIDDEN
-        if key.lower() == "password" and isinstance(item, str) and not _REFERENCE.fullmatch(item)
-        else _without_passwords(item)
-        for key, item in value.items()
-    }
+def _hidden(value: Any, beside: Any, shown: Any, *, secret: bool, path: tuple[str, ...] | None = None) -> Any:
+    """`beside` is what the other side holds at the same place (_NOTHING for nothing), `shown` how that is shown.
 
-
-def _hidden(value: Any, beside: Any, shown: Any, *, secret: bool) -> Any:
-    """`beside` is what the other side holds at the same place (_NOTHING for nothing), `shown` how that is shown."""
+    `path` is where in `$edgeAgent` the value stands, None elsewhere.
+    """
     if beside is not _NOTHING and same_json(value, beside):
         return shown
     if not (isinstance(value, Mapping) and isinstance(beside, Mapping)):
@@ -99,18 +93,25 @@ def _hidden(value: Any, beside: Any, shown: Any, *, secret: bool) -> Any:
             return {
                 key: _entries(item, _at(beside, key), _at(shown, key))
                 if isinstance(item, list) and _is_env(key)
-                else _hidden(item, _at(beside, key), _at(shown, key), secret=secret or _is_secret(key, item))
+                else _hidden(
+                    item,
+                    _at(beside, key),
+                    _at(shown, key),
+                    secret=secret or _is_secret(key, item),
+                    path=None if path is None else (*path, *steps_of(key)),
+                )
                 for key, item in value.items()
             }
         case list():
             return [
-                _hidden(item, _at(beside, index), _at(shown, index), secret=secret) for index, item in enumerate(value)
+                _hidden(item, _at(beside, index), _at(shown, index), secret=secret, path=path)
+                for index, item in enumerate(value)
             ]
         case None | bool():
             return value
         case str() if _REFERENCE.fullmatch(value):
             return value
-        case _ if secret:
+        case _ if secret or (path is not None and value != "" and not may_show(path)):
             return HIDDEN if beside is _NOTHING else CHANGED
         case _:
             return value

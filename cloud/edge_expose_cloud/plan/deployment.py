@@ -15,7 +15,7 @@ from edge_expose_cloud.hub.api import Deployment, Json
 from edge_expose_cloud.hub.authorship import content_without_change
 from edge_expose_cloud.manifest.checks import desired_sections
 from edge_expose_cloud.manifest.encoding import Content, Secrets, decode, same_meaning
-from edge_expose_cloud.manifest.redaction import as_written, hide_twins
+from edge_expose_cloud.manifest.redaction import hide_twins
 from edge_expose_cloud.manifest.render import render_content
 from edge_expose_cloud.plan.device import exposures_of
 from edge_expose_cloud.plan.impact import manifest_impact, service_impact
@@ -59,7 +59,7 @@ def plan_deployment(spec: Spec, deployments: Sequence[Deployment], secrets: Secr
     """Compares with the live deployment of the same spec name, if there is one. `secrets` are needed for that alone."""
     content = content_without_change(render_content(spec, {}))
     sent = secrets.fill(content)
-    visible: Json = {"modulesContent": as_written(content)}
+    visible: Json = {"modulesContent": hide_twins(content)}
     live = live_deployments(spec.name, deployments)
     current = live[0] if live else None
     condition = spec.target.condition or ""

@@ -17,7 +17,7 @@ from edge_expose_cloud.iotedge.create_options import CreateOptionsError, read_cr
 from edge_expose_cloud.iotedge.edge_agent import modules_of, predict_services
 from edge_expose_cloud.manifest.checks import desired_sections
 from edge_expose_cloud.manifest.encoding import Content, Secrets, decode, same_meaning
-from edge_expose_cloud.manifest.redaction import as_written, hide_beside, hide_twins
+from edge_expose_cloud.manifest.redaction import hide_beside, hide_twins
 from edge_expose_cloud.manifest.render import render_content
 from edge_expose_cloud.plan.impact import manifest_impact, service_impact
 from edge_expose_cloud.plan.model import (
@@ -90,7 +90,7 @@ def plan_device(spec: Spec, state: DeviceState, secrets: Secrets) -> Plan:
         for module, desired in sorted(wanted.items())
         if module not in state.twins or not same_meaning(state.twins[module].desired, desired)
     ]
-    after = {module: as_written(seen[module]) for module in different}
+    after = hide_twins({module: seen[module] for module in different})
     before = hide_twins({name: state.twins[name].desired for name in different if name in state.twins}, wanted, after)
     changes: list[Change] = []
     patch: Json = {}

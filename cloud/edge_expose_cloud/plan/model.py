@@ -163,9 +163,12 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """Over what is shown. Etags are left out: a change that touches nothing of this plan does not make it stale."""
+        """Over what is shown, and the content as the spec writes it, of which some values are not shown.
+
+        Etags are left out: a change that touches nothing of this plan does not make it stale.
+        """
         found = [[item.rule, item.severity, item.path, item.message] for item in self.findings]
-        body = {"target": self.target, **self._shown(), "findings": found}
+        body = {"target": self.target, **self._shown(), "findings": found, "content": _content_of(self.step)}
         return hashlib.sha256(canonical(body).encode()).hexdigest()
 
     def to_json(self) -> Json:
@@ -178,6 +181,10 @@ class Plan:
             "dangers": [danger.to_json() for danger in self.dangers],
             "findings": [item.to_json() for item in self.findings],
         }
+
+
+def _content_of(step: Step | None) -> Json | None:
+    return step.content.planned if isinstance(step, SetModules | CreateDeployment) else None
 
 
 def with_patches(plan: Plan, patches: Iterable[PatchTwin]) -> Plan:

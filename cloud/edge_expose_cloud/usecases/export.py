@@ -12,11 +12,8 @@ from typing import Any
 from edge_expose_cloud.findings.finding import Finding, finding
 from edge_expose_cloud.hub.api import Hub, Json
 from edge_expose_cloud.manifest.import_export import slug, spec_of
-from edge_expose_cloud.manifest.redaction import hide_twins
+from edge_expose_cloud.manifest.redaction import hide_options, hide_twins
 from edge_expose_cloud.plan.observation import observe_device, registered_device
-
-# Fields of createOptions, in lower case, that take any text: it may be a secret.
-_OPTIONS = frozenset({"env", "cmd", "entrypoint", "labels"})
 
 
 def export_spec(hub: Hub, device_id: str, *, hide_values: bool = False) -> tuple[Json, list[Finding]]:
@@ -75,8 +72,10 @@ def _bodies(spec: Json) -> Iterator[tuple[str, Json]]:
 
 def _places(body: Json) -> list[str]:
     """Where in a module values stand that may be secrets."""
-    options = [f"createOptions.{key}" for key, value in _options(body).items() if key.lower() in _OPTIONS and value]
-    return [key for key in ("env", "desired") if body.get(key)] + options
+    options = _options(body)
+    shown = hide_options(options)
+    found = [f"createOptions.{key}" for key, value in options.items() if shown[key] != value]
+    return [key for key in ("env", "desired") if body.get(key)] + found
 
 
 def _options(body: Json) -> Mapping[str, Any]:
@@ -88,10 +87,8 @@ def _hide(module: str, body: Json, references: _References) -> None:
     if "env" in body:
         body["env"] = {name: references.to(value, name) for name, value in body["env"].items()}
     if "createOptions" in body:
-        body["createOptions"] = {
-            key: _hidden(value, f"{module}_{key}", references) if key.lower() in _OPTIONS else value
-            for key, value in _options(body).items()
-        }
+        options = _options(body)
+        body["createOptions"] = _beside(options, hide_options(options), module, references)
     # Another module's own desired properties may be of any kind; left out, they stay on the hub.
     body.pop("desired", None)
 
@@ -102,6 +99,9 @@ def _beside(value: Any, redacted: Any, place: str, references: _References) -> A
         return value
     if isinstance(value, dict) and isinstance(redacted, dict):
         return {key: _beside(item, redacted.get(key), f"{place}_{key}", references) for key, item in value.items()}
+    if isinstance(value, list) and isinstance(redacted, list) and len(value) == len(redacted):
+        pairs = enumerate(zip(value, redacted, strict=True), 1)
+        return [_beside(item, hidden, f"{place}_{number}", references) for number, (item, hidden) in pairs]
     return _hidden(value, place, references)
 
 

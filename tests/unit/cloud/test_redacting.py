@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_expose_cloud.iotedge.create_options import write_create_options
-from edge_expose_cloud.manifest.redaction import CHANGED, HIDDEN, as_written, hide_secrets, hide_twins
+from edge_expose_cloud.manifest.redaction import CHANGED, HIDDEN, hide_options, hide_secrets, hide_twins
 from edge_expose_cloud.plan.backups import content_of
 from edge_expose_cloud.status.support_bundle import support_bundle
 from edge_expose_cloud.usecases.apply import apply_plan
@@ -116,16 +117,16 @@ def test_a_rotated_secret_is_seen_to_change_and_what_is_none_stays_readable() ->
     assert before["env"] == {
         "TOKEN": {"value": CHANGED},
         "URL": {"value": CHANGED},
-        "PLAIN": {"value": "written"},
+        "PLAIN": {"value": HIDDEN},
     }
     assert after["env"]["TOKEN"] == {"value": "${env:SECRET}"}
     assert before["settings"]["image"] == "a/web:1"
     assert before["settings"]["createOptions"] == {
-        "Env": ["PAD=pad", f"KEY={CHANGED}"],
-        "Cmd": ["serve", "--key", CHANGED],
+        "Env": [f"PAD={HIDDEN}", f"KEY={CHANGED}"],
+        "Cmd": [HIDDEN, HIDDEN, CHANGED],
         "HostConfig": {"PortBindings": {"80/tcp": [{"HostPort": "8080"}]}},
     }
-    assert change.before["web"] == {"apiKey": CHANGED, "level": "high"}
+    assert change.before["web"] == {"apiKey": CHANGED, "level": HIDDEN}
 
 
 def test_a_secret_that_did_not_change_is_shown_as_its_reference_on_both_sides() -> None:
@@ -202,7 +203,81 @@ def test_desired_properties_of_a_module_that_is_not_ours_may_hold_anything() -> 
 
 def test_a_password_that_a_spec_writes_in_clear_is_hidden_and_seen_to_change() -> None:
     wanted = {"$edgeAgent": {"password": "new", "env": {"A": {"value": "plain"}}}}
-    shown = as_written(wanted)
-    assert shown == {"$edgeAgent": {"password": HIDDEN, "env": {"A": {"value": "plain"}}}}
+    shown = hide_twins(wanted)
+    assert shown == {"$edgeAgent": {"password": HIDDEN, "env": {"A": {"value": HIDDEN}}}}
     assert hide_twins({"$edgeAgent": {"password": "old"}}, wanted, shown) == {"$edgeAgent": {"password": CHANGED}}
     assert hide_twins({"$edgeAgent": {"password": "new"}}, wanted, shown) == {"$edgeAgent": {"password": HIDDEN}}
+
+
+def test_a_value_that_is_not_shown_still_moves_the_digest() -> None:
+    first, other = (
+        make_plan(hub_with(SPEC, "s"), spec_of_text(SPEC.replace("PLAIN: written", f"PLAIN: {value}")), {"SECRET": "s"})
+        for value in ("one", "two")
+    )
+    assert first.to_json()["changes"] == other.to_json()["changes"]
+    assert first.digest != other.digest
+
+
+# What an app may be given a secret by: none of these is in the list of what may be shown.
+HIDING_PLACES: dict[str, dict[str, Any]] = {
+    "a health check with a bearer token": {"Healthcheck": {"Test": ["CMD", "curl", "-H", "Bearer SECRET", "http://x"]}},
+    "options of a log driver": {"HostConfig": {"LogConfig": {"Type": "splunk", "Config": {"splunk-token": "SECRET"}}}},
+    "options of a mounted volume": {
+        "HostConfig": {"Mounts": [{"Type": "volume", "VolumeOptions": {"DriverConfig": {"Options": {"o": "SECRET"}}}}]}
+    },
+    "a label": {"Labels": {"traefik.http.middlewares.auth.basicauth.users": "SECRET"}},
+    "a label by another case": {"labels": {"auth": "SECRET"}},
+    "a command as one text": {"Cmd": "serve --key SECRET"},
+    "a shell": {"Shell": ["/bin/sh", "SECRET"]},
+    "what Docker may add next year": {"HostConfig": {"NewThing": {"Token": "SECRET"}}},
+    "a volume of Kubernetes": {
+        "k8s-experimental": {"volumes": [{"volume": {"csi": {"volumeAttributes": {"p": "SECRET"}}}}]}
+    },
+    "a storage option": {"HostConfig": {"StorageOpt": {"size": "SECRET"}}},
+    "a kernel setting": {"HostConfig": {"Sysctls": {"x": "SECRET"}}},
+    "a temporary file system": {"HostConfig": {"Tmpfs": {"/run": "SECRET"}}},
+}
+
+
+@pytest.mark.parametrize("place", HIDING_PLACES)
+def test_a_secret_is_shown_from_no_place_of_create_options(place: str) -> None:
+    options = HIDING_PLACES[place]
+    assert not leaks(hide_options(options), "SECRET")
+    module = {"settings": {"image": "i", "createOptions": json.dumps(options)}}
+    for desired in ({"modules": {"m": module}}, {"properties.desired.modules.m": module}):
+        shown = hide_twins({"$edgeAgent": desired})
+        assert not leaks(shown, "SECRET")
+        assert '"image": "i"' in json.dumps(shown)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.recursive(
+        st.just("SECRET"),
+        lambda inner: st.dictionaries(st.text(max_size=8), inner, max_size=3) | st.lists(inner, max_size=3),
+        max_leaves=8,
+    )
+)
+def test_only_what_is_listed_is_shown(options: Any) -> None:
+    assert not leaks(hide_options({"Unheard": options, "HostConfig": {"Unheard": options}}), "SECRET") or (
+        "SECRET" in json.dumps(list(keys_of(options)))
+    )
+
+
+def keys_of(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from keys_of(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from keys_of(item)
+
+
+def test_what_helps_to_understand_a_module_is_shown() -> None:
+    options = {
+        "ExposedPorts": {"80/tcp": {}},
+        "HostConfig": {"Memory": 1, "Binds": ["/a:/b"], "PortBindings": {"80/tcp": [{"HostPort": "8080"}]}},
+        "k8s-experimental": {"serviceOptions": {"type": "LoadBalancer", "loadBalancerIP": "10.0.0.1"}},
+    }
+    assert hide_options(options) == options
