@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from edge_expose_cloud.adapters.sealing import OPEN, Seal
 from edge_expose_cloud.findings.finding import Finding, finding
 from edge_expose_cloud.plan.backups import KEPT, Backup, content_of, hub_of, parse_name
 
@@ -36,8 +37,21 @@ def write_private(folder: Path, name: str, text: str) -> Path:
         raise LocalFileError(f"{folder / name} cannot be written: {error.strerror or error}") from error
 
 
+def private_folder(folder: Path) -> None:
+    """Makes the folder and whatever is missing above it, for its owner only: `mkdir` gives that mode to the last alone.
+
+    The state folder is closed as well when somebody made it open to all (an older version, `mkdir -p`).
+    """
+    for missing in [path for path in (*reversed(folder.parents), folder) if not path.exists()]:
+        with contextlib.suppress(FileExistsError):
+            missing.mkdir(mode=0o700)
+    state = state_folder(dict(os.environ))
+    if state in (folder, *folder.parents) and state.stat().st_uid == os.getuid() and state.stat().st_mode & 0o077:
+        state.chmod(0o700)
+
+
 def _write_private(folder: Path, name: str, text: str) -> Path:
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(folder)
     handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
@@ -62,12 +76,14 @@ def backups_of(folder: Path, device_id: str) -> list[Path]:
     return [path for _, path in sorted(found, reverse=True)]
 
 
-def read_backups(folder: Path, device_id: str, hub: str) -> list[Backup]:
+def read_backups(folder: Path, device_id: str, hub: str, seal: Seal = OPEN) -> list[Backup]:
     """The same with their contents, as many as are kept; a file that cannot be read is passed over, and so is one of a
-    device of that name in another hub than `hub` (its host name)."""
+    device of that name in another hub than `hub` (its host name). Raises KeyFileError for one that stays sealed: what
+    lies below it would be taken for the newest."""
     found = []
     for path in backups_of(folder, device_id)[:KEPT]:
         parsed, text = parse_name(path.name), read_text(str(path))
+        text = seal.open(text) if isinstance(text, str) else text
         content = content_of(text) if isinstance(text, str) else None
         named = hub_of(text) if isinstance(text, str) else ""
         if parsed is not None and content is not None and named in ("", hub):
@@ -75,9 +91,9 @@ def read_backups(folder: Path, device_id: str, hub: str) -> list[Backup]:
     return found
 
 
-def write_backup(folder: Path, name: str, text: str) -> Path:
+def write_backup(folder: Path, name: str, text: str, seal: Seal = OPEN) -> Path:
     """Writes a backup as `write_private` does, and removes those of the same device that are too many."""
-    written = write_private(folder, name, text)
+    written = write_private(folder, name, seal.close(text))
     parsed = parse_name(name)
     for path in backups_of(folder, parsed[0])[KEPT:] if parsed is not None else ():
         if path != written:

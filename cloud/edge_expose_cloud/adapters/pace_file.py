@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from edge_expose_cloud.adapters.files import private_folder
+
 
 class SharedWindow:
     """A file beside the backups, locked for a moment at each call. Without a writable folder it grants everything."""
@@ -21,7 +23,7 @@ class SharedWindow:
     def take(self, operation: str, allowed: int, seconds: float) -> float:
         """0 when a call may be made now, which is noted; else how many seconds to wait before asking again."""
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private_folder(self._path.parent)
             handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError:
             return 0.0

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edge_expose_cloud.cli.shared.carry_out import Allow, Backup, Details, DryRun, carry_out, operator
+from edge_expose_cloud.cli.shared.carry_out import Allow, Backup, Details, DryRun, NoBackup, carry_out, operator
 from edge_expose_cloud.cli.shared.each_device import Devices, Every, do_each, each_json, exit_code, plans_of, show_each
 from edge_expose_cloud.cli.shared.errors import guarded
 from edge_expose_cloud.cli.shared.files import read_inventory, read_source, spec_from_source
@@ -57,6 +57,7 @@ def apply(
     ] = None,
     allow: Allow = None,
     backup: Backup = None,
+    no_backup: NoBackup = False,
     note: Note = "",
     yes: Yes = False,
     connection_string_file: ConnectionFile = None,
@@ -77,7 +78,7 @@ def apply(
             show_each(plans, output, details=details)
         check_expected_each(plans, expect)
         if not dry_run:
-            who = operator(backup, note)
+            who = operator(backup, note, keep=not no_backup)
             _apply_each(target, plans, refused, who, allowed, yes, timeout if wait else None, output)
         elif refused:
             raise typer.Exit(1)
@@ -98,6 +99,7 @@ def apply(
         dry_run=dry_run,
         details=details,
         backup=backup,
+        no_backup=no_backup,
         yes=yes,
         allowed=allowed,
         expect=expect,
@@ -105,7 +107,7 @@ def apply(
     )
     if done is None:
         return
-    who = operator(backup, note)
+    who = operator(backup, note, keep=not no_backup)
     result: WaitResult | None = None
     if spec.target.device is not None:
         result = follow(target, spec, timeout) if wait else None

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edge_expose_cloud.cli.shared.carry_out import Backup, Details, DryRun, carry_out
+from edge_expose_cloud.cli.shared.carry_out import Backup, Details, DryRun, NoBackup, carry_out
 from edge_expose_cloud.cli.shared.errors import guarded
 from edge_expose_cloud.cli.shared.follow import Timeout, follow_exposures, report
 from edge_expose_cloud.cli.shared.options import (
@@ -69,6 +69,7 @@ def expose(
     dry_run: DryRun = False,
     details: Details = False,
     backup: Backup = None,
+    no_backup: NoBackup = False,
     note: Note = "",
     yes: Yes = False,
     connection_string_file: ConnectionFile = None,
@@ -105,6 +106,7 @@ def expose(
         dry_run=dry_run,
         details=details,
         backup=backup,
+        no_backup=no_backup,
         yes=yes,
         note=note,
     )

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from edge_expose_cloud.adapters.files import state_folder
+from edge_expose_cloud.adapters.sealing import seal_of
 from edge_expose_cloud.cli.shared.errors import guarded
 from edge_expose_cloud.cli.shared.options import Auth, ConnectionFile, HubHost, UsageProblem, connect
 from edge_expose_cloud.cli.shared.output import say
@@ -83,6 +84,7 @@ def portal(
         users=users or _users(),
         secure=tls or not loopback,
         queries_per_minute=queries,
+        seal=seal_of(os.environ),
     )
     made = make_portal(connect(connection_string_file, hub, auth), settings)
     try:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from edge_expose_cloud.adapters.files import backups_of, read_backups, read_text
-from edge_expose_cloud.cli.shared.carry_out import Allow, Backup, Details, DryRun, backup_folder, carry_out, done_json
+from edge_expose_cloud.adapters.sealing import seal_of
+from edge_expose_cloud.cli.shared.carry_out import (
+    Allow,
+    Backup,
+    Details,
+    DryRun,
+    NoBackup,
+    backup_folder,
+    carry_out,
+    done_json,
+)
 from edge_expose_cloud.cli.shared.errors import guarded
 from edge_expose_cloud.cli.shared.options import (
     Auth,
@@ -49,6 +60,7 @@ def rollback(
     details: Details = False,
     allow: Allow = None,
     backup: Backup = None,
+    no_backup: NoBackup = False,
     note: Note = "",
     yes: Yes = False,
     connection_string_file: ConnectionFile = None,
@@ -76,6 +88,7 @@ def rollback(
         dry_run=dry_run,
         details=details,
         backup=backup,
+        no_backup=no_backup,
         yes=yes,
         allowed=allowed,
         question="Go back on",
@@ -87,7 +100,7 @@ def rollback(
 
 def _content(hub: Hub, folder: Path, device: str, chosen: str | None) -> Json:
     if chosen is None:
-        found = read_backups(folder, device, hub.host)
+        found = read_backups(folder, device, hub.host, seal_of(os.environ))
         if not found:
             raise Refused(
                 f"there is no backup of device {device} of {hub.host} in {folder}",
@@ -98,6 +111,7 @@ def _content(hub: Hub, folder: Path, device: str, chosen: str | None) -> Json:
     text = read_text(chosen)
     if isinstance(text, Finding):
         raise InputError([text])
+    text = seal_of(os.environ).open(text)
     content = content_of(text)
     if content is None:
         raise Refused("the backup cannot be read: it is no JSON with modulesContent", "choose another file")

@@ -14,6 +14,8 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment
 
 from edge_expose_cloud.adapters.files import read_backups, write_backup
+from edge_expose_cloud.adapters.sealing import OPEN, KeyFileError, Seal
+from edge_expose_cloud.findings.problems import Refused
 from edge_expose_cloud.hub.api import Hub
 from edge_expose_cloud.plan.backups import Backup
 from edge_expose_cloud.portal.auth.accounts import AccountError, Accounts
@@ -35,6 +37,7 @@ class Settings:
     audit: Path
     users: Path
     secure: bool = False
+    seal: Seal = OPEN
     queries_per_minute: float = 10.0
 
 
@@ -78,13 +81,16 @@ class Portal:
         return replace(found, role=account.role)
 
     def backups(self, device: str) -> list[Backup]:
-        return read_backups(self.settings.backups, device, self.hub.host)
+        try:
+            return read_backups(self.settings.backups, device, self.hub.host, self.settings.seal)
+        except KeyFileError as error:
+            raise Refused(str(error), "start the portal with that key") from error
 
     def operator(self, session: Session, note: str = "") -> Operator:
         """The session's user as the one who applies."""
 
         def save(name: str, text: str) -> str:
-            path = write_backup(self.settings.backups, name, text)
+            path = write_backup(self.settings.backups, name, text, self.settings.seal)
             sys.stderr.write(f"backup: {path}\n")
             return str(path)
 

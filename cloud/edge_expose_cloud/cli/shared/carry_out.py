@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from edge_expose_cloud.adapters.files import state_folder, write_backup
+from edge_expose_cloud.adapters.sealing import seal_of
 from edge_expose_cloud.cli.shared.options import confirm
 from edge_expose_cloud.cli.shared.output import Format, say
 from edge_expose_cloud.cli.shared.plan_output import show_plan
@@ -31,6 +32,9 @@ Backup = Annotated[
     Path | None,
     typer.Option("--backup", metavar="DIR", help="Where the backup of a device goes; default in the state folder."),
 ]
+NoBackup = Annotated[
+    bool, typer.Option("--no-backup", help="Write no backup first: it holds what the device is given, secrets too.")
+]
 Details = Annotated[bool, typer.Option("--details", help="Also show each field that changes, by its path.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan, send nothing.")]
 
@@ -48,6 +52,7 @@ def carry_out(
     question: str = "Apply this to",
     note: str = "",
     details: bool = False,
+    no_backup: bool = False,
 ) -> tuple[Plan, str | None]:
     """The plan, and what was done in one sentence; None for a dry run. InputError for a plan with a conflict, Refused
     for one that is dangerous or not what was expected."""
@@ -61,7 +66,7 @@ def carry_out(
     check_dangers(made, allowed or {})
     if made.changes:
         confirm(f"{question} {made.target}?", yes)
-    done = apply_plan(hub, made, operator(backup, note), planner)
+    done = apply_plan(hub, made, operator(backup, note, keep=not no_backup), planner)
     say(done)
     return made, done
 
@@ -76,11 +81,12 @@ def backup_folder(chosen: Path | None) -> Path:
     return chosen or state_folder(dict(os.environ)) / "backups"
 
 
-def operator(backup: Path | None, note: str = "") -> Operator:
-    """This user on this machine."""
+def operator(backup: Path | None, note: str = "", *, keep: bool = True) -> Operator:
+    """This user on this machine; `keep` says whether backups are written. Raises KeyFileError."""
+    seal = seal_of(os.environ)
 
     def save(name: str, text: str) -> str:
-        path = write_backup(backup_folder(backup), name, text)
+        path = write_backup(backup_folder(backup), name, text, seal)
         say(f"backup: {path}")
         return str(path)
 
@@ -89,7 +95,12 @@ def operator(backup: Path | None, note: str = "") -> Operator:
     except (KeyError, OSError):
         user = "somebody"
     return Operator(
-        f"{user}@{socket.gethostname()}", lambda: dt.datetime.now(dt.UTC), save, os.getpid(), _is_alive, note
+        f"{user}@{socket.gethostname()}",
+        lambda: dt.datetime.now(dt.UTC),
+        save if keep else None,
+        os.getpid(),
+        _is_alive,
+        note,
     )
 
 

@@ -11,6 +11,7 @@ from typing import ParamSpec
 import typer
 
 from edge_expose_cloud.adapters.files import LocalFileError
+from edge_expose_cloud.adapters.sealing import KeyFileError
 from edge_expose_cloud.cli.shared.options import UsageProblem
 from edge_expose_cloud.cli.shared.output import count_words, err, escape, show_findings
 from edge_expose_cloud.findings.problems import InputError, Refused
@@ -35,6 +36,9 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
             raise typer.Exit(2) from None
         except (Refused, HubError) as error:
             _tell(error.message, error.hint)
+            raise typer.Exit(1) from None
+        except KeyFileError as error:
+            _tell(str(error), "openssl rand -base64 32 | tr '+/' '-_' makes a key; keep it where backups are not kept")
             raise typer.Exit(1) from None
         except LocalFileError as error:
             _tell(str(error), "check the path, its permissions and the space left, or name another folder")

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from edge_expose_cloud.adapters.files import private_folder
+
 MOST_BYTES: Final = 8 << 20
 _BLOCK: Final = 64 << 10
 
@@ -38,7 +40,7 @@ class Audit:
         }
         line = json.dumps(entry, ensure_ascii=True)
         with self._lock:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private_folder(self._path.parent)
             self._make_room(len(line) + 1)
             handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             try:
