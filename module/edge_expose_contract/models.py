@@ -25,6 +25,7 @@ from pydantic import (
 
 from edge_expose_contract import names
 from edge_expose_contract.addressing import Address, AddressRange, AddressSet, parse_address, parse_cidr
+from edge_expose_contract.fields import FIELDS
 from edge_expose_contract.ports import (
     PortMapping,
     PortSpan,
@@ -293,18 +294,7 @@ class Exposure(Strict):
                 raise RuleError("DuplicateSelectorKey", "selector names one key twice", "no pod could match both")
         check_unique(self.spans)
         if self.type == "ClusterIP":
-            wrong = [
-                alias
-                for alias, unset in (
-                    ("address", self.address is None),
-                    ("pool", self.pool is None),
-                    ("share", self.share is None),
-                    ("allowFrom", self.allow_from is None),
-                    ("loadBalancerClass", self.load_balancer_class is None),
-                    ("externalTrafficPolicy", self.external_traffic_policy == "Cluster"),
-                )
-                if not unset
-            ]
+            wrong = [field.name for field in FIELDS if field.external_only and field.is_set(self)]
             if wrong:
                 raise RuleError(
                     "OnlyLoadBalancer",

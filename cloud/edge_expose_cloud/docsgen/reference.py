@@ -12,7 +12,8 @@ from edge_expose_cloud.docsgen.committed import renew
 from edge_expose_cloud.findings.finding import RULES
 from edge_expose_cloud.spec.inventory import Inventory
 from edge_expose_cloud.spec.model import Spec
-from edge_expose_contract.models import Desired
+from edge_expose_contract.fields import FIELDS, Field, refusal
+from edge_expose_contract.models import Desired, Exposure
 from edge_expose_contract.reason_table import MOST_VALUES, REASON_TABLE, VALUE_BYTES
 from edge_expose_contract.reported import Reported
 
@@ -29,6 +30,7 @@ def pages() -> dict[str, str]:
         "fleet.md": _NOTE
         + _fields("Inventory", "The file given with `--fleet`.", Inventory.model_json_schema(by_alias=True)),
         "contract.md": _NOTE + _contract(),
+        "exposure-fields.md": _NOTE + _exposure_fields(),
         "reasons.md": _NOTE + _reasons(),
         "commands.md": _NOTE + _commands(),
     }
@@ -104,6 +106,25 @@ def _reasons() -> str:
         "here, from which the reason can be told in any language. A value that is not known is empty.\n\n"
     )
     return f"{head}| Reason | Meaning | Values | Try |\n|---|---|---|---|\n{rows}"
+
+
+def _exposure_fields() -> str:
+    rows = "".join(
+        f"| `{field.name}` | {_cell(_meaning(field))} | `{_cell(field.option)}` | {_cell(field.label)} | "
+        f"{'yes' if field.external_only else ''} | {_cell(refusal(field)) or 'carried'} |\n"
+        for field in FIELDS
+    )
+    head = (
+        "# Fields of an exposure\n\nEach field with its option of `edge-expose expose`, its label in the portal's form "
+        "(empty: the form keeps what is there), whether it needs type LoadBalancer, and what `driver: manifest` does "
+        "with it.\n\n"
+    )
+    columns = "| Field | Meaning | Option | Form | LoadBalancer only | driver: manifest |\n|---|---|---|---|---|---|\n"
+    return head + columns + rows
+
+
+def _meaning(field: Field) -> str:
+    return Exposure.model_fields[field.attribute or field.name].description or ""
 
 
 def _contract() -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from edge_expose_cloud.findings.finding import Finding, finding
 from edge_expose_cloud.spec.model import Spec
+from edge_expose_contract.fields import FIELDS, refusal
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.violations import shown
 
@@ -44,24 +45,9 @@ def check_manifest_driver(spec: Spec) -> list[Finding]:
 
 
 def _check_exposure(name: str, exposure: Exposure) -> Iterator[Finding]:
-    if exposure.module is None:
-        what = "selector" if exposure.selector is not None else "endpoints"
-        yield _refuse(name, what, f"{what}: edgeAgent's Services select their own module")
-    for field, set_ in (
-        ("allowFrom", exposure.allow_from is not None),
-        ("sessionAffinity", exposure.session_affinity != "None"),
-        ("externalTrafficPolicy", exposure.external_traffic_policy != "Cluster"),
-        ("ipFamilyPolicy", exposure.ip_family_policy is not None),
-        ("ipFamilies", exposure.ip_families is not None),
-        ("loadBalancerClass", exposure.load_balancer_class is not None),
-        ("labels", exposure.labels is not None),
-        ("namespace", exposure.namespace is not None),
-        ("expires", exposure.expires is not None),
-        ("probe", exposure.probe is not None),
-        ("adopt", exposure.adopt),
-    ):
-        if set_:
-            yield _refuse(name, field, f"{field} has no place in a Service made by edgeAgent")
+    for field in FIELDS:
+        if field.manifest and field.is_set(exposure):
+            yield _refuse(name, field.name, refusal(field))
     if len(exposure.addresses) > 1:
         yield _refuse(name, "address", "loadBalancerIP holds one address, not one of each family")
     yield from _check_ports(name, exposure)

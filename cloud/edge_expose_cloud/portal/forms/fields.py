@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from edge_expose_cloud.findings.finding import Finding
 from edge_expose_cloud.hub.api import Json
 from edge_expose_cloud.portal.views.presets import Preset
+from edge_expose_contract.fields import FIELD, FIELDS
 from edge_expose_contract.models import Exposure, PortObject
 from edge_expose_contract.ports import parse_port
 
@@ -28,7 +29,12 @@ OPEN_FOR: Final[Mapping[str, tuple[str, int]]] = {
     "24h": ("1 day", 24 * 3600),
     "7d": ("7 days", 7 * 24 * 3600),
 }
-_TEXTS: Final = {"hostname": "hostname", "namespace": "namespace", "pool": "pool", "probe": "probe"}
+#: fields that are one text in the form and in the document
+_TEXTS: Final = tuple(
+    field for field in FIELDS if field.kind == "text" and field.form in ("hostname", "namespace", "pool", "probe")
+)
+#: controls of the part that is folded until one of them says something
+MORE: Final = ("allow_from", "hostname", "open_for", "probe", "namespace", "pool", "affinity", "local", "adopt")
 _SPLIT = re.compile(r"[\s,;]+")
 
 
@@ -101,7 +107,7 @@ def form_of_exposure(name: str, exposure: Exposure) -> ExposeForm:
         "affinity": "on" if exposure.session_affinity == "ClientIP" else "",
         "local": "on" if exposure.external_traffic_policy == "Local" else "",
         "adopt": "on" if exposure.adopt else "",
-        **{form: getattr(exposure, attribute) or "" for form, attribute in _TEXTS.items()},
+        **{field.form: field.of(exposure) or "" for field in _TEXTS},
     }
     return ExposeForm(values, tuple(map(_row, exposure.ports)))
 
@@ -124,21 +130,9 @@ def _row(entry: int | str | PortObject) -> tuple[str, str, str]:
 def fields_of(form: ExposeForm, base: Mapping[str, Any], now: dt.datetime) -> Json:
     """The exposure a form stands for; `base` is the declaration edited ({} for a new one). Not validated here."""
     fields: Json = dict(base)
-    for key in (
-        "module",
-        "selector",
-        "endpoints",
-        "type",
-        "ports",
-        "address",
-        "share",
-        "allowFrom",
-        "expires",
-        "probe",
-    ):
-        fields.pop(key, None)
-    for key in ("sessionAffinity", "externalTrafficPolicy", "adopt", *_TEXTS.values()):
-        fields.pop(key, None)
+    for known in FIELDS:
+        if known.form:
+            fields.pop(known.name, None)
     match form.get("target", "module"):
         case "selector":
             fields["selector"] = _list(form.get("selector"))
@@ -151,7 +145,9 @@ def fields_of(form: ExposeForm, base: Mapping[str, Any], now: dt.datetime) -> Js
     outside = form.get("reach", "outside") == "outside"
     if not outside:
         fields["type"] = "ClusterIP"
-        fields.pop("loadBalancerClass", None)
+        for known in FIELDS:
+            if known.external_only:
+                fields.pop(known.name, None)
     if outside and form.get("address_mode") == "fixed":
         fields["address"] = form.get("address")
     if outside and form.get("address_mode") == "shared":
@@ -160,9 +156,9 @@ def fields_of(form: ExposeForm, base: Mapping[str, Any], now: dt.datetime) -> Js
             fields["address"] = base["address"]
     if outside and form.get("allow_from"):
         fields["allowFrom"] = _list(form.get("allow_from"))
-    for name, key in _TEXTS.items():
-        if form.get(name) and (outside or name != "pool"):
-            fields[key] = form.get(name)
+    for known in _TEXTS:
+        if form.get(known.form) and (outside or not known.external_only):
+            fields[known.name] = form.get(known.form)
     if form.get("affinity"):
         fields["sessionAffinity"] = "ClientIP"
     if outside and form.get("local"):
@@ -206,22 +202,6 @@ def _list(text: str) -> list[str]:
     return [part for part in _SPLIT.split(text) if part]
 
 
-_PLACES: Final = {
-    "module": "module",
-    "selector": "selector",
-    "endpoints": "endpoints",
-    "address": "address",
-    "share": "share",
-    "allowFrom": "allow_from",
-    "hostname": "hostname",
-    "namespace": "namespace",
-    "pool": "pool",
-    "probe": "probe",
-    "expires": "expires",
-    "type": "reach",
-}
-
-
 def place_of(finding: Finding, name: str) -> str:
     """The form field a finding belongs to, "" for the form as a whole."""
     path = finding.path.removeprefix(f"exposures.{name}").removeprefix("exposures").lstrip(".")
@@ -232,22 +212,11 @@ def place_of(finding: Finding, name: str) -> str:
         return f"out{port[1]}"
     if path.startswith("ports"):
         return "out0"
-    return _PLACES.get(re.split(r"[.\[]", path)[0], "")
+    field = FIELD.get(re.split(r"[.\[]", path)[0])
+    return field.form if field is not None else ""
 
 
-LABELS: Final[Mapping[str, str]] = {
-    "name": "Name",
-    "module": "Module",
-    "selector": "Labels",
-    "endpoints": "Addresses",
-    "address": "External service IP",
-    "share": "Sharing key",
-    "allow_from": "Clients that may connect",
-    "hostname": "DNS name",
-    "namespace": "Namespace",
-    "pool": "Address pool",
-    "probe": "Health check",
-}
+LABELS: Final[Mapping[str, str]] = {"name": "Name"} | {field.form: field.label for field in FIELDS if field.form}
 
 
 def label_of(place: str, form: ExposeForm, editing: bool) -> str:

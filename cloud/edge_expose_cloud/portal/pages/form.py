@@ -15,6 +15,7 @@ from edge_expose_cloud.plan.render import differences
 from edge_expose_cloud.portal.auth.sessions import Session
 from edge_expose_cloud.portal.forms.changes import KINDS, Wish
 from edge_expose_cloud.portal.forms.fields import (
+    MORE,
     OPEN_FOR,
     ExposeForm,
     Reserved,
@@ -91,6 +92,7 @@ def expose_page(
         preset=preset,
         typed=name if trouble.findings else typed,
         open_for=OPEN_FOR,
+        more_open=any(form.get(key) or key in wrong for key in MORE),
     )
 
 

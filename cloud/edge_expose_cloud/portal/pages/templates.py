@@ -13,6 +13,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from edge_expose_cloud.plan.render import short_text_of
+from edge_expose_contract.fields import FIELD
 from edge_expose_contract.names import check_exposure_name
 from edge_expose_contract.violations import RuleError
 
@@ -51,6 +52,7 @@ def environment() -> Environment:
     made.filters["slug"] = lambda state: str(state).lower().replace(" ", "-") if str(state) in _MARKS else "unknown"
     made.globals["exposure_path"] = exposure_path
     made.globals["asset"] = _asset_urls()
+    made.globals["field"] = FIELD
     return made
 
 
