@@ -10,45 +10,57 @@ import sys
 from typing import Any, TextIO
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
-# Command -> the file that holds it; the function carries the command's name.
-COMMANDS = {
-    "init": "init",
-    "validate": "validate",
-    "render": "render",
-    "services": "services",
-    "ranges": "ranges",
-    "schema": "schema",
-    "plan": "plan",
-    "apply": "apply",
-    "rollback": "rollback",
-    "status": "status",
-    "watch": "watch",
-    "explain": "explain",
-    "doctor": "doctor",
-    "support-bundle": "support_bundle",
-    "expose": "expose",
-    "unexpose": "unexpose",
-    "export": "export",
-    "import": "import_manifest",
-    "portal": "portal",
-    "local": "local",
+# Command -> (the file that holds it, the line of `--help`): listing commands imports none of them.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("init", "Write a first spec from a preset and a few answers."),
+    "validate": ("validate", "Check a spec or a deployment manifest and report every violation."),
+    "render": ("render", "Print the deployment manifest of a spec."),
+    "services": ("services", "Predict the Services that edgeAgent on Kubernetes makes from a manifest."),
+    "ranges": ("ranges", "Count the addresses that are needed and free, and rehearse another range."),
+    "schema": ("schema", "Print a JSON Schema."),
+    "plan": ("plan", "Show what apply would change and what people would notice."),
+    "apply": ("apply", "Plan a change, show it, and send it to IoT Hub."),
+    "rollback": ("rollback", "Return to an earlier deployment, or give one device its backup back."),
+    "status": ("status", "Show the exposures of one device, or of every device with the module."),
+    "watch": ("watch", "Print a line for every change of an exposure until Ctrl-C."),
+    "explain": ("explain", "Explain step by step why an exposure is in its state."),
+    "doctor": ("doctor", "Check rights, module, cluster, load balancer and clock, and say what to do."),
+    "support-bundle": ("support_bundle", "Write a file with the twins, checks and module log of one device."),
+    "expose": ("expose", "Declare one exposure on one device by patching its module twin."),
+    "unexpose": ("unexpose", "Withdraw one exposure from one device by patching its module twin."),
+    "export": ("export", "Print a spec of what a device runs now."),
+    "import": ("import_manifest", "Print a spec of a deployment manifest."),
+    "portal": ("portal", "Serve the web page, where apps are exposed without any JSON."),
+    "local": ("local", "Run IoT Hub, edge runtime and cluster on this machine."),
 }
 # Commands with commands of their own.
 GROUPS = frozenset({"portal", "local"})
 
 
 class LazyGroup(TyperGroup):
-    """Finds commands by the table above."""
+    """Finds commands by the table above; a list of them is made of the table alone."""
+
+    _listing = False
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        self._listing = True
+        super().format_help(ctx, formatter)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        self._listing = True
+        return super().shell_complete(ctx, incomplete)
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        file = COMMANDS.get(cmd_name)
-        if file is None:
+        file, line = COMMANDS.get(cmd_name, ("", ""))
+        if not file:
             return None
+        if self._listing:
+            return TyperCommand(cmd_name, short_help=line)
         try:
             module = importlib.import_module(f"edge_expose_cloud.cli.{file}")
         except ModuleNotFoundError as error:
@@ -64,7 +76,7 @@ class LazyGroup(TyperGroup):
 
 
 def _unavailable(missing: str) -> Any:
-    app = typer.Typer(add_completion=False)
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
     @app.command(name="local", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
     def local() -> None:
@@ -82,6 +94,7 @@ def _unavailable(missing: str) -> Any:
 app = typer.Typer(
     name="edge-expose",
     cls=LazyGroup,
+    rich_markup_mode=None,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from edge_expose_cloud.cli.shared.app import new_app
 from edge_expose_cloud.cli.shared.carry_out import Allow, Backup, Details, DryRun, NoBackup, carry_out, operator
 from edge_expose_cloud.cli.shared.each_device import Devices, Every, do_each, each_json, exit_code, plans_of, show_each
 from edge_expose_cloud.cli.shared.errors import guarded
@@ -38,7 +39,7 @@ from edge_expose_cloud.usecases.plan import make_plan, require_spec
 from edge_expose_cloud.usecases.release import plan_release
 from edge_expose_cloud.usecases.sites import write_sites
 
-app = typer.Typer(add_completion=False)
+app = new_app()
 
 
 @app.command()
@@ -65,7 +66,7 @@ def apply(
     auth: Auth = "key",
     output: Output = Format.TABLE,
 ) -> None:
-    """Plan, show, and do it: a twin patch, set modules, or an automatic deployment.
+    """Plan a change, show it, and send it to IoT Hub. It is a twin patch, set modules or an automatic deployment.
 
     Example: edge-expose apply two-tier.yaml --wait --timeout 120
     """

@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
+from edge_expose_cloud.cli.shared.app import new_app
 from edge_expose_cloud.cli.shared.errors import guarded
 from edge_expose_cloud.cli.shared.options import Auth, ConnectionFile, HubHost, Output, connect
 from edge_expose_cloud.cli.shared.output import Format, data, escape, out
 from edge_expose_cloud.status.doctor import Check, examine_device, examine_hub
 
-app = typer.Typer(add_completion=False)
+app = new_app()
 _MARKS = {"ok": "[green]✓[/green]", "wrong": "[red]✗[/red]", "unknown": "[yellow]?[/yellow]"}
 
 
@@ -25,7 +26,7 @@ def doctor(
     auth: Auth = "key",
     output: Output = Format.TABLE,
 ) -> None:
-    """Check rights, module, cluster, load balancer and clock; say what to do. Exit 1 when something is wrong.
+    """Check rights, module, cluster, load balancer and clock, and say what to do. Exit 1 when something is wrong.
 
     Example: edge-expose doctor edge1
     """

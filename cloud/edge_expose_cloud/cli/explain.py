@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
+from edge_expose_cloud.cli.shared.app import new_app
 from edge_expose_cloud.cli.shared.errors import guarded
 from edge_expose_cloud.cli.shared.options import Auth, ConnectionFile, HubHost, Output, UsageProblem, connect
 from edge_expose_cloud.cli.shared.output import Format, data, escape, out, state_text
 
-app = typer.Typer(add_completion=False)
+app = new_app()
 
 
 @app.command()
@@ -25,7 +26,7 @@ def explain(
     auth: Auth = "key",
     output: Output = Format.TABLE,
 ) -> None:
-    """Say step by step why an exposure is in its state, and what to try.
+    """Explain step by step why an exposure is in its state. Each step that fails says what to try.
 
     Example: edge-expose explain edge1/web
     """

@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
+from edge_expose_cloud.cli.shared.app import new_app
 from edge_expose_cloud.cli.shared.errors import guarded
 from edge_expose_cloud.cli.shared.options import Auth, ConnectionFile, HubHost, connect
 from edge_expose_cloud.cli.shared.output import Format, print_spec
 from edge_expose_cloud.usecases.export import export_spec
 
-app = typer.Typer(add_completion=False)
+app = new_app()
 As = Annotated[Format, typer.Option("--output", "-o", help="yaml or json.")]
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from edge_expose_cloud.cli.shared.app import new_app
 from edge_expose_cloud.cli.shared.carry_out import Backup, Details, DryRun, NoBackup, carry_out
 from edge_expose_cloud.cli.shared.errors import guarded
 from edge_expose_cloud.cli.shared.exposure_options import with_exposure_options
@@ -24,7 +25,7 @@ from edge_expose_cloud.cli.shared.options import (
 from edge_expose_cloud.cli.shared.output import Format
 from edge_expose_cloud.usecases.expose import plan_expose
 
-app = typer.Typer(add_completion=False)
+app = new_app()
 
 
 @app.command()

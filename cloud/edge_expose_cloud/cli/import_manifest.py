@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
+from edge_expose_cloud.cli.shared.app import new_app
 from edge_expose_cloud.cli.shared.errors import guarded
 from edge_expose_cloud.cli.shared.files import read_source
 from edge_expose_cloud.cli.shared.output import Format, print_spec
 from edge_expose_cloud.manifest.import_export import slug, spec_of_manifest
 
-app = typer.Typer(add_completion=False)
+app = new_app()
 As = Annotated[Format, typer.Option("--output", "-o", help="yaml or json.")]
 
 
@@ -24,7 +25,7 @@ def import_(
     name: Annotated[str | None, typer.Option("--name", help="The name of the spec.")] = None,
     output: As = Format.YAML,
 ) -> None:
-    """Print a spec of a deployment manifest; what a spec cannot say is named on stderr.
+    """Print a spec of a deployment manifest. What a spec cannot express is named on stderr.
 
     Of an automatic deployment's document the target condition, priority and labels are taken along.
 

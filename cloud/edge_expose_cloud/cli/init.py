@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from edge_expose_cloud.cli.shared.app import new_app
 from edge_expose_cloud.cli.shared.errors import guarded
 from edge_expose_cloud.cli.shared.options import UsageProblem
 from edge_expose_cloud.cli.shared.output import count_words, err, say, show_findings
@@ -15,7 +16,7 @@ from edge_expose_cloud.findings.finding import has_errors
 from edge_expose_cloud.spec.load import load_spec
 from edge_expose_cloud.spec.presets import PRESETS, Answers, spec_from_preset
 
-app = typer.Typer(add_completion=False)
+app = new_app()
 
 
 @app.command()
@@ -37,7 +38,7 @@ def init(
     name: Annotated[str | None, typer.Option("--name", help="Name of the spec; that of the file without.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
 ) -> None:
-    """Write a first spec: from a preset and a few answers, asked for at a terminal, or given by options.
+    """Write a first spec from a preset and a few answers. Answers that no option gives are asked for at a terminal.
 
     Example: edge-expose init app.yaml --preset web --device edge1 --range 10.0.0.10-10.0.0.20 --nodes 10.0.0.1-10.0.0.2
     """

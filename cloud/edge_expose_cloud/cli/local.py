@@ -16,6 +16,7 @@ from typing import Annotated, Any, ParamSpec
 
 import typer
 
+from edge_expose_cloud.cli.shared.app import new_app
 from edge_expose_cloud.cli.shared.options import Output
 from edge_expose_cloud.cli.shared.output import Format, data, err, escape, out, say, table
 from edge_expose_local import settings, supervisor
@@ -27,19 +28,15 @@ from edge_expose_local.settings import BadSettings, LocalSettings, PortTaken
 
 P = ParamSpec("P")
 
-app = typer.Typer(
-    add_completion=False,
+app = new_app(
     no_args_is_help=True,
-    help="A local IoT Hub, edge runtime and cluster on loopback, with real clients and a data path that answers."
+    help="Run IoT Hub, edge runtime and cluster on this machine. Unmodified clients connect to them, and exposed "
+    "addresses answer."
     "\n\nExample: edge-expose local up --detach",
 )
-pool_app = typer.Typer(
-    add_completion=False, no_args_is_help=True, help="The load balancer's range, as its owner sets it."
-)
-pod_app = typer.Typer(
-    add_completion=False, no_args_is_help=True, help="Pods beside the modules, as a scheduler moves them."
-)
-devices_app = typer.Typer(add_completion=False, no_args_is_help=True, help="More devices.")
+pool_app = new_app(no_args_is_help=True, help="The load balancer's range, as its owner sets it.")
+pod_app = new_app(no_args_is_help=True, help="Pods beside the modules, as a scheduler moves them.")
+devices_app = new_app(no_args_is_help=True, help="More devices.")
 app.add_typer(pool_app, name="pool")
 app.add_typer(pod_app, name="pod")
 app.add_typer(devices_app, name="devices")

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from edge_expose_cloud.cli.shared.app import new_app
 from edge_expose_cloud.cli.shared.carry_out import Details
 from edge_expose_cloud.cli.shared.each_device import Devices, Every, plans_of, show_each
 from edge_expose_cloud.cli.shared.errors import guarded
@@ -24,7 +25,7 @@ from edge_expose_cloud.plan.render import markdown_of
 from edge_expose_cloud.usecases.fleet_plans import plan_members
 from edge_expose_cloud.usecases.plan import make_plan, require_spec
 
-app = typer.Typer(add_completion=False)
+app = new_app()
 
 
 @app.command()
@@ -45,7 +46,7 @@ def plan(
         PlanFormat, typer.Option("--output", "-o", help="How to print the plan; markdown is a pull request comment.")
     ] = PlanFormat.TABLE,
 ) -> None:
-    """Show what apply would change, and what people would notice. Sends nothing. Exit 3 when there are changes.
+    """Show what apply would change and what people would notice. Sends nothing; exit 3 when there are changes.
 
     Example: edge-expose plan two-tier.yaml
     """

@@ -15,14 +15,14 @@ import typer
 
 from edge_expose_cloud.adapters.files import state_folder
 from edge_expose_cloud.adapters.sealing import seal_of
+from edge_expose_cloud.cli.shared.app import new_app
 from edge_expose_cloud.cli.shared.errors import guarded
 from edge_expose_cloud.cli.shared.options import Auth, ConnectionFile, HubHost, UsageProblem, connect
 from edge_expose_cloud.cli.shared.output import say
 from edge_expose_cloud.findings.problems import Refused
 
-app = typer.Typer(
-    add_completion=False,
-    help="The web page: expose an app without seeing JSON.\n\nExample: edge-expose portal",
+app = new_app(
+    help="Serve the web page, where apps are exposed without any JSON.\n\nExample: edge-expose portal",
     invoke_without_command=True,
 )
 Users = Annotated[

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from edge_expose_cloud.cli.shared.app import new_app
 from edge_expose_cloud.cli.shared.errors import guarded
 from edge_expose_cloud.cli.shared.files import Source, read_source, read_spec, spec_from_source
 from edge_expose_cloud.cli.shared.files import read_inventory as _inventory
@@ -16,7 +17,7 @@ from edge_expose_cloud.spec.model import Network, Spec
 from edge_expose_contract.addressing import AddressSet
 from edge_expose_contract.violations import RuleError
 
-app = typer.Typer(add_completion=False)
+app = new_app()
 
 
 @app.command()
@@ -37,7 +38,7 @@ def ranges(
     auth: Auth = "key",
     output: Output = Format.TABLE,
 ) -> None:
-    """Addresses needed, shared, reserved and free; and a rehearsal of another range.
+    """Count the addresses that are needed and free, and rehearse another range.
 
     Example: edge-expose ranges two-tier.yaml --rehearse 10.0.0.20-10.0.0.29
     """

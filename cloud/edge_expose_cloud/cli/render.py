@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from edge_expose_cloud.cli.shared.app import new_app
 from edge_expose_cloud.cli.shared.errors import guarded
 from edge_expose_cloud.cli.shared.files import read_inventory as _inventory
 from edge_expose_cloud.cli.shared.files import read_source, spec_from_source
@@ -16,7 +17,7 @@ from edge_expose_cloud.manifest.encoding import Content, Secrets
 from edge_expose_cloud.manifest.render import manifest_text, render_content
 from edge_expose_cloud.spec.variables import secret_names
 
-app = typer.Typer(add_completion=False)
+app = new_app()
 
 
 @app.command(name="render")
@@ -32,7 +33,7 @@ def render_command(
     ] = False,
     budget: Annotated[bool, typer.Option("--budget", help="Also say how much of each twin's 32 KB is used.")] = False,
 ) -> None:
-    """Print the deployment manifest of a spec, byte for byte the same every time.
+    """Print the deployment manifest of a spec. The same spec gives the same bytes every time.
 
     Example: edge-expose render two-tier.yaml > two-tier.json
     """

@@ -10,6 +10,7 @@ import typer
 
 from edge_expose_cloud.adapters.files import backups_of, read_backups, read_text
 from edge_expose_cloud.adapters.sealing import seal_of
+from edge_expose_cloud.cli.shared.app import new_app
 from edge_expose_cloud.cli.shared.carry_out import (
     Allow,
     Backup,
@@ -39,7 +40,7 @@ from edge_expose_cloud.hub.api import Hub, Json
 from edge_expose_cloud.plan.backups import content_of, hub_of, parse_name
 from edge_expose_cloud.usecases.rollback import history, plan_promotion, plan_restore
 
-app = typer.Typer(add_completion=False)
+app = new_app()
 
 
 @app.command()
@@ -68,7 +69,7 @@ def rollback(
     auth: Auth = "key",
     output: Output = Format.TABLE,
 ) -> None:
-    """Go back: promote the deployment that was live before, or restore the backup of one device.
+    """Return to an earlier deployment, or give one device its backup back.
 
     Example: edge-expose rollback north-dashboard --list
     """

@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
+from edge_expose_cloud.cli.shared.app import new_app
 from edge_expose_cloud.cli.shared.errors import guarded
 from edge_expose_cloud.cli.shared.options import UsageProblem
 
-app = typer.Typer(add_completion=False)
+app = new_app()
 
 
 @app.command()
@@ -20,7 +21,7 @@ def schema(
         str | None, typer.Argument(metavar="[NAME]", help="Which schema; without a name they are listed.")
     ] = None,
 ) -> None:
-    """Print a JSON Schema: of the spec, the inventory, the module's twin, or a manifest section.
+    """Print a JSON Schema. There is one for the spec, the inventory, the module's twin and each manifest section.
 
     Example: edge-expose schema spec > spec.schema.json
     """

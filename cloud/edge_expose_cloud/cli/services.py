@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from edge_expose_cloud.cli.shared.app import new_app
 from edge_expose_cloud.cli.shared.errors import guarded
 from edge_expose_cloud.cli.shared.files import read_source, spec_from_source
 from edge_expose_cloud.cli.shared.options import Output, UsageProblem
@@ -15,7 +16,7 @@ from edge_expose_cloud.findings.problems import InputError
 from edge_expose_cloud.iotedge.edge_agent import SERVICE_TYPES, predict_services
 from edge_expose_cloud.manifest.render import render
 
-app = typer.Typer(add_completion=False)
+app = new_app()
 
 
 @app.command()
@@ -42,7 +43,9 @@ def services(
     ] = True,
     output: Output = Format.TABLE,
 ) -> None:
-    """Predict the Services that edgeAgent on Kubernetes makes from a manifest, and what gets lost. Exit 2 on errors.
+    """Predict the Services that edgeAgent on Kubernetes makes from a manifest.
+
+    What gets lost is named. Exit 2 on errors.
 
     Example: edge-expose services deployment.json --default-type ClusterIP -o json
     """

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from edge_expose_cloud.cli.shared.app import new_app
 from edge_expose_cloud.cli.shared.errors import guarded
 from edge_expose_cloud.cli.shared.options import Auth, ConnectionFile, HubHost, Output, UsageProblem, connect
 from edge_expose_cloud.cli.shared.output import Format, data, escape, exposures_table, out, say, table
@@ -14,7 +15,7 @@ from edge_expose_cloud.status.device import read_status
 from edge_expose_cloud.status.explain import REASON_HINTS
 from edge_expose_cloud.status.fleet import DeviceStatus
 
-app = typer.Typer(add_completion=False)
+app = new_app()
 Device = Annotated[str | None, typer.Argument(metavar="[DEVICE]", help="Device id; all devices without it.")]
 
 
@@ -30,7 +31,7 @@ def status(
     auth: Auth = "key",
     output: Output = Format.TABLE,
 ) -> None:
-    """Show the exposures of one device, or of every device that has the module.
+    """Show the exposures of one device, or of every device with the module.
 
     Example: edge-expose status edge1 -o json
     """

@@ -10,12 +10,13 @@ from typing import Annotated
 import typer
 
 from edge_expose_cloud.adapters.files import write_private
+from edge_expose_cloud.cli.shared.app import new_app
 from edge_expose_cloud.cli.shared.errors import guarded
 from edge_expose_cloud.cli.shared.options import Auth, ConnectionFile, HubHost, connect
 from edge_expose_cloud.cli.shared.output import say
 from edge_expose_cloud.status.support_bundle import support_bundle
 
-app = typer.Typer(add_completion=False)
+app = new_app()
 
 
 @app.command(name="support-bundle")
@@ -29,7 +30,9 @@ def support_bundle_command(
     hub: HubHost = None,
     auth: Auth = "key",
 ) -> None:
-    """Write a file with twins, checks and the module's log of one device. Passwords and env values stay out of it.
+    """Write a file with the twins, checks and module log of one device.
+
+    It holds no password and no value of an environment.
 
     Example: edge-expose support-bundle edge1 --file edge1.json
     """

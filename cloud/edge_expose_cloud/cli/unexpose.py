@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from edge_expose_cloud.cli.shared.app import new_app
 from edge_expose_cloud.cli.shared.carry_out import Allow, Backup, Details, DryRun, NoBackup, carry_out
 from edge_expose_cloud.cli.shared.errors import guarded
 from edge_expose_cloud.cli.shared.follow import Timeout, follow_exposures, report
@@ -25,7 +26,7 @@ from edge_expose_cloud.cli.shared.output import Format
 from edge_expose_cloud.usecases.expose import plan_unexpose
 from edge_expose_cloud.usecases.release import plan_release
 
-app = typer.Typer(add_completion=False)
+app = new_app()
 
 
 @app.command()
@@ -52,7 +53,9 @@ def unexpose(
     auth: Auth = "key",
     output: Output = Format.TABLE,
 ) -> None:
-    """Withdraw one exposure from one device by patching its module twin; or let a removal go on that it holds back.
+    """Withdraw one exposure from one device by patching its module twin.
+
+    With --held-back, confirm a removal that the device holds back.
 
     Example: edge-expose unexpose edge1 web
     """

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from edge_expose_cloud.cli.shared.app import new_app
 from edge_expose_cloud.cli.shared.errors import guarded
 from edge_expose_cloud.cli.shared.files import Source, is_template, read_source, spec_from_source
 from edge_expose_cloud.cli.shared.files import read_inventory as _inventory
@@ -18,7 +19,7 @@ from edge_expose_cloud.manifest.checks import check_manifest
 from edge_expose_cloud.manifest.spec_checks import check_rendered
 from edge_expose_cloud.spec.inventory import Inventory
 
-app = typer.Typer(add_completion=False)
+app = new_app()
 
 
 @app.command()
@@ -30,7 +31,7 @@ def validate(
     fleet: Fleet = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Check a spec or a deployment manifest; every violation at once. Exit 2 when there is an error.
+    """Check a spec or a deployment manifest and report every violation. Exit 2 when there is an error.
 
     Example: edge-expose validate two-tier.yaml
     """

@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
+from edge_expose_cloud.cli.shared.app import new_app
 from edge_expose_cloud.cli.shared.errors import guarded
 from edge_expose_cloud.cli.shared.options import Auth, ConnectionFile, HubHost, Output, connect, seconds
 from edge_expose_cloud.cli.shared.output import Format, escape, out, say, state_text
 from edge_expose_cloud.hub.api import HubError
 from edge_expose_cloud.status.device import read_status
 
-app = typer.Typer(add_completion=False)
+app = new_app()
 Device = Annotated[str | None, typer.Argument(metavar="[DEVICE]", help="Device id; all devices without it.")]
 
 
@@ -30,7 +31,7 @@ def watch(
     auth: Auth = "key",
     output: Output = Format.TABLE,
 ) -> None:
-    """Print a line for every change of an exposure until Ctrl-C. JSON is one object a line.
+    """Print a line for every change of an exposure until Ctrl-C. With -o json each line is one object.
 
     Example: edge-expose watch edge1
     """

@@ -9,7 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
+import typer
 from ruamel.yaml import YAML
 from typer.testing import CliRunner, Result
 
@@ -552,3 +554,14 @@ def test_taking_back_all_faults_takes_no_name(tmp_path: Path) -> None:
     result = run("local", "fault", "--clear", "http-hang", "--state", str(tmp_path))
     assert result.exit_code == 2
     assert "leave 'http-hang' out" in result.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_says_what_each_says_itself(name: str) -> None:
+    group = typer.main.get_command(app)
+    command = group.get_command(click.Context(group), name)
+    line = COMMANDS[name][1]
+    assert (command.help or "").replace("\n", " ").startswith(line)
+    assert f"  {name} " in run("--help").stdout
+    assert line.split()[0] in run("--help").stdout
+    assert run(name, "--help").exit_code == 0
