@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from edge_expose_module.observed_service import ObservedService
-from edge_expose_module.observing import Observed
 from edge_expose_module.planning import Change, Plan, Verb
 
 ANNOTATION: Final = "edge-expose.io/written-by"
@@ -23,8 +22,8 @@ _KEPT: Final = 16
 class Instance:
     """This process. `lives` are the stamps of its earlier lives, from the state file, newest last.
 
-    `services` below are those of ours in the namespaces that this module works in: labels and stamps can be copied, and
-    what stands elsewhere is no process of ours.
+    `services` below are those with our labels in the namespaces that this module works in: labels and stamps can be
+    copied, and what stands elsewhere was written by no process of ours.
     """
 
     def __init__(self, started: datetime, lives: Collection[str] = ()) -> None:
@@ -83,12 +82,6 @@ def stamp_of(service: ObservedService) -> tuple[str, int]:
     """Start of the process that wrote a Service last, and the version of its document; ("", 0) when nobody says."""
     start, _, version = service.annotations.get(ANNOTATION, "").partition(" ")
     return (start, int(version) if version.isdigit() else 0) if _parse(start) is not None else ("", 0)
-
-
-def services_within(observed: Observed, owner: str, namespaces: Collection[str]) -> tuple[ObservedService, ...]:
-    """Our Services, claims too, in these namespaces."""
-    ours = (*observed.owned(owner), *observed.claims(owner))
-    return tuple(service for service in ours if service.namespace in namespaces)
 
 
 def _parse(text: str) -> datetime | None:

@@ -25,9 +25,12 @@ Key = tuple[str, str]
 """Namespace and name."""
 
 
+CLAIM_SUFFIX = "-claim"
+
+
 def claim_name(exposure: str) -> str:
     """The name of the Service that asks for an address on behalf of an exposure."""
-    return f"{exposure}-claim"
+    return exposure + CLAIM_SUFFIX
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +62,15 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class ObservedService:
-    """A Service as read; `body` is the raw object."""
+    """A Service as read; `body` is the raw object. `stray` means that our labels on it count for nothing, since it
+    stands where this module makes none."""
 
     namespace: str
     name: str
     uid: str
     resource_version: str
     body: Mapping[str, Any]
+    stray: bool = False
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> ObservedService:
@@ -162,7 +167,10 @@ class ObservedService:
         return self.exposure is not None and self.name == claim_name(self.exposure)
 
     def owned_by(self, owner: str) -> bool:
-        """Ours means all three labels."""
+        """Ours means all three labels, where this module makes Services."""
+        return not self.stray and self.carries_labels_of(owner)
+
+    def carries_labels_of(self, owner: str) -> bool:
         labels = self.labels
         return (
             labels.get(LABEL_MANAGED_BY) == MANAGED_BY and labels.get(LABEL_OWNER) == owner and LABEL_EXPOSURE in labels

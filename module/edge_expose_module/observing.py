@@ -111,6 +111,15 @@ class Observed:
         """Our Services that only ask for an address on behalf of another one."""
         return tuple(s for _, s in sorted(self.services.items()) if s.owned_by(owner) and s.is_claim)
 
+    def ours(self, owner: str) -> tuple[ObservedService, ...]:
+        """All of ours, claims too."""
+        return (*self.owned(owner), *self.claims(owner))
+
+    @property
+    def strays(self) -> tuple[ObservedService, ...]:
+        """Services that carry our labels where this module makes none."""
+        return tuple(service for service in self.services.values() if service.stray)
+
     def load_balancer_for(self, load_balancer_class: str | None) -> LoadBalancer:
         """Who hands out the address of a Service of this class."""
         if self.load_balancer.serves(load_balancer_class):

@@ -119,7 +119,7 @@ class RejectionLog:
         now = self._clock()
         self._drifted.update(dict.fromkeys(drifted, now))
         current_entries = self._still_counting(known, exposures, holding, observed)
-        for service in (*observed.owned(owner), *observed.claims(owner)):
+        for service in observed.ours(owner):
             name = service.exposure or ""
             given = {str(address) for address in service.assigned}
             if given and name in current_entries:
