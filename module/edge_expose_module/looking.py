@@ -25,7 +25,7 @@ from edge_expose_module.clusterapi import (
 from edge_expose_module.homes import Homes
 from edge_expose_module.load_balancers.api import LoadBalancer
 from edge_expose_module.load_balancers.detect import Detector
-from edge_expose_module.observed_service import Key, ObservedService, ServiceEvent
+from edge_expose_module.observed_service import LONGEST_MESSAGE, Key, ObservedService, ServiceEvent
 from edge_expose_module.observing import (
     Capabilities,
     Observed,
@@ -255,7 +255,7 @@ def _event(item: Mapping[str, Any]) -> ServiceEvent:
     return ServiceEvent(
         str((item.get("source") or {}).get("component") or item.get("reportingComponent") or ""),
         str(item.get("reason", "")),
-        str(item.get("message", "")),
+        str(item.get("message", ""))[:LONGEST_MESSAGE],
         str(item.get("type", "")),
         str(item.get("lastTimestamp") or item.get("eventTime") or ""),
         int(item.get("count") or 1),

@@ -29,7 +29,7 @@ DRIFT_SECONDS: Final = 2.0
 SILENCE_SECONDS: Final = 2.0
 # What is said of a refused request may come again, or late, once the next one is written; by then that one is answered.
 LATE_SECONDS: Final = 1.0
-_LITERAL: Final = re.compile(r"[0-9a-fA-F:.]*[.:][0-9a-fA-F:.]+")
+_LITERAL: Final = re.compile(r"[0-9a-fA-F:.]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +217,8 @@ def _is_held_by(name: str, address: Address, observed: Observed, owner: str) -> 
 
 def _may_be_about(answer: Answer, requested: tuple[Address, ...]) -> bool:
     """An answer that names addresses, and none of those requested, is about an earlier request."""
-    named = parse_known(text.strip(".:") for text in _LITERAL.findall(answer.message))
+    literals = (text for text in _LITERAL.findall(answer.message) if "." in text or ":" in text)
+    named = parse_known(text.strip(".:") for text in literals)
     return not named or any(address in named for address in requested)
 
 
