@@ -265,7 +265,8 @@ class Controller:
         endpoints = any(exposure.endpoints for exposure in document.exposures.values())
         rails = await asyncio.to_thread(self._rails.look, memory.rails, observed, endpoints=endpoints)
         self._guards, self.view.rail_warnings = rails.guards, rails.warnings
-        self._keeper.memory = replace(memory, rails=rails.known)
+        # Somebody may have confirmed a removal meanwhile.
+        self._keeper.memory = replace(self._keeper.memory, rails=rails.known)
 
     async def _look(self, homes: Homes) -> tuple[Observed | None, str]:
         try:

@@ -250,8 +250,10 @@ def _brake(inputs: Inputs, wishes: Wishes) -> Brake:
             held[service.exposure] = f"{held.get(service.exposure, '')} {service.uid}"
     removed = frozenset(held) - frozenset(wishes.wishes) - wishes.keep - _ran_out(inputs, wishes)
     confirmations = [*inputs.confirmations, inputs.document.confirm_removal or ""]
-    before = Brake(base=frozenset(inputs.memory.held_before), released=frozenset(inputs.memory.released))
-    return brake(held, removed, inputs.guards.max_removal_percent, confirmations, before)
+    memory = inputs.memory
+    before = Brake(base=frozenset(memory.held_before), released=frozenset(memory.released), mark=memory.removal_mark)
+    moment = f"{memory.version} {inputs.now.isoformat()}"
+    return brake(held, removed, inputs.guards.max_removal_percent, confirmations, before, moment)
 
 
 def _ran_out(inputs: Inputs, wishes: Wishes) -> frozenset[str]:

@@ -34,6 +34,8 @@ class Memory:
     """What was held when the mass-removal brake went on; empty while it is off."""
     released: tuple[str, ...] = ()
     """Exposures whose removal was confirmed and is not done yet."""
+    removal_mark: tuple[str, ...] = ()
+    """Of the removal that waits for a confirmation: what it is, and when it began to wait."""
     held: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """What each exposure had last; an address that it asks for and was not given does not count."""
     rejected: Rejections = field(default_factory=dict)
@@ -105,6 +107,7 @@ class Memory:
             "confirmed": list(self.confirmed),
             "heldBefore": list(self.held_before),
             "released": list(self.released),
+            "removalMark": list(self.removal_mark),
             "held": {name: list(texts) for name, texts in sorted(self.held.items())},
             "rejected": {name: [entry.to_json() for entry in found] for name, found in sorted(self.rejected.items())},
             "identities": list(self.identities),
@@ -137,6 +140,7 @@ class Memory:
             confirmed=_texts(content.get("confirmed")),
             held_before=_texts(content.get("heldBefore")),
             released=_texts(content.get("released")),
+            removal_mark=_texts(content.get("removalMark")),
             held=_lists_of_texts(content.get("held")),
             rejected={
                 str(name): tuple(entry for item in found if (entry := Rejection.from_json(item)) is not None)

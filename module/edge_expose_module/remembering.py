@@ -58,6 +58,8 @@ def after_decision(memory: Memory, raw: Mapping[str, Any], decided: Decided, obs
         expired=dict(decided.wishes.expired),
         held_before=tuple(sorted(decided.brake.base)),
         released=tuple(sorted(decided.brake.released)),
+        removal_mark=decided.brake.mark,
+        confirmed=(),
         homes=_homes(memory, decided, observed, owner),
         knows_homes=True,
     )

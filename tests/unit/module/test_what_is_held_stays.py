@@ -62,6 +62,29 @@ def test_one_token_releases_one_removal() -> None:
     assert len(addresses(bench)) == 6
 
 
+@pytest.mark.parametrize("door", ["twin", "method"])
+def test_a_confirmation_that_comes_too_late_releases_no_later_removal(door: str) -> None:
+    many = {f"r{n}": web() for n in range(6)}
+    bench = bench_with(many)
+    bench.desire({"r0": web()})
+    token = bench.run()["pendingRemoval"]["token"]
+    late = {"confirmRemoval": token} if door == "twin" else {}
+    bench.desire(many, **late)
+    if door == "method":
+        bench.controller.confirm(token)
+    assert "pendingRemoval" not in bench.run()
+    bench.restart()
+    bench.desire({"r0": web()}, **late)
+    report = bench.run()
+    assert report["pendingRemoval"]["token"] != token
+    assert len(addresses(bench)) == 6
+    bench.restart()
+    assert bench.run()["pendingRemoval"] == report["pendingRemoval"], "the new one survives a restart"
+    bench.controller.confirm(report["pendingRemoval"]["token"])
+    bench.run()
+    assert len(addresses(bench)) == 1
+
+
 # --- wishes that cannot be granted ---
 
 
