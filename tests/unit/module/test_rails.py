@@ -308,6 +308,59 @@ def test_endpoints_do_not_lead_into_the_cluster(endpoint: str, what: str) -> Non
     assert world.state("a")[0] == "Ready"
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "what"),
+    [
+        ("64:ff9b::a9fe:a9fe", "the metadata service of clouds"),
+        ("64:ff9b:1::a9fe:a9fe", "the metadata service of clouds"),
+        ("64:ff9b:1:a9fe:a9:fe00::", "the metadata service of clouds"),
+        ("64:ff9b:1:a9:fe:a9fe::", "the metadata service of clouds"),
+        ("64:ff9b:1:0:a9:fea9:fe00:0", "the metadata service of clouds"),
+        ("2002:a9fe:a9fe::1", "the metadata service of clouds"),
+        ("2001:0:a9fe:a9fe::1", "the metadata service of clouds"),
+        ("2001:0:5db8:1::5601:5601", "the metadata service of clouds"),
+        ("::ffff:0:a9fe:a9fe", "the metadata service of clouds"),
+        ("fd99::5efe:a9fe:a9fe", "the metadata service of clouds"),
+        ("::127.0.0.1", "the loopback network"),
+        ("64:ff9b::127.0.0.1", "the loopback network"),
+        ("64:ff9b::10.244.1.9", "the pod network"),
+        ("2002:c000:201::1", "the address of the API server"),
+        ("::10.96.0.77", "the Service network (cluster IP of other/theirs)"),
+        ("168.63.129.16", "the metadata service of clouds"),
+        ("100.100.100.200", "the metadata service of clouds"),
+        ("192.0.0.192", "the metadata service of clouds"),
+        ("fd00:ec2::254", "the metadata service of clouds"),
+        ("fd20:ce::254", "the metadata service of clouds"),
+        ("255.255.255.255", "the broadcast address"),
+        ("250.1.2.3", "the reserved network"),
+        ("0.1.2.3", "the network of unspecified addresses"),
+        ("64:ff9b::224.0.0.1", "the multicast network"),
+    ],
+)
+def test_no_way_of_writing_an_address_leads_where_endpoints_may_not(endpoint: str, what: str) -> None:
+    world = bench()
+    world.cluster.pod_networks = ["10.244.1.0/24"]
+    world.cluster.add_service("theirs", {"clusterIP": "10.96.0.77", "ports": [{"port": 1}]}, "other")
+    world.desire({"a": vm(endpoint)})
+    world.run()
+    assert world.state("a") == ("Blocked", None, "EndpointNotAllowed")
+    assert what in world.exposure("a")["message"]
+    world.cluster.rails = {"ALLOW_ENDPOINTS": "0.0.0.0/0,::/0,64:ff9b::/96"}
+    world.run()
+    assert world.state("a")[0] == "Blocked", "a wide word opens none of them"
+    world.cluster.rails = {"ALLOW_ENDPOINTS": f"{endpoint}/{128 if ':' in endpoint else 32}"}
+    world.run()
+    assert world.state("a")[0] == "Ready", "its owner names it"
+
+
+@pytest.mark.parametrize("endpoint", ["64:ff9b::10.1.2.3", "2002:a01:203::1", "2001:db8::a9fe:a9fe", "10.1.2.3"])
+def test_what_leads_elsewhere_is_an_endpoint_like_any(endpoint: str) -> None:
+    world = bench()
+    world.desire({"a": vm(endpoint)})
+    world.run()
+    assert world.state("a")[0] == "Ready"
+
+
 def test_networks_that_nobody_tells_are_told_as_such() -> None:
     world = bench()
     world.desire({"a": vm("10.1.2.3")})
