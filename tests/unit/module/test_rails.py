@@ -11,7 +11,7 @@ from edge_expose_contract.models import Exposure
 from edge_expose_contract.reasons import REASONS
 from edge_expose_module.clusterapi import Denied, Unavailable
 from edge_expose_module.rails.model import ENVIRONMENT, Guards
-from edge_expose_module.rails.steering import STEERING, steers
+from edge_expose_module.rails.steering import DOMAINS, steers
 from edge_expose_module.rails.table import RAILS, merged, read, refused
 from edge_expose_module.settings import BadSettings, read_settings
 from support.bench import Bench
@@ -98,13 +98,46 @@ def test_what_a_rail_refuses(texts: dict[str, str], wish: dict[str, Any], reason
     assert reason is None or reason in REASONS
 
 
-@pytest.mark.parametrize("key", [pattern.replace("*", "x") for pattern, _ in STEERING])
+STEER = [
+    key
+    for line in (
+        "metallb.io/x metallb.universe.tf/x purelb.io/x kube-vip.io/x lbipam.cilium.io/x io.cilium/x",
+        "service.cilium.io/x cilium.io/x loxilb.io/x openelb.io/x lb.kubesphere.io/x",
+        "eip.openelb.kubesphere.io/x protocol.openelb.kubesphere.io/x eip.porter.kubesphere.io/x",
+        "svccontroller.k3s.cattle.io/x projectcalico.org/x service.beta.kubernetes.io/x",
+        "service.alpha.kubernetes.io/x loadbalancer.openstack.org/x cloud.google.com/x networking.gke.io/x",
+        "load-balancer.hetzner.cloud/x kubernetes.digitalocean.com/x external-dns.alpha.kubernetes.io/x",
+        "external-dns.kubernetes.io/x dns.alpha.kubernetes.io/x service.kubernetes.io/x",
+        "endpointslice.kubernetes.io/x kubernetes.io/elb.class oci.oraclecloud.com/x",
+        "oci-network-load-balancer.oraclecloud.com/x tailscale.com/expose coredns.io/x service.antrea.io/x",
+        "kube-router.io/x cis.f5.com/x ako.vmware.com/x k8s.ovn.org/x ncp/x service.citrix.com/x",
+        "netscaler.com/x haproxy.org/x metal.equinix.com/x yandex.cloud/x networking.k8s.io/x",
+        "gateway.networking.k8s.io/x lb.example.com/x nlb.example.com/x load-balancer.example.com/x",
+        "my-loadbalancer.example.com/x vip.example.com/x lb-ipam.example.com/x dns.example.com/x",
+        "my-dns.example.com/x publicdns.example.com/x example.com/load-balancer-ip",
+        "example.com/externaldns-name loadbalancer-ip",
+    )
+    for key in line.split()
+]
+FREE = [
+    key
+    for line in (
+        "example.com/kubernetes.io team mykubernetes.io/x app.kubernetes.io/part-of prometheus.io/scrape",
+        "example.com/team helm.sh/chart argocd.argoproj.io/tracking-id albums.example.com/x lbx.example.com/x",
+        "shipping.example.com/x dnsmasq-team.example.com/x config.linkerd.io/opaque-ports",
+        "internal.config.kubernetes.io/x example.com/dns-owner",
+    )
+    for key in line.split()
+]
+
+
+@pytest.mark.parametrize("key", [*STEER, *(f"{domain}/x" for domain in DOMAINS), *(f"below.{d}/x" for d in DOMAINS)])
 def test_a_key_that_steers_is_known_in_any_case(key: str) -> None:
     assert steers(key)
     assert steers(key.upper())
 
 
-@pytest.mark.parametrize("key", ["example.com/kubernetes.io", "team", "mykubernetes.io/x", "app.kubernetes.io/part-of"])
+@pytest.mark.parametrize("key", FREE)
 def test_a_plain_note_steers_nothing(key: str) -> None:
     assert not steers(key)
 
