@@ -314,6 +314,15 @@ def test_without_a_config_map_the_environment_alone_holds() -> None:
     assert warned(world) == ""
 
 
+@pytest.mark.parametrize(
+    "text", ["ALLOW_PORTS=８０", "ALLOW_PORTS=80.9", "ALLOW_PORTS=8e1", "MAX_EXPOSURES=1_0", "MAX_REMOVAL_PERCENT=٥"]
+)
+def test_a_number_in_a_rail_is_written_in_ascii_digits(text: str) -> None:
+    key, _, value = text.partition("=")
+    _, problems = read({key: value}, ENVIRONMENT)
+    assert "whole number" in " ".join(problems)
+
+
 # --- endpoints ---
 
 
