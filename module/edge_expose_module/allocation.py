@@ -229,14 +229,26 @@ class _Allocator:
             block = Block.of("FamilyMismatch", text, addresses=where, family=_families(missing))
             self.decided[candidate.name] = Decision((), block)
             return
-        total = sum(pool.size for pool in pools)
+        self.decided[candidate.name] = Decision((), self._why_exhausted(candidate, pools))
+
+    def _why_exhausted(self, candidate: Candidate, pools: tuple[AddressSet, ...]) -> Block:
+        """Counts what this exposure could have been given, of the families it needs."""
+        space = self.spaces[candidate.name]
+        versions = space.versions_for(candidate.exposure)
+        found = AddressSet.of(
+            [part for pool in pools for part in space.usable(pool).ranges if part.version in versions]
+        )
+        where, total = str(found), found.size - space.avoided(found)
         refused = ", reserved or refused by the load balancer" if self.rejected.get(candidate.name) else " or reserved"
-        what = f"no free address: all {total} of {where} are held{refused}"
-        cure = "remove an exposure, share an address, or extend the external service IP range on the device"
-        if pools == (allowed,):
-            cure = "remove an exposure, share an address, or have the device allow more addresses"
-        text = f"{what}; {cure}, then it becomes Ready by itself"
-        self.decided[candidate.name] = Decision((), Block.of("PoolExhausted", text, range=where, size=total))
+        allowed = space.allowed
+        limited = allowed is not None and any(pool.without(allowed) or pool is allowed for pool in pools)
+        among = f" that this device allows{space.allowed_by}" if limited else ""
+        more = (
+            "have the device allow more addresses" if limited else "extend the external service IP range on the device"
+        )
+        text = f"no free address: all {total} of {where}{among} are held{refused}; remove an exposure, share an address"
+        text = f"{text}, or {more}, then it becomes Ready by itself"
+        return Block.of("PoolExhausted", text, range=where, size=total)
 
     def _grant(self, candidate: Candidate, addresses: tuple[Address, ...]) -> None:
         self.decided[candidate.name] = Decision(addresses)
