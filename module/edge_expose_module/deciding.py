@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from edge_expose_contract.addressing import Address
-from edge_expose_contract.identity import EDGE_MODULE_LABEL, Code, owner_id
+from edge_expose_contract.identity import EDGE_MODULE_LABEL, Code, State, owner_id
 from edge_expose_contract.models import Exposure, Site
 from edge_expose_contract.parsing import DesiredDocument
 from edge_expose_contract.services import own_sharing_key, selector_of, service_shapes
@@ -31,6 +31,7 @@ from edge_expose_module.rejected import current
 from edge_expose_module.removal import Brake, PendingRemoval, brake
 from edge_expose_module.rendering import DeclaredService, Target, declare, slice_bodies
 from edge_expose_module.space import AddressSpace, address_space
+from edge_expose_module.space import warnings as space_warnings
 from edge_expose_module.wishes import Block, Wish, Wishes, gather
 
 
@@ -150,15 +151,20 @@ def decide(inputs: Inputs) -> Decided:
         standing,
         under_way,
         unproven,
-        hostnames.warnings + _warnings(standing, inputs),
+        hostnames.warnings + _warnings(standing, inputs, decisions, space),
     )
 
 
-def _warnings(standing: Mapping[str, Wish], inputs: Inputs) -> tuple[str, ...]:
+def _warnings(
+    standing: Mapping[str, Wish], inputs: Inputs, decisions: Mapping[str, Decision], space: AddressSpace
+) -> tuple[str, ...]:
     observed = inputs.observed
     owned = observed.owned(inputs.owner)
-    return adoption.warnings(standing, owned) + node_ports.warnings(
-        standing, owned, observed.load_balancer, observed.capabilities
+    granted = {name: decision.addresses for name, decision in decisions.items() if not standing[name].exposure.adopt}
+    return (
+        adoption.warnings(standing, owned)
+        + node_ports.warnings(standing, owned, observed.load_balancer, observed.capabilities)
+        + space_warnings(granted, space)
     )
 
 
@@ -210,6 +216,7 @@ def _granted(
             rejected=rejected,
             resting=resting,
             former=inputs.former_owners,
+            returning=_returning(standing, inputs),
         )
         fallen = {}
         for name, decision in decisions.items():
@@ -222,6 +229,14 @@ def _granted(
         if not fallen:
             return decisions
         standing.update(fallen)
+
+
+def _returning(standing: Mapping[str, Wish], inputs: Inputs) -> frozenset[str]:
+    """Exposures that were disabled or expired when we looked last, and have no Service."""
+    since = inputs.memory.since
+    running = {service.exposure for service in inputs.observed.owned(inputs.owner)}
+    rested = {str(State.DISABLED), str(State.EXPIRED)}
+    return frozenset(name for name in standing if name in since and since[name].state in rested and name not in running)
 
 
 def _resting(standing: Mapping[str, Wish], inputs: Inputs) -> frozenset[Address]:

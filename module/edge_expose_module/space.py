@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -36,6 +36,12 @@ class Space:
     closed: tuple[Pool, ...] = ()
     """Pools that do not serve this exposure."""
     namespace: str = ""
+
+    def with_held(self, held: Collection[Address]) -> Space:
+        """`site` is a copy: what it says of an address that is held, and that the pool has, does not take it away."""
+        kept = {address: who for address, who in self.reserved.items() if address not in held}
+        nodes = self.nodes.without(AddressSet.of([AddressRange(address, address) for address in held]))
+        return replace(self, reserved=kept, nodes=nodes)
 
     def why_illegal(self, address: Address) -> Block | None:
         """Why nobody may have this address."""
@@ -213,6 +219,22 @@ class AddressSpace:
             closed=tuple(pool for pool in self.pools if pool not in serving),
             namespace=namespace,
         )
+
+
+def warnings(decided: Mapping[str, Iterable[Address]], space: AddressSpace) -> tuple[str, ...]:
+    """What `site` says of addresses that exposures hold, and that stay all the same; `decided` has them by exposure."""
+    return tuple(
+        f"exposure {name} holds {address}, which site {said}: what stands stays; pin another address to move it"
+        for name, addresses in sorted(decided.items())
+        for address in addresses
+        if (said := _said_by_site(address, space))
+    )
+
+
+def _said_by_site(address: Address, space: AddressSpace) -> str:
+    if address in space.reserved:
+        return f"reserves for {space.reserved[address]}"
+    return "counts among the node IPs" if address in space.nodes else ""
 
 
 def address_space(site: Site | None, observed: Observed, guards: Guards, owner: str) -> AddressSpace:

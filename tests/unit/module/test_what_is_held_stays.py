@@ -85,6 +85,58 @@ def test_a_confirmation_that_comes_too_late_releases_no_later_removal(door: str)
     assert len(addresses(bench)) == 1
 
 
+# --- what `site` says later of an address that is held ---
+
+ALL_RESERVED = {f"r{n}": f"10.0.0.{n}" for n in range(10, 21)}
+
+
+@pytest.mark.parametrize("readable", [True, False])
+@pytest.mark.parametrize("pin", [{}, {"address": "10.0.0.10"}])
+@pytest.mark.parametrize("reserved", [ALL_RESERVED, {"printer": "10.0.0.10"}])
+def test_an_address_that_is_held_stays_when_site_reserves_it(
+    readable: bool, pin: dict[str, Any], reserved: dict[str, str]
+) -> None:
+    bench = Bench(FakeCluster(readable_pool=readable))
+    bench.cluster.add_pod("w", {"app": "ws"})
+    site: dict[str, Any] = {"externalServiceIPs": "10.0.0.10-10.0.0.20"}
+    bench.desire({"a": web(**pin)}, site=site)
+    bench.run()
+    bench.desire({"a": web(**pin), "b": web()}, site={**site, "reserved": reserved})
+    bench.run()
+    assert bench.state("a") == ("Ready", "10.0.0.10", None)
+    assert bench.state("b")[:2] == (("Blocked", None) if reserved is ALL_RESERVED else ("Ready", "10.0.0.11"))
+    warned = [text for text in bench.twin.reported["warnings"] if text.startswith("exposure a holds 10.0.0.10")]
+    assert len(warned) == 1
+    assert f"reserves for {'r10' if reserved is ALL_RESERVED else 'printer'}" in warned[0]
+    del bench.cluster.services["edge1", "a"]
+    bench.restart()
+    bench.run()
+    assert bench.state("a") == ("Ready", "10.0.0.10", None), "not lost with its Service either"
+
+
+def test_an_address_that_nobody_holds_any_more_goes_to_whom_site_reserves_it_for() -> None:
+    bench = Bench(FakeCluster())
+    bench.cluster.add_pod("w", {"app": "ws"})
+    bench.desire({"a": web()})
+    bench.run()
+    bench.desire({"a": web(enabled=False)})
+    bench.run()
+    bench.desire({"a": web()}, site={"reserved": {"printer": "10.0.0.10"}, "externalServiceIPs": "10.0.0.10-10.0.0.20"})
+    bench.run()
+    assert bench.state("a") == ("Ready", "10.0.0.11", None)
+
+
+def test_a_node_address_of_the_site_moves_nothing_that_the_pool_gave() -> None:
+    bench = Bench(FakeCluster())
+    bench.cluster.add_pod("w", {"app": "ws"})
+    bench.desire({"a": web()})
+    bench.run()
+    bench.desire({"a": web(), "b": web()}, site={"nodeIPs": "10.0.0.10-10.0.0.11"})
+    bench.run()
+    assert [bench.state(name)[:2] for name in ("a", "b")] == [("Ready", "10.0.0.10"), ("Ready", "10.0.0.12")]
+    assert "counts among the node IPs" in " ".join(bench.twin.reported["warnings"])
+
+
 # --- wishes that cannot be granted ---
 
 
