@@ -476,6 +476,20 @@ def test_a_pool_that_is_broken_costs_no_address_and_a_stale_site_gives_none(rest
     assert addresses(bench) == {**before, "b": "10.0.0.11"}
 
 
+def test_what_the_load_balancer_says_of_a_service_counts_more_than_its_broken_configuration() -> None:
+    bench = bench_with({"a": web()})
+    bench.cluster.hidden = {"10.0.0.15"}
+    bench.cluster.broken_pools = ["10.0.0.200-10.0.0.x"]
+    bench.desire({"a": web(), "b": web(address="10.0.0.15")})
+    report = bench.run(4)
+    assert report["pool"]["reason"] == "PoolInvalid"
+    assert bench.state("b") == ("Blocked", None, "AddressTaken")
+    assert bench.exposure("b")["message"].startswith("MetalLB: ")
+    bench.cluster.events.clear()
+    bench.run()
+    assert bench.state("b")[2] == "PoolInvalid", "of a silent one that is what is known"
+
+
 def test_an_address_that_the_pool_got_back_is_given_back() -> None:
     bench = bench_with({name: web() for name in "abc"})
     before = addresses(bench)
