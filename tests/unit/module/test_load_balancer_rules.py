@@ -10,6 +10,7 @@ import pytest
 from edge_expose_contract.addressing import AddressSet, parse_address
 from edge_expose_module.load_balancers.api import Ask, Claim, Request
 from edge_expose_module.load_balancers.cilium import CONDITION, Cilium
+from edge_expose_module.load_balancers.cilium_pools import pools_from_objects
 from edge_expose_module.load_balancers.metallb import Form, MetalLB
 from edge_expose_module.load_balancers.pools import Allocation, Pool, Seeker, matches, pools_from_json
 from edge_expose_module.load_balancers.service_controller import ServiceController
@@ -227,3 +228,62 @@ def test_what_a_cloud_says_is_quoted_with_what_was_asked_for() -> None:
     plain = ServiceController().explain(service(), [said])
     assert plain is not None
     assert (plain.reason, plain.values) == ("AllocationFailed", ("ns/web", "ServiceController"))
+
+
+# --- pools of Cilium ---
+
+
+def cilium_pool(name: str, *, conditions: list[dict[str, str]] | None = None, **spec: Any) -> dict[str, Any]:
+    return {"metadata": {"name": name}, "spec": spec, "status": {"conditions": conditions or []}}
+
+
+def cilium_pools(*items: dict[str, Any], keeps_edges: bool = False) -> tuple[Pool, ...]:
+    return pools_from_objects(items, keeps_edges=keeps_edges)
+
+
+def test_pools_of_cilium_come_by_name() -> None:
+    found = cilium_pools(cilium_pool("b", blocks=[{"cidr": "10.0.1.0/24"}]), cilium_pool("a", blocks=[]))
+    assert [(pool.name, str(pool.addresses)) for pool in found] == [("a", ""), ("b", "10.0.1.0-10.0.1.255")]
+
+
+@pytest.mark.parametrize(
+    ("block", "given"),
+    [
+        ({"cidr": "10.0.0.0/30"}, "10.0.0.1-10.0.0.2"),
+        ({"cidr": "10.0.0.0/31"}, "10.0.0.0-10.0.0.1"),
+        ({"cidr": "10.0.0.1/32"}, "10.0.0.1-10.0.0.1"),
+        ({"start": "10.0.0.0", "stop": "10.0.0.3"}, "10.0.0.0-10.0.0.3"),
+        ({"start": "10.0.0.7"}, "10.0.0.7-10.0.0.7"),
+        ({"stop": "10.0.0.7"}, ""),
+        ({"cidr": "nonsense"}, ""),
+    ],
+)
+def test_a_release_that_keeps_the_edges_of_a_network_keeps_those_of_no_range(block: dict[str, str], given: str) -> None:
+    (pool,) = cilium_pools(cilium_pool("a", blocks=[block]), keeps_edges=True)
+    assert str(pool.addresses) == given
+
+
+def test_a_pool_that_is_in_conflict_or_disabled_gives_nothing_new() -> None:
+    conflict = {"type": "cilium.io/PoolConflict", "status": "True"}
+    for conditions, disabled, gives in (
+        ([], False, True),
+        ([conflict], False, False),
+        ([{**conflict, "status": "False"}], False, True),
+        ([{**conflict, "type": "Other"}], False, True),
+        ([], True, False),
+    ):
+        (pool,) = cilium_pools(cilium_pool("a", conditions=conditions, disabled=disabled))
+        assert pool.auto_assign is gives
+
+
+def test_a_selector_of_cilium_names_namespaces_and_labels() -> None:
+    inside = {"key": "io.kubernetes.service.namespace", "operator": "In", "values": ["x", "y"]}
+    app = {"key": "app", "operator": "In", "values": ["a"]}
+    own_name = {"key": "io.kubernetes.service.name", "operator": "In", "values": ["web"]}
+    outside = {**inside, "operator": "NotIn"}
+    (pool,) = cilium_pools(cilium_pool("a", serviceSelector={"matchExpressions": [inside, app, own_name, outside]}))
+    assert pool.allocation == Allocation(
+        namespaces=frozenset({"x", "y"}), service_selectors=({"matchLabels": {}, "matchExpressions": [app]},)
+    )
+    (only,) = cilium_pools(cilium_pool("a", serviceSelector={"matchExpressions": [inside]}))
+    assert only.allocation == Allocation(namespaces=frozenset({"x", "y"}))
