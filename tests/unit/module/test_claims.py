@@ -285,6 +285,7 @@ def test_ours_claims_as_one_of_the_others_only_where_it_stays_without_a_wish() -
     )
     claimed = others(observed, wish("a"), kept="kept")
     found = {str(address): [one.party for one in claims] for address, claims in claimed.items()}
+    assert {one.exposure for claims in claimed.values() for one in claims} == {None}, "in the way of their exposure too"
     assert found == {
         "10.0.0.2": ["exposure kept"],
         "10.0.0.5": ["exposure leaving, which is being deleted"],
@@ -299,6 +300,8 @@ def test_a_claim_that_is_being_deleted_holds_its_address_for_all_but_its_exposur
     assert others(world(leaving), waiting=True) == {}
     silent = service("a-claim", asks="10.0.0.1", exposure="a", deletionTimestamp="2026-11-22T04:00:00Z")
     assert others(world(silent), waiting=True) == {}, "what it asked for it will not get"
+    behind = service("x", asks="10.0.0.2")
+    assert set(others(world(silent, behind), waiting=True)) == {TWO}
 
 
 def test_the_others_are_heard_in_order_and_one_of_ours_stops_nobody_behind_it() -> None:
