@@ -68,6 +68,8 @@ def show(statuses: list[DeviceStatus], output: Format) -> None:
         say("no device has the edge-expose module")
     for item in statuses:
         out().print(exposures_table(item.exposures, device=item.device_id))
+        for warning in item.warnings:
+            out().print(f"! {warning}", markup=False, soft_wrap=True)
         if item.note:
             out().print(item.note, markup=False, soft_wrap=True)
         if item.pool:

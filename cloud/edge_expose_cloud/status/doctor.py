@@ -10,7 +10,7 @@ from typing import Any, Literal
 from edge_expose_cloud.hub.api import Hub, HubError, HubProblem, MethodResult, Twin
 from edge_expose_cloud.plan.device import report_of
 from edge_expose_cloud.status.device import has_left, predicted_status
-from edge_expose_cloud.status.fleet import agent_says, release_hint
+from edge_expose_cloud.status.fleet import agent_says, release_hint, status_of
 from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.reported import Reported
 
@@ -73,7 +73,23 @@ def examine_device(hub: Hub, device_id: str, now: dt.datetime) -> Iterator[Check
     yield _runs(agent)
     yield from _module(ours)
     yield from _cluster(report_of(ours))
+    yield _exposures(ours)
     yield from _asked(hub, device_id, ours, now)
+
+
+def _exposures(ours: Twin) -> Check:
+    name = "the exposures are Ready"
+    entries = status_of(ours).exposures
+    waiting = {
+        key: entry for key, entry in sorted(entries.items()) if entry["state"] in ("Pending", "Blocked", "Failed")
+    }
+    if not waiting:
+        return Check(name, "ok", f"yes, or not in force ({len(entries)} declared)" if entries else "none is declared")
+    verdict: Verdict = "unknown" if all(entry["state"] == "Pending" for entry in waiting.values()) else "wrong"
+    told = [f"{key} {entry['state']} ({entry.get('reason', 'no reason')})" for key, entry in waiting.items()]
+    more = f", and {len(told) - 5} more" if len(told) > 5 else ""
+    hint = f"edge-expose explain {ours.device_id}/{next(iter(waiting))}"
+    return Check(name, verdict, f"{', '.join(told[:5])}{more}", hint)
 
 
 def _without_module(hub: Hub, device_id: str, ours: Twin | None) -> Check:

@@ -33,6 +33,7 @@ class DeviceStatus:
     pool: Json
     pending_removal: Json | None
     note: str = ""
+    warnings: tuple[str, ...] = ()
 
     def to_json(self) -> Json:
         return {
@@ -46,6 +47,7 @@ class DeviceStatus:
             "pool": self.pool,
             "pendingRemoval": self.pending_removal,
             "note": self.note,
+            "warnings": list(self.warnings),
         }
 
 
@@ -84,6 +86,7 @@ def status_of(twin: Twin) -> DeviceStatus:
         connection_state=twin.connection_state,
         pool=report.pool.model_dump(exclude_none=True) if report.pool is not None else {},
         pending_removal=report.pending_removal.model_dump() if report.pending_removal is not None else None,
+        warnings=tuple(report.warnings),
     )
 
 
@@ -98,21 +101,18 @@ def not_converged(twin: Twin, ready_only: frozenset[str] | None = None) -> str |
     if status is not None and status.code != 200:
         what = f"the module answered {status.code}: {status.description}"
         return what if report.pending_removal is None else f"{what}; if it is meant, {release_hint(twin.device_id)}"
-    for name, exposure in sorted(current_exposures(twin).items()):
+    declared = current_exposures(twin)
+    for name in sorted(declared.keys() | _invalid(twin)):
         if ready_only is not None and name not in ready_only:
             continue
         entry = report.exposures.get(name)
         if entry is None:
             return f"exposure {name} is not reported yet"
-        if entry.state not in _SETTLED or (entry.state is State.DISABLED and exposure.enabled):
-            why = (
-                f" ({entry.reason}: {entry.message})"
-                if entry.reason and entry.message
-                else f" ({entry.reason})"
-                if entry.reason
-                else ""
-            )
-            return f"exposure {name} is {entry.state}{why}"
+        exposure = declared.get(name)
+        disabled = entry.state is State.DISABLED and exposure is not None and exposure.enabled
+        if exposure is None or entry.state not in _SETTLED or disabled:
+            why = ": ".join(part for part in (entry.reason, entry.message) if part)
+            return f"exposure {name} is {entry.state}{f' ({why})' if why else ''}"
     return None
 
 

@@ -564,3 +564,9 @@ def test_the_list_of_commands_says_what_each_says_itself(name: str) -> None:
     assert f"  {name} " in run("--help").stdout
     assert line.split()[0] in run("--help").stdout
     assert run(name, "--help").exit_code == 0
+
+
+def test_status_shows_what_the_module_warns_of(applied: FakeHub) -> None:
+    applied.report("d1", "edge-expose", {**READY, "warnings": ["two exposures want one hostname"]})
+    assert "! two exposures want one hostname" in run("status", "d1").stdout
+    assert json_of(run("status", "d1", "-o", "json"))["devices"][0]["warnings"] == ["two exposures want one hostname"]

@@ -75,6 +75,11 @@ def bundle(**changes: Any) -> Callable[[FakeHub], None]:
     ("harm", "check", "found"),
     [
         pytest.param(
+            report(exposures={"db": {"state": "Blocked", "reason": "PoolExhausted"}}),
+            "the exposures are Ready",
+            "db Blocked (PoolExhausted)",
+        ),
+        pytest.param(
             agent(lastDesiredStatus={"code": 400, "description": "bad config"}),
             "edgeAgent applies its manifest",
             "400 bad config",

@@ -105,6 +105,20 @@ def test_why_a_device_has_not_converged(report: dict[str, Any], reason: str | No
     assert found is None if reason is None else (found is not None and reason in found)
 
 
+def test_a_declaration_that_is_wrong_is_not_converged_whatever_the_others_are() -> None:
+    hub = applied_hub()
+    hub.patch_module_twin("d1", "edge-expose", {"exposures": {"typo": {"ports": ["x:y:z"]}}}, "*")
+    wrong = {"state": "Blocked", "reason": "InvalidExposure", "message": "ports: x:y:z"}
+    version = hub.twins["d1", "edge-expose"].desired_version
+    hub.report(
+        "d1", "edge-expose", reported(lastDesiredVersion=version, exposures={**READY["exposures"], "typo": wrong})
+    )
+    twin = hub.module_twin("d1", "edge-expose")
+    assert twin is not None
+    assert not_converged(twin) == "exposure typo is Blocked (InvalidExposure: ports: x:y:z)"
+    assert not_converged(twin, frozenset({"db"})) is None
+
+
 def test_waiting_gives_up_in_time_with_the_reason() -> None:
     hub, clock = applied_hub(), FakeClock()
     hub.report("d1", "edge-expose", exposure(state="Blocked", reason="PoolExhausted", message="none left"))
