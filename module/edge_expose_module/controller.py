@@ -22,8 +22,9 @@ from edge_expose_module.applying import apply
 from edge_expose_module.assessing import Failure, Outcome, assess, unavailable, why_unavailable
 from edge_expose_module.clusterapi import GUARD_RAILS, Cluster, ClusterError
 from edge_expose_module.contention import Contention
-from edge_expose_module.deciding import Decided, Inputs, decide
+from edge_expose_module.deciding import Decided, decide
 from edge_expose_module.history import History
+from edge_expose_module.inputs import Inputs
 from edge_expose_module.instances import Instance, services_within
 from edge_expose_module.keeping import Keeper, Store
 from edge_expose_module.load_balancers.detect import DEFAULT_NAMESPACE, Detector
