@@ -81,6 +81,7 @@ class Soak:
             except Exception as error:  # parts are coming back
                 problems = [f"{type(error).__name__}: {error}"]
         self.record.given_away.clear()
+        self.record.unheld.clear()
         return problems
 
     def tell(self, problems: list[str]) -> None:
