@@ -13,7 +13,7 @@ from edge_expose_module.allocation import Decision
 from edge_expose_module.claims import Carrier, merged
 from edge_expose_module.hostnames import SharedHostnames
 from edge_expose_module.inputs import Inputs
-from edge_expose_module.moves import Move, claim_service
+from edge_expose_module.moves import Move
 from edge_expose_module.observed_service import Key
 from edge_expose_module.rendering import DeclaredService, Target, declare, slice_bodies
 from edge_expose_module.wishes import Wish
@@ -52,7 +52,8 @@ def declarations(
         exposure, addresses = hostnames.carried(name, wish.exposure), decision.addresses
         noted: tuple[Address, ...] = ()
         if move is not None:
-            services.append(claim_service(name, exposure, move, target))
+            if move.claimant == name:
+                services.append(move.claim_service(wish, target))
             if not move.granted:
                 # The Service is not touched before the claim is granted, its last good form goes on.
                 exposure, addresses = hostnames.carried(name, last_good.get(name, exposure)), move.held

@@ -10,11 +10,13 @@ from typing import Any
 from edge_expose_contract.addressing import Address, parse_address
 from edge_expose_contract.identity import (
     EDGE_DEVICE_LABEL,
+    LABEL_CLAIM,
     LABEL_EXPOSURE,
     LABEL_MANAGED_BY,
     LABEL_OWNER,
     MANAGED_BY,
 )
+from edge_expose_contract.names import UDP_SUFFIX
 from edge_expose_contract.services import selector_text
 from edge_expose_contract.violations import RuleError
 
@@ -23,11 +25,6 @@ DECLARED_ANNOTATION = "edge-expose.io/declared"
 
 Key = tuple[str, str]
 """Namespace and name."""
-
-
-def claim_name(exposure: str) -> str:
-    """The name of the Service that asks for an address on behalf of an exposure."""
-    return f"{exposure}-claim"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +155,10 @@ class ObservedService:
 
     @property
     def is_claim(self) -> bool:
-        """Whether it only holds an address for the Service of its exposure that is about to move there."""
-        return self.exposure is not None and self.name == claim_name(self.exposure)
+        """Whether it only holds an address for the Service of its exposure that is about to move there; by its label,
+        which makes no claim of the Service that serves, whoever puts it there."""
+        serves = self.name in (self.exposure, f"{self.exposure}{UDP_SUFFIX}")
+        return self.exposure is not None and LABEL_CLAIM in self.labels and not serves
 
     def owned_by(self, owner: str) -> bool:
         """Ours means all three labels."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from edge_expose_contract.identity import EDGE_DEVICE_LABEL, LABEL_EXPOSURE, LABEL_MANAGED_BY, LABEL_OWNER
+from edge_expose_contract.identity import EDGE_DEVICE_LABEL, LABEL_CLAIM, LABEL_EXPOSURE, LABEL_MANAGED_BY, LABEL_OWNER
 from edge_expose_module import node_ports
 from edge_expose_module.observed_service import ObservedService
 from edge_expose_module.observing import Observed
@@ -137,8 +137,10 @@ def service_patch(
     `request_keys` are annotations that only a request to the load balancer uses: one that is not declared goes.
     """
     metadata: dict[str, Any] = {}
-    # edgeAgent deletes what carries the device label, whoever put it there.
-    labels = _map_patch(service.labels, existing.labels, {*_formerly(existing, "labels"), EDGE_DEVICE_LABEL})
+    # edgeAgent deletes what carries the device label, and the label of a claim is no other Service's, whoever put them
+    # there.
+    never = {EDGE_DEVICE_LABEL, LABEL_CLAIM}
+    labels = _map_patch(service.labels, existing.labels, {*_formerly(existing, "labels"), *never})
     if labels:
         metadata["labels"] = labels
     annotations = _map_patch(

@@ -25,10 +25,9 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from edge_expose_contract.addressing import parse_address
-from edge_expose_contract.identity import LABEL_EXPOSURE
+from edge_expose_contract.identity import LABEL_CLAIM, LABEL_EXPOSURE
 from edge_expose_contract.parsing import DesiredDocument, Refusal, parse_desired
 from edge_expose_contract.services import service_shapes
-from edge_expose_module.observed_service import claim_name
 from support.bench import OWNER, Bench
 from support.fake_cluster import FakeCluster
 from support.fake_pools import FakePool
@@ -198,8 +197,7 @@ class Fuzzer:
         found = {}
         for (_, name), body in self.bench.cluster.services.items():
             labels = body["metadata"].get("labels") or {}
-            exposure = labels.get(LABEL_EXPOSURE)
-            if labels.get("edge-expose.io/owner") == OWNER and name != claim_name(exposure):
+            if labels.get("edge-expose.io/owner") == OWNER and LABEL_CLAIM not in labels:
                 found[name] = labels[LABEL_EXPOSURE]
         return found
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from edge_expose_module.claim_services import claim_names
 from support.eye import Eye
 from support.testbed_module import ModuleBench
 
@@ -42,13 +43,14 @@ def hide(cluster: Any, address: str, name: str = "holder") -> None:
 
 
 @pytest.mark.parametrize("ports", [["8080:80"], ["53/tcp", "53/udp"]])
-def test_a_pin_moves_without_a_gap(cluster, module, ports) -> None:
+@pytest.mark.parametrize("more", [{}, {"share": "front"}, {"externalTrafficPolicy": "Local"}])
+def test_a_pin_moves_without_a_gap(cluster, module, ports, more) -> None:
     held, wanted = f"{cluster.base}.12", f"{cluster.base}.15"
     cluster.run_pod(module.namespace, "w1", {"app": "w"})
-    module.desire({"web": web(ports=ports, address=held)})
+    module.desire({"web": web(ports=ports, address=held, **more)})
     module.until("web", "Ready", held)
     with Eye(module, "web") as eye:
-        module.desire({"web": web(ports=ports, address=wanted)})
+        module.desire({"web": web(ports=ports, address=wanted, **more)})
         module.until("web", "Ready", wanted)
     assert [address for address in eye.addresses if address] == [held, wanted]
     assert "" not in eye.addresses, "it never was without an address"
@@ -58,13 +60,44 @@ def test_a_pin_moves_without_a_gap(cluster, module, ports) -> None:
     assert module.is_quiet()
 
 
-def test_a_pin_that_is_refused_has_touched_nothing(cluster, module) -> None:
+def test_exposures_of_one_sharing_key_move_together_without_a_gap(cluster, module) -> None:
     held, wanted = f"{cluster.base}.12", f"{cluster.base}.15"
-    hide(cluster, wanted)
-    module.desire({"web": web(address=held)})
+
+    def both(address: str) -> dict[str, Any]:
+        return {"web": web(address=address, share="k"), "tls": web(ports=["443"], address=address, share="k")}
+
+    module.desire(both(held))
+    for name in ("web", "tls"):
+        module.until(name, "Pending", held)
+    with Eye(module, "web") as one, Eye(module, "tls") as other:
+        module.desire(both(wanted))
+        for name in ("web", "tls"):
+            module.until(name, "Pending", wanted)
+    assert [one.addresses, other.addresses] == [[held, wanted]] * 2
+    module.until_true(lambda: module.service("tls-claim") == {}, "the claim is gone")
+    assert module.is_quiet()
+
+
+def test_a_claim_that_cannot_have_its_first_name_has_another(cluster, module) -> None:
+    held, wanted = f"{cluster.base}.12", f"{cluster.base}.15"
+    beside = {"web-claim": web(ports=["81:80"])}
+    module.desire({"web": web(address=held), **beside})
     module.until("web", "Pending", held)
     with Eye(module, "web") as eye:
-        module.desire({"web": web(address=wanted)})
+        module.desire({"web": web(address=wanted), **beside})
+        module.until("web", "Pending", wanted)
+    assert eye.addresses == [held, wanted]
+    assert module.is_quiet()
+
+
+@pytest.mark.parametrize("more", [{}, {"share": "front"}, {"externalTrafficPolicy": "Local"}])
+def test_a_pin_that_is_refused_has_touched_nothing(cluster, module, more) -> None:
+    held, wanted = f"{cluster.base}.12", f"{cluster.base}.15"
+    hide(cluster, wanted)
+    module.desire({"web": web(address=held, **more)})
+    module.until("web", "Pending", held)
+    with Eye(module, "web") as eye:
+        module.desire({"web": web(address=wanted, **more)})
         entry = module.until("web", "Blocked", held, "AddressTaken")
         module.until_true(lambda: module.service("web-claim") == {}, "the claim is gone")
         assert module.is_quiet()
@@ -79,13 +112,16 @@ def test_a_pin_that_is_refused_has_touched_nothing(cluster, module) -> None:
     assert module.service("web-claim") == {}
 
 
-@pytest.mark.parametrize("more", [{"share": "front"}, {"externalTrafficPolicy": "Local"}])
-def test_where_no_claim_can_be_made_the_last_address_comes_back(cluster, module, more) -> None:
+def test_where_no_claim_can_be_made_the_last_address_comes_back(cluster, module) -> None:
+    """Somebody has every name that a claim could have."""
     held, wanted = f"{cluster.base}.12", f"{cluster.base}.15"
+    for name in claim_names("web"):
+        body = {"metadata": {"name": name}, "spec": {"ports": [{"port": 9}]}}
+        assert cluster.call("POST", cluster.services(module.namespace), body).status == 201
     hide(cluster, wanted)
-    module.desire({"web": web(address=held, **more)})
+    module.desire({"web": web(address=held)})
     module.until("web", "Pending", held)
-    module.desire({"web": web(address=wanted, **more)})
+    module.desire({"web": web(address=wanted)})
     module.until("web", "Blocked", held, "AddressTaken")
     assert cluster.address(module.namespace, "web") == held
     module.restart()
