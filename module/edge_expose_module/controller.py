@@ -103,9 +103,9 @@ class Controller:
         self._now = now
         detector = Detector(load_balancer_namespace, self._keeper.memory.pools)
         self._looker = Looker(cluster, identity.owner, detector)
-        self._rejections = RejectionLog()
+        self._rejections = RejectionLog(clock)
         self._rails = Lookout(cluster, identity.namespace, guards)
-        self._nudges = Nudges(cluster)
+        self._nudges = Nudges(cluster, clock)
         self._contention = Contention()
         self._instance = Instance(now(), self._keeper.memory.lives)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -314,7 +314,7 @@ class Controller:
 
         decided = once()
         before = keeper.memory.rejected
-        holding = keeper.memory.last_held().keys()
+        holding = keeper.memory.last_held()
         # What is said of a Service that is made anew is said of our request.
         drifted = self._drifted(decided, Verb.PATCH)
         learned = self._rejections.learn(before, document.exposures, holding, observed, owner, drifted)

@@ -6,7 +6,7 @@ plan. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from edge_expose_contract.identity import Code
@@ -14,7 +14,7 @@ from edge_expose_contract.models import Site
 from edge_expose_contract.parsing import DesiredDocument
 from edge_expose_module import adoption, node_ports
 from edge_expose_module.allocation import Decision
-from edge_expose_module.claims import Carrier, carriers_of, merged
+from edge_expose_module.claims import carriers_of
 from edge_expose_module.declarations import declarations
 from edge_expose_module.grants import granted
 from edge_expose_module.hostnames import share_hostnames
@@ -26,6 +26,7 @@ from edge_expose_module.removal import Brake, PendingRemoval, brake
 from edge_expose_module.rendering import DeclaredService
 from edge_expose_module.service_names import name_clashes
 from edge_expose_module.space import AddressSpace, address_space
+from edge_expose_module.unproven import unproven_names
 from edge_expose_module.wishes import Block, Wish, Wishes, gather
 
 
@@ -86,7 +87,7 @@ def decide(inputs: Inputs) -> Decided:
     carriers = carriers_of(standing, inputs.observed, inputs.owner, namespace, inputs.former_owners)
     hostnames = share_hostnames(standing, inputs.observed.owned(inputs.owner), keep)
     under_way = moves(decisions, standing, carriers, inputs.observed, inputs.owner, namespace)
-    unproven = frozenset(under_way) | _asking_anew(decisions, carriers, inputs)
+    unproven = unproven_names(under_way, decisions, standing, carriers, inputs.memory.last_held())
     declared = declarations(standing, decisions, under_way, carriers, last_good, hostnames, inputs, namespace)
     frozen = keep | frozenset(name for name in standing if name not in declared.names)
     planned = plan(declared.services, declared.companions, inputs.observed, inputs.owner, frozen)
@@ -160,16 +161,3 @@ def _document_status(document: DesiredDocument, pending: PendingRemoval | None) 
         first = document.site_violations[0]
         return Code.MALFORMED, f"{first}; the last good site stands"
     return Code.ACCEPTED, ""
-
-
-def _asking_anew(
-    decisions: Mapping[str, Decision], carriers: Mapping[str, Sequence[Carrier]], inputs: Inputs
-) -> frozenset[str]:
-    """Exposures that hold, or held until a moment ago, another address than the one decided for them."""
-    last_held = inputs.memory.last_held()
-    found: set[str] = set()
-    for name, decision in decisions.items():
-        held = merged(carrier.service.assigned for carrier in carriers.get(name, ())) or last_held.get(name, ())
-        if held and decision.addresses and decision.addresses != held:
-            found.add(name)
-    return frozenset(found)
