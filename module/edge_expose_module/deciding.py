@@ -7,7 +7,7 @@ plan. Pure.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from edge_expose_contract.identity import Code
 from edge_expose_contract.models import Site
@@ -26,7 +26,7 @@ from edge_expose_module.removal import Brake, PendingRemoval, brake
 from edge_expose_module.rendering import DeclaredService
 from edge_expose_module.service_names import name_clashes
 from edge_expose_module.space import AddressSpace, address_space
-from edge_expose_module.unproven import unproven_names
+from edge_expose_module.unproven import together, unproven_names
 from edge_expose_module.wishes import Block, Wish, Wishes, gather
 
 
@@ -91,6 +91,7 @@ def decide(inputs: Inputs) -> Decided:
     declared = declarations(standing, decisions, under_way, carriers, last_good, hostnames, inputs, namespace)
     frozen = keep | frozenset(name for name in standing if name not in declared.names)
     planned = plan(declared.services, declared.companions, inputs.observed, inputs.owner, frozen)
+    planned = replace(planned, together=together(unproven, standing))
     code, description = _document_status(inputs.document, pending)
     return Decided(
         wishes,

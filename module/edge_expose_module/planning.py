@@ -45,9 +45,14 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Changes in the order they are applied: what frees comes before what takes."""
+    """Changes in the order they are applied: what frees comes before what takes.
+
+    `together` are exposures that move to one address: their Services are changed only when the API server would take
+    each of those changes.
+    """
 
     changes: tuple[Change, ...] = ()
+    together: tuple[frozenset[str], ...] = ()
 
     @property
     def drift(self) -> int:

@@ -29,3 +29,12 @@ def unproven_names(
             found.add(name)
     keys = {wish.exposure.share for name, wish in standing.items() if name in found} - {None}
     return frozenset(found) | frozenset(n for n, wish in standing.items() if wish.exposure.share in keys)
+
+
+def together(unproven: Collection[str], standing: Mapping[str, Wish]) -> tuple[frozenset[str], ...]:
+    """Those exposures by what they have to move with: others of the same sharing key, or nobody."""
+    groups: dict[tuple[str, bool], set[str]] = {}
+    for name in sorted(unproven):
+        key = standing[name].exposure.share
+        groups.setdefault((name if key is None else key, key is not None), set()).add(name)
+    return tuple(frozenset(names) for names in groups.values())

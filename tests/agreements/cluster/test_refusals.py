@@ -3,13 +3,16 @@ combinations, with holders that the module may not see."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from edge_expose_contract.identity import owner_id
+from edge_expose_contract.services import own_sharing_key
 from edge_expose_module.claim_services import claim_names
 from support.eye import Eye
 from support.testbed_module import ModuleBench
@@ -78,6 +81,63 @@ def test_exposures_of_one_sharing_key_move_together_without_a_gap(cluster, modul
     assert module.is_quiet()
 
 
+def hide_under(cluster: Any, address: str, key: str, port: int, protocol: str) -> None:
+    """Somebody whom the module may not see holds one port of the address, under a sharing key."""
+    namespace = cluster.namespace()
+    ports = [{"name": "one", "port": port, "protocol": protocol}]
+    notes = {"metallb.universe.tf/allow-shared-ip": key}
+    cluster.balancer(namespace, "half", {"loadBalancerIP": address, "ports": ports}, notes)
+    cluster.wait_address(namespace, "half", address)
+
+
+def is_refused(name: str, address: str) -> Callable[[ModuleBench], bool]:
+    def check(module: ModuleBench) -> bool:
+        found = module.twin.reported["exposures"][name]
+        return (found["state"], found.get("address")) == ("Blocked", address) and "still at" in found["message"]
+
+    return check
+
+
+def test_a_pair_of_which_one_half_is_refused_goes_back_within_five_seconds(cluster, module) -> None:
+    held, wanted = f"{cluster.base}.12", f"{cluster.base}.15"
+    key = own_sharing_key(owner_id("hub.test", module.namespace), "dns")
+    hide_under(cluster, wanted, key, 53, "UDP")
+    module.desire({"dns": web(ports=["53/tcp", "53/udp"], address=held)})
+    module.until("dns", "Pending", held)
+    module.until_true(lambda: cluster.address(module.namespace, "dns-udp") == held, "both halves are there")
+    with Eye(module, "dns") as eye:
+        module.desire({"dns": web(ports=["53/tcp", "53/udp"], address=wanted)})
+        module.until_true(lambda: wanted in eye.addresses, "one half moved")
+        torn = time.monotonic()
+        module.until_true(lambda: is_refused("dns", held)(module), "it went back")
+        assert time.monotonic() - torn < 5.0
+    for name in ("dns", "dns-udp"):
+        assert cluster.address(module.namespace, name) == held
+    module.restart()
+    module.until("dns", "Blocked", held)
+    assert module.is_quiet()
+
+
+def test_exposures_of_one_sharing_key_go_back_together_when_one_is_refused(cluster, module) -> None:
+    held, wanted = f"{cluster.base}.12", f"{cluster.base}.15"
+
+    def both(address: str) -> dict[str, Any]:
+        return {"web": web(address=address, share="k"), "tls": web(ports=["443"], address=address, share="k")}
+
+    hide_under(cluster, wanted, "k", 443, "TCP")
+    module.desire(both(held))
+    for name in ("web", "tls"):
+        module.until(name, "Pending", held)
+    module.desire(both(wanted))
+    for name in ("web", "tls"):
+        module.until_true(lambda name=name: is_refused(name, held)(module), f"{name} is at the address it had")
+    assert [cluster.address(module.namespace, name) for name in ("web", "tls")] == [held, held]
+    module.restart()
+    for name in ("web", "tls"):
+        module.until(name, "Blocked", held)
+    assert module.is_quiet()
+
+
 def test_a_claim_that_cannot_have_its_first_name_has_another(cluster, module) -> None:
     held, wanted = f"{cluster.base}.12", f"{cluster.base}.15"
     beside = {"web-claim": web(ports=["81:80"])}
@@ -87,6 +147,8 @@ def test_a_claim_that_cannot_have_its_first_name_has_another(cluster, module) ->
         module.desire({"web": web(address=wanted), **beside})
         module.until("web", "Pending", wanted)
     assert eye.addresses == [held, wanted]
+    second = list(claim_names("web"))[1]
+    module.until_true(lambda: module.service(second) == {}, "the claim is gone")
     assert module.is_quiet()
 
 

@@ -117,6 +117,22 @@ def test_a_udp_port_that_is_added_and_refused_costs_the_tcp_half_nothing() -> No
     assert addresses(found, "dns", "dns-udp") == [WANTED, None]
 
 
+@pytest.mark.parametrize("half", ["dns", "dns-udp"])
+def test_a_pair_of_which_the_cluster_refuses_to_change_one_half_does_not_move(half: str) -> None:
+    found = world()
+    found.desire({"dns": dns(address=HELD)})
+    found.run()
+    found.cluster.refuse("webhook-denied-silently", verb="patch", only=half, webhook="w")
+    found.desire({"dns": dns(address=WANTED)})
+    for _ in range(5):
+        found.run(1)
+        assert addresses(found, "dns", "dns-udp") == [HELD, HELD]
+    assert found.state("dns")[:2] == ("Blocked", HELD)
+    found.cluster.allow()
+    found.run(3)
+    assert addresses(found, "dns", "dns-udp") == [WANTED, WANTED]
+
+
 def group(address: str | None, *names: str) -> dict[str, Any]:
     pin = {"address": address} if address else {}
     ports = {"a": [80], "b": [443], "c": [8443]}
