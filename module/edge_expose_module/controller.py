@@ -250,6 +250,9 @@ class Controller:
         self._note_outage(error)
         probes = self.prober.results
         reported = await self._teller.tell(decided, {name: probed.ok for name, probed in probes.items()})
+        if self._instance.rival and reported and self._twin.connected:
+            # It has been told; every second that this process has the connection, the other one hears nothing.
+            self._twin.give_way()
         outcome = "ok" if not error and not outcomes else "partial"
         self._measures.record_pass(time.monotonic() - start, outcome, decided, outcomes)
         latencies = {n: p.milliseconds for n, p in probes.items() if p.milliseconds is not None}
