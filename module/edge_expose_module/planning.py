@@ -113,7 +113,8 @@ def _service_changes(
     if patch is None:
         return []
     body = {**patch, "metadata": {**patch.get("metadata", {}), "resourceVersion": existing.resource_version}}
-    why = "differs in " + ", ".join(_changed_fields(patch))
+    sections = dict.fromkeys(field.partition("[")[0] for field in changed_fields(patch))
+    why = "differs in " + ", ".join(sections)
     return [Change(Verb.PATCH, "Service", service.namespace, service.name, service.exposure, why, body, existing.uid)]
 
 
@@ -232,12 +233,18 @@ def _ports_with_node_ports(
     return result
 
 
-def _changed_fields(patch: Mapping[str, Any]) -> list[str]:
-    """Dotted names of what a patch touches, one level into spec and metadata."""
-    names: list[str] = []
+def changed_fields(patch: Mapping[str, Any]) -> tuple[str, ...]:
+    """Dotted names of what a patch changes, without what every patch carries."""
+    found: list[str] = []
     for section, content in sorted(patch.items()):
-        names.extend(f"{section}.{key}" for key in sorted(content))
-    return names
+        for key, value in content.items():
+            if (section, key) == ("metadata", "resourceVersion"):
+                continue
+            below = value if section == "metadata" and isinstance(value, Mapping) else {}
+            found.extend(f"{section}.{key}[{name}]" for name in sorted(below))
+            if not below:
+                found.append(f"{section}.{key}")
+    return tuple(found)
 
 
 def _companion_changes(
