@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 
 from edge_expose_contract.addressing import Address, AddressSet
 from edge_expose_module.adoption import still_reserved
+from edge_expose_module.blocks import Block
 from edge_expose_module.claims import Candidate, Ledger, candidates_of, carriers_of, claim_others
 from edge_expose_module.observing import Observed
 from edge_expose_module.space import AddressSpace, Space
-from edge_expose_module.wishes import Block, Wish
+from edge_expose_module.wishes import Wish
 
 
 @dataclass(frozen=True, slots=True)

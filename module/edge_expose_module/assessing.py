@@ -12,10 +12,10 @@ from edge_expose_contract.identity import State
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.reasons import Reason
 from edge_expose_contract.services import selector_of, service_shapes
+from edge_expose_module.blocks import Block
 from edge_expose_module.deciding import Decided
 from edge_expose_module.observed_service import ObservedService
 from edge_expose_module.observing import Observed
-from edge_expose_module.wishes import Block
 
 
 class Failure(StrEnum):

@@ -14,6 +14,7 @@ from edge_expose_contract.models import Site
 from edge_expose_contract.parsing import DesiredDocument
 from edge_expose_module import adoption, node_ports
 from edge_expose_module.allocation import Decision
+from edge_expose_module.blocks import Block
 from edge_expose_module.claims import carriers_of
 from edge_expose_module.declarations import declarations
 from edge_expose_module.grants import granted
@@ -27,7 +28,7 @@ from edge_expose_module.rendering import DeclaredService
 from edge_expose_module.service_names import name_clashes
 from edge_expose_module.space import AddressSpace, address_space
 from edge_expose_module.unproven import together, unproven_names
-from edge_expose_module.wishes import Block, Wish, Wishes, gather
+from edge_expose_module.wishes import Wish, Wishes, gather
 
 
 @dataclass(frozen=True, slots=True)

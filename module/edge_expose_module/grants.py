@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from edge_expose_contract.addressing import Address
 from edge_expose_contract.models import Exposure
 from edge_expose_module.allocation import Decision, allocate
+from edge_expose_module.blocks import Block
 from edge_expose_module.inputs import Inputs
 from edge_expose_module.rejected import current
 from edge_expose_module.space import AddressSpace
-from edge_expose_module.wishes import Block, Wish
+from edge_expose_module.wishes import Wish
 
 
 def granted(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.services import selector_of, service_shapes
+from edge_expose_module.blocks import Block
 from edge_expose_module.inputs import Inputs
 from edge_expose_module.service_names import why_name_taken
-from edge_expose_module.wishes import Block
 
 
 def why_blocked(name: str, exposure: Exposure, inputs: Inputs, default_namespace: str) -> Block | None:

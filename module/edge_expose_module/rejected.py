@@ -16,10 +16,10 @@ from typing import Final
 from edge_expose_contract.addressing import Address
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.reasons import REASONS
+from edge_expose_module.blocks import Block
 from edge_expose_module.load_balancers.api import Answer, values_about
 from edge_expose_module.observed_service import Key, ObservedService, parse_known
 from edge_expose_module.observing import Observed
-from edge_expose_module.wishes import Block
 
 # An exposure without an address has nothing to lose: what was rejected is tried again after this time.
 RETRY_SECONDS: Final = 600.0

@@ -8,10 +8,11 @@ from edge_expose_contract.identity import EDGE_MODULE_LABEL, owner_id
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.services import selector_of, service_shapes
 from edge_expose_module.adoption import why_not_adopted
+from edge_expose_module.blocks import Block
 from edge_expose_module.inputs import Inputs
 from edge_expose_module.memory import Memory
 from edge_expose_module.observed_service import Key, ObservedService
-from edge_expose_module.wishes import Block, Wish
+from edge_expose_module.wishes import Wish
 
 
 def name_clashes(

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_expose_contract.addressing import AddressSet
+from edge_expose_module.blocks import Block
 from edge_expose_module.observed_service import ObservedService
-from edge_expose_module.wishes import Block
 from support.allocating import (
     CHOOSE,
     decide,
