@@ -110,6 +110,8 @@ class RejectionLog:
         """From when on what is said of a Service is about its present request."""
         self._drifted: dict[Key, float] = {}
         self._learned: dict[tuple[str, str], float] = {}
+        self._claimed: dict[Key, tuple[Address, ...]] = {}
+        """What Services ask for that a claim of their exposure had when they asked."""
         self._torn: dict[Key, tuple[float, str]] = {}
         """Services that were refused what the other Service of their exposure has: since when, and the first answer."""
 
@@ -130,6 +132,7 @@ class RejectionLog:
         current_entries = self._still_counting(known, exposures, holding, observed, owner)
         given_to_all = _given_to_all(observed, owner)
         torn = {}
+        self._note_claims(observed, owner)
         for service in (*observed.owned(owner), *observed.claims(owner)):
             name = service.exposure or ""
             given = {str(a) for a in (service.assigned if service.is_claim else given_to_all.get(name, ()))}
@@ -143,7 +146,9 @@ class RejectionLog:
                 is_half = _is_held_by(name, address, observed, owner)
                 if is_half:
                     since = torn[service.key] = self._torn.get(service.key, (now, answer.said))
-                    if service.is_claim or address in holding.get(name, ()) or not _is_final(since, answer, now):
+                    could_share = address in self._claimed.get(service.key, ())
+                    final = could_share or _is_final(since, answer, now)
+                    if service.is_claim or address in holding.get(name, ()) or not final:
                         continue  # its twin waits until they may share: the address was not refused to the exposure
                 if any(entry.address == str(address) for entry in current_entries.get(name, ())):
                     continue
@@ -161,6 +166,16 @@ class RejectionLog:
             for address in other.assigned:
                 self._held.setdefault(address, set()).add(other.key)
         return {name: entries for name, entries in current_entries.items() if entries}
+
+    def _note_claims(self, observed: Observed, owner: str) -> None:
+        """A Service that follows a claim shares its address with that from the start: a refusal has another cause."""
+        held = {claim.exposure: claim.assigned for claim in observed.claims(owner)}
+        for service in observed.owned(owner):
+            asked = observed.requested(service)
+            if asked and held.get(service.exposure) == asked:
+                self._claimed[service.key] = asked
+            elif self._claimed.get(service.key) != asked:
+                self._claimed.pop(service.key, None)
 
     def _still_counting(
         self,

@@ -68,6 +68,26 @@ def test_a_pair_of_which_one_half_is_refused_goes_back_to_the_address_it_had(pro
     assert addresses(found, "dns", "dns-udp") == [WANTED, WANTED]
 
 
+def test_a_half_on_its_way_back_is_asked_for_again_although_the_exposure_is_blocked() -> None:
+    """Somebody has that port at its old address for a moment; the load balancer does not ask again by itself."""
+    found = world()
+    key = own_sharing_key(OWNER, "dns")
+    found.desire({"dns": dns(address=HELD)})
+    found.run()
+    hold(found, WANTED, key, 53, "UDP")
+    found.desire({"dns": dns(address=WANTED)})
+    found.run(2)
+    hold(found, HELD, key, 53, "UDP", name="quick")
+    found.run(3)
+    settle(found, 4)
+    half = found.cluster.services[("edge1", "dns-udp")]
+    assert (found.cluster.address_of("dns-udp"), half["spec"]["loadBalancerIP"]) == (None, HELD)
+    assert "edge-expose.io/asked-again" in half["metadata"]["annotations"]
+    del found.cluster.services[("elsewhere", "quick")]
+    settle(found)
+    assert found.cluster.address_of("dns-udp") == HELD
+
+
 def test_a_torn_pair_is_told_of_as_it_is() -> None:
     found = world()
     found.desire({"dns": dns(address=HELD)})
