@@ -350,6 +350,10 @@ class Controller:
         changed = {(change.namespace, change.name) for change in changes}
         last = self.view.decided.declared if self.view.decided is not None else ()
         before = {(service.namespace, service.name): service for service in last}
+        # Who must be made anew was taken away by us.
+        for change in self.view.decided.plan.changes if self.view.decided is not None else ():
+            if change.verb is Verb.DELETE:
+                before.pop((change.namespace, change.name), None)
         now = {(service.namespace, service.name): service for service in decided.declared}
         return {key for key in changed & now.keys() if before.get(key) == now[key]}
 
