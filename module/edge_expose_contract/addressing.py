@@ -25,7 +25,8 @@ Address = IPv4Address | IPv6Address
 def parse_address(text: str) -> Address:
     """One IP address; an IPv4-mapped IPv6 address counts as IPv4, as it does for MetalLB. Raises RuleError."""
     try:
-        address = ipaddress.ip_address(text.strip())
+        # With a blank that is not ASCII the cluster would refuse it.
+        address = ipaddress.ip_address(text.strip() if text.isascii() else text)
     except ValueError:
         raise RuleError(
             "InvalidAddress", f"{shown(text)} is not an IP address", "write one IPv4 or IPv6 address"
@@ -230,16 +231,18 @@ def _rest(part: AddressRange, ordered: Sequence[AddressRange]) -> Iterator[Addre
 
 
 def parse_cidr(text: str) -> AddressRange:
-    """A client network for `allowFrom`: a CIDR without host bits. Raises RuleError."""
+    """A client network for `allowFrom`: a CIDR without host bits, its length as a plain number. Raises RuleError."""
+    base, slash, length = text.strip().partition("/")
     try:
-        network = ipaddress.ip_network(text.strip(), strict=True)
-    except (ValueError, AttributeError):
-        try:
-            close = ipaddress.ip_network(str(text).strip(), strict=False)
-            hint = f"write {close}"
-        except ValueError:
-            hint = "write a CIDR such as 10.1.0.0/16"
+        # It reads netmasks, host masks and host bits too: what it makes of those is the cure.
+        close = ipaddress.ip_network(text.strip() if text.isascii() else text, strict=False)
+    except ValueError:
+        hint = "write a CIDR such as 10.1.0.0/16"
         raise RuleError("InvalidCIDR", f"{shown(text)} is not a CIDR", hint) from None
-    if "/" not in text:
-        raise RuleError("InvalidCIDR", f"{shown(text)} has no prefix length", f"write {network}")
-    return AddressRange(network.network_address, network.broadcast_address)
+    if not slash:
+        raise RuleError("InvalidCIDR", f"{shown(text)} has no prefix length", f"write {close}")
+    if length != str(close.prefixlen):
+        raise RuleError("InvalidCIDR", f"{shown(text)} has no plain prefix length", f"write {close}")
+    if ipaddress.ip_address(base) != close.network_address:
+        raise RuleError("InvalidCIDR", f"{shown(text)} is not a CIDR", f"write {close}")
+    return AddressRange(close.network_address, close.broadcast_address)

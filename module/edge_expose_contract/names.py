@@ -137,7 +137,8 @@ def check_own_label(text: str) -> None:
 def check_own_annotation(text: str) -> None:
     """An annotation for our own Service: none that another field stands for. Raises RuleError."""
     key = split_pair(text)[0]
-    check_qualified_name(key.lower())
+    # The lower case of some other letters is an ASCII letter.
+    check_qualified_name(key.lower() if key.isascii() else key)
     prefix, _, last = key.rpartition("/")
     if prefix.lower() in _METALLB:
         field = _METALLB_FIELDS.get(last, "address, pool or share")

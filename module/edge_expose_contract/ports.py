@@ -13,7 +13,7 @@ from edge_expose_contract.names import check_port_name
 from edge_expose_contract.violations import RuleError, shown
 
 _HINT: Final = 'write "[published:]target[/protocol]", such as "8080:80/tcp", "5432" or "5000-5010:5000-5010/udp"'
-_NUMBERS = re.compile(r"(\d{1,10})(?:-(\d{1,10}))?")
+_NUMBERS = re.compile(r"([0-9]{1,10})(?:-([0-9]{1,10}))?")
 # A LoadBalancer Service takes a node port for each port; the usual range holds 2768 of them.
 MAX_PORTS: Final = 1000
 # All exposures of a document together: more than any node-port range holds. Without a cap the 32 KB of a twin could say
@@ -47,7 +47,8 @@ def default_port_name(port: int, protocol: Protocol) -> str:
 
 def parse_protocol(text: str) -> Protocol:
     try:
-        return Protocol(text.strip().upper())
+        # Only ASCII: the upper case of some other letters is one of ours.
+        return Protocol(text.strip().upper() if text.isascii() else text)
     except ValueError:
         raise RuleError("InvalidProtocol", f"{shown(text)} is not a protocol", "tcp, udp or sctp") from None
 

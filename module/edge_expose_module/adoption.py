@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from edge_expose_contract.addressing import Address
 from edge_expose_contract.models import Exposure
 from edge_expose_module.blocks import Block
 from edge_expose_module.observed_service import ObservedService
@@ -40,15 +39,6 @@ def warnings(standing: Mapping[str, Wish], owned: Collection[ObservedService]) -
         for name, wish in sorted(standing.items())
         if wish.exposure.adopt and name in found
     )
-
-
-def still_reserved(
-    exposure: Exposure, reserved: Mapping[Address, str], held: Collection[Address]
-) -> Mapping[Address, str]:
-    """Addresses that stay reserved for others: one that an adopted Service has is kept, whatever was reserved."""
-    if not exposure.adopt:
-        return reserved
-    return {address: who for address, who in reserved.items() if address not in held}
 
 
 def _dropped(service: ObservedService, exposure: Exposure, observed: Observed) -> Iterator[str]:

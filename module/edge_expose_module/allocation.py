@@ -8,10 +8,9 @@ the new one is checked, since asking a load balancer for an address it cannot gi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from edge_expose_contract.addressing import Address, AddressSet
-from edge_expose_module.adoption import still_reserved
 from edge_expose_module.blocks import Block
 from edge_expose_module.claims import Candidate, Ledger, candidates_of, carriers_of, claim_others
 from edge_expose_module.observing import Observed
@@ -43,18 +42,22 @@ def allocate(
     rejected: Mapping[str, Mapping[Address, Block]] | None = None,
     resting: frozenset[Address] = frozenset(),
     former: frozenset[str] = frozenset(),
+    returning: frozenset[str] = frozenset(),
 ) -> dict[str, Decision]:
     """A decision for every external wish.
 
     `kept` names exposures whose Services stay without a wish; `last_held` is what each had before it
     asked for another address; `rejected` holds addresses the load balancer did not give an exposure, and why;
     `former` are other owners whose Services count as ours; `resting` those of exposures that have no Service now and
-    may come back: they are chosen last.
+    may come back: they are chosen last. `returning` names exposures that come back now: what they had is not held.
     """
     ledger = Ledger(observed.load_balancer)
     carriers = carriers_of(wishes, observed, owner, default_namespace, former)
     candidates = candidates_of(wishes, carriers, observed, owner, remembered, last_held or {}, default_namespace)
-    spaces = {name: _space_of(c, addresses.of(name, c.exposure, default_namespace)) for name, c in candidates.items()}
+    spaces = {
+        name: addresses.of(name, c.exposure, default_namespace).with_held(_held(c, is_returning=name in returning))
+        for name, c in candidates.items()
+    }
     claim_others(ledger, carriers, observed, owner, kept, waiting=False)
     # Pins first in each step, so that a sharing group settles where a member is pinned.
     ordered = sorted(candidates.values(), key=lambda c: (not c.settled, not c.pinned, c.name))
@@ -85,9 +88,11 @@ def allocate(
     return allocator.decided
 
 
-def _space_of(candidate: Candidate, space: Space) -> Space:
-    held = {*candidate.assigned, *candidate.last_held, *candidate.remembered}
-    return replace(space, reserved=still_reserved(candidate.exposure, space.reserved, held))
+def _held(candidate: Candidate, *, is_returning: bool) -> frozenset[Address]:
+    """What an exposure has, or had until its Service was lost; of an adopted Service also what is remembered."""
+    remembered = candidate.remembered if candidate.exposure.adopt else ()
+    lost = () if is_returning and not candidate.exposure.adopt else candidate.last_held
+    return frozenset((*candidate.assigned, *lost, *remembered))
 
 
 class _Allocator:
@@ -230,14 +235,26 @@ class _Allocator:
             block = Block.of("FamilyMismatch", text, addresses=where, family=_families(missing))
             self.decided[candidate.name] = Decision((), block)
             return
-        total = sum(pool.size for pool in pools)
+        self.decided[candidate.name] = Decision((), self._why_exhausted(candidate, pools))
+
+    def _why_exhausted(self, candidate: Candidate, pools: tuple[AddressSet, ...]) -> Block:
+        """Counts what this exposure could have been given, of the families it needs."""
+        space = self.spaces[candidate.name]
+        versions = space.versions_for(candidate.exposure)
+        found = AddressSet.of(
+            [part for pool in pools for part in space.usable(pool).ranges if part.version in versions]
+        )
+        where, total = str(found), found.size - space.avoided(found)
         refused = ", reserved or refused by the load balancer" if self.rejected.get(candidate.name) else " or reserved"
-        what = f"no free address: all {total} of {where} are held{refused}"
-        cure = "remove an exposure, share an address, or extend the external service IP range on the device"
-        if pools == (allowed,):
-            cure = "remove an exposure, share an address, or have the device allow more addresses"
-        text = f"{what}; {cure}, then it becomes Ready by itself"
-        self.decided[candidate.name] = Decision((), Block.of("PoolExhausted", text, range=where, size=total))
+        allowed = space.allowed
+        limited = allowed is not None and any(pool.without(allowed) or pool is allowed for pool in pools)
+        among = f" that this device allows{space.allowed_by}" if limited else ""
+        more = (
+            "have the device allow more addresses" if limited else "extend the external service IP range on the device"
+        )
+        text = f"no free address: all {total} of {where}{among} are held{refused}; remove an exposure, share an address"
+        text = f"{text}, or {more}, then it becomes Ready by itself"
+        return Block.of("PoolExhausted", text, range=where, size=total)
 
     def _grant(self, candidate: Candidate, addresses: tuple[Address, ...]) -> None:
         self.decided[candidate.name] = Decision(addresses)

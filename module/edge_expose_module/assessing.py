@@ -251,13 +251,14 @@ def why_terminating(service: ObservedService) -> Block:
 def why_no_address(exposure: Exposure, own: list[ObservedService], observed: Observed) -> tuple[Block, bool]:
     """Why the load balancer gave no address, and whether it will not without somebody changing something."""
     load_balancer = observed.load_balancer_for(exposure.load_balancer_class)
-    if load_balancer.pool_error:
-        text = f"the load balancer rejects its configuration: {load_balancer.pool_error}; mend it on the device"
-        return Block.of("PoolInvalid", text, error=load_balancer.pool_error), True
     for service in own:
+        # Its own word about this Service says more than what is wrong with its configuration.
         answer = observed.explanation(service)
         if not service.assigned and answer is not None:
             return Block(answer.reason, answer.message, answer.values), True
+    if load_balancer.pool_error:
+        text = f"the load balancer rejects its configuration: {load_balancer.pool_error}; mend it on the device"
+        return Block.of("PoolInvalid", text, error=load_balancer.pool_error), True
     asked = _texts(dict.fromkeys(address for service in own for address in observed.requested(service)))
     if exposure.load_balancer_class is not None and not load_balancer.answers_alone:
         waiting = f"waiting for a load balancer of class {exposure.load_balancer_class}"

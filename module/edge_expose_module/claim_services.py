@@ -15,11 +15,10 @@ from edge_expose_contract.models import Exposure
 from edge_expose_contract.names import MAX_LABEL, split_pair
 from edge_expose_contract.services import own_sharing_key, selector_of, sharing_key
 from edge_expose_module.load_balancers.api import Ask
-from edge_expose_module.observed_service import Key
+from edge_expose_module.observed_service import CLAIM_SUFFIX, Key
 from edge_expose_module.observing import Observed
 from edge_expose_module.rendering import DeclaredService, Target, declared_service
 
-_SUFFIX: Final = "-claim"
 _NAMES: Final = 4
 _DIGITS: Final = 8
 _LAST_PORT: Final = 65535
@@ -29,12 +28,12 @@ _NO_PORT_OF_A_POD: Final = "edge-no-port"
 
 def claim_names(exposure: str) -> Iterator[str]:
     """Names for the claim of an exposure, in the order in which they are tried: always the same ones."""
-    if len(exposure) + len(_SUFFIX) <= MAX_LABEL:
-        yield exposure + _SUFFIX
-    kept = exposure[: MAX_LABEL - len(_SUFFIX) - _DIGITS - 1].rstrip("-")
+    if len(exposure) + len(CLAIM_SUFFIX) <= MAX_LABEL:
+        yield exposure + CLAIM_SUFFIX
+    kept = exposure[: MAX_LABEL - len(CLAIM_SUFFIX) - _DIGITS - 1].rstrip("-")
     for number in range(_NAMES):
         digits = hashlib.sha256(f"{exposure} {number}".encode()).hexdigest()[:_DIGITS]
-        yield f"{kept}-{digits}{_SUFFIX}"
+        yield f"{kept}-{digits}{CLAIM_SUFFIX}"
 
 
 def claim_key(name: str, namespace: str, declared: Collection[Key], observed: Observed, owner: str) -> Key | None:

@@ -189,11 +189,16 @@ def claim_others(
         if key in own_keys or not service.is_load_balancer or bool(service.assigned) is waiting:
             continue
         ours = service.owned_by(owner)
-        if ours and (service.is_claim or (service.exposure not in kept and not service.deleting)):
+        is_claim = ours and service.is_claim
+        if ours and not service.deleting and (is_claim or service.exposure not in kept):
             continue  # about to be pruned
+        if is_claim and waiting:
+            continue  # what it asked for it will not get
         party = f"exposure {service.exposure}" if ours else f"Service {service.namespace}/{service.name}"
         if service.deleting:
             party += ", which is being deleted"
         share = observed.sharing_key(service)
-        claim = Claim(party, None, service.ports, share, service.local_backend, service.namespace, waiting)
+        # Its own exposure may follow a claim there.
+        exposure = service.exposure if is_claim else None
+        claim = Claim(party, exposure, service.ports, share, service.local_backend, service.namespace, waiting)
         ledger.add(observed.requested(service) if waiting else service.assigned, claim)

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -24,8 +24,9 @@ from edge_expose_module.clusterapi import GUARD_RAILS, Cluster, ClusterError
 from edge_expose_module.contention import Contention
 from edge_expose_module.deciding import Decided, decide
 from edge_expose_module.history import History
+from edge_expose_module.homes import Homes, homes_of, stray_text
 from edge_expose_module.inputs import Inputs
-from edge_expose_module.instances import Instance, services_within
+from edge_expose_module.instances import Instance
 from edge_expose_module.keeping import Keeper, Store
 from edge_expose_module.load_balancers.detect import DEFAULT_NAMESPACE, Detector
 from edge_expose_module.looking import Looker
@@ -220,20 +221,21 @@ class Controller:
         start = time.monotonic()
         await self._reader.read()
         document = self._reader.document
-        namespaces = self._namespaces()
-        observed, error = await self._look(namespaces)
+        homes = homes_of(self._keeper.memory, document, self.identity.namespace)
+        observed, error = await self._look(homes)
         decided: Decided | None = None
         outcomes: dict[str, Outcome] = {}
         if document is not None and observed is not None:
             await self._look_for_rails(document, observed)
             before = self._keeper.memory
-            decided = self._within_limits(self._decide(document, observed), observed, namespaces)
+            decided = self._within_limits(self._decide(document, observed), observed, homes)
             self._keeper.save()  # before the cluster is touched: a kill at any point is safe
             if decided.plan.changes:
                 outcomes = await asyncio.to_thread(apply, self._cluster, decided.plan)
                 refused = [name for name, outcome in outcomes.items() if outcome.failure is not Failure.TRANSIENT]
                 self._keeper.memory = remembering.without_refused(self._keeper.memory, before, refused)
-                observed_after, error = await self._look(namespaces)
+                homes = homes_of(self._keeper.memory, document, self.identity.namespace)
+                observed_after, error = await self._look(homes)
                 observed = observed_after or observed
                 self._keeper.memory = remembering.after_writes(
                     self._keeper.memory, decided, observed, self.identity.owner
@@ -241,8 +243,8 @@ class Controller:
             if not self.view.read_only:
                 await asyncio.to_thread(self._nudges.nudge, decided, observed, self.identity.owner)
             rails = {(GUARD_RAILS, self.identity.namespace)}
-            self._watches.ensure(to_watch(observed, namespaces) | rails)
-            self.view.warnings = self._warnings()
+            self._watches.ensure(to_watch(observed, homes.namespaces) | rails)
+            self.view.warnings = self._warnings(observed)
             self.view.statuses = assess(decided, observed, self.identity.owner, outcomes)
             self.view.decided = decided
         self.view.observed = observed or self.view.observed
@@ -261,31 +263,25 @@ class Controller:
 
     # --- stages ---
 
-    def _namespaces(self) -> frozenset[str]:
-        """Those that matter: our own, the site's and those of exposures."""
-        site, document = self._keeper.memory.good_site(), self._reader.document
-        found = {self.identity.namespace, site.namespace if site is not None else None}
-        found.update(exposure.namespace for exposure in (document.exposures.values() if document is not None else ()))
-        return frozenset(namespace for namespace in found if namespace is not None)
-
     async def _look_for_rails(self, document: DesiredDocument, observed: Observed) -> None:
         """What the device's owner allows now; the last good ConfigMap is remembered."""
         memory = self._keeper.memory
         endpoints = any(exposure.endpoints for exposure in document.exposures.values())
         rails = await asyncio.to_thread(self._rails.look, memory.rails, observed, endpoints=endpoints)
         self._guards, self.view.rail_warnings = rails.guards, rails.warnings
-        self._keeper.memory = replace(memory, rails=rails.known)
+        # Somebody may have confirmed a removal meanwhile.
+        self._keeper.memory = replace(self._keeper.memory, rails=rails.known)
 
-    async def _look(self, namespaces: Iterable[str]) -> tuple[Observed | None, str]:
+    async def _look(self, homes: Homes) -> tuple[Observed | None, str]:
         try:
-            return await asyncio.to_thread(self._looker.look, namespaces), ""
+            return await asyncio.to_thread(self._looker.look, homes), ""
         except ClusterError as error:
             log.info("cluster: %s", error)
             return None, f"{type(error).__name__}: {error}"
 
-    def _warnings(self) -> tuple[str, ...]:
+    def _warnings(self, observed: Observed) -> tuple[str, ...]:
         read_only = (self.view.read_only,) if self.view.read_only else ()
-        return read_only + self._contention.warnings + self.view.rail_warnings
+        return read_only + self._contention.warnings + self.view.rail_warnings + stray_text(observed.strays)
 
     def _note_outage(self, error: str) -> None:
         """A cluster that cannot be read for a minute is told of every exposure: what was seen last is no news."""
@@ -328,10 +324,10 @@ class Controller:
         keeper.memory = remembering.after_decision(keeper.memory, raw, decided, observed, owner)
         return decided
 
-    def _within_limits(self, decided: Decided, observed: Observed, namespaces: frozenset[str]) -> Decided:
+    def _within_limits(self, decided: Decided, observed: Observed, homes: Homes) -> Decided:
         """The decision with the writes that this process may make now, and its stamp on them."""
         owner, version = self.identity.owner, self._reader.version
-        services = services_within(observed, owner, namespaces)
+        services = homes.labelled(observed, owner)
         self._instance.look(services)
         why = self._instance.why_read_only(services, version, from_disk=not self._reader.has_read)
         self.view.read_only = why

@@ -27,6 +27,7 @@ from edge_expose_module.removal import Brake, PendingRemoval, brake
 from edge_expose_module.rendering import DeclaredService
 from edge_expose_module.service_names import name_clashes
 from edge_expose_module.space import AddressSpace, address_space
+from edge_expose_module.space import warnings as space_warnings
 from edge_expose_module.unproven import together, unproven_names
 from edge_expose_module.wishes import Wish, Wishes, gather
 
@@ -109,15 +110,20 @@ def decide(inputs: Inputs) -> Decided:
         standing,
         under_way,
         unproven,
-        hostnames.warnings + _warnings(standing, inputs),
+        hostnames.warnings + _warnings(standing, inputs, decisions, space),
     )
 
 
-def _warnings(standing: Mapping[str, Wish], inputs: Inputs) -> tuple[str, ...]:
+def _warnings(
+    standing: Mapping[str, Wish], inputs: Inputs, decisions: Mapping[str, Decision], space: AddressSpace
+) -> tuple[str, ...]:
     observed = inputs.observed
     owned = observed.owned(inputs.owner)
-    return adoption.warnings(standing, owned) + node_ports.warnings(
-        standing, owned, observed.load_balancer, observed.capabilities
+    granted = {name: decision.addresses for name, decision in decisions.items() if not standing[name].exposure.adopt}
+    return (
+        adoption.warnings(standing, owned)
+        + node_ports.warnings(standing, owned, observed.load_balancer, observed.capabilities)
+        + space_warnings(granted, space)
     )
 
 
@@ -136,8 +142,10 @@ def _brake(inputs: Inputs, wishes: Wishes) -> Brake:
             held[service.exposure] = f"{held.get(service.exposure, '')} {service.uid}"
     removed = frozenset(held) - frozenset(wishes.wishes) - wishes.keep - _ran_out(inputs, wishes)
     confirmations = [*inputs.confirmations, inputs.document.confirm_removal or ""]
-    before = Brake(base=frozenset(inputs.memory.held_before), released=frozenset(inputs.memory.released))
-    return brake(held, removed, inputs.guards.max_removal_percent, confirmations, before)
+    memory = inputs.memory
+    before = Brake(base=frozenset(memory.held_before), released=frozenset(memory.released), mark=memory.removal_mark)
+    moment = f"{memory.version} {inputs.now.isoformat()}"
+    return brake(held, removed, inputs.guards.max_removal_percent, confirmations, before, moment)
 
 
 def _ran_out(inputs: Inputs, wishes: Wishes) -> frozenset[str]:

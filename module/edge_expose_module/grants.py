@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from edge_expose_contract.addressing import Address
+from edge_expose_contract.identity import State
 from edge_expose_contract.models import Exposure
 from edge_expose_module.allocation import Decision, allocate
 from edge_expose_module.blocks import Block
@@ -42,6 +43,7 @@ def granted(
             rejected=rejected,
             resting=resting,
             former=inputs.former_owners,
+            returning=_returning(standing, inputs),
         )
         fallen: dict[str, Wish] = {}
         for name, decision in decisions.items():
@@ -84,6 +86,14 @@ def _torn_away(
             found[other] = Block(cause.reason, text, cause.values)
             rejected.setdefault(other, {}).update(dict.fromkeys(refused, found[other]))
     return found
+
+
+def _returning(standing: Mapping[str, Wish], inputs: Inputs) -> frozenset[str]:
+    """Exposures that were disabled or expired when we looked last, and have no Service."""
+    since = inputs.memory.since
+    running = {service.exposure for service in inputs.observed.owned(inputs.owner)}
+    rested = {str(State.DISABLED), str(State.EXPIRED)}
+    return frozenset(name for name in standing if name in since and since[name].state in rested and name not in running)
 
 
 def _resting(standing: Mapping[str, Wish], inputs: Inputs) -> frozenset[Address]:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, UTC, datetime, timedelta
 from typing import Final
 
+from edge_expose_module.foreign_text import number
 from edge_expose_module.observed_service import ObservedService
-from edge_expose_module.observing import Observed
 from edge_expose_module.planning import Change, Plan, Verb
 
 ANNOTATION: Final = "edge-expose.io/written-by"
@@ -23,8 +23,8 @@ _KEPT: Final = 16
 class Instance:
     """This process. `lives` are the stamps of its earlier lives, from the state file, newest last.
 
-    `services` below are those of ours in the namespaces that this module works in: labels and stamps can be copied, and
-    what stands elsewhere is no process of ours.
+    `services` below are those with our labels in the namespaces that this module works in: labels and stamps can be
+    copied, and what stands elsewhere was written by no process of ours.
     """
 
     def __init__(self, started: datetime, lives: Collection[str] = ()) -> None:
@@ -82,20 +82,16 @@ _TICK: Final = timedelta(microseconds=1)
 def stamp_of(service: ObservedService) -> tuple[str, int]:
     """Start of the process that wrote a Service last, and the version of its document; ("", 0) when nobody says."""
     start, _, version = service.annotations.get(ANNOTATION, "").partition(" ")
-    return (start, int(version) if version.isdigit() else 0) if _parse(start) is not None else ("", 0)
-
-
-def services_within(observed: Observed, owner: str, namespaces: Collection[str]) -> tuple[ObservedService, ...]:
-    """Our Services, claims too, in these namespaces."""
-    ours = (*observed.owned(owner), *observed.claims(owner))
-    return tuple(service for service in ours if service.namespace in namespaces)
+    return (start, number(version) or 0) if _parse(start) is not None else ("", 0)
 
 
 def _parse(text: str) -> datetime | None:
     try:
-        return datetime.strptime(text, _FORMAT).replace(tzinfo=UTC)
+        moment = datetime.strptime(text, _FORMAT).replace(tzinfo=UTC)
     except ValueError:
         return None
+    # What is no text of ours is no stamp of ours; and of the end of time there is none that is later.
+    return moment if moment.year < MAXYEAR and moment.strftime(_FORMAT) == text else None
 
 
 def _stamped(change: Change, note: str) -> Change:

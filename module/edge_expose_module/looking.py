@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from edge_expose_contract.identity import LABEL_OWNER
@@ -21,9 +22,10 @@ from edge_expose_module.clusterapi import (
     NotFound,
     Resource,
 )
+from edge_expose_module.homes import Homes
 from edge_expose_module.load_balancers.api import LoadBalancer
 from edge_expose_module.load_balancers.detect import Detector
-from edge_expose_module.observed_service import Key, ObservedService, ServiceEvent
+from edge_expose_module.observed_service import LONGEST_MESSAGE, Key, ObservedService, ServiceEvent
 from edge_expose_module.observing import (
     Capabilities,
     Observed,
@@ -53,18 +55,24 @@ class Looker:
         self._denied: dict[DeniedRead, float] = {}
         self._asked_again: set[DeniedRead] = set()
 
-    def look(self, namespaces: Iterable[str]) -> Observed:
-        """Reads everything a pass needs; `namespaces` are those that matter. Raises ClusterError when Services cannot
-        be read at all, since then nothing may be decided; a namespace whose Services may not be read is told as such.
+    def look(self, homes: Homes) -> Observed:
+        """Reads everything a pass needs; what counts as ours is said by `homes`. Raises ClusterError when Services
+        cannot be read at all, since then nothing may be decided; a namespace whose Services may not be read is told as
+        such.
         """
         for key in self._asked_again:
             self._denied.pop(key, None)
         self._asked_again.clear()
         version = self._cluster.version()
         capabilities = Capabilities.of(version)
-        services, unreadable = self._services(sorted(set(namespaces)))
-        wanted = sorted({*namespaces, *(s.namespace for s in services.values() if s.owned_by(self._owner))})
+        wanted = sorted(homes.namespaces)
+        services, unreadable = self._services(wanted, homes)
         ready, addresses, companions, unseen = self._endpoints(wanted, capabilities, services)
+        companions = {
+            key: item
+            for key, item in companions.items()
+            if homes.has_companion(item["metadata"].get("labels") or {}, key[1])
+        }
         pods = {namespace: found for namespace in wanted if (found := self._pod_labels(namespace)) is not None}
         load_balancer = self._detector.detect(self, services.values())
         unanswered = [
@@ -86,7 +94,7 @@ class Looker:
             companions=companions,
         )
 
-    def _services(self, namespaces: list[str]) -> tuple[dict[Key, ObservedService], frozenset[str]]:
+    def _services(self, namespaces: list[str], homes: Homes) -> tuple[dict[Key, ObservedService], frozenset[str]]:
         """Those that may be read, and the namespaces whose may not."""
         items = self.list(SERVICES, None)
         unreadable: dict[str, Denied] = {}
@@ -103,8 +111,12 @@ class Looker:
                     unreadable[name] = error
             if len(unreadable) == len(namespaces):
                 raise next(iter(unreadable.values()))
-        found = [ObservedService.of(item) for item in items]
+        found = [self._judged(ObservedService.of(item), homes) for item in items]
         return {service.key: service for service in found}, frozenset(unreadable)
+
+    def _judged(self, service: ObservedService, homes: Homes) -> ObservedService:
+        is_stray = service.carries_labels_of(self._owner) and not homes.has(service)
+        return replace(service, stray=True) if is_stray else service
 
     def _endpoints(
         self, namespaces: list[str], capabilities: Capabilities, services: Mapping[Key, ObservedService]
@@ -243,7 +255,7 @@ def _event(item: Mapping[str, Any]) -> ServiceEvent:
     return ServiceEvent(
         str((item.get("source") or {}).get("component") or item.get("reportingComponent") or ""),
         str(item.get("reason", "")),
-        str(item.get("message", "")),
+        str(item.get("message", ""))[:LONGEST_MESSAGE],
         str(item.get("type", "")),
         str(item.get("lastTimestamp") or item.get("eventTime") or ""),
         int(item.get("count") or 1),

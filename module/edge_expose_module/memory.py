@@ -34,6 +34,8 @@ class Memory:
     """What was held when the mass-removal brake went on; empty while it is off."""
     released: tuple[str, ...] = ()
     """Exposures whose removal was confirmed and is not done yet."""
+    removal_mark: tuple[str, ...] = ()
+    """Of the removal that waits for a confirmation: what it is, and when it began to wait."""
     held: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """What each exposure had last; an address that it asks for and was not given does not count."""
     rejected: Rejections = field(default_factory=dict)
@@ -45,6 +47,10 @@ class Memory:
     """The load balancer's pools when they were last sound."""
     rails: Mapping[str, str] | None = None
     """The last good guard rails of the ConfigMap, as written there; None when there never were any."""
+    homes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Namespaces in which each exposure has, or is about to have, objects of ours."""
+    knows_homes: bool = False
+    """`homes` names every object of ours: it was kept up since the first decision on this disk."""
     history: History = ()
 
     def good_exposures(self) -> dict[str, Exposure]:
@@ -67,17 +73,23 @@ class Memory:
         return {name: found for name, texts in self.held.items() if (found := _addresses(texts))}
 
     def learn_reported(self, reported: Mapping[str, Any]) -> Memory:
-        """Adds addresses that only the twin still knows, for a device whose disk was replaced."""
+        """Adds addresses, and where the Services stand, that only the twin still knows: for a device whose disk was
+        replaced."""
         exposures = reported.get("exposures")
         if not isinstance(exposures, Mapping):
             return self
-        learned, held = dict(self.addresses), dict(self.held)
+        # An older release took what carries our labels for ours, wherever that stood.
+        may_tell = self.knows_homes or self.document is None
+        learned, held, homes = dict(self.addresses), dict(self.held), dict(self.homes)
         for name, entry in exposures.items():
+            service = entry.get("service") if isinstance(entry, Mapping) else None
+            if may_tell and isinstance(service, str) and "/" in service:
+                homes[name] = tuple(sorted({*homes.get(name, ()), service.partition("/")[0]}))
             text = entry.get("address") if isinstance(entry, Mapping) else None
             if isinstance(text, str) and name not in learned and _addresses(tuple(text.split(","))):
                 learned[name] = tuple(text.split(","))
                 held.setdefault(name, learned[name])
-        return replace(self, addresses=learned, held=held)
+        return replace(self, addresses=learned, held=held, homes=homes)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -95,12 +107,15 @@ class Memory:
             "confirmed": list(self.confirmed),
             "heldBefore": list(self.held_before),
             "released": list(self.released),
+            "removalMark": list(self.removal_mark),
             "held": {name: list(texts) for name, texts in sorted(self.held.items())},
             "rejected": {name: [entry.to_json() for entry in found] for name, found in sorted(self.rejected.items())},
             "identities": list(self.identities),
             "lives": list(self.lives),
             "pools": None if self.pools is None else [pool.to_json() for pool in self.pools],
             "rails": dict(self.rails) if self.rails is not None else None,
+            "homes": {name: list(found) for name, found in sorted(self.homes.items())},
+            "knowsHomes": self.knows_homes,
             "history": history_json(self.history),
         }
 
@@ -125,6 +140,7 @@ class Memory:
             confirmed=_texts(content.get("confirmed")),
             held_before=_texts(content.get("heldBefore")),
             released=_texts(content.get("released")),
+            removal_mark=_texts(content.get("removalMark")),
             held=_lists_of_texts(content.get("held")),
             rejected={
                 str(name): tuple(entry for item in found if (entry := Rejection.from_json(item)) is not None)
@@ -135,6 +151,8 @@ class Memory:
             lives=_texts(content.get("lives")),
             pools=pools_from_json(content.get("pools")),
             rails=_pairs(content.get("rails")),
+            homes=_lists_of_texts(content.get("homes")),
+            knows_homes=content.get("knowsHomes") is True,
             history=history_from(content.get("history")),
         )
 

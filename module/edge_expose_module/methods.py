@@ -19,6 +19,8 @@ from edge_expose_module.picturing import picture
 from edge_expose_module.probes import Ask, ask_all
 from edge_expose_module.reporting import shorten
 
+PROBE_SECONDS: Final = 20.0
+"""Whoever calls waits 30 s by default; what was found by then is the answer."""
 RECONCILE_SECONDS: Final = 25.0
 _LOG_LINE: Final = 4000
 """Characters: one long trace must not push all other lines out of the support bundle."""
@@ -104,7 +106,7 @@ class Methods:
         view = self._controller.view
         results: dict[str, Any] = {name: {"ok": False, "detail": "no external address"} for name in chosen}
         targets = {name: target for name in chosen if (target := view.target(name)) is not None}
-        found = await ask_all(targets, self._probe)
+        found = await ask_all(targets, self._probe, PROBE_SECONDS)
         return 200, {"probes": results | {name: asdict(result) for name, result in found.items()}}
 
     def _confirm(self, payload: dict[str, Any]) -> Answer:

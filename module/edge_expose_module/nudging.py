@@ -34,7 +34,7 @@ class Nudges:
         """Blocking. The Services touched; what the cluster refuses is tried again another time."""
         waiting = {
             service.key: pauses
-            for service in (*observed.owned(owner), *observed.claims(owner))
+            for service in observed.ours(owner)
             if service.is_load_balancer and not service.assigned and _may_get_it(service, decided, observed)
             # One of a class that nobody known serves may wait for a load balancer that never comes.
             if (pauses := self._pauses(service, observed))

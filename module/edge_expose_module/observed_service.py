@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from edge_expose_contract.addressing import Address, parse_address
@@ -19,12 +19,23 @@ from edge_expose_contract.identity import (
 from edge_expose_contract.names import UDP_SUFFIX
 from edge_expose_contract.services import selector_text
 from edge_expose_contract.violations import RuleError
+from edge_expose_module.foreign_text import json_object
 
 DECLARED_ANNOTATION = "edge-expose.io/declared"
 """Our own note on a Service: what we declared, so that it can be taken back."""
 
 Key = tuple[str, str]
 """Namespace and name."""
+
+
+MOST_ADDRESSES = 64
+"""Looked at in one list: no Service has more, and anybody can write an annotation with some ten thousand."""
+_LONGEST_ADDRESS = 64
+LONGEST_MESSAGE = 1024
+"""Of an Event or a condition; the API's own limit for the newer kind of Events."""
+
+CLAIM_SUFFIX = "-claim"
+"""At the end of the name of every claim."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +67,15 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class ObservedService:
-    """A Service as read; `body` is the raw object."""
+    """A Service as read; `body` is the raw object. `stray` means that our labels on it count for nothing, since it
+    stands where this module makes none."""
 
     namespace: str
     name: str
     uid: str
     resource_version: str
     body: Mapping[str, Any]
+    stray: bool = False
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> ObservedService:
@@ -114,11 +127,8 @@ class ObservedService:
 
     def noted(self, what: str) -> list[str]:
         """What we declared before, from our own note on the Service: `annotations`, `labels`, `addresses`."""
-        try:
-            found = json.loads(self.annotations.get(DECLARED_ANNOTATION, "{}")).get(what, [])
-            return [str(item) for item in found]
-        except (ValueError, AttributeError, TypeError):
-            return []
+        found = json_object(self.annotations.get(DECLARED_ANNOTATION, "{}")).get(what)
+        return [item for item in found if isinstance(item, str)] if isinstance(found, list) else []
 
     @property
     def ports(self) -> frozenset[tuple[str, int]]:
@@ -142,12 +152,8 @@ class ObservedService:
     @property
     def conditions(self) -> tuple[Condition, ...]:
         found = (self.body.get("status") or {}).get("conditions") or []
-        return tuple(
-            Condition(
-                *(str(item.get(key, "")) for key in ("type", "status", "reason", "message", "lastTransitionTime"))
-            )
-            for item in found
-        )
+        keys = ("type", "status", "reason", "message", "lastTransitionTime")
+        return tuple(Condition(*(str(item.get(key, ""))[:LONGEST_MESSAGE] for key in keys)) for item in found)
 
     @property
     def exposure(self) -> str | None:
@@ -161,7 +167,10 @@ class ObservedService:
         return self.exposure is not None and LABEL_CLAIM in self.labels and not serves
 
     def owned_by(self, owner: str) -> bool:
-        """Ours means all three labels."""
+        """Ours means all three labels, where this module makes Services."""
+        return not self.stray and self.carries_labels_of(owner)
+
+    def carries_labels_of(self, owner: str) -> bool:
         labels = self.labels
         return (
             labels.get(LABEL_MANAGED_BY) == MANAGED_BY and labels.get(LABEL_OWNER) == owner and LABEL_EXPOSURE in labels
@@ -182,10 +191,10 @@ class ObservedService:
 
 
 def parse_known(texts: Iterable[str]) -> tuple[Address, ...]:
-    """The addresses among these texts, each once, IPv4 first; what is none is left out."""
+    """The addresses among the first of these texts, each once, IPv4 first; what is none is left out."""
     found: list[Address] = []
-    for text in texts:
-        if not text.strip():
+    for text in islice(texts, MOST_ADDRESSES):
+        if len(text) > _LONGEST_ADDRESS or not text.strip():
             continue
         try:
             found.append(parse_address(text))

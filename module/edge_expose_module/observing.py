@@ -8,6 +8,7 @@ from typing import Any
 
 from edge_expose_contract.addressing import Address
 from edge_expose_contract.identity import EDGE_MODULE_LABEL
+from edge_expose_module.foreign_text import number
 from edge_expose_module.load_balancers.api import Answer, LoadBalancer
 from edge_expose_module.load_balancers.unknown import Unknown
 from edge_expose_module.observed_service import Key, ObservedService, ServiceEvent
@@ -23,8 +24,8 @@ class Capabilities:
     @classmethod
     def of(cls, git_version: str) -> Capabilities:
         parts = git_version.lstrip("v").split(".")
-        minor = "".join(c for c in parts[1] if c.isdigit()) if len(parts) > 1 else ""
-        return cls(git_version, int(minor) if minor else 36)
+        minor = number("".join(c for c in parts[1] if c.isdecimal())) if len(parts) > 1 else None
+        return cls(git_version, 36 if minor is None else minor)
 
     @property
     def load_balancer_class(self) -> bool:
@@ -110,6 +111,15 @@ class Observed:
     def claims(self, owner: str) -> tuple[ObservedService, ...]:
         """Our Services that only ask for an address on behalf of another one."""
         return tuple(s for _, s in sorted(self.services.items()) if s.owned_by(owner) and s.is_claim)
+
+    def ours(self, owner: str) -> tuple[ObservedService, ...]:
+        """All of ours, claims too."""
+        return (*self.owned(owner), *self.claims(owner))
+
+    @property
+    def strays(self) -> tuple[ObservedService, ...]:
+        """Services that carry our labels where this module makes none."""
+        return tuple(service for service in self.services.values() if service.stray)
 
     def load_balancer_for(self, load_balancer_class: str | None) -> LoadBalancer:
         """Who hands out the address of a Service of this class."""

@@ -53,8 +53,9 @@ class Probed:
         return {"ok": self.ok, "milliseconds": self.milliseconds, "detail": self.detail, "lastSeen": self.last_seen}
 
 
-async def ask_all(targets: Mapping[str, Target], ask: Ask) -> dict[str, ProbeResult]:
-    """Asks every target, some at a time; whatever goes wrong with one is what was found of that one."""
+async def ask_all(targets: Mapping[str, Target], ask: Ask, within: float | None = None) -> dict[str, ProbeResult]:
+    """Asks every target, some at a time; whatever goes wrong with one is what was found of that one, also that nobody
+    came to ask it `within` so many seconds."""
     free = asyncio.Semaphore(AT_ONCE)
 
     async def ask_one(target: Target) -> ProbeResult:
@@ -65,8 +66,17 @@ async def ask_all(targets: Mapping[str, Target], ask: Ask) -> dict[str, ProbeRes
                 log.exception("probe of %s", target.address)
                 return ProbeResult(target.address, False, None, type(error).__name__, time.time())
 
-    found = await asyncio.gather(*(ask_one(target) for target in targets.values()))
-    return dict(zip(targets, found, strict=True))
+    asked = {name: asyncio.create_task(ask_one(target)) for name, target in targets.items()}
+    if asked:
+        await asyncio.wait(asked.values(), timeout=within)
+    found = {}
+    for name, task in asked.items():
+        if task.done():
+            found[name] = task.result()
+        else:
+            task.cancel()
+            found[name] = ProbeResult(targets[name].address, False, None, "no time was left to ask it", time.time())
+    return found
 
 
 class Prober:

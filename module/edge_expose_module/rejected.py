@@ -32,7 +32,7 @@ LATE_SECONDS: Final = 1.0
 # One of two Services that share an address may be refused until the load balancer has seen the key of the other one; a
 # touch makes it look again, after two seconds.
 TORN_SECONDS: Final = 3.5
-_LITERAL: Final = re.compile(r"[0-9a-fA-F:.]*[.:][0-9a-fA-F:.]+")
+_LITERAL: Final = re.compile(r"[0-9a-fA-F:.]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class RejectionLog:
         given_to_all = _given_to_all(observed, owner)
         torn = {}
         self._note_claims(observed, owner)
-        for service in (*observed.owned(owner), *observed.claims(owner)):
+        for service in observed.ours(owner):
             name = service.exposure or ""
             given = {str(a) for a in (service.assigned if service.is_claim else given_to_all.get(name, ()))}
             if given and name in current_entries:
@@ -269,7 +269,8 @@ def _is_final(first: tuple[float, str], answer: Answer, now: float) -> bool:
 
 def _may_be_about(answer: Answer, requested: tuple[Address, ...]) -> bool:
     """An answer that names addresses, and none of those requested, is about an earlier request."""
-    named = parse_known(text.strip(".:") for text in _LITERAL.findall(answer.message))
+    literals = (text for text in _LITERAL.findall(answer.message) if "." in text or ":" in text)
+    named = parse_known(text.strip(".:") for text in literals)
     return not named or any(address in named for address in requested)
 
 

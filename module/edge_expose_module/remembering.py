@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from edge_expose_contract.addressing import Address
+from edge_expose_contract.identity import LABEL_EXPOSURE
 from edge_expose_contract.parsing import DesiredDocument
 from edge_expose_module.claims import merged
 from edge_expose_module.deciding import Decided
@@ -57,7 +58,26 @@ def after_decision(memory: Memory, raw: Mapping[str, Any], decided: Decided, obs
         expired=dict(decided.wishes.expired),
         held_before=tuple(sorted(decided.brake.base)),
         released=tuple(sorted(decided.brake.released)),
+        removal_mark=decided.brake.mark,
+        confirmed=(),
+        homes=_homes(memory, decided, observed, owner),
+        knows_homes=True,
     )
+
+
+def _homes(memory: Memory, decided: Decided, observed: Observed, owner: str) -> dict[str, tuple[str, ...]]:
+    """Where each exposure has objects of ours, is about to have some, or had some that cannot be seen now."""
+    found: dict[str, set[str]] = {}
+    for service in decided.declared:
+        found.setdefault(service.exposure, set()).add(service.namespace)
+    for existing in observed.ours(owner):
+        found.setdefault(existing.exposure or "", set()).add(existing.namespace)
+    for (_, namespace, _), item in observed.companions.items():
+        labels = item["metadata"].get("labels") or {}
+        found.setdefault(str(labels.get(LABEL_EXPOSURE, "")), set()).add(namespace)
+    for name, namespaces in memory.homes.items():
+        found.setdefault(name, set()).update(observed.unreadable.intersection(namespaces))
+    return {name: tuple(sorted(namespaces)) for name, namespaces in sorted(found.items()) if namespaces}
 
 
 def after_writes(memory: Memory, decided: Decided, observed: Observed, owner: str) -> Memory:

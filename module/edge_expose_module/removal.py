@@ -11,7 +11,8 @@ MINIMUM = 3
 
 @dataclass(frozen=True, slots=True)
 class PendingRemoval:
-    """What waits for confirmation; `token` stands for exactly these exposures with the Services they have now."""
+    """What waits for confirmation; `token` stands for exactly these exposures with the Services they have now, and for
+    this time that they wait."""
 
     names: frozenset[str]
     token: str
@@ -19,22 +20,29 @@ class PendingRemoval:
 
 @dataclass(frozen=True, slots=True)
 class Brake:
-    """What a pass leaves for the next: the exposures that were held when the brake went on (empty when it is off), and
-    those whose removal was confirmed and is not done yet."""
+    """What a pass leaves for the next: the exposures that were held when the brake went on (empty when it is off),
+    those whose removal was confirmed and is not done yet, and what waits, as a digest and the moment it began to."""
 
     pending: PendingRemoval | None = None
     base: frozenset[str] = frozenset()
     released: frozenset[str] = frozenset()
+    mark: tuple[str, ...] = ()
 
 
 def brake(
-    held: Mapping[str, str], removed: frozenset[str], percent: int, confirmations: Collection[str], before: Brake
+    held: Mapping[str, str],
+    removed: frozenset[str],
+    percent: int,
+    confirmations: Collection[str],
+    before: Brake,
+    moment: str = "",
 ) -> Brake:
-    """`held` are exposures that have Services now, with a mark of those Services; `removed` the document takes away.
+    """`held` are exposures that have Services now, with a mark of those Services; `removed` the document takes away;
+    `moment` is a text that no other time has, such as the document's version and the time.
 
     The brake holds when at least three and more than `percent` of those held would go, and nobody confirmed this
     removal. While it is on, the share is of what was held when it went on: what the same document adds does not open
-    it. A confirmation counts once: the same exposures, made again, have other Services and so another token.
+    it. A token is worth nothing once its removal was taken back, done or changed: the same removal later has another.
     """
     gone = frozenset(held) & removed
     released = before.released & gone
@@ -42,8 +50,13 @@ def brake(
     base = before.base or frozenset(held)
     if len(waiting) < MINIMUM or len(waiting) * 100 <= percent * len(base):
         return Brake(released=released)
-    marks = "\n".join(f"{name} {held[name]}" for name in sorted(waiting))
-    token = hashlib.sha256(marks.encode()).hexdigest()[:12]
+    digest = _digest(*(f"{name} {held[name]}" for name in sorted(waiting)))
+    mark = before.mark if before.mark[:1] == (digest,) else (digest, moment)
+    token = _digest(*mark)
     if token in confirmations:
         return Brake(released=gone)
-    return Brake(PendingRemoval(waiting, token), base, released)
+    return Brake(PendingRemoval(waiting, token), base, released, mark)
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from edge_expose_contract.identity import State
-from edge_expose_contract.limits import SECTION_BYTES, STRING_BYTES, section_size
+from edge_expose_contract.limits import MAX_INTEGER, SECTION_BYTES, STRING_BYTES, section_size
 from edge_expose_contract.reason_table import values_for
 from edge_expose_module.assessing import RESTING, Status
 from edge_expose_module.blocks import Block
@@ -92,7 +92,8 @@ def cluster_section(observed: Observed | None, error: str) -> dict[str, Any]:
 
 
 def pool_section(decided: Decided, observed: Observed) -> dict[str, Any]:
-    """Ranges as `A-B, C-D`, and how many addresses are used, reserved and free."""
+    """Ranges as `A-B, C-D`, and how many addresses are used, reserved and free; the hub takes no number that an IPv6
+    network of 64 bits needs, so there is a most."""
     legal = decided.space.legal
     section: dict[str, Any] = {}
     if legal is not None:
@@ -100,10 +101,10 @@ def pool_section(decided: Decided, observed: Observed) -> dict[str, Any]:
         reserved = {address for address in decided.space.reserved if address in legal} - used
         section = {
             "ranges": clip(str(legal)),
-            "size": legal.size,
+            "size": min(legal.size, MAX_INTEGER),
             "used": len(used),
             "reserved": len(reserved),
-            "free": max(0, legal.size - len(used) - len(reserved)),
+            "free": min(max(0, legal.size - len(used) - len(reserved)), MAX_INTEGER),
         }
     site = decided.site.external if decided.site is not None else None
     error = observed.load_balancer.pool_error

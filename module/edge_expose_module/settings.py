@@ -14,6 +14,7 @@ from edge_expose_module.load_balancers.detect import DEFAULT_NAMESPACE
 from edge_expose_module.rails import table as rails
 from edge_expose_module.rails.model import ENVIRONMENT, Guards
 from edge_expose_module.rails.parse import number as _number
+from edge_expose_module.rails.parse import whole
 
 PREFIX = "EDGE_EXPOSE_"
 T = TypeVar("T")
@@ -83,4 +84,4 @@ def _level(text: str) -> str:
 
 def _host_port(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
-    return host.strip("[]") or "127.0.0.1", int(_number(port, 0, 65535))
+    return host.strip("[]") or "127.0.0.1", whole(port, 0, 65535)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from edge_expose_contract.addressing import Address, AddressSet
+from edge_expose_contract.addressing import Address, AddressRange, AddressSet
 from edge_expose_contract.models import Exposure, Site
 from edge_expose_contract.names import split_pair
 from edge_expose_contract.services import families_from, ownership_labels
@@ -37,6 +37,12 @@ class Space:
     """Pools that do not serve this exposure."""
     namespace: str = ""
 
+    def with_held(self, held: Collection[Address]) -> Space:
+        """`site` is a copy: what it says of an address that is held, and that the pool has, does not take it away."""
+        kept = {address: who for address, who in self.reserved.items() if address not in held}
+        nodes = self.nodes.without(AddressSet.of([AddressRange(address, address) for address in held]))
+        return replace(self, reserved=kept, nodes=nodes)
+
     def why_illegal(self, address: Address) -> Block | None:
         """Why nobody may have this address."""
         if address in self.reserved:
@@ -56,7 +62,7 @@ class Space:
                 address=address,
                 range=self.legal,
             )
-        if address in self.buggy and int(address) & 0xFF in (0, 255):
+        if address.version == 4 and address in self.buggy and int(address) & 0xFF in (0, 255):
             text = f"{address} ends in .0 or .255 and its pool avoids those; pin another"
             return Block.of("AddressOutsideRange", text, address=address, range=self.legal or "")
         if self.allowed is not None and address not in self.allowed:
@@ -116,11 +122,21 @@ class Space:
             return bool(versions)  # what the load balancer chose is what there is
         return versions == self.versions_for(exposure)
 
-    def lowest(self, pool: AddressSet, taken: Iterable[Address], version: int) -> Address | None:
-        """The lowest address of the pool that is legal and not taken."""
+    def usable(self, pool: AddressSet) -> AddressSet:
+        """What of a pool may be given out at all, reserved addresses and those that it avoids included."""
         pool = pool.without(self.nodes)
         for limit in (self.legal, self.allowed):
             pool = pool if limit is None else pool.intersection(limit)
+        return pool
+
+    def avoided(self, addresses: AddressSet) -> int:
+        """How many of these end in .0 or .255 and are in a pool that avoids those; IPv6 has no such addresses."""
+        parts = [part for part in addresses.intersection(self.buggy).ranges if part.version == 4]
+        return sum(_multiples(part, 0) + _multiples(part, 255) for part in parts)
+
+    def lowest(self, pool: AddressSet, taken: Iterable[Address], version: int) -> Address | None:
+        """The lowest address of the pool that is legal and not taken."""
+        pool = self.usable(pool)
         # What may be left and illegal is few: reserved addresses, and those that end in .0 and .255.
         skipped = set(taken)
         while (address := pool.lowest_free(skipped, version)) is not None:
@@ -205,6 +221,22 @@ class AddressSpace:
         )
 
 
+def warnings(decided: Mapping[str, Iterable[Address]], space: AddressSpace) -> tuple[str, ...]:
+    """What `site` says of addresses that exposures hold, and that stay all the same; `decided` has them by exposure."""
+    return tuple(
+        f"exposure {name} holds {address}, which site {said}: what stands stays; pin another address to move it"
+        for name, addresses in sorted(decided.items())
+        for address in addresses
+        if (said := _said_by_site(address, space))
+    )
+
+
+def _said_by_site(address: Address, space: AddressSpace) -> str:
+    if address in space.reserved:
+        return f"reserves for {space.reserved[address]}"
+    return "counts among the node IPs" if address in space.nodes else ""
+
+
 def address_space(site: Site | None, observed: Observed, guards: Guards, owner: str) -> AddressSpace:
     """The real pools decide where they are known; else the site's copy; else the load balancer alone knows."""
     load_balancer = observed.load_balancer
@@ -225,6 +257,11 @@ def address_space(site: Site | None, observed: Observed, guards: Guards, owner: 
         # A site that only names pools does not say where an exposure without one gets its address.
         chooses=pools is None or load_balancer.pools is not None or any(pool.auto_assign for pool in pools),
     )
+
+
+def _multiples(part: AddressRange, last: int) -> int:
+    """How many addresses of a range have this last byte."""
+    return (int(part.last) - last) // 256 - (int(part.first) - 1 - last) // 256
 
 
 def _together(pools: Iterable[Pool]) -> AddressSet:

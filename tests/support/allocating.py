@@ -97,3 +97,9 @@ CHOOSE = "give both the same sharing key and different ports, or choose another 
 
 
 EXTEND = "remove an exposure, share an address, or extend the external service IP range on the device"
+
+
+def two_pools() -> Space:
+    first, second = AddressSet.parse("10.0.0.1-10.0.0.2"), AddressSet.parse("10.0.1.1/32")
+    legal = AddressSet.parse(["10.0.0.1-10.0.0.2", "10.0.1.1/32"])
+    return Space(legal=legal, automatic=(first, second), pools={"west": first, "east": second})

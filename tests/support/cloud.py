@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
+from edge_expose_cloud.cli.shared.options import HUB_FACTORY, connect_iothub
 from edge_expose_cloud.spec.load import load_spec
 from edge_expose_cloud.spec.model import Spec
 from edge_expose_cloud.usecases.apply import apply_plan
@@ -66,3 +68,8 @@ def applied_hub(text: str = SPEC) -> FakeHub:
     hub.add_device("d1")
     apply_plan(hub, make_plan(hub, spec_of_text(text), {}), Operator("me@here", lambda: NOW))
     return hub
+
+
+def use_hub(hub: Any) -> None:
+    """Commands of this test talk to this hub; None for IoT Hub again."""
+    HUB_FACTORY.set(connect_iothub if hub is None else lambda *options: hub)

@@ -14,7 +14,7 @@ from typing import Any
 
 from edge_expose_cloud.adapters.iothub import Credentials, IotHub, Pace
 from edge_expose_cloud.cli import main
-from edge_expose_cloud.cli.shared.options import use_hub
+from edge_expose_cloud.cli.shared.options import HUB_FACTORY
 
 _CALLS = frozenset(
     {
@@ -64,7 +64,7 @@ if __name__ == "__main__":
         connection_string=os.environ["IOTHUB_CONNECTION_STRING"], ca_file=os.environ["EDGE_EXPOSE_HUB_CA"]
     )
     hub = DyingHub(IotHub(credentials, pace=Pace(units=200)), int(sys.argv[1]), sys.argv[2])
-    use_hub(hub)  # type: ignore[arg-type]
+    HUB_FACTORY.set(lambda *options: hub)
     sys.argv = ["edge-expose", *sys.argv[3:]]
     try:
         main()

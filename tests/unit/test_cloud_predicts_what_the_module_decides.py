@@ -274,7 +274,7 @@ def _without_blanks(body: Json) -> Json:
 @pytest.mark.parametrize(
     ("fields", "asked"),
     [
-        ({}, "at an address the device chooses"),
+        ({}, "at an address that the device chooses"),
         ({"address": "10.0.0.11"}, "at 10.0.0.11"),
         ({"address": "10.0.0.11,fd00::10"}, "at 10.0.0.11,fd00::10"),
     ],
@@ -288,10 +288,13 @@ def test_a_plan_in_words_says_every_address_that_is_asked_for(fields: Json, aske
     ("fields", "held", "asked"),
     [
         pytest.param({"share": "k"}, {}, "at 10.0.0.11", id="the pin of the one it shares with"),
-        pytest.param({"share": "other"}, {}, "at an address the device chooses", id="another sharing key"),
+        pytest.param({"share": "other"}, {}, "at an address that the device chooses", id="another sharing key"),
         pytest.param({"share": "k"}, {"web": "10.0.0.12"}, "at 10.0.0.12", id="what it holds is not moved"),
         pytest.param(
-            {"share": "k", "ipFamilyPolicy": "RequireDualStack"}, {}, "at an address the device chooses", id="families"
+            {"share": "k", "ipFamilyPolicy": "RequireDualStack"},
+            {},
+            "at an address that the device chooses",
+            id="families",
         ),
     ],
 )

@@ -154,7 +154,7 @@ class KubernetesApi:
                         raise error_of(int(status.get("code", 500)), status)
                     if kind != "BOOKMARK":
                         yield kind
-        except (urllib3.exceptions.HTTPError, ValueError, OSError, AttributeError) as error:
+        except (urllib3.exceptions.HTTPError, ValueError, RecursionError, OSError, AttributeError) as error:
             if not stop.is_set():
                 raise Unavailable(f"watch of {resource.plural} broke: {type(error).__name__}") from error
 
@@ -175,8 +175,8 @@ class KubernetesApi:
             content = json.loads(data) if data else {}
         except urllib3.exceptions.HTTPError as error:
             raise Unavailable(f"the Kubernetes API did not answer: {type(error).__name__}") from error
-        except ValueError as error:
-            raise Unavailable("the Kubernetes API answered no JSON") from error
+        except (ValueError, RecursionError) as error:
+            raise Unavailable("the Kubernetes API answered no JSON that can be read") from error
         return content if isinstance(content, dict) else {}
 
     def _send(
@@ -265,7 +265,7 @@ def _path(resource: Resource, namespace: str | None, name: str | None = None) ->
 def _status(data: bytes) -> dict[str, Any]:
     try:
         content = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {"message": data[:200].decode(errors="replace").strip()}
     return content if isinstance(content, dict) else {}
 

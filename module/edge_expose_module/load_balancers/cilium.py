@@ -108,14 +108,14 @@ class Cilium:
             named = parse_known(_NAMED.findall(condition.message))
             if named and not set(named) <= set(self.requested_of(service)):
                 return None  # about an earlier request: the present one has no answer yet
-            reason, cure = _understood(condition.reason, condition.message, is_about_one=bool(named))
+            reason, cure = _understood(condition.reason, is_about_one=bool(named))
             said = f"{condition.time} {condition.reason} {condition.message}"
             values = values_about(reason, service, self.requested_of(service), self.name)
             return Answer(reason, f"Cilium: {condition.message}{cure}", said, values)
         return None
 
 
-def _understood(reason: str, message: str, *, is_about_one: bool) -> tuple[Reason, str]:
+def _understood(reason: str, *, is_about_one: bool) -> tuple[Reason, str]:
     match reason:
         case "no_pool" if is_about_one:
             return "AddressOutsideRange", "; pin an address of an enabled pool"
@@ -125,8 +125,6 @@ def _understood(reason: str, message: str, *, is_about_one: bool) -> tuple[Reaso
             return "PoolNotForService", "; choose an address of a pool that selects this Service"
         case "out_of_ips":
             return "PoolExhausted", "; free an address, or extend the pool"
-        case _ if "same port" in message:
-            return "PortTaken", "; publish another port, or choose another address"
         case _ if reason.startswith("already_allocated"):
             return "AddressTaken", "; choose another address, or agree on a sharing key, other ports and one namespace"
     return "AllocationFailed", ""

@@ -10,10 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import yaml
-
 from edge_expose_contract.addressing import Address, AddressRange, AddressSet, parse_range
 from edge_expose_contract.violations import RuleError
+from edge_expose_module.foreign_text import Unreadable, yaml_content
 from edge_expose_module.load_balancers.pools import Allocation, Pool
 
 _TOP_KEYS: Final = frozenset({"peers", "bgp-communities", "address-pools", "bfd-profiles"})
@@ -43,9 +42,9 @@ def from_config_map(item: Mapping[str, Any], key: str = "config") -> Configurati
     """The ConfigMap of 0.9 to 0.12, pools in file order."""
     where = f"ConfigMap {item['metadata']['name']}"
     try:
-        content = yaml.load((item.get("data") or {}).get(key, ""), _StrictLoader)  # noqa: S506 - a SafeLoader
-    except yaml.YAMLError as error:
-        return Configuration(error=f"{where} is not the YAML that MetalLB reads: {_first_line(error)}")
+        content = yaml_content((item.get("data") or {}).get(key, ""))
+    except Unreadable as error:
+        return Configuration(error=f"{where} is not the YAML that MetalLB reads: {error}")
     if content is None:
         return Configuration()
     if not isinstance(content, dict):
@@ -138,7 +137,7 @@ def _pool_of_entry(entry: Any, place: int) -> Pool:
     protocol = entry.get("protocol")
     if not protocol:
         raise Rejected(f"pool {name} has no protocol; write layer2 or bgp")
-    if protocol not in _PROTOCOLS:
+    if str(protocol) not in _PROTOCOLS:
         raise Rejected(f"pool {name}: {protocol!r} is not a protocol; write layer2 or bgp")
     if protocol == "layer2" and entry.get("bgp-advertisements"):
         raise Rejected(f"pool {name}: a layer2 pool cannot have bgp-advertisements")
@@ -157,22 +156,3 @@ def _addresses(name: str, raw: Any) -> AddressSet:
 
 def _ranges(pools: Iterable[Pool]) -> list[AddressRange]:
     return [part for pool in pools for part in pool.addresses.ranges]
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """Refuses a key that is written twice, as MetalLB's strict reader does."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} is written twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)

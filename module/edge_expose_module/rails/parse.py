@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from edge_expose_contract.addressing import AddressRange, AddressSet, parse_cidr
@@ -16,10 +17,17 @@ def items(text: str) -> list[str]:
 
 
 def number(text: str, low: float, high: float) -> float:
-    found = float(text)
+    found = float(text) if text.isascii() else math.nan
     if not low <= found <= high:
         raise ValueError(f"not between {low:g} and {high:g}")
     return found
+
+
+def whole(text: str, low: int, high: int) -> int:
+    """A number as it is written in ASCII digits."""
+    if not re.fullmatch(r"[0-9]{1,15}", text) or not low <= int(text) <= high:
+        raise ValueError(f"{shown(text)} is not a whole number between {low} and {high}")
+    return int(text)
 
 
 def yes_or_no(text: str) -> bool:
@@ -74,11 +82,11 @@ def owners(text: str) -> frozenset[str]:
 
 
 def count(text: str) -> int:
-    return int(number(text, 0, 100000))
+    return whole(text, 0, 100000)
 
 
 def percent(text: str) -> int:
-    return int(number(text, 0, 100))
+    return whole(text, 0, 100)
 
 
 def _owner(text: str) -> str:
@@ -92,5 +100,5 @@ def _owner(text: str) -> str:
 
 def _port_range(text: str) -> tuple[int, int]:
     first, _, last = text.partition("-")
-    low = int(number(first, 1, 65535))
-    return low, int(number(last, low, 65535)) if last else low
+    low = whole(first, 1, 65535)
+    return low, whole(last, low, 65535) if last else low

@@ -4,25 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from edge_expose_contract.addressing import AddressRange, parse_address, parse_range
+from edge_expose_contract.addressing import Address, AddressRange, parse_address
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.names import split_pair
 from edge_expose_module.blocks import Block
 from edge_expose_module.rails.model import Guards, Patterns, host
+from edge_expose_module.rails.networks import EVERYWHERE, stands_for
 from edge_expose_module.rails.steering import matches, names, steers
-
-# Kubernetes itself takes no loopback and no link-local endpoints; clouds answer with credentials at these.
-_ALWAYS: tuple[tuple[AddressRange, str], ...] = tuple(
-    (parse_range(text), what)
-    for text, what in (
-        ("127.0.0.0/8", "the loopback network"),
-        ("::1/128", "the loopback network"),
-        ("169.254.169.254/32", "the metadata service of clouds"),
-        ("fd00:ec2::254/128", "the metadata service of clouds"),
-        ("169.254.0.0/16", "the link-local network"),
-        ("fe80::/10", "the link-local network"),
-    )
-)
 
 
 def namespace(guards: Guards, exposure: Exposure, where: str) -> Block | None:
@@ -80,14 +68,25 @@ def endpoints(guards: Guards, exposure: Exposure, where: str) -> Block | None:
                 allowed = [_texts(layer)]
                 told = _outside("endpoint", address, allowed, guards, "endpoints")
                 return Block.of("EndpointNotAllowed", told, endpoint=address, network="")
-        for network, what in (*_ALWAYS, *guards.networks.ranges):
-            if address in network and not all(
-                any(address in part and _inside(part, network) for part in layer) for layer in guards.endpoints or ((),)
+        found = _refused_network(address, guards)
+        if found is not None:
+            lies, what = found
+            where = f"{address} lies in" if lies == address else f"{address} stands for {lies}, in"
+            cure = f"use another address, or have the owner of the device allow {host(lies).first} by name"
+            told = f"endpoint {where} {what}, which this device does not allow unless its owner names it"
+            return Block.of("EndpointNotAllowed", f"{told}; {cure} (ALLOW_ENDPOINTS)", endpoint=address, network=what)
+    return None
+
+
+def _refused_network(address: Address, guards: Guards) -> tuple[Address, str] | None:
+    """What lies in a network that is refused by default and that not every place names, and the network's name."""
+    for lies in stands_for(address):
+        for network, what in (*EVERYWHERE, *guards.networks.ranges):
+            if lies in network and not all(
+                any((lies in part and _inside(part, network)) or part == host(address) for part in layer)
+                for layer in guards.endpoints or ((),)
             ):
-                cure = f"use another address, or have the owner of the device allow {host(address).first} by name"
-                told = f"endpoint {address} lies in {what}, which this device does not allow unless its owner names it"
-                told = f"{told}; {cure} (ALLOW_ENDPOINTS)"
-                return Block.of("EndpointNotAllowed", told, endpoint=address, network=what)
+                return lies, what
     return None
 
 

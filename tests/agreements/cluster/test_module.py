@@ -409,3 +409,26 @@ def test_node_ports_of_an_exposure_with_sources_go_where_the_cluster_can_do_with
     assert cluster.address(module.namespace, "web") == address
     module.desire({"web": web(type="ClusterIP")})
     module.until_true(lambda: module.service("web")["spec"]["type"] == "ClusterIP", "a ClusterIP Service")
+
+
+def test_a_copy_of_our_labels_in_a_namespace_of_somebody_else_counts_for_nothing(cluster, module) -> None:
+    cluster.run_pod(module.namespace, "w1", {"app": "w"})
+    module.desire({"web": web()})
+    before = module.until("web", "Ready", f"{cluster.base}.10")
+    ours = module.service("web")["metadata"]
+    elsewhere = cluster.namespace()
+    copy = {
+        "metadata": {"name": "copy", "labels": ours["labels"], "annotations": ours["annotations"]},
+        "spec": {"type": "LoadBalancer", "ports": [{"port": 9090}]},
+    }
+    assert cluster.call("POST", f"/api/v1/namespaces/{elsewhere}/services", copy).status == 201
+    held = cluster.wait_address(elsewhere, "copy")
+    assert module.is_quiet()
+    assert module.until("web", "Ready", before["address"]) == before
+    assert module.twin.reported["summary"]["notReady"] == 0
+    assert module.twin.reported["lastDesiredStatus"]["code"] == 200
+    cluster.call("DELETE", f"/api/v1/namespaces/{module.namespace}/services/web")
+    module.until("web", "Ready", before["address"])
+    module.desire({})
+    module.until_true(lambda: not module.service("web"), "the Service goes")
+    assert cluster.address(elsewhere, "copy") == held, "it is left as it is"

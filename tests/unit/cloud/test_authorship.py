@@ -12,7 +12,6 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from edge_expose_cloud.cli import app
-from edge_expose_cloud.cli.shared.options import use_hub
 from edge_expose_cloud.hub.api import Deployment, Json
 from edge_expose_cloud.hub.authorship import (
     content_with_change,
@@ -35,7 +34,7 @@ from edge_expose_cloud.usecases.sites import write_sites
 from edge_expose_contract.limits import SECTION_BYTES, section_size
 from edge_expose_contract.merging import merged
 from edge_expose_contract.models import AUTHOR_BYTES, NOTE_BYTES, Change
-from support.cloud import NOW, SPEC, applied_hub, spec_of_text
+from support.cloud import NOW, SPEC, applied_hub, spec_of_text, use_hub
 from support.fake_hub import FakeHub
 
 AT = "2026-11-25T12:00:00.000000Z"

@@ -16,10 +16,9 @@ from ruamel.yaml import YAML
 from typer.testing import CliRunner, Result
 
 from edge_expose_cloud.cli import COMMANDS, app
-from edge_expose_cloud.cli.shared.options import use_hub
 from edge_expose_cloud.hub.api import Deployment
 from edge_expose_cloud.manifest.render import render
-from support.cloud import HELD_BACK, READY, SPEC, applied_hub, spec_of_text
+from support.cloud import HELD_BACK, READY, SPEC, applied_hub, spec_of_text, use_hub
 from support.fake_hub import FakeHub
 
 

@@ -12,13 +12,12 @@ import pytest
 from typer.testing import CliRunner
 
 from edge_expose_cloud.cli import app
-from edge_expose_cloud.cli.shared.options import use_hub
 from edge_expose_cloud.findings.problems import Refused
 from edge_expose_cloud.hub.api import HubError, HubProblem, MethodResult
 from edge_expose_cloud.status.doctor import examine_device, examine_hub
 from edge_expose_cloud.status.explain import explain_exposure
 from edge_expose_cloud.status.support_bundle import support_bundle
-from support.cloud import NOW, READY, SPEC, applied_hub
+from support.cloud import NOW, READY, SPEC, applied_hub, use_hub
 from support.fake_hub import FakeHub
 
 CLUSTER = {"version": "v1.36.3", "loadBalancer": "MetalLB/CRD", "api": "ok"}

@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 
 from edge_expose_cloud.adapters.files import backups_of
 from edge_expose_cloud.cli import app
-from edge_expose_cloud.cli.shared.options import use_hub
 from edge_expose_cloud.findings.problems import Refused
 from edge_expose_cloud.hub.api import Deployment, HubError, HubProblem, Json
 from edge_expose_cloud.hub.authorship import without_change
@@ -23,7 +22,7 @@ from edge_expose_cloud.usecases.apply import apply_plan
 from edge_expose_cloud.usecases.operator import Operator
 from edge_expose_cloud.usecases.plan import make_plan
 from edge_expose_cloud.usecases.rollback import history, plan_promotion, plan_restore
-from support.cloud import NOW, SPEC, applied_hub, spec_of_text
+from support.cloud import NOW, SPEC, applied_hub, spec_of_text, use_hub
 from support.fake_hub import FakeHub
 
 FLEET = """\

@@ -8,13 +8,12 @@ import pytest
 from typer.testing import CliRunner
 
 from edge_expose_cloud.cli import app
-from edge_expose_cloud.cli.shared.options import use_hub
 from edge_expose_cloud.findings.problems import InputError
 from edge_expose_cloud.iotedge.create_options import read_create_options
 from edge_expose_cloud.manifest.encoding import Content
 from edge_expose_cloud.manifest.render import render_content
 from edge_expose_cloud.usecases.secrets import secrets_for
-from support.cloud import spec_of_text
+from support.cloud import spec_of_text, use_hub
 from support.fake_hub import FakeHub
 
 SPEC = """\

@@ -12,9 +12,8 @@ from typer.testing import CliRunner
 from edge_expose_cloud.adapters.files import private_folder, read_backups, write_backup
 from edge_expose_cloud.adapters.sealing import KEY_FILE, KeyFileError, Seal, seal_of
 from edge_expose_cloud.cli import app
-from edge_expose_cloud.cli.shared.options import use_hub
 from edge_expose_cloud.plan.backups import file_name
-from support.cloud import NOW, SPEC, applied_hub
+from support.cloud import NOW, SPEC, applied_hub, use_hub
 
 TEXT = '{"hub": "hub.test", "modulesContent": {"edge-expose": {"properties.desired": {"password": "hunter2"}}}}'
 

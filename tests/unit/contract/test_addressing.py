@@ -79,11 +79,22 @@ def test_ranges_that_overlap_or_are_none_are_refused(texts: list[str]) -> None:
         AddressSet.parse(texts)
 
 
-@pytest.mark.parametrize(("text", "hint"), [("10.1.0.5/16", "10.1.0.0/16"), ("10.1.0.5", "10.1.0.5/32"), ("x", "CIDR")])
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("10.1.0.5/16", "10.1.0.0/16"),
+        ("10.1.0.5", "10.1.0.5/32"),
+        ("10.0.0.0/255.0.0.0", "10.0.0.0/8"),
+        ("10.0.0.0/0.0.0.255", "10.0.0.0/24"),
+        ("10.0.0.0/08", "10.0.0.0/8"),
+        ("x", "CIDR"),
+    ],
+)
 def test_a_client_network_has_no_host_bits_and_a_length(text: str, hint: str) -> None:
     with pytest.raises(RuleError) as caught:
         parse_cidr(text)
     assert hint in caught.value.hint
+    assert parse_cidr("10.0.0.0/8") == parse_cidr(" 10.0.0.0/8 ") == parse_range("10.0.0.0/8")
 
 
 ADDRESSES = st.integers(0, 300).map(lambda n: ipaddress.IPv4Address(0x0A000000 + n))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edge_expose_module.homes import Homes
 from edge_expose_module.load_balancers.metallb import MetalLB
 from edge_expose_module.looking import Looker
 from edge_expose_module.nudging import ANNOTATION, Nudges
@@ -16,7 +17,7 @@ def test_a_service_that_waits_is_touched_now_and_then_and_a_held_one_never() -> 
     bench.cluster.services[("edge1", "a")]["status"] = {"loadBalancer": {}}
     decided = bench.controller.view.decided
     assert decided is not None
-    observed = Looker(bench.cluster, OWNER).look({"edge1"})
+    observed = Looker(bench.cluster, OWNER).look(Homes(frozenset({"edge1"})))
     clock = [0.0]
     nudges = Nudges(bench.cluster, lambda: clock[0])
     assert nudges.nudge(decided, observed, OWNER) == []
@@ -37,7 +38,7 @@ def test_a_claim_that_waits_is_touched_too() -> None:
     bench.cluster.services[("edge1", "a-claim")]["status"] = {"loadBalancer": {}}
     decided = bench.controller.view.decided
     assert decided is not None
-    observed = Looker(bench.cluster, OWNER).look({"edge1"})
+    observed = Looker(bench.cluster, OWNER).look(Homes(frozenset({"edge1"})))
     clock = [0.0]
     nudges = Nudges(bench.cluster, lambda: clock[0])
     assert nudges.nudge(decided, observed, OWNER) == []

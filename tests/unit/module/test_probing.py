@@ -6,8 +6,9 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 from prometheus_client import generate_latest
@@ -59,6 +60,85 @@ def test_a_target_that_cannot_even_be_asked_does_not_end_the_probing_of_others(p
     asyncio.run(prober.round())
     assert prober.results["good"].ok
     assert (prober.results["bad"].ok, prober.results["bad"].detail) == (False, "UnicodeEncodeError")
+
+
+def serve(answer: Callable[[socket.socket, threading.Event], None], stop: threading.Event) -> int:
+    """A port whose first connection is answered so; ends with `stop`."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def run() -> None:
+        with server:
+            connection, _ = server.accept()
+        with connection, suppress(OSError):
+            connection.recv(4096)
+            answer(connection, stop)
+
+    threading.Thread(target=run, daemon=True).start()
+    return int(server.getsockname()[1])
+
+
+def drip(connection: socket.socket, stop: threading.Event) -> None:
+    """A byte now and then, and never the end of a line."""
+    while not stop.wait(0.02):
+        connection.sendall(b"H")
+
+
+def flood(connection: socket.socket, stop: threading.Event) -> None:
+    while not stop.is_set():
+        connection.sendall(b"H" * 65536)
+
+
+def say(text: bytes) -> Callable[[socket.socket, threading.Event], None]:
+    return lambda connection, _: connection.sendall(text)
+
+
+@pytest.mark.parametrize(
+    ("answer", "ok", "detail"),
+    [
+        pytest.param(drip, False, "TimeoutError", id="a byte at a time"),
+        pytest.param(lambda _, stop: stop.wait(5), False, "TimeoutError", id="nothing at all"),
+        pytest.param(flood, False, "no HTTP answer", id="a line without end"),
+        pytest.param(say(b""), False, "no HTTP answer", id="gone at once"),
+        pytest.param(say(b"SSH-2.0-x\r\n"), False, "no HTTP answer", id="another protocol"),
+        pytest.param(say(b"HTTP/1.1 200 OK\r\n"), True, "HTTP 200", id="fine"),
+        pytest.param(say(b"HTTP/1.0 404\n"), True, "HTTP 404", id="there, but not that page"),
+        pytest.param(say(b"HTTP/1.1 503 Away\r\n"), False, "HTTP 503", id="a server error"),
+    ],
+)
+def test_one_deadline_holds_for_a_whole_answer(
+    answer: Callable[[socket.socket, threading.Event], None], ok: bool, detail: str
+) -> None:
+    stop = threading.Event()
+    start = time.monotonic()
+    asked = target("/healthz", port=serve(answer, stop))
+    within = 1.0 if detail == "TimeoutError" else 20.0
+    found = probe(asked.exposure, asked.address, within)
+    stop.set()
+    assert (found.ok, found.detail) == (ok, detail)
+    assert time.monotonic() - start < 15
+    assert (found.milliseconds is None) is (detail == "TimeoutError")
+
+
+def test_what_nobody_came_to_ask_in_time_is_told_as_such() -> None:
+    release = threading.Event()
+
+    def ask(_: Exposure, address: str) -> ProbeResult:
+        if address == "slow":
+            release.wait(30)
+        return ProbeResult(address, True, 1.0, "connected", 0.0)
+
+    async def go() -> dict[str, ProbeResult]:
+        try:
+            return await ask_all({"a": target(address="slow"), "b": target(address="quick")}, ask, 2.0)
+        finally:
+            release.set()
+
+    found = asyncio.run(go())
+    assert {name: (result.ok, result.detail) for name, result in found.items()} == {
+        "a": (False, "no time was left to ask it"),
+        "b": (True, "connected"),
+    }
+    assert asyncio.run(ask_all({}, ask)) == {}
 
 
 def test_silent_targets_are_waited_for_together_and_not_more_at_once_than_there_are_threads_to_spare() -> None:

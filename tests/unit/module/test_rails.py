@@ -11,7 +11,7 @@ from edge_expose_contract.models import Exposure
 from edge_expose_contract.reasons import REASONS
 from edge_expose_module.clusterapi import Denied, Unavailable
 from edge_expose_module.rails.model import ENVIRONMENT, Guards
-from edge_expose_module.rails.steering import STEERING, steers
+from edge_expose_module.rails.steering import DOMAINS, steers
 from edge_expose_module.rails.table import RAILS, merged, read, refused
 from edge_expose_module.settings import BadSettings, read_settings
 from support.bench import Bench
@@ -98,13 +98,46 @@ def test_what_a_rail_refuses(texts: dict[str, str], wish: dict[str, Any], reason
     assert reason is None or reason in REASONS
 
 
-@pytest.mark.parametrize("key", [pattern.replace("*", "x") for pattern, _ in STEERING])
+STEER = [
+    key
+    for line in (
+        "metallb.io/x metallb.universe.tf/x purelb.io/x kube-vip.io/x lbipam.cilium.io/x io.cilium/x",
+        "service.cilium.io/x cilium.io/x loxilb.io/x openelb.io/x lb.kubesphere.io/x",
+        "eip.openelb.kubesphere.io/x protocol.openelb.kubesphere.io/x eip.porter.kubesphere.io/x",
+        "svccontroller.k3s.cattle.io/x projectcalico.org/x service.beta.kubernetes.io/x",
+        "service.alpha.kubernetes.io/x loadbalancer.openstack.org/x cloud.google.com/x networking.gke.io/x",
+        "load-balancer.hetzner.cloud/x kubernetes.digitalocean.com/x external-dns.alpha.kubernetes.io/x",
+        "external-dns.kubernetes.io/x dns.alpha.kubernetes.io/x service.kubernetes.io/x",
+        "endpointslice.kubernetes.io/x kubernetes.io/elb.class oci.oraclecloud.com/x",
+        "oci-network-load-balancer.oraclecloud.com/x tailscale.com/expose coredns.io/x service.antrea.io/x",
+        "kube-router.io/x cis.f5.com/x ako.vmware.com/x k8s.ovn.org/x ncp/x service.citrix.com/x",
+        "netscaler.com/x haproxy.org/x metal.equinix.com/x yandex.cloud/x networking.k8s.io/x",
+        "gateway.networking.k8s.io/x lb.example.com/x nlb.example.com/x load-balancer.example.com/x",
+        "my-loadbalancer.example.com/x vip.example.com/x lb-ipam.example.com/x dns.example.com/x",
+        "my-dns.example.com/x publicdns.example.com/x example.com/load-balancer-ip",
+        "example.com/externaldns-name loadbalancer-ip",
+    )
+    for key in line.split()
+]
+FREE = [
+    key
+    for line in (
+        "example.com/kubernetes.io team mykubernetes.io/x app.kubernetes.io/part-of prometheus.io/scrape",
+        "example.com/team helm.sh/chart argocd.argoproj.io/tracking-id albums.example.com/x lbx.example.com/x",
+        "shipping.example.com/x dnsmasq-team.example.com/x config.linkerd.io/opaque-ports",
+        "internal.config.kubernetes.io/x example.com/dns-owner",
+    )
+    for key in line.split()
+]
+
+
+@pytest.mark.parametrize("key", [*STEER, *(f"{domain}/x" for domain in DOMAINS), *(f"below.{d}/x" for d in DOMAINS)])
 def test_a_key_that_steers_is_known_in_any_case(key: str) -> None:
     assert steers(key)
     assert steers(key.upper())
 
 
-@pytest.mark.parametrize("key", ["example.com/kubernetes.io", "team", "mykubernetes.io/x", "app.kubernetes.io/part-of"])
+@pytest.mark.parametrize("key", FREE)
 def test_a_plain_note_steers_nothing(key: str) -> None:
     assert not steers(key)
 
@@ -281,6 +314,15 @@ def test_without_a_config_map_the_environment_alone_holds() -> None:
     assert warned(world) == ""
 
 
+@pytest.mark.parametrize(
+    "text", ["ALLOW_PORTS=８０", "ALLOW_PORTS=80.9", "ALLOW_PORTS=8e1", "MAX_EXPOSURES=1_0", "MAX_REMOVAL_PERCENT=٥"]
+)
+def test_a_number_in_a_rail_is_written_in_ascii_digits(text: str) -> None:
+    key, _, value = text.partition("=")
+    _, problems = read({key: value}, ENVIRONMENT)
+    assert "whole number" in " ".join(problems)
+
+
 # --- endpoints ---
 
 
@@ -304,6 +346,59 @@ def test_endpoints_do_not_lead_into_the_cluster(endpoint: str, what: str) -> Non
     world.run()
     assert world.state("a")[0] == "Blocked"
     world.cluster.rails = {"ALLOW_ENDPOINTS": f"{endpoint}/32"}
+    world.run()
+    assert world.state("a")[0] == "Ready"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "what"),
+    [
+        ("64:ff9b::a9fe:a9fe", "the metadata service of clouds"),
+        ("64:ff9b:1::a9fe:a9fe", "the metadata service of clouds"),
+        ("64:ff9b:1:a9fe:a9:fe00::", "the metadata service of clouds"),
+        ("64:ff9b:1:a9:fe:a9fe::", "the metadata service of clouds"),
+        ("64:ff9b:1:0:a9:fea9:fe00:0", "the metadata service of clouds"),
+        ("2002:a9fe:a9fe::1", "the metadata service of clouds"),
+        ("2001:0:a9fe:a9fe::1", "the metadata service of clouds"),
+        ("2001:0:5db8:1::5601:5601", "the metadata service of clouds"),
+        ("::ffff:0:a9fe:a9fe", "the metadata service of clouds"),
+        ("fd99::5efe:a9fe:a9fe", "the metadata service of clouds"),
+        ("::127.0.0.1", "the loopback network"),
+        ("64:ff9b::127.0.0.1", "the loopback network"),
+        ("64:ff9b::10.244.1.9", "the pod network"),
+        ("2002:c000:201::1", "the address of the API server"),
+        ("::10.96.0.77", "the Service network (cluster IP of other/theirs)"),
+        ("168.63.129.16", "the metadata service of clouds"),
+        ("100.100.100.200", "the metadata service of clouds"),
+        ("192.0.0.192", "the metadata service of clouds"),
+        ("fd00:ec2::254", "the metadata service of clouds"),
+        ("fd20:ce::254", "the metadata service of clouds"),
+        ("255.255.255.255", "the broadcast address"),
+        ("250.1.2.3", "the reserved network"),
+        ("0.1.2.3", "the network of unspecified addresses"),
+        ("64:ff9b::224.0.0.1", "the multicast network"),
+    ],
+)
+def test_no_way_of_writing_an_address_leads_where_endpoints_may_not(endpoint: str, what: str) -> None:
+    world = bench()
+    world.cluster.pod_networks = ["10.244.1.0/24"]
+    world.cluster.add_service("theirs", {"clusterIP": "10.96.0.77", "ports": [{"port": 1}]}, "other")
+    world.desire({"a": vm(endpoint)})
+    world.run()
+    assert world.state("a") == ("Blocked", None, "EndpointNotAllowed")
+    assert what in world.exposure("a")["message"]
+    world.cluster.rails = {"ALLOW_ENDPOINTS": "0.0.0.0/0,::/0,64:ff9b::/96"}
+    world.run()
+    assert world.state("a")[0] == "Blocked", "a wide word opens none of them"
+    world.cluster.rails = {"ALLOW_ENDPOINTS": f"{endpoint}/{128 if ':' in endpoint else 32}"}
+    world.run()
+    assert world.state("a")[0] == "Ready", "its owner names it"
+
+
+@pytest.mark.parametrize("endpoint", ["64:ff9b::10.1.2.3", "2002:a01:203::1", "2001:db8::a9fe:a9fe", "10.1.2.3"])
+def test_what_leads_elsewhere_is_an_endpoint_like_any(endpoint: str) -> None:
+    world = bench()
+    world.desire({"a": vm(endpoint)})
     world.run()
     assert world.state("a")[0] == "Ready"
 

@@ -97,6 +97,23 @@ def test_a_confirmation_counts_once_and_for_all_of_its_removal() -> None:
     assert made_again.pending.token != pending.token
 
 
+def test_a_token_dies_with_the_removal_that_it_was_made_for() -> None:
+    held = dict.fromkeys("abcdef", "1")
+    first = brake(held, frozenset("abcd"), 50, [], Brake(), "1")
+    assert first.pending is not None
+    token = first.pending.token
+    assert brake(held, frozenset("abcd"), 50, [], first, "2").pending == first.pending, "it waits on"
+    over = brake(held, frozenset(), 50, [token], first, "3")
+    assert over == Brake()
+    again = brake(held, frozenset("abcd"), 50, [token], over, "4")
+    assert again.pending is not None, "taken back, and taken away again"
+    assert again.pending.token != token
+    other = brake(held, frozenset("abce"), 50, [token], first, "5")
+    back = brake(held, frozenset("abcd"), 50, [token], other, "6")
+    assert back.pending is not None, "changed, and changed back"
+    assert back.pending.token not in (token, other.pending and other.pending.token)
+
+
 # --- refusals ---
 
 
@@ -115,6 +132,9 @@ def test_memory_survives_its_own_json() -> None:
         confirmed=("x",),
         held_before=("a", "b"),
         released=("b",),
+        removal_mark=("0a1b", "4 now"),
+        homes={"a": ("x", "y")},
+        knows_homes=True,
         held={"a": ("10.0.0.1",)},
         identities=("hub.test/edge1/edge-expose",),
         lives=("2026-11-22T04:00:00.000001Z",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -81,10 +82,12 @@ def seconds(value: float) -> float:
 
 
 def connect(connection_file: str | None, host: str | None, auth: str) -> Hub:
-    """The hub of these options and the environment. The SDK is imported only here."""
-    fake = _TEST_HUB.get("hub")
-    if fake is not None:
-        return fake
+    """The hub of these options and the environment, made by the factory of this run (`HUB_FACTORY`)."""
+    return HUB_FACTORY.get()(connection_file, host, auth)
+
+
+def connect_iothub(connection_file: str | None, host: str | None, auth: str) -> Hub:
+    """IoT Hub through its SDK, which is imported only here."""
     if auth not in ("key", "entra"):
         raise UsageProblem(f"--auth {auth!r} is not known", "key or entra")
     if auth == "entra" and not host:
@@ -156,14 +159,8 @@ def _connection_string(connection_file: str | None) -> str:
     return text
 
 
-_TEST_HUB: dict[str, Hub] = {}
-
-
-def use_hub(hub: Hub | None) -> None:
-    """Commands of this process talk to this hub instead (tests, and programs that embed the command line)."""
-    _TEST_HUB.clear()
-    if hub is not None:
-        _TEST_HUB["hub"] = hub
+#: how commands reach a hub; a program that embeds the command line may set another factory
+HUB_FACTORY: ContextVar[Connect] = ContextVar("HUB_FACTORY", default=connect_iothub)
 
 
 _KINDS = ("removals", "moves", "modules", "retarget")
