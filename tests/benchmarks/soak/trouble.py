@@ -84,8 +84,15 @@ class Trouble:
             self._write("configurations that MetalLB rejects")
 
     def mend_pools(self) -> None:
-        if self.world.extra.pop("broken", None) is not None:
+        broken = self.world.extra.pop("broken", None)
+        if broken is None:
+            return
+        try:
             self._write("configurations mended")
+        except Exception:
+            # The cluster is away: it comes back with the broken one, and knows none from before.
+            self.world.extra["broken"] = broken
+            raise
 
     def _range(self, first: int, last: int) -> str:
         return f"{self.world.local.address(first)}-{self.world.local.address(last)}"
