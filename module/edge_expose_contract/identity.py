@@ -13,6 +13,8 @@ SUPPORTED_MAJOR: Final = 1
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 LABEL_OWNER: Final = "edge-expose.io/owner"
 LABEL_EXPOSURE: Final = "edge-expose.io/exposure"
+LABEL_CLAIM: Final = "edge-expose.io/claim"
+"""On a Service of ours that only asks for an address on behalf of its exposure."""
 MANAGED_BY: Final = "edge-expose"
 
 # What edgeAgent puts on the pods of a module. The device label is safe in a selector and deadly on a Service of ours:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from edge_expose_contract.models import Exposure
+from edge_expose_module.blocks import Block
 from edge_expose_module.observed_service import ObservedService
 from edge_expose_module.observing import Observed
 from edge_expose_module.rails.model import Guards
 from edge_expose_module.rails.refuse import adoption
-from edge_expose_module.wishes import Block, Wish
+from edge_expose_module.wishes import Wish
 
 
 def why_not_adopted(service: ObservedService, exposure: Exposure, observed: Observed, guards: Guards) -> Block | None:
@@ -21,7 +22,7 @@ def why_not_adopted(service: ObservedService, exposure: Exposure, observed: Obse
     where = f"{service.namespace}/{service.name}"
     refused = adoption(guards, where)
     if refused is not None:
-        return Block(refused.reason, refused.message, refused.values)
+        return refused
     dropped = list(_dropped(service, exposure, observed))
     if not dropped:
         return None

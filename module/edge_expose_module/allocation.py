@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from edge_expose_contract.addressing import Address, AddressSet
+from edge_expose_module.blocks import Block
 from edge_expose_module.claims import Candidate, Ledger, candidates_of, carriers_of, claim_others
 from edge_expose_module.observing import Observed
 from edge_expose_module.space import AddressSpace, Space
-from edge_expose_module.wishes import Block, Wish
+from edge_expose_module.wishes import Wish
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from edge_expose_contract.reason_table import values_for
@@ -33,34 +33,50 @@ def apply(cluster: Cluster, plan: Plan) -> dict[str, Outcome]:
     def failed(failure: Failure, change: Change, message: str, reason: Reason, party: str = "") -> Outcome:
         return Outcome(failure, message, reason, values_for(reason, _about(change, party)))
 
-    for change in plan.changes:
+    def attempt(change: Change, act: Callable[[Cluster, Change], None]) -> Outcome | None:
         where = f"{change.kind} {change.namespace}/{change.name}"
         try:
-            _apply_one(cluster, change)
-            log.info("%s %s: %s", change.verb, where, change.why)
+            act(cluster, change)
         except Conflict as error:
             log.info("%s %s: conflict, will look again (%s)", change.verb, where, error)
             text = f"{change.verb} {where}: {error}"
-            outcomes.setdefault(change.exposure, failed(Failure.TRANSIENT, change, text, "ClusterUnavailable"))
+            return failed(Failure.TRANSIENT, change, text, "ClusterUnavailable")
         except NotFound as error:
             if change.verb is not Verb.DELETE:
                 # A missing namespace answers 404 to a create.
-                text = f"{change.verb} {where}: {error}"
-                outcomes[change.exposure] = failed(Failure.REJECTED, change, text, "Rejected")
+                return failed(Failure.REJECTED, change, f"{change.verb} {where}: {error}", "Rejected")
         except Denied as error:
             text = f"not allowed to {change.verb} {BY_KIND[change.kind].label} in {change.namespace}: {error}"
-            outcomes[change.exposure] = failed(Failure.DENIED, change, text, "RBACDenied")
+            return failed(Failure.DENIED, change, text, "RBACDenied")
         except Refused as error:
-            text = f"{change.verb} {where}: {error}"
-            outcomes[change.exposure] = failed(Failure.REFUSED, change, text, error.reason, error.party)
+            return failed(Failure.REFUSED, change, f"{change.verb} {where}: {error}", error.reason, error.party)
         except Rejected as error:
-            text = f"{change.verb} {where}: {error}"
-            outcomes[change.exposure] = failed(Failure.REJECTED, change, text, "Rejected")
+            return failed(Failure.REJECTED, change, f"{change.verb} {where}: {error}", "Rejected")
         except (Unavailable, Unauthorized) as error:
-            text = f"{change.verb} {where}: {error}"
-            outcomes.setdefault(change.exposure, failed(Failure.TRANSIENT, change, text, "ClusterUnavailable"))
+            return failed(Failure.TRANSIENT, change, f"{change.verb} {where}: {error}", "ClusterUnavailable")
         except ClusterError as error:  # pragma: no cover - every kind is named above
-            outcomes[change.exposure] = failed(Failure.REJECTED, change, str(error), "Rejected")
+            return failed(Failure.REJECTED, change, str(error), "Rejected")
+        return None
+
+    held_up: set[str] = set()
+    for group in plan.together:
+        patches = [c for c in plan.changes if c.exposure in group and c.kind == "Service" and c.verb is Verb.PATCH]
+        if len(patches) < 2:
+            continue
+        refusal = next((found for c in patches if (found := attempt(c, _rehearse_patch)) is not None), None)
+        if refusal is not None:
+            outcomes.update(dict.fromkeys({change.exposure for change in patches}, refusal))
+            held_up.update(change.exposure for change in patches)
+    for change in plan.changes:
+        if change.exposure in held_up and change.kind == "Service" and change.verb is Verb.PATCH:
+            continue
+        outcome = attempt(change, _apply_one)
+        if outcome is None:
+            log.info("%s %s %s/%s: %s", change.verb, change.kind, change.namespace, change.name, change.why)
+        elif outcome.failure is Failure.TRANSIENT:
+            outcomes.setdefault(change.exposure, outcome)
+        else:
+            outcomes[change.exposure] = outcome
     for name, outcome in sorted(outcomes.items()):
         log.warning("exposure %s: %s", name, outcome.message)
     return outcomes
@@ -90,6 +106,10 @@ def _apply_one(cluster: Cluster, change: Change) -> None:
             if change.body is not None:
                 _rehearse(cluster, change.body)
             cluster.delete(resource, change.namespace, change.name, change.uid)
+
+
+def _rehearse_patch(cluster: Cluster, change: Change) -> None:
+    cluster.rehearse_patch(BY_KIND[change.kind], change.namespace, change.name, change.body or {})
 
 
 def _rehearse(cluster: Cluster, body: Mapping[str, Any]) -> None:

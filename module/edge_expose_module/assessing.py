@@ -12,10 +12,10 @@ from edge_expose_contract.identity import State
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.reasons import Reason
 from edge_expose_contract.services import selector_of, service_shapes
+from edge_expose_module.blocks import Block
 from edge_expose_module.deciding import Decided
 from edge_expose_module.observed_service import ObservedService
 from edge_expose_module.observing import Observed
-from edge_expose_module.wishes import Block
 
 
 class Failure(StrEnum):
@@ -117,7 +117,7 @@ def _assess_one(
     block = decided.blocks.get(name)
     if block is not None:
         if address is not None:
-            block = replace(block, message=f"{block.message}; still at {address}")
+            block = replace(block, message=f"{block.message}; {_where(own, address)}")
         return status(State.BLOCKED, block)
     if outcome is not None:
         return status(*_failed(outcome))
@@ -128,6 +128,8 @@ def _assess_one(
         return status(State.PENDING, Block.of("NotCreatedYet", "the Service is not there yet", service=service))
     if exposure.is_external and not all(service.assigned for service in own):
         found, is_final = why_no_address(exposure, own, observed)
+        if address is not None:
+            found = replace(found, message=f"{found.message}; {_where(own, address)}")
         return status(State.BLOCKED if is_final else State.PENDING, found)
     move = decided.moves.get(name)
     if move is not None and any(service.assigned != move.target for service in own):
@@ -221,6 +223,17 @@ def _planned_name(name: str, exposure: Exposure | None, decided: Decided) -> str
 def _address_text(own: list[ObservedService]) -> str | None:
     found = dict.fromkeys(address for service in own for address in service.assigned)
     return _texts(sorted(found, key=lambda address: (address.version, int(address)))) or None
+
+
+def _where(own: list[ObservedService], address: str) -> str:
+    """Where an exposure that is blocked is now; its two Services may have come apart."""
+    services = [service for service in own if service.is_load_balancer]
+    if len({service.assigned for service in services}) <= 1:
+        return f"still at {address}"
+    return ", ".join(
+        f"{service.name} is at {_texts(service.assigned)}" if service.assigned else f"{service.name} has no address"
+        for service in services
+    )
 
 
 def _texts(addresses: Iterable[Address]) -> str:

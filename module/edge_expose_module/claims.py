@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from edge_expose_contract.addressing import Address
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.services import backend_key, own_sharing_key, service_shapes, sharing_key
+from edge_expose_module.blocks import Block
 from edge_expose_module.load_balancers.api import Claim, LoadBalancer
 from edge_expose_module.observed_service import ObservedService
 from edge_expose_module.observing import Observed
-from edge_expose_module.wishes import Block, Wish
+from edge_expose_module.wishes import Wish
 
 
 class Ledger:

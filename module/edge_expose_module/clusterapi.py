@@ -126,6 +126,9 @@ class Cluster(Protocol):
     def patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> None:
         """JSON merge patch."""
 
+    def rehearse_patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> None:
+        """Raises what `patch` would raise, and changes nothing."""
+
     def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
         """Only the object of this uid, when one is given."""
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from edge_expose_module.clusterapi import FIELD_MANAGER
 from edge_expose_module.observed_service import Key, ObservedService
 from edge_expose_module.observing import Observed
-from edge_expose_module.planning import Change, Plan, Verb
+from edge_expose_module.planning import Change, Plan, Verb, changed_fields
 
 FREE_REPAIRS: Final = 5
 FIRST_PAUSE: Final = 0.1
@@ -86,20 +86,6 @@ class Contention:
                     f"{LONGEST_PAUSE:.0f} s; stop that writer, or declare what it wants"
                 )
         return tuple(found)
-
-
-def changed_fields(patch: Mapping[str, Any]) -> tuple[str, ...]:
-    """Dotted names of what a patch changes, without what every patch carries."""
-    found: list[str] = []
-    for section, content in sorted(patch.items()):
-        for key, value in content.items():
-            if (section, key) == ("metadata", "resourceVersion"):
-                continue
-            below = value if section == "metadata" and isinstance(value, Mapping) else {}
-            found.extend(f"{section}.{key}[{name}]" for name in sorted(below))
-            if not below:
-                found.append(f"{section}.{key}")
-    return tuple(found)
 
 
 def other_manager(service: ObservedService | None, fields: Collection[str]) -> str:

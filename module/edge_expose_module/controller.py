@@ -22,9 +22,10 @@ from edge_expose_module.applying import apply
 from edge_expose_module.assessing import Failure, Outcome, assess, unavailable, why_unavailable
 from edge_expose_module.clusterapi import GUARD_RAILS, Cluster, ClusterError
 from edge_expose_module.contention import Contention
-from edge_expose_module.deciding import Decided, Inputs, decide
+from edge_expose_module.deciding import Decided, decide
 from edge_expose_module.history import History
 from edge_expose_module.homes import Homes, homes_of, stray_text
+from edge_expose_module.inputs import Inputs
 from edge_expose_module.instances import Instance
 from edge_expose_module.keeping import Keeper, Store
 from edge_expose_module.load_balancers.detect import DEFAULT_NAMESPACE, Detector
@@ -103,9 +104,9 @@ class Controller:
         self._now = now
         detector = Detector(load_balancer_namespace, self._keeper.memory.pools)
         self._looker = Looker(cluster, identity.owner, detector)
-        self._rejections = RejectionLog()
+        self._rejections = RejectionLog(clock)
         self._rails = Lookout(cluster, identity.namespace, guards)
-        self._nudges = Nudges(cluster)
+        self._nudges = Nudges(cluster, clock)
         self._contention = Contention()
         self._instance = Instance(now(), self._keeper.memory.lives)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -251,6 +252,9 @@ class Controller:
         self._note_outage(error)
         probes = self.prober.results
         reported = await self._teller.tell(decided, {name: probed.ok for name, probed in probes.items()})
+        if self._instance.rival and reported and self._twin.connected:
+            # It has been told; every second that this process has the connection, the other one hears nothing.
+            self._twin.give_way()
         outcome = "ok" if not error and not outcomes else "partial"
         self._measures.record_pass(time.monotonic() - start, outcome, decided, outcomes)
         latencies = {n: p.milliseconds for n, p in probes.items() if p.milliseconds is not None}
@@ -309,7 +313,7 @@ class Controller:
 
         decided = once()
         before = keeper.memory.rejected
-        holding = keeper.memory.last_held().keys()
+        holding = keeper.memory.last_held()
         # What is said of a Service that is made anew is said of our request.
         drifted = self._drifted(decided, Verb.PATCH)
         learned = self._rejections.learn(before, document.exposures, holding, observed, owner, drifted)
@@ -342,6 +346,10 @@ class Controller:
         changed = {(change.namespace, change.name) for change in changes}
         last = self.view.decided.declared if self.view.decided is not None else ()
         before = {(service.namespace, service.name): service for service in last}
+        # Who must be made anew was taken away by us.
+        for change in self.view.decided.plan.changes if self.view.decided is not None else ():
+            if change.verb is Verb.DELETE:
+                before.pop((change.namespace, change.name), None)
         now = {(service.namespace, service.name): service for service in decided.declared}
         return {key for key in changed & now.keys() if before.get(key) == now[key]}
 

@@ -35,7 +35,7 @@ class Nudges:
         waiting = {
             service.key: pauses
             for service in observed.ours(owner)
-            if service.is_load_balancer and not service.assigned and service.exposure not in decided.blocks
+            if service.is_load_balancer and not service.assigned and _may_get_it(service, decided, observed)
             # One of a class that nobody known serves may wait for a load balancer that never comes.
             if (pauses := self._pauses(service, observed))
         }
@@ -69,3 +69,12 @@ class Nudges:
         load_balancer = observed.load_balancer_for(service.load_balancer_class)
         is_unknown_class = service.load_balancer_class is not None and not load_balancer.answers_alone
         return () if is_unknown_class else load_balancer.retrigger_seconds
+
+
+def _may_get_it(service: ObservedService, decided: Decided, observed: Observed) -> bool:
+    """Whether it waits for what was decided for it: one that is blocked may be on its way back to where it was."""
+    name = service.exposure or ""
+    if name not in decided.blocks or service.is_claim:
+        return name not in decided.blocks
+    decision = decided.decisions.get(name)
+    return decision is not None and decision.addresses == observed.requested(service) != ()

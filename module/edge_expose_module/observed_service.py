@@ -10,11 +10,13 @@ from typing import Any
 from edge_expose_contract.addressing import Address, parse_address
 from edge_expose_contract.identity import (
     EDGE_DEVICE_LABEL,
+    LABEL_CLAIM,
     LABEL_EXPOSURE,
     LABEL_MANAGED_BY,
     LABEL_OWNER,
     MANAGED_BY,
 )
+from edge_expose_contract.names import UDP_SUFFIX
 from edge_expose_contract.services import selector_text
 from edge_expose_contract.violations import RuleError
 from edge_expose_module.foreign_text import json_object
@@ -33,11 +35,7 @@ LONGEST_MESSAGE = 1024
 """Of an Event or a condition; the API's own limit for the newer kind of Events."""
 
 CLAIM_SUFFIX = "-claim"
-
-
-def claim_name(exposure: str) -> str:
-    """The name of the Service that asks for an address on behalf of an exposure."""
-    return exposure + CLAIM_SUFFIX
+"""At the end of the name of every claim."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +161,10 @@ class ObservedService:
 
     @property
     def is_claim(self) -> bool:
-        """Whether it only holds an address for the Service of its exposure that is about to move there."""
-        return self.exposure is not None and self.name == claim_name(self.exposure)
+        """Whether it only holds an address for the Service of its exposure that is about to move there; by its label,
+        which makes no claim of the Service that serves, whoever puts it there."""
+        serves = self.name in (self.exposure, f"{self.exposure}{UDP_SUFFIX}")
+        return self.exposure is not None and LABEL_CLAIM in self.labels and not serves
 
     def owned_by(self, owner: str) -> bool:
         """Ours means all three labels, where this module makes Services."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from edge_expose_contract.identity import EDGE_DEVICE_LABEL, LABEL_EXPOSURE, LABEL_MANAGED_BY, LABEL_OWNER
+from edge_expose_contract.identity import EDGE_DEVICE_LABEL, LABEL_CLAIM, LABEL_EXPOSURE, LABEL_MANAGED_BY, LABEL_OWNER
 from edge_expose_module import node_ports
 from edge_expose_module.observed_service import ObservedService
 from edge_expose_module.observing import Observed
@@ -45,9 +45,14 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Changes in the order they are applied: what frees comes before what takes."""
+    """Changes in the order they are applied: what frees comes before what takes.
+
+    `together` are exposures that move to one address: their Services are changed only when the API server would take
+    each of those changes.
+    """
 
     changes: tuple[Change, ...] = ()
+    together: tuple[frozenset[str], ...] = ()
 
     @property
     def drift(self) -> int:
@@ -108,7 +113,8 @@ def _service_changes(
     if patch is None:
         return []
     body = {**patch, "metadata": {**patch.get("metadata", {}), "resourceVersion": existing.resource_version}}
-    why = "differs in " + ", ".join(_changed_fields(patch))
+    sections = dict.fromkeys(field.partition("[")[0] for field in changed_fields(patch))
+    why = "differs in " + ", ".join(sections)
     return [Change(Verb.PATCH, "Service", service.namespace, service.name, service.exposure, why, body, existing.uid)]
 
 
@@ -137,8 +143,10 @@ def service_patch(
     `request_keys` are annotations that only a request to the load balancer uses: one that is not declared goes.
     """
     metadata: dict[str, Any] = {}
-    # edgeAgent deletes what carries the device label, whoever put it there.
-    labels = _map_patch(service.labels, existing.labels, {*_formerly(existing, "labels"), EDGE_DEVICE_LABEL})
+    # edgeAgent deletes what carries the device label, and the label of a claim is no other Service's, whoever put them
+    # there.
+    never = {EDGE_DEVICE_LABEL, LABEL_CLAIM}
+    labels = _map_patch(service.labels, existing.labels, {*_formerly(existing, "labels"), *never})
     if labels:
         metadata["labels"] = labels
     annotations = _map_patch(
@@ -225,12 +233,18 @@ def _ports_with_node_ports(
     return result
 
 
-def _changed_fields(patch: Mapping[str, Any]) -> list[str]:
-    """Dotted names of what a patch touches, one level into spec and metadata."""
-    names: list[str] = []
+def changed_fields(patch: Mapping[str, Any]) -> tuple[str, ...]:
+    """Dotted names of what a patch changes, without what every patch carries."""
+    found: list[str] = []
     for section, content in sorted(patch.items()):
-        names.extend(f"{section}.{key}" for key in sorted(content))
-    return names
+        for key, value in content.items():
+            if (section, key) == ("metadata", "resourceVersion"):
+                continue
+            below = value if section == "metadata" and isinstance(value, Mapping) else {}
+            found.extend(f"{section}.{key}[{name}]" for name in sorted(below))
+            if not below:
+                found.append(f"{section}.{key}")
+    return tuple(found)
 
 
 def _companion_changes(

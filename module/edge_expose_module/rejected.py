@@ -16,10 +16,10 @@ from typing import Final
 from edge_expose_contract.addressing import Address
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.reasons import REASONS
+from edge_expose_module.blocks import Block
 from edge_expose_module.load_balancers.api import Answer, values_about
 from edge_expose_module.observed_service import Key, ObservedService, parse_known
 from edge_expose_module.observing import Observed
-from edge_expose_module.wishes import Block
 
 # An exposure without an address has nothing to lose: what was rejected is tried again after this time.
 RETRY_SECONDS: Final = 600.0
@@ -29,6 +29,9 @@ DRIFT_SECONDS: Final = 2.0
 SILENCE_SECONDS: Final = 2.0
 # What is said of a refused request may come again, or late, once the next one is written; by then that one is answered.
 LATE_SECONDS: Final = 1.0
+# One of two Services that share an address may be refused until the load balancer has seen the key of the other one; a
+# touch makes it look again, after two seconds.
+TORN_SECONDS: Final = 3.5
 _LITERAL: Final = re.compile(r"[0-9a-fA-F:.]+")
 
 
@@ -57,28 +60,32 @@ Rejections = Mapping[str, tuple[Rejection, ...]]
 """By exposure."""
 
 
-def circumstances(name: str, newest: Exposure | None, address: Address, observed: Observed) -> str:
-    """Of a rejection: the exposure as it is written now, the pools, and everybody who visibly has the address."""
+def circumstances(name: str, newest: Exposure | None, address: Address, observed: Observed, owner: str) -> str:
+    """Of a rejection: the exposure as it is written now, the pools, and everybody who visibly has the address, but for
+    our own under its sharing key: they come and go with it."""
+    key = newest.share if newest is not None else None
     wanted = newest.model_dump_json() if newest is not None else ""
     pools = observed.load_balancer.pools
     holders = sorted(
         f"{service.key} {observed.sharing_key(service)} {sorted(service.ports)}"
         for service in observed.services.values()
-        if address in service.assigned and service.exposure != name
+        if address in service.assigned
+        and service.exposure != name
+        and not (key is not None and service.owned_by(owner) and observed.sharing_key(service) == key)
     )
     text = "\n".join([wanted, repr(pools), *holders])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def current(
-    rejections: Rejections, exposures: Mapping[str, Exposure], observed: Observed
+    rejections: Rejections, exposures: Mapping[str, Exposure], observed: Observed, owner: str
 ) -> dict[str, dict[Address, Block]]:
     """Those that still count, by exposure and address."""
     found: dict[str, dict[Address, Block]] = {}
     for name, entries in rejections.items():
         for entry in entries:
             for address in parse_known([entry.address]):
-                if entry.circumstances == circumstances(name, exposures.get(name), address, observed):
+                if entry.circumstances == circumstances(name, exposures.get(name), address, observed, owner):
                     found.setdefault(name, {})[address] = entry.block
     return found
 
@@ -103,25 +110,32 @@ class RejectionLog:
         """From when on what is said of a Service is about its present request."""
         self._drifted: dict[Key, float] = {}
         self._learned: dict[tuple[str, str], float] = {}
+        self._claimed: dict[Key, tuple[Address, ...]] = {}
+        """What Services ask for that a claim of their exposure had when they asked."""
+        self._torn: dict[Key, tuple[float, str]] = {}
+        """Services that were refused what the other Service of their exposure has: since when, and the first answer."""
 
     def learn(
         self,
         known: Rejections,
         exposures: Mapping[str, Exposure],
-        holding: Collection[str],
+        holding: Mapping[str, tuple[Address, ...]],
         observed: Observed,
         owner: str,
         drifted: Iterable[Key],
     ) -> dict[str, tuple[Rejection, ...]]:
-        """`known` brought up to date. `holding` names exposures that have, or had until they asked for another one, an
-        address; `drifted` are Services that somebody else changed: what is said of those was not said of our request.
+        """`known` brought up to date. `holding` are the addresses that exposures have, or had until they asked for
+        others; `drifted` are Services that somebody else changed: what is said of those was not said of our request.
         """
         now = self._clock()
         self._drifted.update(dict.fromkeys(drifted, now))
-        current_entries = self._still_counting(known, exposures, holding, observed)
+        current_entries = self._still_counting(known, exposures, holding, observed, owner)
+        given_to_all = _given_to_all(observed, owner)
+        torn = {}
+        self._note_claims(observed, owner)
         for service in observed.ours(owner):
             name = service.exposure or ""
-            given = {str(address) for address in service.assigned}
+            given = {str(a) for a in (service.assigned if service.is_claim else given_to_all.get(name, ()))}
             if given and name in current_entries:
                 left = tuple(entry for entry in current_entries[name] if entry.address not in given)
                 current_entries[name] = left
@@ -129,27 +143,50 @@ class RejectionLog:
             if answer is None:
                 continue
             for address in observed.requested(service):
-                if _is_held_by(name, address, observed, owner):
-                    continue  # its twin waits until they may share: the address was not refused to the exposure
+                is_half = _is_held_by(name, address, observed, owner)
+                if is_half:
+                    since = torn[service.key] = self._torn.get(service.key, (now, answer.said))
+                    could_share = address in self._claimed.get(service.key, ())
+                    final = could_share or _is_final(since, answer, now)
+                    if service.is_claim or address in holding.get(name, ()) or not final:
+                        continue  # its twin waits until they may share: the address was not refused to the exposure
                 if any(entry.address == str(address) for entry in current_entries.get(name, ())):
                     continue
-                mark = circumstances(name, exposures.get(name), address, observed)
+                mark = circumstances(name, exposures.get(name), address, observed, owner)
                 # The claim's name is in the load balancer's text, and nobody declared that.
                 text = f"{address} was not given to a claim for it. " if service.is_claim else ""
+                if is_half:
+                    text = f"{address} was not given to its Service {service.name}, only to the other one. "
                 entry = Rejection(str(address), Block(answer.reason, text + answer.message, answer.values), mark)
                 current_entries[name] = (*current_entries.get(name, ()), entry)
                 self._learned[(name, str(address))] = now
+        self._torn = torn
         self._held = {}
         for other in observed.services.values():
             for address in other.assigned:
                 self._held.setdefault(address, set()).add(other.key)
         return {name: entries for name, entries in current_entries.items() if entries}
 
+    def _note_claims(self, observed: Observed, owner: str) -> None:
+        """A Service that follows a claim shares its address with that from the start: a refusal has another cause."""
+        held = {claim.exposure: claim.assigned for claim in observed.claims(owner)}
+        for service in observed.owned(owner):
+            asked = observed.requested(service)
+            if asked and held.get(service.exposure) == asked:
+                self._claimed[service.key] = asked
+            elif self._claimed.get(service.key) != asked:
+                self._claimed.pop(service.key, None)
+
     def _still_counting(
-        self, known: Rejections, exposures: Mapping[str, Exposure], holding: Collection[str], observed: Observed
+        self,
+        known: Rejections,
+        exposures: Mapping[str, Exposure],
+        holding: Collection[str],
+        observed: Observed,
+        owner: str,
     ) -> dict[str, tuple[Rejection, ...]]:
         now = self._clock()
-        valid = current(known, exposures, observed)
+        valid = current(known, exposures, observed, owner)
         found: dict[str, tuple[Rejection, ...]] = {}
         for name, entries in known.items():
             texts = {str(address) for address in valid.get(name, ())}
@@ -213,6 +250,21 @@ class RejectionLog:
 
 def _is_held_by(name: str, address: Address, observed: Observed, owner: str) -> bool:
     return any(service.exposure == name and address in service.assigned for service in observed.owned(owner))
+
+
+def _given_to_all(observed: Observed, owner: str) -> dict[str, frozenset[Address]]:
+    """The addresses that every Service of an exposure has."""
+    found: dict[str, frozenset[Address]] = {}
+    for name, services in observed.by_exposure(owner).items():
+        given = [frozenset(service.assigned) for service in services if service.is_load_balancer]
+        found[name] = frozenset.intersection(*given) if given else frozenset()
+    return found
+
+
+def _is_final(first: tuple[float, str], answer: Answer, now: float) -> bool:
+    """Whether a half is refused for good: asked again it got the same answer, or it waits so long that it was."""
+    since, said = first
+    return answer.said != said or now - since >= TORN_SECONDS
 
 
 def _may_be_about(answer: Answer, requested: tuple[Address, ...]) -> bool:

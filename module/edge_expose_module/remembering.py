@@ -48,7 +48,7 @@ def after_decision(memory: Memory, raw: Mapping[str, Any], decided: Decided, obs
             addresses[name] = memory.addresses[name]
     now = _assigned(observed, owner)
     names = sorted(decided.wishes.names | waiting)
-    last_held = {name: found for name in names if (found := now.get(name) or memory.held.get(name))}
+    last_held = {name: found for name in names if (found := _last_held(name, decided, now, memory))}
     return replace(
         memory,
         wishes=wishes,
@@ -83,17 +83,40 @@ def _homes(memory: Memory, decided: Decided, observed: Observed, owner: str) -> 
 def after_writes(memory: Memory, decided: Decided, observed: Observed, owner: str) -> Memory:
     """What the load balancer gave in answer to the writes of a pass: the next document may come before the next look,
     and what it wishes may be refused."""
-    now = _assigned(observed, owner)
-    given = {name: now[name] for name in memory.addresses if name in now}
-    declared = (memory.document or {}).get("exposures") or {}
-    proven = {
-        name: declared[name]
+    now = _whole(observed, owner)
+    arrived = {
+        name
         for name in decided.unproven
-        if name in declared
-        and name not in decided.blocks
-        and given.get(name) == tuple(str(address) for address in decided.decisions[name].addresses)
+        if name not in decided.blocks
+        and name in decided.decisions
+        and now.get(name) == tuple(str(address) for address in decided.decisions[name].addresses)
     }
+    left_behind = {w.exposure.share for n, w in decided.standing.items() if n in decided.unproven - arrived} - {None}
+    arrived -= {name for name in arrived if decided.standing[name].exposure.share in left_behind}
+    declared = (memory.document or {}).get("exposures") or {}
+    proven = {name: declared[name] for name in arrived if name in declared}
+    given = {n: now[n] for n in memory.addresses if n in now and (n in arrived or n not in decided.unproven)}
     return replace(memory, held={**memory.held, **given}, wishes={**memory.wishes, **proven})
+
+
+def _last_held(
+    name: str, decided: Decided, now: Mapping[str, tuple[str, ...]], memory: Memory
+) -> tuple[str, ...] | None:
+    """Who is on the way to another address held the one before, until it is there with all that belongs to it."""
+    before = memory.held.get(name)
+    if name in decided.unproven:
+        return before
+    return now.get(name) or before
+
+
+def _whole(observed: Observed, owner: str) -> dict[str, tuple[str, ...]]:
+    """The addresses of every exposure all of whose Services have them."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, services in observed.by_exposure(owner).items():
+        given = {service.assigned for service in services if service.is_load_balancer}
+        if len(given) == 1 and (addresses := given.pop()):
+            found[name] = tuple(str(address) for address in addresses)
+    return found
 
 
 def _assigned(observed: Observed, owner: str) -> dict[str, tuple[str, ...]]:

@@ -9,10 +9,10 @@ from edge_expose_contract.identity import State
 from edge_expose_contract.limits import MAX_INTEGER, SECTION_BYTES, STRING_BYTES, section_size
 from edge_expose_contract.reason_table import values_for
 from edge_expose_module.assessing import RESTING, Status
+from edge_expose_module.blocks import Block
 from edge_expose_module.deciding import Decided
 from edge_expose_module.history import Since
 from edge_expose_module.observing import Observed
-from edge_expose_module.wishes import Block
 
 # When a report does not fit, these fields go after the warnings, in this order; state, reason and address never.
 _DROP_ORDER: Final = ("values", "message", "since", "endpoints", "probe", "service")

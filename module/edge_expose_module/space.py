@@ -10,11 +10,11 @@ from edge_expose_contract.addressing import Address, AddressRange, AddressSet
 from edge_expose_contract.models import Exposure, Site
 from edge_expose_contract.names import split_pair
 from edge_expose_contract.services import families_from, ownership_labels
+from edge_expose_module.blocks import Block
 from edge_expose_module.load_balancers.api import LoadBalancer
 from edge_expose_module.load_balancers.pools import Pool, Seeker, automatic_order
 from edge_expose_module.observing import Observed
 from edge_expose_module.rails.model import Guards
-from edge_expose_module.wishes import Block
 
 
 @dataclass(frozen=True, slots=True)

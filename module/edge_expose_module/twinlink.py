@@ -41,4 +41,7 @@ class TwinLink(Protocol):
     async def send_event(self, event: Mapping[str, Any]) -> None:
         """Telemetry on output `events`; lost when the hub is away."""
 
+    def give_way(self) -> None:
+        """Another process has this identity, and it is the one that acts: it shall have the connection."""
+
     async def stop(self) -> None: ...

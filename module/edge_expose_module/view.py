@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from edge_expose_module.assessing import Status
+from edge_expose_module.blocks import Block
 from edge_expose_module.deciding import Decided
 from edge_expose_module.observing import Observed
 from edge_expose_module.probes import Target
-from edge_expose_module.wishes import Block
 
 
 @dataclass(slots=True)

@@ -12,28 +12,10 @@ from datetime import datetime
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.parsing import DesiredDocument
 from edge_expose_contract.ports import beyond_document, beyond_text
-from edge_expose_contract.reason_table import values_for
-from edge_expose_contract.reasons import Reason
 from edge_expose_contract.violations import Violation, joined
+from edge_expose_module.blocks import Block
 from edge_expose_module.rails.model import Guards
 from edge_expose_module.rails.table import refused as why_refused
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Why an exposure is not granted as it stands; `message` names thing, value, rule, other party and a way out.
-
-    `values` are those of the reason's row in the contract's table, from which it can be told in any language.
-    """
-
-    reason: Reason
-    message: str
-    values: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, reason: Reason, message: str, /, **known: object) -> Block:
-        """`known` are the values by the names in the reason's row."""
-        return cls(reason, message, values_for(reason, known))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +72,7 @@ def gather(
         return False
 
     def refused(exposure: Exposure) -> Block | None:
-        found = why_refused(guards, exposure, exposure.namespace or default_namespace, len(wishes) + 1)
-        return Block(found.reason, found.message, found.values) if found is not None else None
+        return why_refused(guards, exposure, exposure.namespace or default_namespace, len(wishes) + 1)
 
     beyond = _beyond(document, last_good, is_over)
     for name in sorted(document.names, key=lambda name: (name not in last_good, name)):

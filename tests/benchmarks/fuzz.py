@@ -25,10 +25,10 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from edge_expose_contract.addressing import parse_address
-from edge_expose_contract.identity import LABEL_EXPOSURE
+from edge_expose_contract.identity import LABEL_CLAIM, LABEL_EXPOSURE
+from edge_expose_contract.models import Exposure
 from edge_expose_contract.parsing import DesiredDocument, Refusal, parse_desired
 from edge_expose_contract.services import service_shapes
-from edge_expose_module.observed_service import claim_name
 from support.bench import OWNER, Bench
 from support.fake_cluster import FakeCluster
 from support.fake_pools import FakePool
@@ -108,12 +108,13 @@ class Fuzzer:
     def __init__(self, number: int) -> None:
         self.random = random.Random(number)
         self.counts: collections.Counter[str] = collections.Counter()
-        self.odd: set[str] = set()
-        self.forgot = False
+        self.before: dict[str, str] = {}
+        """Our Services before the document that is fed now, each with its exposure."""
+        self.held: dict[str, str] = {}
+        """The addresses of those that had one."""
         self.renew()
 
     def renew(self) -> None:
-        self.forgot = False
         self.bench = Bench(FakeCluster(dialect=self.random.choice(["crd", "crd", "configmap"])))
         for name, labels in (("w", {"app": "ws"}), ("c", {"net.azure-devices.edge.module": "cam"})):
             self.bench.cluster.add_pod(name, labels)
@@ -159,9 +160,7 @@ class Fuzzer:
         """Something beside the document."""
         bench, roll = self.bench, self.random.random()
         if roll < 0.05:
-            kept = self.random.random() < 0.7
-            bench.restart(keep_disk=kept)
-            self.forgot = self.forgot or not kept
+            bench.restart(keep_disk=self.random.random() < 0.7)
         elif roll < 0.08:
             bench.later(hours=self.random.choice([-3, -1, 1, 3]))
         elif roll < 0.12:
@@ -198,15 +197,9 @@ class Fuzzer:
         found = {}
         for (_, name), body in self.bench.cluster.services.items():
             labels = body["metadata"].get("labels") or {}
-            exposure = labels.get(LABEL_EXPOSURE)
-            if labels.get("edge-expose.io/owner") == OWNER and name != claim_name(exposure):
+            if labels.get("edge-expose.io/owner") == OWNER and LABEL_CLAIM not in labels:
                 found[name] = labels[LABEL_EXPOSURE]
         return found
-
-    def is_odd(self, name: str) -> bool:
-        """Whether a Service has a class or a family that it can only lose by being made anew."""
-        spec = self.bench.cluster.services[("edge1", name)]["spec"]
-        return bool(spec.get("loadBalancerClass")) or spec.get("ipFamilies") == ["IPv6"]
 
     def tell(self) -> None:
         """What a person needs to find out what went wrong."""
@@ -219,23 +212,35 @@ class Fuzzer:
         print(f"  reported: {self.bench.twin.reported.get('exposures')}")
         print(f"  remembered: {self.bench.store.load()}")
 
-    def outgrown(self, name: str) -> set[str]:
-        """Services that the last good form of an exposure has no more, and that a failed write had left behind; all of
-        them once its time came."""
-        good = self.bench.store.load().good_exposures().get(name)
-        if good is None:
+    def expected(self, name: str, exposure: Exposure | None) -> set[str]:
+        """The Services of one form of an exposure; none of one that is over or switched off."""
+        if exposure is None or not exposure.enabled:
             return set()
-        if good.load_balancer_class or good.ip_families:
-            return {name, f"{name}-udp"}  # what was there before is made anew, and a failed write may come between
-        if good.expiry is not None and good.expiry <= self.bench.time:
-            return {name, f"{name}-udp"}
-        return {name, f"{name}-udp"} - {shape.name for shape in service_shapes(name, good, "edge1")}
+        if exposure.expires is not None:
+            return set()  # over already, or, since the clock jumps, over once before
+        return {shape.name for shape in service_shapes(name, exposure, "edge1")}
+
+    def must_come_back(self, services: set[str], why: str) -> None:
+        """What was deleted to be made anew is there again once nothing fails any more; but for one that had no address
+        and would get none, since no Service is made of what is blocked."""
+        bench = self.bench
+        bench.cluster.fail_writes = 0
+        bench.cluster.allow()
+        for _ in range(4):
+            if services <= self.services().keys():
+                return
+            bench.controller.wake_for_twin()
+            asyncio.run(bench.controller.reconcile())
+            self.counts["passes until a Service was there again"] += 1
+        blocked = {name for name, entry in bench.twin.reported["exposures"].items() if entry["state"] == "Blocked"}
+        hopeless = {name for name in services - self.held.keys() if self.before[name] in blocked}
+        gone = services - self.services().keys() - hopeless
+        assert not gone, f"{why}, and {gone} was removed"
 
     def feed(self, document: Any) -> None:
         bench = self.bench
-        before = self.services()
-        self.odd = {name for name in before if ("edge1", name) in bench.cluster.services and self.is_odd(name)}
-        held = {name: address for name in before if (address := bench.cluster.address_of(name))}
+        before = self.before = self.services()
+        held = self.held = {name: address for name in before if (address := bench.cluster.address_of(name))}
         writes = len(bench.cluster.writes)
         bench.twin.desired = copy.deepcopy(document)
         bench.twin.version += 1
@@ -256,8 +261,6 @@ class Fuzzer:
             bench.controller.wake_for_twin()
             asyncio.run(bench.controller.reconcile())
         self.counts["addresses that had to be brought back"] += 1
-        if self.forgot and bench.cluster.metallb.rejection is not None:
-            return  # on an empty disk nobody knows which pools were there before those that MetalLB rejects
         for name, address in held.items():
             body = bench.cluster.services.get(("edge1", name))
             if body is None or body["spec"]["type"] != "LoadBalancer" or body["spec"].get("loadBalancerClass"):
@@ -286,10 +289,11 @@ class Fuzzer:
             self.counts["exposures refused"] += 1
             assert violations
             assert all(v.path.startswith(f"exposures.{name}") and v.rule and v.message for v in violations)
-            kept = [service for service, exposure in before.items() if exposure == name]
-            elsewhere = set(kept) if result.site is not None and result.site.namespace else set()
-            lost = (set(kept) & deleted) - set(self.services()) - self.outgrown(name) - self.odd - elsewhere
-            assert not lost, f"{name} is broken in the document, and {lost} was removed"
+            good = self.bench.store.load().good_exposures().get(name)
+            lost = {service for service, exposure in before.items() if exposure == name} & deleted
+            lost &= self.expected(name, good)
+            if lost - self.services().keys():
+                self.must_come_back(lost, f"{name} is broken in the document")
         for name, entry in report["exposures"].items():
             if entry["state"] in ("Blocked", "Failed", "Pending"):
                 assert entry.get("reason"), (name, entry)
@@ -298,13 +302,8 @@ class Fuzzer:
             if exposure in result.invalid:
                 continue  # judged above
             wish = result.exposures.get(exposure)
-            explained = wish is None or not wish.enabled or wish.expires is not None
-            odd = wish is not None and (wish.load_balancer_class or wish.ip_families)
-            reshaped = wish is not None and (service != exposure or odd or service in self.odd)
-            moved = wish is not None and (wish.namespace or (result.site is not None and result.site.namespace))
-            assert explained or reshaped or moved or service in self.services(), (
-                f"{service} was removed without a cause"
-            )
+            if service in self.expected(exposure, wish) and service not in self.services():
+                self.must_come_back({service}, f"{exposure} is wished for")
 
 
 JSON = st.recursive(

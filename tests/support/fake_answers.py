@@ -55,14 +55,14 @@ class FakeAnswers:
 
     # --- refusals on demand ---
 
-    def order(self, situation: str, verb: str, times: int | None, values: dict[str, Any]) -> None:
+    def order(self, situation: str, verb: str, times: int | None, only: str, values: dict[str, Any]) -> None:
         assert self.recorded[situation].content["status"] >= 400, f"{situation} is no refusal"
-        self.ordered.append(_Order(situation, verb, times, values))
+        self.ordered.append(_Order(situation, verb, times, only, values))
 
     def due(self, verb: str, namespace: str, name: str) -> ClusterError | None:
         """The refusal that was ordered for such a call, if there is one."""
         for order in self.ordered:
-            if order.verb in (verb, "") and order.times != 0:
+            if order.verb in (verb, "") and order.only in (name, "") and order.times != 0:
                 if order.times is not None:
                     order.times -= 1
                 return self.error(order.situation, **{"namespace": namespace, "name": name, **order.values})
@@ -75,4 +75,6 @@ class _Order:
     verb: str
     times: int | None
     """How many more calls; None for all."""
+    only: str
+    """The object that is meant; empty for all."""
     values: dict[str, Any]

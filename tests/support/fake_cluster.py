@@ -152,9 +152,12 @@ class FakeCluster:
         self.metallb.reject(pools, situation, **values)
         self._tell_pools()
 
-    def refuse(self, situation: str, verb: str = "create", times: int | None = None, **values: object) -> None:
-        """From now on calls of this verb ("" for all writes) are refused as recorded of that situation."""
-        self.answers.order(situation, verb, times, values)
+    def refuse(
+        self, situation: str, verb: str = "create", times: int | None = None, only: str = "", **values: object
+    ) -> None:
+        """From now on calls of this verb ("" for all writes) are refused as recorded of that situation; of one object
+        only where it is named."""
+        self.answers.order(situation, verb, times, only, values)
 
     def allow(self) -> None:
         """Ends what `refuse` began."""
@@ -232,17 +235,19 @@ class FakeCluster:
 
     def patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> None:
         self._write("patch", resource, namespace, name)
-        current = self._there(resource, namespace, name)
-        wanted = body.get("metadata", {}).get("resourceVersion")
-        if wanted and wanted != current["metadata"]["resourceVersion"]:
-            raise self.answers.error("conflict", namespace=namespace, name=name)
-        changed = merge(copy.deepcopy(current), body)
+        changed = self._patched(resource, namespace, name, body)
         if resource is SERVICES:
             self._validate(namespace, changed)
             if changed["spec"].get("type") != "LoadBalancer":
                 changed["status"] = {"loadBalancer": {}}
         self.objects.put(resource, changed, "MODIFIED")
         self.metallb.settle(changed)
+
+    def rehearse_patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> None:
+        self._allow("patch", resource, namespace)
+        if (refused := self.answers.due("patch", namespace, name)) is not None:
+            raise refused
+        self._validate(namespace, self._patched(resource, namespace, name, body))
 
     def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
         self._write("delete", resource, namespace, name)
@@ -281,6 +286,13 @@ class FakeCluster:
         if found is None:
             raise NotFound(self._missing(resource, namespace, name))
         return found
+
+    def _patched(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        current = self._there(resource, namespace, name)
+        wanted = body.get("metadata", {}).get("resourceVersion")
+        if wanted and wanted != current["metadata"]["resourceVersion"]:
+            raise self.answers.error("conflict", namespace=namespace, name=name)
+        return merge(copy.deepcopy(current), body)
 
     def _missing(self, resource: Resource, namespace: str, name: str) -> str:
         text = str(self.answers.error("service-missing", namespace=namespace, name=name))

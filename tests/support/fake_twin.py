@@ -22,6 +22,8 @@ class FakeTwin:
         self._away = False
         self.patches: list[dict[str, Any]] = []
         self.events: list[dict[str, Any]] = []
+        self.gave_way = 0
+        """How often the connection was left to another process."""
         self._wake: Callable[[], None] = lambda: None
         self._methods: MethodHandler | None = None
 
@@ -77,6 +79,9 @@ class FakeTwin:
             return await self._methods(name, payload)
         except Exception as error:
             return 500, {"error": f"unexpected {type(error).__name__}; the module's log has more"}
+
+    def give_way(self) -> None:
+        self.gave_way += 1
 
     async def stop(self) -> None:
         pass

@@ -25,7 +25,8 @@ from edge_expose_cloud.usecases.expose import plan_expose
 from edge_expose_contract.identity import HOSTNAME_ANNOTATION, MODULE_ID
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.parsing import DesiredDocument, parse_desired
-from edge_expose_module.deciding import Decided, Inputs, decide
+from edge_expose_module.deciding import Decided, decide
+from edge_expose_module.inputs import Inputs
 from edge_expose_module.load_balancers.metallb import Form, MetalLB
 from edge_expose_module.memory import Memory
 from edge_expose_module.observed_service import DECLARED_ANNOTATION

@@ -36,7 +36,10 @@ REFUSALS_BEFORE_RENEWAL: Final = 3
 # lets the other one be seen; a real second client then shows as a module that never stays connected.
 FLAPS: Final = 10
 FLAP_WINDOW_SECONDS: Final = 5.0
-STEP_BACK_SECONDS: Final = 30.0
+# For a moment at first: whoever steps back may be the one that acts.
+STEP_BACK_SECONDS: Final = (2.0, 5.0, 10.0, 30.0)
+# Whoever only reads leaves the connection to the process that acts, and looks in now and then to say that it is there.
+GIVE_WAY_SECONDS: Final = 300.0
 _PATH: Final = re.compile(r"\burl: \S+")
 
 
@@ -54,6 +57,8 @@ class IoTHubTwin:
         self._ready = asyncio.Event()
         self._hangs = 0
         self._changes: deque[float] = deque(maxlen=2 * FLAPS)
+        self._steps_back = 0
+        self._gives_way = False
 
     @property
     def connected(self) -> bool:
@@ -84,6 +89,9 @@ class IoTHubTwin:
         message = Message(json.dumps(event), content_encoding="utf-8", content_type="application/json")
         await self._call("event", lambda client: client.send_message_to_output(message, "events"))
 
+    def give_way(self) -> None:
+        self._gives_way = True
+
     async def stop(self) -> None:
         if self._keeper is not None:
             self._keeper.cancel()
@@ -96,7 +104,9 @@ class IoTHubTwin:
         attempt = refusals = 0
         while True:
             try:
-                if self._flapping():
+                if self._gives_way:
+                    await self._leave_it_to_the_other()
+                elif self._flapping():
                     await self._step_back()
                 elif self._client is None or self._hangs >= HANGS_BEFORE_RENEWAL:
                     await self._renew_client()
@@ -110,6 +120,8 @@ class IoTHubTwin:
                     self._wake()
                 else:
                     attempt = 0
+                    if self._changes and time.monotonic() - self._changes[-1] > STEP_BACK_SECONDS[-1]:
+                        self._steps_back = 0
                     await asyncio.sleep(1.0)
             except asyncio.CancelledError:
                 raise
@@ -133,11 +145,19 @@ class IoTHubTwin:
             "Stepping back for %.0f s",
             FLAPS,
             FLAP_WINDOW_SECONDS,
-            STEP_BACK_SECONDS,
+            pause := STEP_BACK_SECONDS[min(self._steps_back, len(STEP_BACK_SECONDS) - 1)],
         )
+        self._steps_back += 1
         await self._drop_client()
         self._changes.clear()
-        await asyncio.sleep(STEP_BACK_SECONDS)
+        await asyncio.sleep(pause)
+
+    async def _leave_it_to_the_other(self) -> None:
+        log.warning("hub: another process of this module acts: leaving it the connection for %.0f s", GIVE_WAY_SECONDS)
+        await self._drop_client()
+        self._changes.clear()
+        self._gives_way = False
+        await asyncio.sleep(GIVE_WAY_SECONDS)
 
     async def _renew_client(self) -> None:
         await self._drop_client()

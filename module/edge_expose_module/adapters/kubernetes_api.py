@@ -125,6 +125,10 @@ class KubernetesApi:
     def patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> None:
         self._json("PATCH", _path(resource, namespace, name), _AS_OURS, body, "application/merge-patch+json")
 
+    def rehearse_patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> None:
+        query = {"dryRun": "All", **_AS_OURS}
+        self._json("PATCH", _path(resource, namespace, name), query, body, "application/merge-patch+json")
+
     def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
         body: dict[str, Any] = {"kind": "DeleteOptions", "apiVersion": "v1"}
         if uid:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from edge_expose_contract.addressing import Address
+from edge_expose_module.blocks import Block
 from edge_expose_module.load_balancers.api import Claim
-from edge_expose_module.wishes import Block
 
 
 def why_keys_differ(address: Address, mine: Claim, other: Claim) -> Block | None:

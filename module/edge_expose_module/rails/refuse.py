@@ -3,40 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from edge_expose_contract.addressing import Address, AddressRange, parse_address
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.names import split_pair
-from edge_expose_contract.reason_table import values_for
-from edge_expose_contract.reasons import Reason
+from edge_expose_module.blocks import Block
 from edge_expose_module.rails.model import Guards, Patterns, host
 from edge_expose_module.rails.networks import EVERYWHERE, stands_for
 from edge_expose_module.rails.steering import matches, names, steers
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """`values` are those of the reason's row in the contract's table."""
-
-    reason: Reason
-    message: str
-    values: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, reason: Reason, message: str, /, **known: object) -> Refused:
-        return cls(reason, message, values_for(reason, known))
-
-
-def namespace(guards: Guards, exposure: Exposure, where: str) -> Refused | None:
+def namespace(guards: Guards, exposure: Exposure, where: str) -> Block | None:
     allowed = guards.namespaces
     if allowed is None or where in allowed:
         return None
     text = _outside("namespace", where, sorted(allowed), guards, "namespaces")
-    return Refused.of("NamespaceNotAllowed", text, namespace=where, allowed=", ".join(sorted(allowed)))
+    return Block.of("NamespaceNotAllowed", text, namespace=where, allowed=", ".join(sorted(allowed)))
 
 
-def ports(guards: Guards, exposure: Exposure, where: str) -> Refused | None:
+def ports(guards: Guards, exposure: Exposure, where: str) -> Block | None:
     if guards.ports is None:
         return None
     for span in exposure.spans:
@@ -44,36 +29,36 @@ def ports(guards: Guards, exposure: Exposure, where: str) -> Refused | None:
         if outside is not None:
             allowed = [f"{first}-{last}" for first, last in guards.ports]
             text = _outside("port", outside, allowed, guards, "ports")
-            return Refused.of("PortNotAllowed", text, port=outside, allowed=", ".join(allowed))
+            return Block.of("PortNotAllowed", text, port=outside, allowed=", ".join(allowed))
     return None
 
 
-def addresses(guards: Guards, exposure: Exposure, where: str) -> Refused | None:
+def addresses(guards: Guards, exposure: Exposure, where: str) -> Block | None:
     if guards.addresses is None:
         return None
     outside = next((address for address in exposure.addresses if address not in guards.addresses), None)
     if outside is None:
         return None
     text = _outside("address", outside, [guards.addresses], guards, "addresses")
-    return Refused.of("AddressNotAllowed", text, address=outside, allowed=guards.addresses)
+    return Block.of("AddressNotAllowed", text, address=outside, allowed=guards.addresses)
 
 
-def sources(guards: Guards, exposure: Exposure, where: str) -> Refused | None:
+def sources(guards: Guards, exposure: Exposure, where: str) -> Block | None:
     if guards.sources is None or not exposure.is_external:
         return None
     networks = _texts(guards.sources)
     allowed = networks + guards.where("sources")
     if not exposure.sources:
         text = f"this device wants allowFrom on every exposure, inside: {allowed}"
-        return Refused.of("SourceNotAllowed", text, source="", allowed=networks)
+        return Block.of("SourceNotAllowed", text, source="", allowed=networks)
     for source in exposure.sources:
         if not any(source.first in part and source.last in part for part in guards.sources):
             text = f"allowFrom {source} reaches beyond what this device allows: {allowed}; narrow it"
-            return Refused.of("SourceNotAllowed", text, source=source, allowed=networks)
+            return Block.of("SourceNotAllowed", text, source=source, allowed=networks)
     return None
 
 
-def endpoints(guards: Guards, exposure: Exposure, where: str) -> Refused | None:
+def endpoints(guards: Guards, exposure: Exposure, where: str) -> Block | None:
     """An endpoint must lie in what every place allows; one in a network refused by default needs an entry that is no
     wider than that network, so that 10.0.0.0/8 does not open the pod network inside it."""
     for text in exposure.endpoints or ():
@@ -82,14 +67,14 @@ def endpoints(guards: Guards, exposure: Exposure, where: str) -> Refused | None:
             if not any(address in part for part in layer):
                 allowed = [_texts(layer)]
                 told = _outside("endpoint", address, allowed, guards, "endpoints")
-                return Refused.of("EndpointNotAllowed", told, endpoint=address, network="")
+                return Block.of("EndpointNotAllowed", told, endpoint=address, network="")
         found = _refused_network(address, guards)
         if found is not None:
             lies, what = found
             where = f"{address} lies in" if lies == address else f"{address} stands for {lies}, in"
             cure = f"use another address, or have the owner of the device allow {host(lies).first} by name"
             told = f"endpoint {where} {what}, which this device does not allow unless its owner names it"
-            return Refused.of("EndpointNotAllowed", f"{told}; {cure} (ALLOW_ENDPOINTS)", endpoint=address, network=what)
+            return Block.of("EndpointNotAllowed", f"{told}; {cure} (ALLOW_ENDPOINTS)", endpoint=address, network=what)
     return None
 
 
@@ -105,52 +90,52 @@ def _refused_network(address: Address, guards: Guards) -> tuple[Address, str] | 
     return None
 
 
-def annotation(guards: Guards, exposure: Exposure, where: str) -> Refused | None:
+def annotation(guards: Guards, exposure: Exposure, where: str) -> Block | None:
     for pair in exposure.annotations or ():
         key = split_pair(pair)[0]
         refused = _key("annotation", key, guards.annotations, guards, "annotations")
         if refused is not None:
-            return Refused.of("AnnotationNotAllowed", refused, key=key)
+            return Block.of("AnnotationNotAllowed", refused, key=key)
     return None
 
 
-def label(guards: Guards, exposure: Exposure, where: str) -> Refused | None:
+def label(guards: Guards, exposure: Exposure, where: str) -> Block | None:
     for pair in exposure.labels or ():
         key = split_pair(pair)[0]
         refused = _key("label", key, guards.labels, guards, "labels")
         if refused is not None:
-            return Refused.of("LabelNotAllowed", refused, key=key)
+            return Block.of("LabelNotAllowed", refused, key=key)
     return None
 
 
-def hostname(guards: Guards, exposure: Exposure, where: str) -> Refused | None:
+def hostname(guards: Guards, exposure: Exposure, where: str) -> Block | None:
     name = exposure.hostname
     for layer in guards.hostnames or ():
         if name is not None and not matches(name, layer):
             text = _outside("hostname", name, layer, guards, "hostnames")
-            return Refused.of("HostnameNotAllowed", text, hostname=name, allowed=", ".join(layer))
+            return Block.of("HostnameNotAllowed", text, hostname=name, allowed=", ".join(layer))
     return None
 
 
-def load_balancer_class(guards: Guards, exposure: Exposure, where: str) -> Refused | None:
+def load_balancer_class(guards: Guards, exposure: Exposure, where: str) -> Block | None:
     name = exposure.load_balancer_class
     if guards.classes is None or name is None or name in guards.classes:
         return None
     allowed = sorted(guards.classes)
     text = _outside("loadBalancerClass", name, allowed, guards, "classes")
-    return Refused.of("ClassNotAllowed", text, load_balancer_class=name, allowed=", ".join(allowed))
+    return Block.of("ClassNotAllowed", text, load_balancer_class=name, allowed=", ".join(allowed))
 
 
-def adoption(guards: Guards, service: str) -> Refused | None:
+def adoption(guards: Guards, service: str) -> Block | None:
     """Asked where a Service of somebody else would be taken over, and not for one that is ours already."""
     if guards.adopt:
         return None
     told = f"Service {service} is not ours, and this device does not allow taking one over{guards.where('adopt')}"
     text = f"{told}; rename the exposure, or have its owner set ALLOW_ADOPT to true"
-    return Refused.of("AdoptNotAllowed", text, service=service)
+    return Block.of("AdoptNotAllowed", text, service=service)
 
 
-def nothing(guards: Guards, exposure: Exposure, where: str) -> Refused | None:
+def nothing(guards: Guards, exposure: Exposure, where: str) -> Block | None:
     """Of a rail that is asked elsewhere."""
     return None
 

@@ -9,9 +9,9 @@ from typing import Any, Final
 from edge_expose_contract.addressing import parse_range
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.violations import RuleError
+from edge_expose_module.blocks import Block
 from edge_expose_module.rails import parse, refuse, stricter
 from edge_expose_module.rails.model import Guards
-from edge_expose_module.rails.refuse import Refused
 
 _ANYWHERE: Final = (tuple(map(parse_range, ("0.0.0.0/0", "::/0"))),)
 _HARMLESS: Final = (("*",),)
@@ -26,7 +26,7 @@ class Rail:
     key: str
     parse: Callable[[str], Any]
     stricter: Callable[[Any, Any], Any]
-    refuse: Callable[[Guards, Exposure, str], Refused | None] = refuse.nothing
+    refuse: Callable[[Guards, Exposure, str], Block | None] = refuse.nothing
     silent: Any = None
 
 
@@ -80,7 +80,7 @@ def merged(environment: Guards, owner: Guards) -> Guards:
     return replace(environment, **values, said=said)
 
 
-def refused(guards: Guards, exposure: Exposure, namespace: str, count: int) -> Refused | None:
+def refused(guards: Guards, exposure: Exposure, namespace: str, count: int) -> Block | None:
     """Why the device's owner does not allow this exposure; `count` is its place among those granted."""
     for rail in RAILS:
         found = rail.refuse(guards, exposure, namespace)
@@ -88,5 +88,5 @@ def refused(guards: Guards, exposure: Exposure, namespace: str, count: int) -> R
             return found
     if guards.max_exposures is not None and count > guards.max_exposures:
         told = f"this device allows {guards.max_exposures} exposures{guards.where('max_exposures')}"
-        return Refused.of("TooManyExposures", f"{told}; remove another first", limit=guards.max_exposures)
+        return Block.of("TooManyExposures", f"{told}; remove another first", limit=guards.max_exposures)
     return None

@@ -98,6 +98,20 @@ class AnyCluster:
         with pytest.raises(Conflict):
             api.patch(SERVICES, ns, "one", change)
 
+    def test_a_rehearsal_of_a_patch_is_refused_like_the_patch_and_changes_nothing(self, api: Cluster, ns: str) -> None:
+        with pytest.raises(NotFound):
+            api.rehearse_patch(SERVICES, ns, "one", {"metadata": {"labels": {"c": "d"}}})
+        api.create(SERVICES, ns, BODY)
+        before = api.get(SERVICES, ns, "one")
+        change = {"metadata": {"resourceVersion": before["metadata"]["resourceVersion"], "labels": {"c": "d"}}}
+        api.rehearse_patch(SERVICES, ns, "one", change)
+        with pytest.raises(Rejected):
+            api.rehearse_patch(SERVICES, ns, "one", {"spec": {"ports": []}})
+        assert api.get(SERVICES, ns, "one") == before
+        api.patch(SERVICES, ns, "one", change)
+        with pytest.raises(Conflict):
+            api.rehearse_patch(SERVICES, ns, "one", change)
+
     def test_a_delete_with_the_right_uid_is_done_on_every_version(self, api: Cluster, ns: str) -> None:
         api.create(SERVICES, ns, BODY)
         api.delete(SERVICES, ns, "one", api.get(SERVICES, ns, "one")["metadata"]["uid"])

@@ -3,13 +3,17 @@ combinations, with holders that the module may not see."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from edge_expose_contract.identity import owner_id
+from edge_expose_contract.services import own_sharing_key
+from edge_expose_module.claim_services import claim_names
 from support.eye import Eye
 from support.testbed_module import ModuleBench
 
@@ -42,13 +46,14 @@ def hide(cluster: Any, address: str, name: str = "holder") -> None:
 
 
 @pytest.mark.parametrize("ports", [["8080:80"], ["53/tcp", "53/udp"]])
-def test_a_pin_moves_without_a_gap(cluster, module, ports) -> None:
+@pytest.mark.parametrize("more", [{}, {"share": "front"}, {"externalTrafficPolicy": "Local"}])
+def test_a_pin_moves_without_a_gap(cluster, module, ports, more) -> None:
     held, wanted = f"{cluster.base}.12", f"{cluster.base}.15"
     cluster.run_pod(module.namespace, "w1", {"app": "w"})
-    module.desire({"web": web(ports=ports, address=held)})
+    module.desire({"web": web(ports=ports, address=held, **more)})
     module.until("web", "Ready", held)
     with Eye(module, "web") as eye:
-        module.desire({"web": web(ports=ports, address=wanted)})
+        module.desire({"web": web(ports=ports, address=wanted, **more)})
         module.until("web", "Ready", wanted)
     assert [address for address in eye.addresses if address] == [held, wanted]
     assert "" not in eye.addresses, "it never was without an address"
@@ -58,13 +63,103 @@ def test_a_pin_moves_without_a_gap(cluster, module, ports) -> None:
     assert module.is_quiet()
 
 
-def test_a_pin_that_is_refused_has_touched_nothing(cluster, module) -> None:
+def test_exposures_of_one_sharing_key_move_together_without_a_gap(cluster, module) -> None:
     held, wanted = f"{cluster.base}.12", f"{cluster.base}.15"
-    hide(cluster, wanted)
-    module.desire({"web": web(address=held)})
+
+    def both(address: str) -> dict[str, Any]:
+        return {"web": web(address=address, share="k"), "tls": web(ports=["443"], address=address, share="k")}
+
+    module.desire(both(held))
+    for name in ("web", "tls"):
+        module.until(name, "Pending", held)
+    with Eye(module, "web") as one, Eye(module, "tls") as other:
+        module.desire(both(wanted))
+        for name in ("web", "tls"):
+            module.until(name, "Pending", wanted)
+    assert [one.addresses, other.addresses] == [[held, wanted]] * 2
+    module.until_true(lambda: module.service("tls-claim") == {}, "the claim is gone")
+    assert module.is_quiet()
+
+
+def hide_under(cluster: Any, address: str, key: str, port: int, protocol: str) -> None:
+    """Somebody whom the module may not see holds one port of the address, under a sharing key."""
+    namespace = cluster.namespace()
+    ports = [{"name": "one", "port": port, "protocol": protocol}]
+    notes = {"metallb.universe.tf/allow-shared-ip": key}
+    cluster.balancer(namespace, "half", {"loadBalancerIP": address, "ports": ports}, notes)
+    cluster.wait_address(namespace, "half", address)
+
+
+def is_refused(name: str, address: str) -> Callable[[ModuleBench], bool]:
+    def check(module: ModuleBench) -> bool:
+        found = module.twin.reported["exposures"][name]
+        return (found["state"], found.get("address")) == ("Blocked", address) and "still at" in found["message"]
+
+    return check
+
+
+def test_a_pair_of_which_one_half_is_refused_goes_back_within_five_seconds(cluster, module) -> None:
+    held, wanted = f"{cluster.base}.12", f"{cluster.base}.15"
+    key = own_sharing_key(owner_id("hub.test", module.namespace), "dns")
+    hide_under(cluster, wanted, key, 53, "UDP")
+    module.desire({"dns": web(ports=["53/tcp", "53/udp"], address=held)})
+    module.until("dns", "Pending", held)
+    module.until_true(lambda: cluster.address(module.namespace, "dns-udp") == held, "both halves are there")
+    with Eye(module, "dns") as eye:
+        module.desire({"dns": web(ports=["53/tcp", "53/udp"], address=wanted)})
+        module.until_true(lambda: wanted in eye.addresses, "one half moved")
+        torn = time.monotonic()
+        both = ("dns", "dns-udp")
+        module.until_true(lambda: {cluster.address(module.namespace, name) for name in both} == {held}, "it went back")
+        assert time.monotonic() - torn < 5.0
+    module.until_true(lambda: is_refused("dns", held)(module), "it is told, a moment later where it flapped")
+    module.restart()
+    module.until("dns", "Blocked", held)
+    assert module.is_quiet()
+
+
+def test_exposures_of_one_sharing_key_go_back_together_when_one_is_refused(cluster, module) -> None:
+    held, wanted = f"{cluster.base}.12", f"{cluster.base}.15"
+
+    def both(address: str) -> dict[str, Any]:
+        return {"web": web(address=address, share="k"), "tls": web(ports=["443"], address=address, share="k")}
+
+    hide_under(cluster, wanted, "k", 443, "TCP")
+    module.desire(both(held))
+    for name in ("web", "tls"):
+        module.until(name, "Pending", held)
+    module.desire(both(wanted))
+    for name in ("web", "tls"):
+        module.until_true(lambda name=name: is_refused(name, held)(module), f"{name} is at the address it had")
+    assert [cluster.address(module.namespace, name) for name in ("web", "tls")] == [held, held]
+    module.restart()
+    for name in ("web", "tls"):
+        module.until(name, "Blocked", held)
+    assert module.is_quiet()
+
+
+def test_a_claim_that_cannot_have_its_first_name_has_another(cluster, module) -> None:
+    held, wanted = f"{cluster.base}.12", f"{cluster.base}.15"
+    beside = {"web-claim": web(ports=["81:80"])}
+    module.desire({"web": web(address=held), **beside})
     module.until("web", "Pending", held)
     with Eye(module, "web") as eye:
-        module.desire({"web": web(address=wanted)})
+        module.desire({"web": web(address=wanted), **beside})
+        module.until("web", "Pending", wanted)
+    assert eye.addresses == [held, wanted]
+    second = list(claim_names("web"))[1]
+    module.until_true(lambda: module.service(second) == {}, "the claim is gone")
+    assert module.is_quiet()
+
+
+@pytest.mark.parametrize("more", [{}, {"share": "front"}, {"externalTrafficPolicy": "Local"}])
+def test_a_pin_that_is_refused_has_touched_nothing(cluster, module, more) -> None:
+    held, wanted = f"{cluster.base}.12", f"{cluster.base}.15"
+    hide(cluster, wanted)
+    module.desire({"web": web(address=held, **more)})
+    module.until("web", "Pending", held)
+    with Eye(module, "web") as eye:
+        module.desire({"web": web(address=wanted, **more)})
         entry = module.until("web", "Blocked", held, "AddressTaken")
         module.until_true(lambda: module.service("web-claim") == {}, "the claim is gone")
         assert module.is_quiet()
@@ -79,13 +174,16 @@ def test_a_pin_that_is_refused_has_touched_nothing(cluster, module) -> None:
     assert module.service("web-claim") == {}
 
 
-@pytest.mark.parametrize("more", [{"share": "front"}, {"externalTrafficPolicy": "Local"}])
-def test_where_no_claim_can_be_made_the_last_address_comes_back(cluster, module, more) -> None:
+def test_where_no_claim_can_be_made_the_last_address_comes_back(cluster, module) -> None:
+    """Somebody has every name that a claim could have."""
     held, wanted = f"{cluster.base}.12", f"{cluster.base}.15"
+    for name in claim_names("web"):
+        body = {"metadata": {"name": name}, "spec": {"ports": [{"port": 9}]}}
+        assert cluster.call("POST", cluster.services(module.namespace), body).status == 201
     hide(cluster, wanted)
-    module.desire({"web": web(address=held, **more)})
+    module.desire({"web": web(address=held)})
     module.until("web", "Pending", held)
-    module.desire({"web": web(address=wanted, **more)})
+    module.desire({"web": web(address=wanted)})
     module.until("web", "Blocked", held, "AddressTaken")
     assert cluster.address(module.namespace, "web") == held
     module.restart()

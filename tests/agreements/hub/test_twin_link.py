@@ -214,3 +214,25 @@ def test_a_hub_that_is_away_is_said_and_wakes_when_it_is_back(side: Side) -> Non
             assert (await side.link.read()).desired == DESIRED
 
     asyncio.run(go())
+
+
+@pytest.mark.parametrize("side", ["hub"], indirect=True)
+def test_who_gives_way_leaves_the_connection_to_another_process_of_the_identity(side: HubSide) -> None:
+    async def go() -> None:
+        async with started(side):
+            environment = side.hub.device_env(side.device, "edge-expose")
+            other, wakes = IoTHubTwin(read_sign_in(environment), 3600), Wakes()
+            await other.start(wakes, methods)
+            try:
+                await until(lambda: wakes.count > 0, "the other one connects too")
+                side.link.give_way()
+                await until(lambda: not side.link.connected and other.connected, "one connection is left")
+                before = wakes.count
+                await side.desire({"exposures": {"b": {"ports": ["81"]}}})
+                await until(lambda: wakes.count > before, "the change wakes the one that acts")
+                assert "b" in (await other.read()).desired["exposures"]
+                assert not side.link.connected
+            finally:
+                await other.stop()
+
+    asyncio.run(go())

@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from benchmarks.soak.checks import LIMITS, Checks
 from benchmarks.soak.record import Record
 from benchmarks.soak.steps import Steps
+from benchmarks.soak.swaps import Swaps
 from benchmarks.soak.trouble import Trouble
 from benchmarks.soak.world import NAMESPACE, World, on_real_cluster, stand_in
 from edge_expose_local.control_client import ControlError
@@ -34,7 +35,7 @@ FIRST_BLOCK = 140
 
 
 class Soak:
-    def __init__(self, world: World, seed: int) -> None:
+    def __init__(self, world: World, seed: int, *, swaps: bool = False) -> None:
         self.record = Record()
         self.world = world
         self.random = random.Random(seed)
@@ -42,6 +43,9 @@ class Soak:
         self.trouble = Trouble(world, self.record, self.steps)
         self.checks = Checks(world, self.record, self.steps.hub)
         self.weighted = self.steps.weighted() + self.trouble.weighted()
+        if swaps:
+            self.weighted = Swaps(world, self.record, self.steps).weighted()
+        self.pause_every = 1 if swaps else PAUSE_EVERY
 
     def start(self) -> None:
         """Deploys the module with an account that does not see everything, and a first exposure."""
@@ -81,6 +85,7 @@ class Soak:
             except Exception as error:  # parts are coming back
                 problems = [f"{type(error).__name__}: {error}"]
         self.record.given_away.clear()
+        self.record.unheld.clear()
         return problems
 
     def tell(self, problems: list[str]) -> None:
@@ -103,15 +108,17 @@ class Soak:
         print("\n".join(named[-80:]))
 
 
-def run(world: World, seed: int, steps: int) -> int:
-    soak = Soak(world, seed)
-    started, pauses = time.monotonic(), 0
+def run(world: World, seed: int, steps: int, *, swaps: bool = False) -> int:
+    soak = Soak(world, seed, swaps=swaps)
+    started, pauses, longest = time.monotonic(), 0, 0.0
     try:
         soak.start()
         for number in range(1, steps + 1):
             soak.step()
-            if number % PAUSE_EVERY == 0 or number == steps:
+            if number % soak.pause_every == 0 or number == steps:
+                began = time.monotonic()
                 problems = soak.pause()
+                longest = max(longest, time.monotonic() - began)
                 pauses += 1
                 if problems:
                     print(f"seed {seed}, after step {number}: {len(problems)} problems")
@@ -122,6 +129,7 @@ def run(world: World, seed: int, steps: int) -> int:
         soak.trouble.end()
     where = f"{'real' if world.restart else 'embedded'}-{world.profile}"
     print(f"{where}, seed {seed}: {steps} steps, {pauses} pauses, {time.monotonic() - started:.0f} s: all held")
+    print(f"  {longest:5.1f}  seconds until all was as wished, at most")
     for what, count in sorted(soak.record.counts.items()):
         print(f"  {count:5}  {what}")
     print(f"  {soak.record.moved_with_cause:5}  addresses moved with a cause (out of range, or given away meanwhile)")
@@ -138,12 +146,15 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--profile", choices=("1.36", "1.20"), default="1.36")
     parser.add_argument("--real", action="store_true", help="on the real API server and MetalLB of `make testbed`")
+    parser.add_argument(
+        "--swaps", action="store_true", help="only exposures that change places, with a pause after each"
+    )
     arguments = parser.parse_args()
     make = on_real_cluster if arguments.real else stand_in
     with tempfile.TemporaryDirectory(prefix="edge-expose-soak-") as folder:
         block = FIRST_BLOCK + 2 * (arguments.seed % 20)
         with make(Path(folder), block, arguments.profile) as world:
-            return run(world, arguments.seed, arguments.steps)
+            return run(world, arguments.seed, arguments.steps, swaps=arguments.swaps)
 
 
 if __name__ == "__main__":

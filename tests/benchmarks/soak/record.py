@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +25,8 @@ class Record:
         """Services where the module may not look, with the address each holds."""
         self.given_away: set[str] = set()
         """Addresses that Services of others got since the last pause."""
+        self.unheld: set[str] = set()
+        """Exposures whose Service was deleted by hand since the last pause: for a moment nobody held their address."""
         self.counts: collections.Counter[str] = collections.Counter()
         self.moved_with_cause = 0
         self.violations: list[str] = []
@@ -49,10 +52,10 @@ class Record:
         self.held.pop(name, None)
         self.pins.pop(name, None)
 
-    def forget_outside(self, legal: AddressSet) -> None:
-        """A range that leaves an address out moves it."""
+    def forget_outside(self, legal: AddressSet, *, only: Collection[str] | None = None) -> None:
+        """A range that leaves an address out moves it; of all exposures, or of these only."""
         for name, address in list(self.held.items()):
-            if parse_address(address) not in legal:
+            if parse_address(address) not in legal and (only is None or name in only):
                 self.forget(name)
                 self.moved_with_cause += 1
 

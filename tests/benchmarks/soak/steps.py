@@ -14,6 +14,7 @@ from azure.iot.hub.models import Twin, TwinProperties
 
 from benchmarks.soak.record import Record
 from benchmarks.soak.world import NAMESPACE, World, address_of
+from edge_expose_contract.identity import LABEL_EXPOSURE
 from edge_expose_module.clusterapi import SERVICES, NotFound
 
 Step = tuple[Callable[[], object], int]
@@ -102,6 +103,7 @@ class Steps:
         for service in self.random.sample(self.ours(), k=1) if self.ours() else []:
             name = service["metadata"]["name"]
             self.world.api.delete(SERVICES, NAMESPACE, name, "")
+            self.record.unheld.add(service["metadata"]["labels"][LABEL_EXPOSURE])
             self.record.note(f"deleted by hand {name} {service.get('status')}")
             self.record.counts["Services deleted by hand"] += 1
 

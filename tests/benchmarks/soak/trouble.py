@@ -84,8 +84,15 @@ class Trouble:
             self._write("configurations that MetalLB rejects")
 
     def mend_pools(self) -> None:
-        if self.world.extra.pop("broken", None) is not None:
+        broken = self.world.extra.pop("broken", None)
+        if broken is None:
+            return
+        try:
             self._write("configurations mended")
+        except Exception:
+            # The cluster is away: it comes back with the broken one, and knows none from before.
+            self.world.extra["broken"] = broken
+            raise
 
     def _range(self, first: int, last: int) -> str:
         return f"{self.world.local.address(first)}-{self.world.local.address(last)}"
@@ -100,11 +107,14 @@ class Trouble:
 
     def forget_illegal(self) -> None:
         """MetalLB 0.10 takes no address away: it rejects such a range, which the module cannot know where the holder is
-        invisible, and forgets when it starts anew."""
+        invisible, and forgets when it starts anew. It takes a range that only leaves out what nobody holds just then,
+        since a Service was deleted by hand."""
         legal = self.legal
         unseen = any(parse_address(address) not in legal for address in self.record.hidden.values())
         if self.world.profile != "1.20" or unseen or self.steps.kills:
             self.record.forget_outside(legal)
+        else:
+            self.record.forget_outside(legal, only=self.record.unheld)
 
     # --- holders that nobody may see ---
 

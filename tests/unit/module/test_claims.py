@@ -41,6 +41,8 @@ def service(
         "edge-expose.io/owner": owner,
         "edge-expose.io/exposure": exposure or "",
     }
+    if name.endswith("-claim"):
+        labels["edge-expose.io/claim"] = "true"
     annotations = {"metallb.io/allow-shared-ip": share} if share else {}
     if noted:
         annotations[DECLARED_ANNOTATION] = f'{{"addresses": ["{noted}"]}}'

@@ -5,10 +5,11 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from edge_expose_module.contention import FORGET_SECONDS, LONGEST_PAUSE, TOLD_AFTER, Contention, changed_fields
+from edge_expose_module.contention import FORGET_SECONDS, LONGEST_PAUSE, TOLD_AFTER, Contention
 from edge_expose_module.observed_service import ObservedService
 from edge_expose_module.observing import Observed
-from edge_expose_module.planning import Change, Plan, Verb
+from edge_expose_module.planning import Change, Plan, Verb, changed_fields
+from support.bench import Bench
 
 KEY = ("n", "web")
 BODY = {"metadata": {"resourceVersion": "7", "annotations": {"x/y": "1"}}, "spec": {"selector": {"app": "w"}}}
@@ -92,3 +93,14 @@ def test_the_warning_names_the_field_and_the_other_manager() -> None:
 
 def test_fields_are_named_without_what_every_patch_carries() -> None:
     assert changed_fields(BODY) == ("metadata.annotations[x/y]", "spec.selector")
+
+
+def test_what_we_make_anew_ourselves_is_no_repair() -> None:
+    """A class can only be had by a new Service: it is there again in the next pass, however often that is wished."""
+    bench = Bench()
+    web: dict[str, Any] = {"selector": ["app=ws"], "ports": [80]}
+    for turn in range(2 * TOLD_AFTER):
+        bench.desire({"web": {**web, **({"loadBalancerClass": "example.com/other"} if turn % 2 else {})}})
+        bench.run(2)
+        assert ("edge1", "web") in bench.cluster.services, f"after {turn} turns"
+    assert not bench.twin.reported.get("warnings")

@@ -124,6 +124,21 @@ def test_the_elder_with_its_old_document_undoes_nothing_and_says_so() -> None:
     assert OWNER in {s["metadata"]["labels"]["edge-expose.io/owner"] for s in pair.cluster.services.values()}
 
 
+def test_the_elder_says_that_it_only_reads_and_leaves_the_connection_to_the_younger() -> None:
+    pair = Pair()
+    pair.younger.desire({"a": WEB, "new": {**WEB, "ports": [81]}})
+    pair.younger.run()
+    pair.elder.twin.away = True
+    pair.elder.run()
+    assert pair.elder.twin.gave_way == 0, "not before it was told"
+    pair.elder.twin.away = False
+    report = pair.elder.run(1)
+    assert "only reads" in report["warnings"][0]
+    assert pair.elder.twin.gave_way == 1
+    pair.younger.run(3)
+    assert pair.younger.twin.gave_way == 0
+
+
 def test_a_look_alike_in_a_namespace_of_somebody_else_stops_nobody() -> None:
     """Labels and stamps can be copied by whoever may write Services in a namespace of their own."""
     pair = Pair()

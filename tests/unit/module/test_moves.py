@@ -9,13 +9,16 @@ import pytest
 from edge_expose_contract.addressing import parse_address
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.services import own_sharing_key
+from edge_expose_module.claim_services import claim_names
 from edge_expose_module.load_balancers.api import Ask
 from edge_expose_module.load_balancers.metallb import MetalLB
-from edge_expose_module.moves import Move, claim_service
+from edge_expose_module.moves import Move
 from edge_expose_module.observing import Capabilities
 from edge_expose_module.rendering import Target
+from edge_expose_module.wishes import Wish
 from support.bench import Bench
 from support.fake_cluster import FakeCluster
+from support.fake_pools import FakePool
 
 HELD, WANTED = "10.0.0.10", "10.0.0.15"
 
@@ -82,10 +85,65 @@ def test_another_document_is_a_new_chance() -> None:
 
 
 @pytest.mark.parametrize("more", [{"share": "k"}, {"externalTrafficPolicy": "Local"}])
-def test_where_no_claim_can_be_made_the_last_address_is_asked_for_again(more: dict[str, Any]) -> None:
-    found = bench(**more)
+@pytest.mark.parametrize("ports", [(80,), ("53/tcp", "53/udp")])
+def test_an_exposure_that_may_share_or_keeps_source_addresses_is_claimed_for_too(
+    ports: tuple[object, ...], more: dict[str, Any]
+) -> None:
+    found = bench(*ports, **more)
+    found.desire({"web": web(*ports, address=WANTED, **more)})
+    seen = traced(found)
+    assert [address for address, _ in seen] == [HELD, WANTED, WANTED, WANTED, WANTED, WANTED]
+    assert [claimed for _, claimed in seen] == [True, True, False, False, False, False]
+    found.cluster.hidden.add("10.0.0.17")
+    found.desire({"web": web(*ports, address="10.0.0.17", **more)})
+    assert {address for address, _ in traced(found)} == {WANTED}, "refused, and never without an address"
+    assert found.state("web")[:2] == ("Blocked", WANTED)
+    writes = len(found.cluster.writes)
+    found.later(minutes=11)
+    found.restart()
+    found.run(4)
+    assert len(found.cluster.writes) == writes
+
+
+def test_the_exposures_of_one_sharing_key_have_one_claim_and_move_together() -> None:
+    def both(address: str) -> dict[str, Any]:
+        return {"web": web(address=address, share="k"), "b": web(81, 65535, address=address, share="k")}
+
+    found = bench(share="k")
+    found.desire(both(HELD))
+    found.run()
+    found.desire(both(WANTED))
+    at = []
+    for _ in range(5):
+        found.run(1)
+        at.append([found.cluster.address_of(name) for name in ("web", "b")])
+    assert at == [[HELD, HELD], *[[WANTED, WANTED]] * 4]
+    claims = {name for verb, _, name in found.cluster.writes if verb == "create" and "claim" in name}
+    assert claims == {"edge1/b-claim"}, "on a port that none of them publishes"
+    found.cluster.hidden.add("10.0.0.17")
+    found.desire(both("10.0.0.17"))
+    found.run(5)
+    assert [found.cluster.address_of(name) for name in ("web", "b")] == [WANTED, WANTED]
+    assert {found.state(name)[0] for name in ("web", "b")} == {"Blocked"}
+
+
+def test_a_label_that_opens_a_pool_opens_it_for_the_claim_too() -> None:
+    for_front = FakePool.of(
+        "10.0.0.30-10.0.0.31", allocation={"serviceSelectors": [{"matchLabels": {"tier": "front"}}]}
+    )
+    found = Bench(FakeCluster({"p": FakePool.of("10.0.0.10-10.0.0.20"), "q": for_front}))
+    found.cluster.add_pod("w", {"app": "ws"})
+    found.desire({"web": web(address=HELD, labels=["tier=front"])})
+    found.run()
+    found.desire({"web": web(address="10.0.0.30", labels=["tier=front"])})
+    assert None not in [address for address, _ in traced(found)]
+    assert found.state("web") == ("Ready", "10.0.0.30", None)
+
+
+def test_where_no_claim_can_be_made_the_last_address_is_asked_for_again() -> None:
+    found = blocked_by_names()
     found.cluster.hidden.add(WANTED)
-    found.desire({"web": web(address=WANTED, **more)})
+    found.desire({"web": web(address=WANTED)})
     found.run(1)
     assert found.cluster.address_of("web") is None, "MetalLB takes it away"
     found.run(2)
@@ -95,6 +153,14 @@ def test_where_no_claim_can_be_made_the_last_address_is_asked_for_again(more: di
     found.restart()
     found.run(4)
     assert len(found.cluster.writes) == writes
+
+
+def blocked_by_names() -> Bench:
+    """An exposure for whose claim every name is taken by somebody else."""
+    found = bench()
+    for name in claim_names("web"):
+        found.cluster.add_service(name, {"type": "ClusterIP", "ports": [{"port": 9}]})
+    return found
 
 
 def test_a_claim_left_by_a_kill_is_cleaned_up_and_a_move_goes_on() -> None:
@@ -109,15 +175,57 @@ def test_a_claim_left_by_a_kill_is_cleaned_up_and_a_move_goes_on() -> None:
         assert sorted(name for _, name in found.cluster.services) == sorted(later)
 
 
-def test_an_exposure_with_the_name_of_a_claim_gets_its_service_and_the_move_is_asked_for_directly() -> None:
+def claims_of(found: Bench) -> list[str]:
+    """Names of the claims that were made, in turn."""
+    return [name.partition("/")[2] for verb, _, name in found.cluster.writes if verb == "create" and "claim" in name]
+
+
+def test_beside_an_exposure_with_the_name_of_its_claim_an_exposure_has_a_claim_of_another_name() -> None:
     found = bench()
-    found.desire({"web": web(address=WANTED), "web-claim": web(82)})
-    found.run(6)
+    beside = {"web-claim": web(82)}
+    found.desire({"web": web(address=HELD), **beside})
+    found.run()
+    found.cluster.writes.clear()
+    found.desire({"web": web(address=WANTED), **beside})
+    seen = traced(found)
+    first, second = list(claim_names("web"))[:2]
+    assert first == "web-claim"
+    assert claims_of(found) == [second]
+    assert [address for address, _ in seen] == [HELD, *[WANTED] * 5], "and never without an address"
+    assert sorted(name for _, name in found.cluster.services) == ["web", "web-claim"]
+    assert found.state("web-claim")[:2] == ("Ready", "10.0.0.11")
+
+
+def test_a_claim_of_another_name_that_a_kill_left_is_cleaned_up() -> None:
+    found = bench()
+    beside = {"web-claim": web(82)}
+    found.desire({"web": web(address=HELD), **beside})
+    found.run()
+    found.desire({"web": web(address=WANTED), **beside})
+    found.run(1)
+    assert len(found.cluster.services) == 3
+    found.desire({"web": web(address=HELD)})
+    found.restart()
+    found.run(3)
+    assert sorted(name for _, name in found.cluster.services) == ["web"]
+
+
+def test_a_claim_never_has_the_name_of_an_edge_module() -> None:
+    found = bench()
+    found.cluster.add_pod("m", {"net.azure-devices.edge.module": "web-claim"})
+    found.desire({"web": web(address=WANTED)})
+    found.run(4)
+    assert claims_of(found) == list(claim_names("web"))[1:2]
     assert found.state("web") == ("Ready", WANTED, None)
-    assert found.state("web-claim")[0] == "Ready"
-    assert (
-        found.cluster.services[("edge1", "web-claim")]["metadata"]["labels"]["edge-expose.io/exposure"] == "web-claim"
-    )
+
+
+def test_the_label_of_a_claim_on_a_service_that_serves_makes_it_none_and_is_taken_off() -> None:
+    found = bench()
+    found.cluster.services[("edge1", "web")]["metadata"]["labels"]["edge-expose.io/claim"] = "true"
+    found.desire({"web": web(), "b": web(81)})
+    found.run()
+    assert found.state("web") == ("Ready", HELD, None)
+    assert "edge-expose.io/claim" not in found.cluster.services[("edge1", "web")]["metadata"]["labels"]
 
 
 def test_an_automatic_exposure_whose_first_address_is_refused_gets_the_next_one() -> None:
@@ -180,16 +288,17 @@ def test_exposures_that_change_places_ask_directly() -> None:
     assert found.state("b")[:2] == ("Ready", HELD)
 
 
-@pytest.mark.parametrize("length", [57, 58])
-def test_a_name_that_leaves_no_room_for_a_claim_is_asked_for_directly(length: int) -> None:
-    name = "n" * length
+@pytest.mark.parametrize("length", [57, 58, 59])
+def test_the_longest_names_leave_room_for_a_claim(length: int) -> None:
+    name, other = "n" * length, "n" * (length - 1) + "m"
+    assert not set(claim_names(name)) & set(claim_names(other))
     found = bench()
     found.desire({name: web(address="10.0.0.12")})
     found.run()
+    found.cluster.writes.clear()
     found.desire({name: web(address=WANTED)})
     found.run(6)
-    claims = [key for _, _, key in found.cluster.writes if key.endswith("-claim")]
-    assert bool(claims) is (length == 57)
+    assert [len(claim) for claim in claims_of(found)] == [63]
     assert found.state(name)[:2] == ("Ready", WANTED)
 
 
@@ -212,8 +321,9 @@ def test_a_claim_asks_for_one_address_and_carries_nothing(address: str, families
         {**web("65535", "65534/udp", "80"), "pool": "p", "loadBalancerClass": "metallb.io/x"}
     )
     target = Target("o", "edge1", lambda _: MetalLB(), Capabilities.of("v1.36.3"))
-    move = Move((parse_address(HELD),), (parse_address(address),), granted=False)
-    claim = claim_service("web", exposure, move, target)
+    at = ("edge1", "web-claim")
+    move = Move((parse_address(HELD),), (parse_address(address),), granted=False, claim=at, claimant="web", port=65533)
+    claim = move.claim_service(Wish("web", exposure), target)
     assert (claim.namespace, claim.name, claim.exposure) == ("edge1", "web-claim", "web")
     ask = MetalLB().request(Ask(move.target, own_sharing_key("o", "web"), "p"))
     assert dict(claim.annotations).items() >= dict(ask.annotations).items()
@@ -221,6 +331,7 @@ def test_a_claim_asks_for_one_address_and_carries_nothing(address: str, families
         "type": "LoadBalancer",
         "ports": [{"name": "tcp-65533", "port": 65533, "targetPort": 65533, "protocol": "TCP"}],
         "selector": None,
+        "externalTrafficPolicy": "Cluster",
         "loadBalancerClass": "metallb.io/x",
         "allocateLoadBalancerNodePorts": False,
         "loadBalancerIP": ask.load_balancer_ip,
@@ -278,9 +389,9 @@ def test_two_pins_do_not_change_places_while_somebody_waits_for_the_next_free_ad
 
 def test_who_cannot_go_back_goes_on_asking() -> None:
     """The address held last was taken meanwhile: there is nothing left to lose by asking."""
-    found = bench(externalTrafficPolicy="Local")
+    found = blocked_by_names()
     found.cluster.hidden.add(WANTED)
-    found.desire({"web": web(address=WANTED, externalTrafficPolicy="Local")})
+    found.desire({"web": web(address=WANTED)})
     found.run(1)
     taken = {"type": "LoadBalancer", "loadBalancerIP": HELD, "ports": [{"port": 80}]}
     found.cluster.add_service("quick", taken, namespace="other")

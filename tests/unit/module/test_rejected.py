@@ -60,12 +60,12 @@ class Watcher:
         self.now = 0.0
         self.known: Rejections = {}
         self.exposures = {"a": Exposure.model_validate({"module": "m", "ports": [80]})}
-        self.holding = {"a"} if holding else set()
+        self.holding = {"a": (parse_address("10.0.0.4"),)} if holding else {}
         self._log = RejectionLog(lambda: self.now)
 
     def sees(self, observed: Observed, drifted: tuple[tuple[str, str], ...] = ()) -> list[str]:
         self.known = self._log.learn(self.known, self.exposures, self.holding, observed, "o", drifted)
-        return [str(address) for address in current(self.known, self.exposures, observed).get("a", ())]
+        return [str(address) for address in current(self.known, self.exposures, observed, "o").get("a", ())]
 
 
 @pytest.mark.parametrize("message", [TAKEN, OUTSIDE, 'Failed to allocate IP for "n/a": a text of tomorrow'])
@@ -180,7 +180,7 @@ def test_an_address_that_is_given_after_all_is_rejected_no_more() -> None:
     watcher = Watcher(holding=True)
     watcher.sees(world(service("a", "10.0.0.5"), events=(event(TAKEN),)))
     assert watcher.sees(world(service("a", "10.0.0.5", "10.0.0.5"))) == []
-    assert parse_address("10.0.0.5") not in current(watcher.known, watcher.exposures, world())
+    assert parse_address("10.0.0.5") not in current(watcher.known, watcher.exposures, world(), "o")
 
 
 def test_silence_counts_from_when_the_service_was_first_seen_without_its_address() -> None:

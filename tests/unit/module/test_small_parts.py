@@ -17,13 +17,13 @@ from edge_expose_contract.addressing import AddressSet
 from edge_expose_module.adapters.iothub_twin import told
 from edge_expose_module.adapters.state_file import StateFile
 from edge_expose_module.believing import Belief, believe
+from edge_expose_module.blocks import Block
 from edge_expose_module.history import Since
 from edge_expose_module.load_balancers.pools import Allocation, Pool
 from edge_expose_module.memory import Memory
 from edge_expose_module.rejected import Rejection
 from edge_expose_module.removal import Brake, brake
 from edge_expose_module.settings import BadSettings, read_settings
-from edge_expose_module.wishes import Block
 
 # --- belief ---
 
