@@ -1,4 +1,8 @@
-"""`python dying_module.py ORDER`: passes of the real controller on a real API, killed (SIGKILL) at one write.
+"""`python dying_module.py`: for each ORDER, a process of passes of the real controller on a real API, killed (SIGKILL)
+at one write.
+
+Orders come in on stdin, one a line, and the exit code of each process goes out on stdout (negative: the signal). Each
+is a fork of this one, which has nothing but the imports: those take longer than all that a life is about.
 
 ORDER is JSON: `kubeconfig`, `namespace`, `state` (a folder), `desired`, `version`, `wanted` (name -> address), `number`
 and `when`. `before`: the write is not made; `after`: it was made, and nobody heard the answer. Writes are those to the
@@ -14,6 +18,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -90,5 +95,23 @@ async def _go(order: dict[str, Any]) -> int:
     return 1
 
 
+def _born(order: dict[str, Any]) -> int:
+    """The pid of a process that lives by the order; what it has to say goes to stderr."""
+    if pid := os.fork():
+        return pid
+    code = 1
+    try:
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        code = asyncio.run(_go(order))
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(asyncio.run(_go(json.loads(sys.argv[1]))))
+    for line in sys.stdin:
+        _, status = os.waitpid(_born(json.loads(line)), 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)

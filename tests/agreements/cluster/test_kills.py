@@ -27,6 +27,19 @@ class Lives:
         self.bench = ModuleBench(cluster, cluster.namespace(), folder)
         self.folder = folder
         self._version = 1
+        environment = clean_environment()
+        environment["PYTHONPATH"] += f":{Path(dying_module.__file__).parents[1]}"
+        self._log = folder / "lives.log"
+        with self._log.open("wb") as words:
+            self._births = subprocess.Popen(
+                [sys.executable, dying_module.__file__],
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=words,
+                text=True,
+                bufsize=1,
+            )
 
     def live(self, exposures: dict[str, Any], wanted: dict[str, str], number: int = 0, when: str = "") -> int:
         """The exit code of a process that is killed at a write, or ends once all is as wanted."""
@@ -41,19 +54,24 @@ class Lives:
             "number": number,
             "when": when,
         }
-        environment = clean_environment()
-        environment["PYTHONPATH"] += f":{Path(dying_module.__file__).parents[1]}"
-        arguments = [sys.executable, dying_module.__file__, json.dumps(order)]
-        done = subprocess.run(arguments, env=environment, capture_output=True, text=True, timeout=120, check=False)
-        assert done.returncode in (0, -signal.SIGKILL), done.stdout + done.stderr
-        return done.returncode
+        assert self._births.stdin is not None
+        assert self._births.stdout is not None
+        self._births.stdin.write(json.dumps(order) + "\n")
+        code = int(self._births.stdout.readline() or "1")
+        assert code in (0, -signal.SIGKILL), self._log.read_text()[-3000:]
+        return code
+
+    def end(self) -> None:
+        with self._births:
+            self._births.kill()
+        self.bench.remove_rights()
 
 
 @pytest.fixture
 def lives(cluster: Any, tmp_path: Path) -> Iterator[Lives]:
     found = Lives(cluster, tmp_path)
     yield found
-    found.bench.remove_rights()
+    found.end()
 
 
 @pytest.mark.parametrize(("ports", "at_least"), [(["8080:80"], 4), (["53/tcp", "53/udp"], 5)])
