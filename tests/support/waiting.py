@@ -15,10 +15,14 @@ _NOT_YET = (AssertionError, OSError, KeyError, subprocess.SubprocessError)
 
 
 def eventually(look: Callable[[], T], seconds: float = PATIENCE, what: str = "") -> T:
-    """The first true answer; the last answer or error is shown when none came in time."""
+    """The first true answer; the last answer or error is shown when none came in time.
+
+    Between two looks there is as much time as one takes: who starts a program to look keeps no processor busy.
+    """
     ends = time.monotonic() + seconds
     last: object = None
     while True:
+        begun = time.monotonic()
         try:
             value = look()
         except _NOT_YET as error:
@@ -27,6 +31,7 @@ def eventually(look: Callable[[], T], seconds: float = PATIENCE, what: str = "")
             if value:
                 return value
             last = value
-        if time.monotonic() > ends:
+        now = time.monotonic()
+        if now > ends:
             raise AssertionError(f"not within {seconds:g} s: {what or look} (last: {last!r})")
-        time.sleep(0.03)
+        time.sleep(min(max(0.03, now - begun), 2.0))
