@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from edge_expose_cloud.cli import app
 from support.cloud import SPEC
 from support.fleet import make_devices
 from support.hub import RunningHub, caller, start_hub
+from support.waiting import eventually
 
 pytestmark = [pytest.mark.local, pytest.mark.timeout(120)]
 SCREEN_LINES = 24
@@ -239,7 +239,12 @@ def test_a_hub_that_dies_under_set_modules_is_told_and_the_next_run_finishes(ben
     bench.hub.control(
         "POST", "/fault", {"name": "http-hang", "seconds": 20, "path": "/devices/d1/applyConfigurationContent"}
     )
-    killer = threading.Thread(target=lambda: (time.sleep(1.5), bench.hub.kill()))
+
+    def kill_under_the_call() -> None:
+        eventually(lambda: not bench.hub.control("GET", "/faults")["set"], what="the call that hangs has come")
+        bench.hub.kill()
+
+    killer = threading.Thread(target=kill_under_the_call)
     killer.start()
     result = bench.run("apply", "FILE", "--yes", text=CHANGED)
     killer.join()

@@ -6,7 +6,6 @@ Held of the real adapter on every cluster, and of the fake that the module's own
 from __future__ import annotations
 
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -24,6 +23,7 @@ from edge_expose_module.clusterapi import (
     Unavailable,
 )
 from support.fake_cluster import FakeCluster
+from support.waiting import PATIENCE
 
 BODY = {"metadata": {"name": "one", "labels": {"a": "b"}}, "spec": {"ports": [{"name": "a", "port": 80}]}}
 NONE = "11111111-2222-3333-4444-555555555555"
@@ -210,17 +210,19 @@ class TestAdapter(AnyCluster):
     ) -> None:
         version = api.list(SERVICES, ns).version
         broken: list[BaseException] = []
+        watching = threading.Event()
 
         def follow() -> None:
             try:
                 for _ in api.watch(SERVICES, ns, version, threading.Event()):
-                    pass
+                    watching.set()
             except Unavailable as error:
                 broken.append(error)
 
         follower = threading.Thread(target=follow, daemon=True)
         follower.start()
-        time.sleep(0.5)
+        assert cluster.balancer(ns, "seen").status == 201
+        assert watching.wait(PATIENCE)
         cluster.restart()
         follower.join(10)
         assert not follower.is_alive()

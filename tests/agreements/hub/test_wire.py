@@ -109,11 +109,12 @@ def test_twin_reply_needs_a_subscription_unless_the_hub_is_lax(hub: RunningHub, 
         client = client_for(device, "$edgeAgent", key, inbox)
         await client.connect("127.0.0.1", hub.ports["mqtt"], tls(hub))
         await client.publish("$iothub/twin/GET/?$rid=1", b"")
-        await asyncio.sleep(0.1)
+        await client.publish(f"devices/{device}/modules/$edgeAgent/messages/events/", b"after it")
         assert inbox == []
         hub.control("POST", "/settings", {"twin-replies": "lax"})
         await client.publish("$iothub/twin/GET/?$rid=2", b"")
         await eventually(lambda: bool(inbox))
+        assert [topic for topic, _ in inbox] == ["$iothub/twin/res/200/?$rid=2"]
         hub.control("POST", "/settings", {"twin-replies": "strict"})
         await client.disconnect()
 
