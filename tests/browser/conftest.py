@@ -88,7 +88,7 @@ def serve(local: Local, folder: Path, *arguments: str) -> Served:
 
 @pytest.fixture(scope="session")
 def local(tmp_path_factory: pytest.TempPathFactory, chromium: Any) -> Iterator[Local]:
-    instance = Local(tmp_path_factory.mktemp("browser"), block=142)
+    instance = Local(tmp_path_factory.mktemp("browser"))
     try:
         deploy(instance)
         yield instance

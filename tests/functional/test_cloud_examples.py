@@ -18,10 +18,11 @@ import typer
 from edge_expose_cloud.cli import app
 from edge_expose_local.instance import Instance
 from edge_expose_local.settings import LocalSettings
+from support.lots import own
 
 pytestmark = [pytest.mark.local, pytest.mark.timeout(180)]
 ROOT = Path(__file__).resolve().parents[2]
-BLOCK = 162
+LOT = own()
 # What another test runs, or what a test cannot: command -> why.
 ELSEWHERE = {
     "local demo": "make demo ONCE=1 runs it; it uses the default addresses",
@@ -67,7 +68,9 @@ def in_order(commands: list[str]) -> list[str]:
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, str]]]:
     """A folder with the files that the examples name, `edge-expose` on the PATH, and addresses of this test's own."""
     folder = tmp_path_factory.mktemp("examples")
-    spec = (ROOT / "deployment-manifests" / "specs" / "two-tier.yaml").read_text().replace("127.77.", f"127.{BLOCK}.")
+    spec = (
+        (ROOT / "deployment-manifests" / "specs" / "two-tier.yaml").read_text().replace("127.77.", f"127.{LOT.block}.")
+    )
     (folder / "two-tier.yaml").write_text(spec)
     shutil.copy(ROOT / "deployment-manifests" / "rendered" / "two-tier.json", folder / "deployment.json")
     tool = folder / "bin" / "edge-expose"
@@ -76,7 +79,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict
     tool.chmod(0o755)
     state = folder / "xdg" / "edge-expose"
     instance = Instance(state)
-    instance.prepare(LocalSettings(pool=f"127.{BLOCK}.0.10-127.{BLOCK}.0.20", service_cidr=f"127.{BLOCK + 1}.0.0/16"))
+    instance.prepare(LocalSettings(pool=LOT.pool, service_cidr=LOT.service_cidr))
     environment = {
         "PATH": f"{tool.parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": f"{ROOT / 'module'}{os.pathsep}{ROOT / 'cloud'}",
@@ -110,7 +113,7 @@ def test_every_example_runs_as_it_stands(shell: tuple[Path, dict[str, str]]) -> 
         assert "Traceback" not in done.stderr
         assert not any(line != line.rstrip() for line in done.stdout.splitlines()), "blanks at the end of a line"
         if command == "apply":
-            assert f"web: http://127.{BLOCK}.0.15:8080" in done.stdout.splitlines()
+            assert f"web: http://{LOT.base}.15:8080" in done.stdout.splitlines()
             again = f'eval "$(edge-expose local env)"; {known["plan"]}'
             nothing = subprocess.run(
                 ["bash", "-c", again], cwd=folder, env=environment, capture_output=True, check=False

@@ -22,7 +22,7 @@ _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterProcess]:
-    process = start_cluster(tmp_path_factory.mktemp("path"), "1.36", "127.85.0.10-127.85.0.20", "127.85.128.0/17")
+    process = start_cluster(tmp_path_factory.mktemp("path"))
     yield process
     assert process.stop() == 0
 
@@ -65,11 +65,11 @@ def answering(ip: str) -> Any:
 
 def test_kubectl_applies_and_a_pod_answers_through_its_external_address(cluster: ClusterProcess) -> None:
     echo(cluster, "e1", "echo")
-    body = service("echo", "echo", "127.85.0.15")
+    body = service("echo", "echo", cluster.address(15))
     assert "created" in kubectl(cluster, "apply", "-f", "-", stdin=body)
     assert "unchanged" in kubectl(cluster, "apply", "-f", "-", stdin=body)
-    assert eventually(lambda: answering("127.85.0.15"))["pod"] == "e1"
-    assert "127.85.0.15" in kubectl(cluster, "get", "svc", "echo")
+    assert eventually(lambda: answering(cluster.address(15)))["pod"] == "e1"
+    assert cluster.address(15) in kubectl(cluster, "get", "svc", "echo")
     assert "Assigned IP" in kubectl(cluster, "describe", "svc", "echo")
     assert kubectl(cluster, "auth", "can-i", "create", "services").strip() == "yes"
     assert "created" in kubectl(cluster, "create", "ns", "by-kubectl")
@@ -77,11 +77,11 @@ def test_kubectl_applies_and_a_pod_answers_through_its_external_address(cluster:
 
 def test_a_replaced_pod_has_a_new_address_and_the_service_keeps_its_own(cluster: ClusterProcess) -> None:
     echo(cluster, "r1", "replaced")
-    kubectl(cluster, "apply", "-f", "-", stdin=service("replaced", "replaced", "127.85.0.16"))
-    eventually(lambda: answering("127.85.0.16"))
+    kubectl(cluster, "apply", "-f", "-", stdin=service("replaced", "replaced", cluster.address(16)))
+    eventually(lambda: answering(cluster.address(16)))
     moved = cluster.control("POST", "/pods/replace", {"namespace": "default", "name": "r1"})
     assert moved["podIP"] != moved["before"]
-    assert eventually(lambda: answering("127.85.0.16"))["pod"] == "r1"
+    assert eventually(lambda: answering(cluster.address(16)))["pod"] == "r1"
 
 
 def test_sources_that_are_not_allowed_are_cut_off(cluster: ClusterProcess) -> None:
@@ -91,7 +91,7 @@ def test_sources_that_are_not_allowed_are_cut_off(cluster: ClusterProcess) -> No
         "apply",
         "-f",
         "-",
-        stdin=service("limited", "limited", "127.85.0.17", loadBalancerSourceRanges=["127.5.0.0/16"]),
+        stdin=service("limited", "limited", cluster.address(17), loadBalancerSourceRanges=["127.5.0.0/16"]),
     )
 
     def ask(source: str) -> bytes:
@@ -99,7 +99,7 @@ def test_sources_that_are_not_allowed_are_cut_off(cluster: ClusterProcess) -> No
             sock.settimeout(3)
             sock.bind((source, 0))
             try:
-                sock.connect(("127.85.0.17", 18080))
+                sock.connect((cluster.address(17), 18080))
                 sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
                 return sock.recv(4096)
             except OSError:
@@ -112,22 +112,22 @@ def test_sources_that_are_not_allowed_are_cut_off(cluster: ClusterProcess) -> No
 def test_a_client_with_affinity_stays_with_one_pod_and_others_are_spread(cluster: ClusterProcess) -> None:
     for name in ("a1", "a2", "a3"):
         echo(cluster, name, "many")
-    kubectl(cluster, "apply", "-f", "-", stdin=service("many", "many", "127.85.0.18"))
-    eventually(lambda: len({(answering("127.85.0.18") or {}).get("pod", "") for _ in range(9)} - {""}) == 3)
+    kubectl(cluster, "apply", "-f", "-", stdin=service("many", "many", cluster.address(18)))
+    eventually(lambda: len({(answering(cluster.address(18)) or {}).get("pod", "") for _ in range(9)} - {""}) == 3)
     kubectl(cluster, "patch", "svc", "many", "--type=merge", "-p", '{"spec":{"sessionAffinity":"ClientIP"}}')
-    eventually(lambda: len({answering("127.85.0.18")["pod"] for _ in range(9)}) == 1)
+    eventually(lambda: len({answering(cluster.address(18))["pod"] for _ in range(9)}) == 1)
 
 
 def test_udp_is_carried_both_ways(cluster: ClusterProcess) -> None:
     echo(cluster, "u1", "udp")
     ports = [{"name": "u", "port": 18053, "targetPort": 80, "protocol": "UDP"}]
-    kubectl(cluster, "apply", "-f", "-", stdin=service("udp", "udp", "127.85.0.19", ports=ports))
+    kubectl(cluster, "apply", "-f", "-", stdin=service("udp", "udp", cluster.address(19), ports=ports))
 
     def ask() -> bytes:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.settimeout(0.3)
             try:
-                sock.connect(("127.85.0.19", 18053))
+                sock.connect((cluster.address(19), 18053))
                 sock.send(b"hello")
                 return sock.recv(100)
             except OSError:
@@ -153,22 +153,22 @@ def test_the_web_sample_finds_its_database_by_name(cluster: ClusterProcess) -> N
         "env": {"DATABASE": "db"},
     }
     cluster.control("POST", "/pods", web)
-    kubectl(cluster, "apply", "-f", "-", stdin=service("web", "web", "127.85.0.20"))
-    _, page = eventually(lambda: (r := fetch("http://127.85.0.20:18080/"))[0] == 503 and r)
+    kubectl(cluster, "apply", "-f", "-", stdin=service("web", "web", cluster.address(20)))
+    _, page = eventually(lambda: (r := fetch(f"http://{cluster.base}.20:18080/"))[0] == 503 and r)
     assert "cannot be reached" in page
     cluster.control("POST", "/pods", db)
     ports = [{"name": "sql", "port": 5432}]
     kubectl(cluster, "apply", "-f", "-", stdin=service("db", "db", "", type="ClusterIP", ports=ports))
-    _status, page = eventually(lambda: (r := fetch("http://127.85.0.20:18080/"))[0] == 200 and r)
+    _status, page = eventually(lambda: (r := fetch(f"http://{cluster.base}.20:18080/"))[0] == 200 and r)
     assert "Hello from the database" in page
 
 
 def test_an_address_that_cannot_be_bound_is_said(cluster: ClusterProcess) -> None:
     with socket.socket() as taken:
-        taken.bind(("127.85.0.14", 18080))
+        taken.bind((cluster.address(14), 18080))
         taken.listen()
-        kubectl(cluster, "apply", "-f", "-", stdin=service("taken", "taken", "127.85.0.14"))
-        eventually(lambda: any(f["ip"] == "127.85.0.14" for f in cluster.control("GET", "/status")["notBound"]))
+        kubectl(cluster, "apply", "-f", "-", stdin=service("taken", "taken", cluster.address(14)))
+        eventually(lambda: any(f["ip"] == cluster.address(14) for f in cluster.control("GET", "/status")["notBound"]))
         assert "CannotBind" in kubectl(cluster, "get", "events")
 
 
@@ -176,11 +176,11 @@ def test_an_endpoint_that_does_not_answer_is_called_what_it_is(cluster: ClusterP
     """A pod that listens on another port is not called a stranger."""
     echo(cluster, "o1", "other")
     ports = [{"name": "http", "port": 18080, "targetPort": 81}]
-    kubectl(cluster, "apply", "-f", "-", stdin=service("other", "other", "127.85.0.13", ports=ports))
+    kubectl(cluster, "apply", "-f", "-", stdin=service("other", "other", cluster.address(13), ports=ports))
     told = "which does not listen on 81 but on 80"
 
     def said() -> bool:
-        fetch("http://127.85.0.13:18080/")
+        fetch(f"http://{cluster.base}.13:18080/")
         return told in kubectl(cluster, "describe", "svc", "other")
 
     eventually(said)
@@ -201,5 +201,5 @@ def test_a_killed_cluster_goes_on_where_it_was(cluster: ClusterProcess) -> None:
     after = json.loads(kubectl(cluster, "get", "svc", "echo", "-o", "json"))
     assert after["spec"] == before["spec"]
     assert after["status"] == before["status"]
-    eventually(lambda: answering("127.85.0.15"))
+    eventually(lambda: answering(cluster.address(15)))
     assert json.loads(kubectl(cluster, "get", "pod", "e1", "-o", "json"))["status"]["podIP"] == ip

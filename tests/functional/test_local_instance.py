@@ -19,11 +19,12 @@ from edge_expose_local.device_names import namespace_of
 from edge_expose_local.runtime.kube import Kube
 from support.hub import ROOT, child_environment
 from support.local import Local
+from support.lots import own
 from support.waiting import eventually
 
 pytestmark = [pytest.mark.local, pytest.mark.timeout(180)]
-BLOCK = 172
-OPTIONS = ("--pool", f"127.{BLOCK}.0.10-127.{BLOCK}.0.20", "--service-cidr", f"127.{BLOCK + 1}.0.0/16")
+LOT = own()
+OPTIONS = ("--pool", LOT.pool, "--service-cidr", LOT.service_cidr)
 
 
 def start(*arguments: str, folder: Path) -> subprocess.Popen[str]:
@@ -160,7 +161,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
             (folder / name).write_text("raise SystemExit('taken from the current folder')\n")
         patch.chdir(folder)
         patch.setenv("PYTHONPATH", f":{ROOT / 'module'}:{ROOT / 'cloud'}")
-        instance = Local(folder, block=BLOCK + 2)
+        instance = Local(folder)
     yield instance
     instance.stop()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -65,7 +64,7 @@ class Device:
 
 @pytest.fixture(scope="module")
 def device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Device]:
-    local = Local(tmp_path_factory.mktemp("traps"), block=131)
+    local = Local(tmp_path_factory.mktemp("traps"))
     own = {"image": "edge-expose/module:1", "env": {"EDGE_EXPOSE_RESYNC_SECONDS": "3"}}
     local.deploy(
         {"web": {**WISH, "address": local.address(15)}}, {"idle": {"image": "edge-expose/echo:1"}, "edge-expose": own}
@@ -145,20 +144,20 @@ def test_a_second_client_with_our_identity_is_told_and_survived(device: Device) 
     )
     environment.pop("EDGE_EXPOSE_HTTP_ADDRESS", None)
     environment["EDGE_EXPOSE_STATE_DIR"] = str(device.local.folder / "twin")
-    double = subprocess.Popen(
-        [sys.executable, "-m", "edge_expose_module"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
+    logs = [device.local.instance.state / "runtime" / "edge1" / "edge-expose.log", device.local.folder / "double.log"]
+
+    def told() -> bool:
+        return any("does another client use this module's identity" in log.read_text() for log in logs)
+
+    with logs[1].open("wb") as words:
+        double = subprocess.Popen(
+            [sys.executable, "-m", "edge_expose_module"], env=environment, stdout=words, stderr=words
+        )
     try:
-        log = device.local.instance.state / "runtime" / "edge1" / "edge-expose.log"
-
-        def told() -> bool:
-            return "does another client use this module's identity" in log.read_text()
-
-        time.sleep(8.0)
+        eventually(told, what="one of the two says that there is another")
     finally:
         double.terminate()
-        _, words = double.communicate(timeout=PATIENCE)
-    assert told() or b"does another client use" in words
+        double.wait(PATIENCE)
     device.followed(device.change())
 
 
@@ -255,10 +254,12 @@ def test_a_polite_end_is_exit_code_0_and_bad_settings_are_2(signal: str, device:
         "PYTHONPATH": device.local.environment["PYTHONPATH"],
     }
     command = [sys.executable, "-m", "edge_expose_module"]
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
-    time.sleep(2.0)
+    log = tmp_path / "module.log"
+    with log.open("wb") as words:
+        process = subprocess.Popen(command, env=environment, stderr=words)
+    eventually(lambda: ": owner " in log.read_text(), what="it says who it is, with its handlers in place")
     process.send_signal(getattr(signals, signal))
-    process.communicate(timeout=PATIENCE)
+    process.wait(PATIENCE)
     assert process.returncode == 0
     bad = subprocess.run(
         command, env={**environment, "EDGE_EXPOSE_ALLOW_PORTS": "x"}, capture_output=True, timeout=PATIENCE, check=False

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.local
 
 
 def test_a_token_and_a_certificate_that_change_on_disk_are_read_again(tmp_path: Path) -> None:
-    cluster = start_cluster(tmp_path, pool="127.133.0.10-127.133.0.12", service_cidr="127.134.0.0/16")
+    cluster = start_cluster(tmp_path)
     try:
         good = Path(cluster.kubeconfig).read_text()
         content = yaml.safe_load(good)

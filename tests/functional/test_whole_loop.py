@@ -20,7 +20,7 @@ needs_kubectl = pytest.mark.skipif(kubectl() is None, reason="there is no kubect
 
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
-    instance = Local(tmp_path_factory.mktemp("loop"), block=101)
+    instance = Local(tmp_path_factory.mktemp("loop"))
     yield instance
     instance.stop()
 
@@ -184,7 +184,7 @@ def test_kubectl_works_against_the_local_cluster(deployed: Local) -> None:
 
 
 def test_two_instances_run_side_by_side(deployed: Local, tmp_path: Path) -> None:
-    other = Local(tmp_path, block=105, profile="1.20")
+    other = Local(tmp_path, profile="1.20")
     try:
         wish = {"module": "idle", "ports": ["80:8080", "80:8080/udp"]}
         other.deploy({"dual": wish}, {"idle": ECHO})

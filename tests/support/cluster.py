@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from support.lots import claim
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -54,6 +56,15 @@ class ClusterProcess:
     def kubeconfig(self) -> Path:
         """The administrator's kubeconfig."""
         return self.state / "kubeconfig"
+
+    @property
+    def base(self) -> str:
+        """First three octets of the addresses of its first pool."""
+        return self.pool.split("-")[0].rpartition(".")[0]
+
+    def address(self, number: int) -> str:
+        """One of them."""
+        return f"{self.base}.{number}"
 
     @property
     def pid(self) -> int:
@@ -116,11 +127,11 @@ class ClusterProcess:
         self.start()
 
 
-def start_cluster(
-    folder: Path, profile: str = "1.36", pool: str = "127.81.0.10-127.81.0.20", service_cidr: str = "127.81.128.0/17"
-) -> ClusterProcess:
-    """Start a cluster whose state lies in `folder`/cluster. Give parallel instances loopback ranges of their own."""
-    arguments = ["--profile", profile, "--pool", pool, "--service-cidr", service_cidr]
-    cluster = ClusterProcess(folder / "cluster", arguments, profile, pool)
+def start_cluster(folder: Path, profile: str = "1.36") -> ClusterProcess:
+    """Start a cluster whose state lies in `folder`/cluster, on a lot of its own."""
+    lot = claim()
+    arguments = ["--profile", profile, "--pool", lot.pool, "--service-cidr", lot.service_cidr]
+    kube, dns = lot.ports(2)
+    cluster = ClusterProcess(folder / "cluster", arguments, profile, lot.pool, {"kube": kube, "dns": dns})
     cluster.start()
     return cluster

@@ -20,6 +20,7 @@ from urllib.parse import quote, quote_plus
 
 import requests
 
+from support.lots import own
 from support.waiting import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,7 +48,7 @@ class RunningHub:
 
     def __init__(self, state: Path) -> None:
         self.state = state
-        self.ports: dict[str, int] = {}
+        self.ports = dict(zip(("https", "mqtt", "proxy", "workload"), own().ports(4), strict=True))
         self.process: subprocess.Popen[str] | None = None
         self.start()
 

@@ -16,6 +16,8 @@ from typing import Any
 
 from edge_expose_local.instance import Instance
 from edge_expose_local.settings import LocalSettings
+from support.hub import caller_of
+from support.lots import claim
 from support.testbed_binaries import kubectl
 from support.waiting import eventually
 
@@ -30,15 +32,24 @@ def http_get(url: str, timeout: float = 3.0) -> str:
         return str(response.read().decode())
 
 
-class Local:
-    """`block` is the second number of every address used: external 127.<block>.0.x, cluster IPs 127.<block+1>."""
+_PORTS = ("https_port", "mqtt_port", "proxy_port", "workload_port", "kube_port", "dns_port")
 
-    def __init__(self, folder: Path, block: int, **settings: Any) -> None:
+
+class Local:
+    """On a lot of its own, or, for one that looks the same each time, on addresses with the second number `block`."""
+
+    def __init__(self, folder: Path, block: int | None = None, **settings: Any) -> None:
         self.folder = folder
-        self.block = block
         self.instance = Instance(folder / "s")
-        given = {"pool": f"127.{block}.0.10-127.{block}.0.20", "service_cidr": f"127.{block + 1}.0.0/16", **settings}
-        self.instance.prepare(LocalSettings(**given))
+        given: dict[str, Any]
+        if block is None:
+            lot = claim()
+            given = {"pool": lot.pool, "service_cidr": lot.service_cidr, **dict(zip(_PORTS, lot.ports(6), strict=True))}
+            self.block = lot.block
+        else:
+            given = {"pool": f"127.{block}.0.10-127.{block}.0.20", "service_cidr": f"127.{block + 1}.0.0/16"}
+            self.block = block
+        self.instance.prepare(LocalSettings(**{**given, **settings}))
         self.instance.up_detached()
 
     def address(self, number: int) -> str:
@@ -100,11 +111,24 @@ class Local:
         found = json.loads(self.run("status", device, "-o", "json").stdout)
         return dict(found["devices"][0]["exposures"])
 
+    def reported(self, device: str = "edge1") -> dict[str, Any]:
+        """Exposures as the module's twin has them."""
+        given = self.instance.environment()
+        call = caller_of(given["IOTHUB_CONNECTION_STRING"], Path(given["EDGE_EXPOSE_HUB_CA"]))
+        answer = call("GET", f"/twins/{device}/modules/edge-expose")
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json()["properties"]["reported"].get("exposures") or {})
+
     def wait_for(self, name: str, state: str, address: str | None = None) -> dict[str, Any]:
+        def good(entry: Mapping[str, Any] | None) -> bool:
+            return entry is not None and entry["state"] == state and address in (None, entry.get("address"))
+
         def look() -> dict[str, Any] | None:
+            # The twin first: the command line takes a second of a processor to start.
+            if not good(self.reported().get(name)):
+                return None
             entry = self.status().get(name)
-            good = entry is not None and entry["state"] == state and address in (None, entry.get("address"))
-            return dict(entry) if good and entry is not None else None
+            return dict(entry) if good(entry) and entry is not None else None
 
         try:
             return dict(eventually(look, what=f"{name} {state} {address or ''}"))

@@ -10,12 +10,13 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from support.lots import own
 from support.testbed_api import Api
 from support.testbed_binaries import why_not
 from support.testbed_load_balancers import METALLB, RealLoadBalancer, make, needs
 from support.testbed_metallb import MetalLb
 from support.testbed_plane import NODE_PORTS, SERVICE_CIDR, ControlPlane, PlaneSettings
-from support.testbed_processes import Launcher, Program, ProgramDied, free_ports
+from support.testbed_processes import Launcher, Program, ProgramDied
 
 
 class RealCluster:
@@ -35,7 +36,7 @@ class RealCluster:
         self.folder = folder
         self.seconds: dict[str, float] = {}
         launcher = Launcher(folder / "log")
-        client, peer, api, controllers, *balancer = free_ports(6)
+        client, peer, api, controllers, *balancer = own().ports(6)
         ranges = {"service_cidr": service_cidr, "node_ports": node_ports}
         settings = PlaneSettings(profile, "127.0.0.1", api, (client, peer), controllers, **ranges)
         self.plane = ControlPlane(settings, folder, launcher)

@@ -29,7 +29,7 @@ from support.testbed_loopback import RealCluster, start_real_cluster
 from support.waiting import PATIENCE, eventually
 
 _PERSONS = os.environ.get("EDGE_EXPOSE_TEST_KUBECONFIG", "")
-_OURS = {"1.36": ("127.83.0.10-127.83.0.20", "127.83.128.0/17"), "1.20": ("127.84.0.10-127.84.0.20", "127.84.128.0/17")}
+_OURS = ("1.36", "1.20")
 _REAL = {"1.36": "127.97.36", "1.20": "127.97.20"}
 
 
@@ -83,7 +83,7 @@ class Handle:
 
     @property
     def base(self) -> str:
-        """First three octets of addresses the pool may use, such as `127.83.0`."""
+        """First three octets of addresses the pool may use, such as `127.180.0`."""
         self._must_be_ours()
         return self._base
 
@@ -272,9 +272,8 @@ def _cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         return
     folder = tmp_path_factory.mktemp(f"agreement-{name}")
     if kind == "embedded":
-        pool, cidr = _OURS[profile]
-        process = start_cluster(folder, profile, pool, cidr)
-        yield Handle(process.kubeconfig, profile, pool.split("-")[0].rsplit(".", 1)[0], process, name)
+        process = start_cluster(folder, profile)
+        yield Handle(process.kubeconfig, profile, process.base, process, name)
         process.stop()
         return
     reason = why_not(profile, LOOPBACK)

@@ -6,7 +6,6 @@ import base64
 import json
 import re
 import signal
-import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from azure.iot.hub.models import Twin, TwinProperties
 from support.cluster import ROOT
 from support.container import Container, why_no_container
 from support.hub import RunningHub, start_hub
+from support.lots import own
 from support.testbed_module import account_kubeconfig, apply_all, shipped
 from support.waiting import eventually
 
@@ -52,13 +52,6 @@ def entry_point() -> list[str]:
     return command
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
 def account(cluster: Any, namespace: str, folder: Path) -> tuple[dict[str, str], dict[str, str]]:
     """Files of the ServiceAccount and the environment that a kubelet adds."""
     content = yaml.safe_load(account_kubeconfig(cluster, namespace, folder / "kubeconfig").read_text())
@@ -87,7 +80,7 @@ def test_the_deployment_connects_straight_to_the_hub(
     )
     files, kubernetes = account(cluster, namespace, tmp_path)
     deployment = next(item for item in shipped("module.yaml", namespace) if item["kind"] == "Deployment")
-    port = free_port()
+    (port,) = own().ports(1)
     more = {
         **kubernetes,
         "mqtt_proxy": told["mqtt_proxy"],

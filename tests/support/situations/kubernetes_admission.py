@@ -11,10 +11,10 @@ from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any
 
+from support.lots import own
 from support.situations.bed import Bed
 from support.situations.kubernetes_objects import create, service
 from support.situations.table import KUBERNETES, Seen, situation
-from support.testbed_processes import free_ports
 from support.waiting import eventually
 
 _POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
@@ -136,7 +136,7 @@ def _webhook(bed: Bed, namespace: str, verdict: dict[str, Any] | None) -> Iterat
     """A webhook on loopback that denies; nobody listens there when there is no verdict. Yields its port."""
     assert bed.real is not None
     pki = bed.real.plane.pki
-    (port,) = free_ports(1)
+    (port,) = own().ports(1)
     server = None
     if verdict is not None:
         server = http.server.ThreadingHTTPServer(("127.0.0.1", port), _Denies)
