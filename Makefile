@@ -10,6 +10,7 @@ STEPS  ?= 500
 PROFILE ?= 1.36
 CYCLES ?= 300
 DOCUMENTS ?= 100000
+JOBS   ?= 6
 
 # Child processes must not inherit a proxy or a CA bundle of the machine: everything here talks to loopback.
 CLEAN  := env -u REQUESTS_CA_BUNDLE -u CURL_CA_BUNDLE -u SSL_CERT_FILE -u HTTP_PROXY -u HTTPS_PROXY -u http_proxy -u https_proxy -u KUBECONFIG
@@ -31,11 +32,11 @@ install: $(STAMP) ## install everything into .venv
 demo: $(STAMP)   ## spec file to an address that answers; ONCE=1 checks itself and stops
 	@$(CLEAN) $(BIN)/edge-expose local demo $(if $(filter 1,$(ONCE)),--once)
 
-test: $(STAMP)   ## every test this machine can run; what is skipped is named at the end
+test: $(STAMP)   ## every test this machine can run, in JOBS processes; what is skipped is named at the end
 	@# The browser's driver keeps an event loop in its process, so its tests get a process of their own.
 	@# One that fails does not keep the other from running, and the exit code tells of both.
 	@code=0; \
-	$(CLEAN) $(BIN)/python -m pytest --ignore=tests/browser || code=$$?; \
+	$(CLEAN) $(BIN)/python -m pytest -n $(JOBS) --ignore=tests/browser || code=$$?; \
 	$(CLEAN) $(BIN)/python -m pytest tests/browser || code=$$?; \
 	exit $$code
 
