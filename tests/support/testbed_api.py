@@ -7,6 +7,8 @@ import http.client
 import json
 import socket
 import ssl
+import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -53,6 +55,7 @@ class Api:
         assert url.port is not None
         self._host, self._port = url.hostname, url.port
         self._tls = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
+        self._kept = threading.local()
         self._kubeconfig = kubeconfig
         self.network_namespace = namespace
         self.token = content["users"][0]["user"]["token"] if token is None else token
@@ -63,18 +66,38 @@ class Api:
 
     def raw(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> tuple[int, bytes]:
         """Status and body; raises OSError when there is no answer."""
-        connection = _Connection(self._host, self._port, self.network_namespace, self._tls)
         headers = {"Accept": "application/json", "Content-Type": kind}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
+        data = None if body is None else json.dumps(body)
+        # Looks come by the dozen and share a connection; a write that may have been done is not asked for twice.
+        kept: _Connection | None = vars(self._kept).pop("connection", None) if method == "GET" else None
+        if kept is not None:
+            try:
+                return self._ask(kept, method, path, data, headers)
+            except OSError:
+                pass  # the server closed it, or was restarted
+        return self._ask(
+            _Connection(self._host, self._port, self.network_namespace, self._tls), method, path, data, headers
+        )
+
+    def _ask(
+        self, connection: _Connection, method: str, path: str, data: str | None, headers: Mapping[str, str]
+    ) -> tuple[int, bytes]:
+        keep = False
         try:
-            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            connection.request(method, path, data, headers)
             response = connection.getresponse()
-            return response.status, response.read()
+            answer = response.status, response.read()
+            keep = method == "GET" and not response.will_close
+            return answer
         except http.client.HTTPException as error:
             raise OSError(f"broken answer: {error!r}") from error
         finally:
-            connection.close()
+            if keep:
+                self._kept.connection = connection
+            else:
+                connection.close()
 
     def call(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> JsonObject:
         """The answer; raises ApiRefused."""

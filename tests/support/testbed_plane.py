@@ -58,14 +58,11 @@ class ControlPlane:
         self.pki: Pki = make_pki(folder / "pki", list(dict.fromkeys(names)))
         self.kubeconfig = folder / "kubeconfig"
         self.write_kubeconfig(self.kubeconfig, self.pki.admin_token)
+        self.api = Api(self.kubeconfig, namespace=settings.namespace)
+        """As the administrator."""
         self.etcd: Program | None = None
         self.server: Program | None = None
         self.controllers: Program | None = None
-
-    @property
-    def api(self) -> Api:
-        """As the administrator."""
-        return Api(self.kubeconfig, namespace=self.settings.namespace)
 
     @property
     def programs(self) -> list[Program]:
