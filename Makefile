@@ -33,11 +33,13 @@ demo: $(STAMP)   ## spec file to an address that answers; ONCE=1 checks itself a
 	@$(CLEAN) $(BIN)/edge-expose local demo $(if $(filter 1,$(ONCE)),--once)
 
 test: $(STAMP)   ## every test this machine can run, in JOBS processes; what is skipped is named at the end
-	@# The browser's driver keeps an event loop in its process, so its tests get a process of their own.
+	@# The browser's driver keeps an event loop in its process, so its tests get a process of their own, beside the others.
 	@# One that fails does not keep the other from running, and the exit code tells of both.
-	@code=0; \
+	@code=0; shown=$$(mktemp); \
+	$(CLEAN) $(BIN)/python -m pytest tests/browser >$$shown 2>&1 & browser=$$!; \
 	$(CLEAN) $(BIN)/python -m pytest -n $(JOBS) --ignore=tests/browser || code=$$?; \
-	$(CLEAN) $(BIN)/python -m pytest tests/browser || code=$$?; \
+	wait $$browser || code=$$?; \
+	cat $$shown; rm -f $$shown; \
 	exit $$code
 
 lint: $(STAMP)   ## linters, types and import rules

@@ -140,7 +140,6 @@ def test_two_people_at_once_see_each_others_changes_and_never_overwrite_them(ope
     vic.locator("#news[aria-live=polite]", has_text=re.compile("theirs is (new: Ready|Ready now)")).wait_for(
         state="attached"
     )
-    assert "theirs is Ready now" in other.locator("#news").inner_text()
 
     ada.get_by_role("button", name="Apply").click()
     ada.get_by_text("the hub moved since the plan").wait_for()

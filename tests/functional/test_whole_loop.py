@@ -148,8 +148,8 @@ def test_a_service_of_kubectl_is_left_alone_and_taken_over_on_request(local: Loc
         )
     )
     wish = {"module": "idle", "ports": ["80:8080"]}
-    local.deploy({"theirs": wish}, {"idle": ECHO})
-    assert local.wait_for("theirs", "Blocked")["reason"] == "ForeignService"
+    refused = local.run("expose", "edge1", "theirs", "--module", "idle", "--port", "80:8080", "--yes", expect=2)
+    assert "ServiceNameTaken" in refused.stderr
     local.deploy({"theirs": {**wish, "adopt": True}}, {"idle": ECHO})
     eventually(lambda: local.status()["theirs"].get("reason") == "AdoptNotAllowed", what="the owner's word is asked")
     # The owner's word wakes the module, which watches this ConfigMap by name.
