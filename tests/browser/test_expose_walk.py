@@ -141,8 +141,7 @@ def test_two_people_at_once_see_each_others_changes_and_never_overwrite_them(ope
         state="attached"
     )
 
-    ada.get_by_role("button", name="Apply").click()
-    ada.get_by_text("the hub moved since the plan").wait_for()
+    # What the other did meanwhile has nothing to do with this plan: it goes on.
     ada.get_by_role("button", name="Apply").click()
     expect_state(ada, "Ready")
     vic.locator("#state").get_by_role("link", name="mine", exact=True).wait_for()
