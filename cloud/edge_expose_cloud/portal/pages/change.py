@@ -100,14 +100,17 @@ def check(portal: PortalDep, session: OperatorDep, fields: CheckedDep, device: s
     except InputError as error:
         return _checked(portal, session, wish, error.findings, None)
     except Refused as error:
-        return page(portal, session, "check.html", findings=[], places={}, lines=[], refused=error)
+        return page(portal, session, "check.html", findings=[], places={}, lines=[], impact=(), refused=error)
 
 
 def _checked(portal: Portal, session: Session, wish: Wish, findings: list[Finding], planned: Plan | None) -> Response:
     lines = [line for line in lines_of(planned) if line.what.startswith("Service")] if planned is not None else []
     findings = [in_words(item) for item in findings]
     places = {item: place_of(item, wish.name) for item in findings}
-    return page(portal, session, "check.html", findings=findings, places=places, lines=lines, refused=None)
+    impact = planned.impact if planned is not None else ()
+    return page(
+        portal, session, "check.html", findings=findings, places=places, lines=lines, impact=impact, refused=None
+    )
 
 
 @router.post("/devices/{device}/expose")
