@@ -54,7 +54,7 @@ def apply(
     dry_run: DryRun = False,
     details: Details = False,
     expect: Annotated[
-        str | None, typer.Option("--expect", metavar="DIGEST", help="Refuse unless the plan has this digest.")
+        str | None, typer.Option("--expect", metavar="DIGEST", help="Apply only if the plan has this digest.")
     ] = None,
     allow: Allow = None,
     backup: Backup = None,

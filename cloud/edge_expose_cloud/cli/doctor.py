@@ -20,7 +20,7 @@ _MARKS = {"ok": "[green]✓[/green]", "wrong": "[red]✗[/red]", "unknown": "[ye
 @app.command()
 @guarded
 def doctor(
-    device: Annotated[str | None, typer.Argument(metavar="[DEVICE]", help="Also look at this device.")] = None,
+    device: Annotated[str | None, typer.Argument(metavar="[DEVICE]", help="Device to check as well.")] = None,
     connection_string_file: ConnectionFile = None,
     hub: HubHost = None,
     auth: Auth = "key",

@@ -17,10 +17,8 @@ app = new_app()
 @app.command()
 @guarded
 def explain(
-    exposure: Annotated[str, typer.Argument(metavar="DEVICE/EXPOSURE", help="Which exposure.")],
-    ask: Annotated[
-        bool, typer.Option("--ask/--no-ask", help="Also ask the module itself, when it is connected.")
-    ] = True,
+    exposure: Annotated[str, typer.Argument(metavar="DEVICE/EXPOSURE", help="Exposure to explain.")],
+    ask: Annotated[bool, typer.Option("--ask/--no-ask", help="Also ask the module, if it is connected.")] = True,
     connection_string_file: ConnectionFile = None,
     hub: HubHost = None,
     auth: Auth = "key",

@@ -13,7 +13,7 @@ from edge_expose_cloud.cli.shared.output import Format, print_spec
 from edge_expose_cloud.usecases.export import export_spec
 
 app = new_app()
-As = Annotated[Format, typer.Option("--output", "-o", help="yaml or json.")]
+As = Annotated[Format, typer.Option("--output", "-o", help="Output format: yaml or json.")]
 
 
 @app.command(name="export")
@@ -22,7 +22,7 @@ def export(
     device: Annotated[str, typer.Argument(metavar="DEVICE")],
     hide_values: Annotated[
         bool,
-        typer.Option("--hide-values", help="Also values of env, commands and labels become references: ${env:NAME}."),
+        typer.Option("--hide-values", help="Replace every value that may be a secret by a reference, ${env:NAME}."),
     ] = False,
     connection_string_file: ConnectionFile = None,
     hub: HubHost = None,

@@ -36,9 +36,7 @@ def expose(
     name: ExposureName,
     *,
     fields: dict[str, Any],
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Wait until the exposure is Ready; exit 3 when the time is up.")
-    ] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the exposure is Ready; exit 3 on timeout.")] = False,
     timeout: Timeout = 300.0,
     dry_run: DryRun = False,
     details: Details = False,

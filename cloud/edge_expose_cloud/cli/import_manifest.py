@@ -14,15 +14,15 @@ from edge_expose_cloud.cli.shared.output import Format, print_spec
 from edge_expose_cloud.manifest.import_export import slug, spec_of_manifest
 
 app = new_app()
-As = Annotated[Format, typer.Option("--output", "-o", help="yaml or json.")]
+As = Annotated[Format, typer.Option("--output", "-o", help="Output format: yaml or json.")]
 
 
 @app.command(name="import")
 @guarded
 def import_(
     manifest: Annotated[str, typer.Argument(metavar="MANIFEST.json", help="A deployment manifest, or -.")],
-    device: Annotated[str, typer.Option("--device", help="The target device of the spec.")] = "edge1",
-    name: Annotated[str | None, typer.Option("--name", help="The name of the spec.")] = None,
+    device: Annotated[str, typer.Option("--device", help="Target device of the spec.")] = "edge1",
+    name: Annotated[str | None, typer.Option("--name", help="Name of the spec.")] = None,
     output: As = Format.YAML,
 ) -> None:
     """Print a spec of a deployment manifest. What a spec cannot express is named on stderr.

@@ -22,9 +22,9 @@ app = new_app()
 @app.command()
 @guarded
 def init(
-    file: Annotated[str, typer.Argument(metavar="[FILE]", help="Where the spec goes; - for stdout.")] = "spec.yaml",
+    file: Annotated[str, typer.Argument(metavar="[FILE]", help="File to write, or - for stdout.")] = "spec.yaml",
     preset: Annotated[
-        str | None, typer.Option("--preset", metavar="NAME", help=f"{', '.join(PRESETS)}; asked without.")
+        str | None, typer.Option("--preset", metavar="NAME", help=f"{', '.join(PRESETS)}. Prompts if omitted.")
     ] = None,
     device: Annotated[str | None, typer.Option("--device", help="Device id.")] = None,
     range_: Annotated[
@@ -32,11 +32,11 @@ def init(
     ] = None,
     nodes: Annotated[str | None, typer.Option("--nodes", metavar="RANGE", help="Kubernetes node IPs.")] = None,
     address: Annotated[
-        str | None, typer.Option("--address", metavar="IP", help="A fixed address of the range.")
+        str | None, typer.Option("--address", metavar="IP", help="Fixed address within the range.")
     ] = None,
     image: Annotated[str | None, typer.Option("--image", help="Image of the app.")] = None,
-    name: Annotated[str | None, typer.Option("--name", help="Name of the spec; that of the file without.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the spec. Default: the file name.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
     """Write a first spec from a preset and a few answers. Answers that no option gives are asked for at a terminal.
 

@@ -44,7 +44,7 @@ app.add_typer(devices_app, name="devices")
 State = Annotated[
     Path | None,
     typer.Option(
-        "--state", metavar="DIR", help="State folder; default $XDG_STATE_HOME/edge-expose. One instance each."
+        "--state", metavar="DIR", help="State folder, one for each instance. Default: $XDG_STATE_HOME/edge-expose."
     ),
 ]
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the pod, or the id of its device.")]
@@ -81,12 +81,16 @@ def instance(state: Path | None) -> Instance:
 @app.command()
 @told
 def up(
-    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return once everything serves.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return as soon as everything is up.")] = False,
     state: State = None,
-    address: Annotated[str | None, typer.Option("--address", metavar="IP", help="Address of hub and API.")] = None,
-    https_port: Annotated[int, typer.Option("--https-port", help="Port of IoT Hub's service API; a free one.")] = 0,
-    mqtt_port: Annotated[int, typer.Option("--mqtt-port", help="Port of MQTT over TLS; a free one.")] = 0,
-    kube_port: Annotated[int, typer.Option("--kube-port", help="Port of the Kubernetes API; a free one.")] = 0,
+    address: Annotated[
+        str | None, typer.Option("--address", metavar="IP", help="IP address on which hub and API listen.")
+    ] = None,
+    https_port: Annotated[
+        int, typer.Option("--https-port", help="Port of IoT Hub's service API. Default: a free one.")
+    ] = 0,
+    mqtt_port: Annotated[int, typer.Option("--mqtt-port", help="Port of MQTT over TLS. Default: a free one.")] = 0,
+    kube_port: Annotated[int, typer.Option("--kube-port", help="Port of the Kubernetes API. Default: a free one.")] = 0,
     pool: Annotated[
         str | None, typer.Option("--pool", metavar="RANGE", help=f"External service IPs; {settings.DEFAULT_POOL}.")
     ] = None,
@@ -95,13 +99,18 @@ def up(
         typer.Option("--service-cidr", metavar="CIDR", help=f"Cluster IPs; {settings.DEFAULT_SERVICE_CIDR}."),
     ] = None,
     profile: Annotated[
-        str | None, typer.Option("--profile", metavar="1.36|1.20", help="Which real cluster it behaves like.")
+        str | None,
+        typer.Option(
+            "--profile",
+            metavar="1.36|1.20",
+            help="Combination to behave like: Kubernetes 1.36.3 with MetalLB 0.16.1, or 1.20.15 with 0.10.3.",
+        ),
     ] = None,
     kubeconfig: Annotated[
         Path | None, typer.Option("--kubeconfig", metavar="FILE", help="Use this cluster; only hub and runtime start.")
     ] = None,
     allow_non_loopback: Annotated[
-        bool, typer.Option("--allow-non-loopback", help="Let --address be reachable by others.")
+        bool, typer.Option("--allow-non-loopback", help="Allow an --address that other machines can reach.")
     ] = False,
 ) -> None:
     """Start everything; in the foreground until Ctrl-C, or --detach. What was there before goes on.
@@ -162,7 +171,7 @@ def _trouble(part: dict[str, Any]) -> str:
 @told
 def down(
     wipe: Annotated[
-        bool, typer.Option("--wipe", help="Forget devices, twins, Services and settings; backups stay.")
+        bool, typer.Option("--wipe", help="Also delete devices, twins, Services and settings; keep backups.")
     ] = False,
     state: State = None,
 ) -> None:
@@ -181,7 +190,7 @@ def env(
     policy: Annotated[
         str | None,
         typer.Option(
-            "--policy", metavar="NAME", help="Sign in by a policy with fewer rights: service, registryRead ..."
+            "--policy", metavar="NAME", help="Sign in by a policy with fewer rights, such as service or registryRead."
         ),
     ] = None,
     output: Output = Format.TABLE,
@@ -244,7 +253,7 @@ def status(state: State = None, output: Output = Format.TABLE) -> None:
 @pool_app.command("set")
 @told
 def pool_set(
-    ranges: Annotated[str, typer.Argument(metavar="RANGE", help="A-B or a CIDR; several with commas.")],
+    ranges: Annotated[str, typer.Argument(metavar="RANGE", help="Range as A-B or CIDR; separate several by commas.")],
     state: State = None,
 ) -> None:
     """Change the load balancer's range, as the device's owner would on the Compute network page.
@@ -259,7 +268,9 @@ def pool_set(
 @told
 def pod_run(
     name: Annotated[str, typer.Argument(metavar="NAME")],
-    label: Annotated[list[str], typer.Option("--label", "-l", metavar="K=V", help="May be given several times.")],
+    label: Annotated[
+        list[str], typer.Option("--label", "-l", metavar="K=V", help="Pod label; repeat the option for several.")
+    ],
     port: Annotated[
         int, typer.Option("--port", "-p", metavar="N", min=1, max=65535, help="Port the pod listens on.")
     ] = 8080,
@@ -268,7 +279,7 @@ def pod_run(
     command: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[-- CMD...]", help="What runs; it listens on $EDGE_EXPOSE_LISTEN. An echo server without."
+            metavar="[-- CMD...]", help="Command to run; it listens on $EDGE_EXPOSE_LISTEN. Default: an echo server."
         ),
     ] = None,
     state: State = None,
@@ -319,10 +330,11 @@ def pod_delete(
 def devices_add(
     ids: Annotated[list[str], typer.Argument(metavar="ID...")],
     simulated: Annotated[
-        bool, typer.Option("--simulated", help="Light ones: they take and report documents, nothing runs on them.")
+        bool,
+        typer.Option("--simulated", help="Simulate the devices: they accept and report documents, but run nothing."),
     ] = False,
     count: Annotated[
-        int, typer.Option("--count", metavar="N", min=1, max=10000, help="With --simulated: ID-0001 to ID-N.")
+        int, typer.Option("--count", metavar="N", min=1, max=10000, help="With --simulated: create ID-0001 to ID-N.")
     ] = 1,
     state: State = None,
 ) -> None:
@@ -346,9 +358,9 @@ def devices_add(
 @app.command()
 @told
 def fault(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Which fault.")] = None,
-    options: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE...]", help="Its options.")] = None,
-    clear: Annotated[bool, typer.Option("--clear", help="Take all faults back.")] = False,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Fault to inject.")] = None,
+    options: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE...]", help="Options of the fault.")] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Clear all faults.")] = False,
     state: State = None,
     output: Output = Format.TABLE,
 ) -> None:
@@ -400,7 +412,7 @@ def _in_force(faults: list[dict[str, Any]], name: str) -> str:
 @app.command()
 @told
 def demo(
-    once: Annotated[bool, typer.Option("--once", help="Check the URL, take everything down, and exit.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Check the URL, stop everything and exit.")] = False,
     state: State = None,
 ) -> None:
     """The whole loop: start everything, apply the sample spec, wait, and print a URL that answers.

@@ -36,14 +36,14 @@ def plan(
     device: Devices = None,
     every_device: Every = False,
     per_device: Annotated[
-        bool, typer.Option("--per-device", help="For a condition: also what it means for each device it matches.")
+        bool, typer.Option("--per-device", help="For a condition: also show the plan of each device it matches.")
     ] = False,
     connection_string_file: ConnectionFile = None,
     hub: HubHost = None,
     auth: Auth = "key",
     details: Details = False,
     output: Annotated[
-        PlanFormat, typer.Option("--output", "-o", help="How to print the plan; markdown is a pull request comment.")
+        PlanFormat, typer.Option("--output", "-o", help="Output format; markdown suits a pull request comment.")
     ] = PlanFormat.TABLE,
 ) -> None:
     """Show what apply would change and what people would notice. Sends nothing; exit 3 when there are changes.

@@ -26,7 +26,7 @@ app = new_app(
     invoke_without_command=True,
 )
 Users = Annotated[
-    Path | None, typer.Option("--users", metavar="FILE", help="Accounts file; default in the state folder.")
+    Path | None, typer.Option("--users", metavar="FILE", help="Accounts file. Default: in the state folder.")
 ]
 
 
@@ -35,23 +35,28 @@ Users = Annotated[
 def portal(
     context: typer.Context,
     listen: Annotated[
-        str, typer.Option("--listen", metavar="IP:PORT", help="Where it listens; port 0 takes a free one.")
+        str, typer.Option("--listen", metavar="IP:PORT", help="Address and port to listen on; port 0 picks a free one.")
     ] = "127.0.0.1:8480",
     users: Users = None,
     backup: Annotated[
-        Path | None, typer.Option("--backup", metavar="DIR", help="Where backups go; default in the state folder.")
+        Path | None, typer.Option("--backup", metavar="DIR", help="Folder for backups. Default: in the state folder.")
     ] = None,
     audit: Annotated[
-        Path | None, typer.Option("--audit", metavar="FILE", help="Audit log; default in the state folder.")
+        Path | None, typer.Option("--audit", metavar="FILE", help="Audit log. Default: in the state folder.")
     ] = None,
     queries: Annotated[
         float, typer.Option("--queries-per-minute", min=1, help="Share of the hub's query quota (S1: 20 a unit).")
     ] = 10.0,
     allow_host: Annotated[
-        list[str] | None, typer.Option("--allow-host", metavar="NAME", help="Host name people use to reach it.")
+        list[str] | None,
+        typer.Option("--allow-host", metavar="NAME", help="Host name under which people reach the portal."),
     ] = None,
-    tls_cert: Annotated[Path | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate chain, PEM.")] = None,
-    tls_key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="Its key, PEM.")] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate chain (PEM).")
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option("--tls-key", metavar="FILE", help="Key of the certificate (PEM).")
+    ] = None,
     one_time_link: Annotated[
         bool, typer.Option("--one-time-link", help="Print a link that signs in once, as operator.")
     ] = False,
@@ -134,7 +139,9 @@ def portal(
 @guarded
 def adduser(
     name: Annotated[str, typer.Argument(metavar="NAME")],
-    role: Annotated[str, typer.Option("--role", metavar="viewer|operator", help="viewer looks, operator changes.")],
+    role: Annotated[
+        str, typer.Option("--role", metavar="viewer|operator", help="viewer may look, operator may change.")
+    ],
     password_stdin: Annotated[bool, typer.Option("--password-stdin", help="Read the password from stdin.")] = False,
     users: Users = None,
 ) -> None:

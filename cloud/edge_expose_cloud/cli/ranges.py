@@ -23,15 +23,16 @@ app = new_app()
 @app.command()
 @guarded
 def ranges(
-    file: Annotated[str | None, typer.Argument(metavar="[FILE]", help="A spec; or use --device.")] = None,
-    device: Annotated[str | None, typer.Option("--device", help="Look at what this device holds now.")] = None,
+    file: Annotated[str | None, typer.Argument(metavar="[FILE]", help="Spec to count; or use --device.")] = None,
+    device: Annotated[str | None, typer.Option("--device", help="Count what this device holds now.")] = None,
     rehearse: Annotated[
         str | None,
-        typer.Option("--rehearse", metavar="RANGE", help="What would move if the external range became this."),
+        typer.Option("--rehearse", metavar="RANGE", help="Show what would move if the external range became RANGE."),
     ] = None,
     fleet: Fleet = None,
     every_device: Annotated[
-        bool, typer.Option("--every-device", help="A row for each device of the inventory (--fleet), without a hub.")
+        bool,
+        typer.Option("--every-device", help="Print a row for each device of the inventory (--fleet), without a hub."),
     ] = False,
     connection_string_file: ConnectionFile = None,
     hub: HubHost = None,

@@ -26,12 +26,13 @@ def render_command(
     file: SpecFile,
     fleet: Fleet = None,
     device: Annotated[
-        str | None, typer.Option("--device", metavar="ID", help="For a spec with target: {device: ${deviceId}}.")
+        str | None,
+        typer.Option("--device", metavar="ID", help="Device, for a spec with target: {device: ${deviceId}}."),
     ] = None,
     with_secrets: Annotated[
-        bool, typer.Option("--with-secrets", help="Fill in ${env:NAME}; refused on a terminal.")
+        bool, typer.Option("--with-secrets", help="Fill in ${env:NAME}. Refused on a terminal.")
     ] = False,
-    budget: Annotated[bool, typer.Option("--budget", help="Also say how much of each twin's 32 KB is used.")] = False,
+    budget: Annotated[bool, typer.Option("--budget", help="Also print how much of each twin's 32 KB is used.")] = False,
 ) -> None:
     """Print the deployment manifest of a spec. The same spec gives the same bytes every time.
 

@@ -47,16 +47,16 @@ app = new_app()
 @guarded
 def rollback(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Name of the spec whose automatic deployment goes back.")
+        str | None, typer.Argument(metavar="[NAME]", help="Name of the spec whose earlier deployment is promoted.")
     ] = None,
     to: Annotated[
-        str | None, typer.Option("--to", metavar="ID", help="Which kept deployment; the last without.")
+        str | None, typer.Option("--to", metavar="ID", help="Deployment to promote. Default: the last one.")
     ] = None,
-    device: Annotated[str | None, typer.Option("--device", help="Give this device its last backup back.")] = None,
+    device: Annotated[str | None, typer.Option("--device", help="Restore the last backup of this device.")] = None,
     backup_file: Annotated[
         str | None, typer.Option("--from", metavar="FILE", help="With --device: this backup instead of the newest.")
     ] = None,
-    list_: Annotated[bool, typer.Option("--list", help="Show what there is to go back to, change nothing.")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="List what can be restored; change nothing.")] = False,
     dry_run: DryRun = False,
     details: Details = False,
     allow: Allow = None,

@@ -18,7 +18,7 @@ app = new_app()
 @guarded
 def schema(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Which schema; without a name they are listed.")
+        str | None, typer.Argument(metavar="[NAME]", help="Schema to print. Lists the schemas if omitted.")
     ] = None,
 ) -> None:
     """Print a JSON Schema. There is one for the spec, the inventory, the module's twin and each manifest section.

@@ -33,13 +33,13 @@ def services(
         ),
     ] = "LoadBalancer",
     device: Annotated[
-        str | None, typer.Option("--device", help="Device id, for the deviceid label and selector.")
+        str | None, typer.Option("--device", help="Device id for the deviceid label and selector.")
     ] = None,
     namespace: Annotated[
         str | None, typer.Option("--namespace", help="Namespace of the device, such as iotedge.")
     ] = None,
     extensions: Annotated[
-        bool, typer.Option("--extensions/--no-extensions", help="Whether the agent reads k8s-experimental.")
+        bool, typer.Option("--extensions/--no-extensions", help="Whether edgeAgent reads k8s-experimental.")
     ] = True,
     output: Output = Format.TABLE,
 ) -> None:

@@ -16,7 +16,7 @@ from edge_expose_cloud.status.explain import REASON_HINTS
 from edge_expose_cloud.status.fleet import DeviceStatus
 
 app = new_app()
-Device = Annotated[str | None, typer.Argument(metavar="[DEVICE]", help="Device id; all devices without it.")]
+Device = Annotated[str | None, typer.Argument(metavar="[DEVICE]", help="Device id. Default: all devices.")]
 
 
 @app.command()
@@ -24,7 +24,7 @@ Device = Annotated[str | None, typer.Argument(metavar="[DEVICE]", help="Device i
 def status(
     device: Device = None,
     owners: Annotated[
-        bool, typer.Option("--owners", help="With DEVICE: who set each key of its twin, and whether that lasts.")
+        bool, typer.Option("--owners", help="With DEVICE: show who set each key of its twin, and whether it lasts.")
     ] = False,
     connection_string_file: ConnectionFile = None,
     hub: HubHost = None,

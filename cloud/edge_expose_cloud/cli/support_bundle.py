@@ -24,7 +24,7 @@ app = new_app()
 def support_bundle_command(
     device: Annotated[str, typer.Argument(metavar="DEVICE")],
     file: Annotated[
-        Path | None, typer.Option("--file", metavar="FILE", help="Where it goes; DEVICE-support.json without.")
+        Path | None, typer.Option("--file", metavar="FILE", help="File to write. Default: DEVICE-support.json.")
     ] = None,
     connection_string_file: ConnectionFile = None,
     hub: HubHost = None,

@@ -39,7 +39,7 @@ def unexpose(
     ] = False,
     allow: Allow = None,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Wait until the device has taken it away; exit 3 when the time is up.")
+        bool, typer.Option("--wait", help="Wait until the device has removed it; exit 3 on timeout.")
     ] = False,
     timeout: Timeout = 300.0,
     dry_run: DryRun = False,

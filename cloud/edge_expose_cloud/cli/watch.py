@@ -15,7 +15,7 @@ from edge_expose_cloud.hub.api import HubError
 from edge_expose_cloud.status.device import read_status
 
 app = new_app()
-Device = Annotated[str | None, typer.Argument(metavar="[DEVICE]", help="Device id; all devices without it.")]
+Device = Annotated[str | None, typer.Argument(metavar="[DEVICE]", help="Device id. Default: all devices.")]
 
 
 @app.command()
@@ -23,9 +23,9 @@ Device = Annotated[str | None, typer.Argument(metavar="[DEVICE]", help="Device i
 def watch(
     device: Device = None,
     interval: Annotated[
-        float, typer.Option("--interval", metavar="SECONDS", min=0.5, callback=seconds, help="Pause between two looks.")
+        float, typer.Option("--interval", metavar="SECONDS", min=0.5, callback=seconds, help="Pause between two polls.")
     ] = 2.0,
-    count: Annotated[int | None, typer.Option("--count", metavar="N", min=1, help="Stop after N looks.")] = None,
+    count: Annotated[int | None, typer.Option("--count", metavar="N", min=1, help="Stop after N polls.")] = None,
     connection_string_file: ConnectionFile = None,
     hub: HubHost = None,
     auth: Auth = "key",

@@ -30,13 +30,13 @@ Allow = Annotated[
 ]
 Backup = Annotated[
     Path | None,
-    typer.Option("--backup", metavar="DIR", help="Where the backup of a device goes; default in the state folder."),
+    typer.Option("--backup", metavar="DIR", help="Folder for the backup. Default: in the state folder."),
 ]
 NoBackup = Annotated[
-    bool, typer.Option("--no-backup", help="Write no backup first: it holds what the device is given, secrets too.")
+    bool, typer.Option("--no-backup", help="Write no backup. (A backup holds the secrets that the device is given.)")
 ]
 Details = Annotated[bool, typer.Option("--details", help="Also show each field that changes, by its path.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan, send nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and send nothing.")]
 
 
 def carry_out(

@@ -35,9 +35,13 @@ T = TypeVar("T")
 
 Devices = Annotated[
     list[str] | None,
-    typer.Option("--device", metavar="ID", help="For a spec with target: {device: ${deviceId}}; may be repeated."),
+    typer.Option(
+        "--device",
+        metavar="ID",
+        help="Device, for a spec with target: {device: ${deviceId}}; repeat the option for several.",
+    ),
 ]
-Every = Annotated[bool, typer.Option("--every-device", help="Each device of the inventory, as with --device.")]
+Every = Annotated[bool, typer.Option("--every-device", help="Every device of the inventory, as if named by --device.")]
 
 
 def with_progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:

@@ -32,9 +32,9 @@ from edge_expose_cloud.spec.model import Spec
 from edge_expose_cloud.status.fleet import DeviceStatus
 from edge_expose_cloud.status.wait import Clock, WaitResult, wait_for_exposures, wait_until_ready
 
-Wait = Annotated[bool, typer.Option("--wait", help="Wait until every exposure is Ready; exit 3 when the time is up.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until every exposure is Ready; exit 3 on timeout.")]
 Timeout = Annotated[
-    float, typer.Option("--timeout", metavar="SECONDS", callback=seconds, help="How long --wait waits; at most a day.")
+    float, typer.Option("--timeout", metavar="SECONDS", callback=seconds, help="Time limit of --wait; at most a day.")
 ]
 
 _TABLES = 3  # devices that get a table of their own; of more, each is one row

@@ -19,19 +19,19 @@ from edge_expose_contract.models import NOTE_BYTES
 if TYPE_CHECKING:
     from edge_expose_cloud.hub.api import Hub
 
-Output = Annotated[Format, typer.Option("--output", "-o", help="How to print the result.", show_default=True)]
+Output = Annotated[Format, typer.Option("--output", "-o", help="Output format.", show_default=True)]
 Fleet = Annotated[
     str | None, typer.Option("--fleet", metavar="FILE", help="Inventory with devices, ranges and variables.")
 ]
 Device = Annotated[str, typer.Argument(metavar="DEVICE")]
-ExposureName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the exposure; its Service is called so.")]
+ExposureName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the exposure and of its Service.")]
 SpecFile = Annotated[str, typer.Argument(metavar="FILE", help="A spec (YAML), or - for stdin.")]
 ConnectionFile = Annotated[
     str | None,
     typer.Option(
         "--connection-string-file",
         metavar="FILE",
-        help="File with the IoT Hub connection string; else IOTHUB_CONNECTION_STRING.",
+        help="File with the IoT Hub connection string. Default: IOTHUB_CONNECTION_STRING.",
     ),
 ]
 HubHost = Annotated[str | None, typer.Option("--hub", metavar="HOST", help="IoT Hub host name, for --auth entra.")]
@@ -41,9 +41,7 @@ Auth = Annotated[
         "--auth", metavar="key|entra", help="Sign in by connection string (key) or Microsoft Entra ID (entra)."
     ),
 ]
-Yes = Annotated[
-    bool, typer.Option("--yes", "-y", help="Do not ask before applying; without a terminal nothing is asked anyway.")
-]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Apply without a prompt. (Without a terminal there is none.)")]
 
 
 def _note(text: str) -> str:
@@ -58,7 +56,7 @@ Note = Annotated[
         "--note",
         metavar="TEXT",
         callback=_note,
-        help="Why: goes with the change, into the device's history.",
+        help="Reason for the change; kept in the device's history.",
     ),
 ]
 
