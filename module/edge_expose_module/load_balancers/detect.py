@@ -155,10 +155,9 @@ class Detector:
             if item is not None:
                 return self._from_config_map(item)
         elsewhere = reads.list(CONFIG_MAPS, None, fields=f"metadata.name={_CONFIG_MAP_NAMES[0]}") or ()
-        for item in elsewhere:
-            if "address-pools" in str((item.get("data") or {}).get("config", "")):
-                return self._from_config_map(item)
-        return None
+        alike = [item for item in elsewhere if "address-pools" in str((item.get("data") or {}).get("config", ""))]
+        # Anybody may write one of that name into a namespace of their own: of several, none is known to be real.
+        return self._from_config_map(alike[0]) if len(alike) == 1 else None
 
     def _from_config_map(self, item: Mapping[str, Any]) -> MetalLB:
         configuration = from_config_map(item)

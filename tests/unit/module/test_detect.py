@@ -95,6 +95,16 @@ def test_a_config_map_is_found_in_any_namespace_that_may_be_read() -> None:
         assert found.watched == {(CONFIG_MAPS, namespace)}
 
 
+def test_of_several_config_maps_elsewhere_none_is_believed_and_the_setting_decides() -> None:
+    several = Cluster(config(LEGACY, "lb-system"), config("address-pools: []", "a-tenant"))
+    several.kinds = frozenset()
+    assert Detector().detect(several, ()).name == "UnknownLoadBalancer"
+    assert ranges(Detector("lb-system").detect(several, ())) == ["10.0.0.1-10.0.0.9"]
+    beside = Cluster(config("address-pools: []", "a-tenant"), config(LEGACY))
+    beside.kinds = frozenset()
+    assert ranges(Detector().detect(beside, ())) == ["10.0.0.1-10.0.0.9"]
+
+
 def test_metallb_whose_namespace_may_not_be_read_is_known_by_its_events() -> None:
     """As on Azure Stack Edge, where a user has one namespace: moves of an address can be made safe there too."""
     event = {"metadata": {"name": "e", "namespace": "n"}, "source": {"component": "metallb-controller"}}
