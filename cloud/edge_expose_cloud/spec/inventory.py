@@ -8,8 +8,9 @@ from pydantic import Field, ValidationError
 
 from edge_expose_cloud.findings.finding import Finding, finding
 from edge_expose_cloud.findings.from_contract import findings_of
+from edge_expose_cloud.spec.documents import Document
 from edge_expose_cloud.spec.model import Network, SpecModel
-from edge_expose_cloud.spec.yaml_lines import YamlDocument, read_yaml
+from edge_expose_cloud.spec.yaml_lines import read_yaml
 from edge_expose_contract.violations import from_pydantic
 
 Variable = str | int | float | bool
@@ -52,7 +53,7 @@ def load_inventory(text: str, file: str) -> tuple[Inventory | None, list[Finding
     return _validate(document)
 
 
-def _validate(document: YamlDocument) -> tuple[Inventory | None, list[Finding]]:
+def _validate(document: Document) -> tuple[Inventory | None, list[Finding]]:
     data = document.data if document.data is not None else {}
     if not isinstance(data, dict):
         return None, [document.locate(finding("WrongType", "", "an inventory is a mapping with the key devices"))]

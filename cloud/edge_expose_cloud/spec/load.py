@@ -14,11 +14,12 @@ from pydantic import ValidationError
 from edge_expose_cloud.findings.finding import Finding, finding, has_errors, in_reading_order
 from edge_expose_cloud.findings.from_contract import findings_of
 from edge_expose_cloud.spec.checks import lint
+from edge_expose_cloud.spec.documents import Document
 from edge_expose_cloud.spec.inventory import Inventory
 from edge_expose_cloud.spec.model import Spec
 from edge_expose_cloud.spec.pruning import refused_paths, without
 from edge_expose_cloud.spec.variables import fill_variables
-from edge_expose_cloud.spec.yaml_lines import YamlDocument, read_yaml
+from edge_expose_cloud.spec.yaml_lines import read_yaml
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.parsing import parse_exposure
 from edge_expose_contract.violations import from_pydantic, shown
@@ -30,7 +31,7 @@ class LoadedSpec:
 
     spec: Spec | None
     findings: list[Finding] = field(default_factory=list)
-    document: YamlDocument | None = None
+    document: Document | None = None
 
     def located(self, findings: Iterable[Finding]) -> list[Finding]:
         """What was found later, with the file and the lines of this spec."""
@@ -45,9 +46,7 @@ def load_spec(text: str, file: str, inventory: Inventory | None = None, device_i
     return spec_from_data(document, inventory, device_id)
 
 
-def spec_from_data(
-    document: YamlDocument, inventory: Inventory | None = None, device_id: str | None = None
-) -> LoadedSpec:
+def spec_from_data(document: Document, inventory: Inventory | None = None, device_id: str | None = None) -> LoadedSpec:
     """The same, from a document that was read already."""
     if not isinstance(document.data, dict):
         what = "is empty" if document.data is None else f"is {shown(document.data)}"

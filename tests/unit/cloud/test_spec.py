@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from edge_expose_cloud.spec.documents import Document
 from edge_expose_cloud.spec.inventory import load_inventory
 from edge_expose_cloud.spec.load import load_spec
-from edge_expose_cloud.spec.yaml_lines import YamlDocument, read_yaml
+from edge_expose_cloud.spec.yaml_lines import read_yaml
 
 HEAD = """\
 schemaVersion: "1.0"
@@ -324,7 +325,7 @@ def test_a_device_that_the_inventory_lacks_is_an_error() -> None:
 
 def test_lines_of_block_lists_and_of_missing_fields() -> None:
     document = read_yaml("a:\n  b:\n    - 1\n    - c: 2\n", "x")
-    assert isinstance(document, YamlDocument)
+    assert isinstance(document, Document)
     assert [document.lines.of(path) for path in ("a", "a.b", "a.b[1]", "a.b[1].c", "a.b[1].missing", "other")] == [
         1,
         2,
@@ -345,21 +346,21 @@ def test_lines_of_block_lists_and_of_missing_fields() -> None:
 )
 def test_json_is_read_with_its_lines(text: str, line: int) -> None:
     document = read_yaml(text, "x")
-    assert isinstance(document, YamlDocument)
+    assert isinstance(document, Document)
     assert list(document.data["a"]) == ["b"]
     assert document.lines.of("a.b") == line
 
 
 def test_a_key_twice_in_json_is_an_error() -> None:
     found = read_yaml('{"a": 1, "a": 2}', "x")
-    assert not isinstance(found, YamlDocument)
+    assert not isinstance(found, Document)
     assert found.rule == "DuplicateKey"
 
 
 @pytest.mark.parametrize("text", ["a:\n- b: .inf\n", "a:\n- b: 1e999\n", '{"a":\n[{"b": NaN}]}'])
 def test_a_number_that_json_cannot_say_is_told_by_its_place(text: str) -> None:
     document = read_yaml(text, "x")
-    assert isinstance(document, YamlDocument)
+    assert isinstance(document, Document)
     assert [(item.rule, item.path, item.line) for item in document.findings] == [("WrongType", "a[0].b", 2)]
 
 
@@ -370,7 +371,7 @@ def test_a_number_that_json_cannot_say_hides_no_other_error() -> None:
 
 def test_a_second_document_is_an_error_in_a_whole_sentence() -> None:
     found = read_yaml("a: 1\n---\nb: 2\n", "x")
-    assert not isinstance(found, YamlDocument)
+    assert not isinstance(found, Document)
     assert (found.line, found.message) == (2, "a second document begins here; one file holds one")
 
 

@@ -11,16 +11,17 @@ from edge_expose_cloud.findings.finding import Finding, has_errors
 from edge_expose_cloud.findings.problems import InputError
 from edge_expose_cloud.manifest.content import ManifestDocument, looks_like_manifest, read_manifest
 from edge_expose_cloud.plan.fleet import lint_fleet
+from edge_expose_cloud.spec.documents import Document
 from edge_expose_cloud.spec.inventory import Inventory, load_inventory
 from edge_expose_cloud.spec.load import LoadedSpec, spec_from_data
-from edge_expose_cloud.spec.yaml_lines import YamlDocument, read_yaml
+from edge_expose_cloud.spec.yaml_lines import read_yaml
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """A document that was read, with its lines."""
 
-    document: YamlDocument
+    document: Document
 
     @property
     def is_manifest(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
@@ -108,14 +107,9 @@ def data(value: Any, form: Format) -> None:
 
 def to_text(value: Any, form: Format) -> str:
     if form is Format.YAML:
-        from ruamel.yaml import YAML
+        from edge_expose_cloud.spec.yaml_writer import yaml_text
 
-        yaml = YAML()
-        yaml.default_flow_style = False
-        yaml.width = 4096
-        stream = io.StringIO()
-        yaml.dump(json.loads(json.dumps(value)), stream)
-        return stream.getvalue()
+        return yaml_text(value)
     return json.dumps(value, indent=2, ensure_ascii=False).translate(_C1) + "\n"
 
 
