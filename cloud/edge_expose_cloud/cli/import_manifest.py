@@ -10,8 +10,11 @@ import typer
 from edge_expose_cloud.cli.shared.app import new_app
 from edge_expose_cloud.cli.shared.errors import guarded
 from edge_expose_cloud.cli.shared.files import read_source
+from edge_expose_cloud.cli.shared.options import UsageProblem
 from edge_expose_cloud.cli.shared.output import Format, print_spec
-from edge_expose_cloud.manifest.import_export import slug, spec_of_manifest
+from edge_expose_cloud.manifest.import_spec import spec_of_manifest
+from edge_expose_cloud.manifest.import_target import DEFAULT_DEVICE
+from edge_expose_cloud.spec.names import is_deployment_name
 
 app = new_app()
 As = Annotated[Format, typer.Option("--output", "-o", help="Output format: yaml or json.")]
@@ -21,16 +24,25 @@ As = Annotated[Format, typer.Option("--output", "-o", help="Output format: yaml 
 @guarded
 def import_(
     manifest: Annotated[str, typer.Argument(metavar="MANIFEST.json", help="A deployment manifest, or -.")],
-    device: Annotated[str, typer.Option("--device", help="Target device of the spec.")] = "edge1",
-    name: Annotated[str | None, typer.Option("--name", help="Name of the spec.")] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", help=f"Target device of the spec; {DEFAULT_DEVICE} if omitted.")
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", help="Name of the spec; if omitted, the id of the deployment or the file's name."),
+    ] = None,
     output: As = Format.YAML,
 ) -> None:
-    """Print a spec of a deployment manifest. What a spec cannot express is named on stderr.
+    """Print a spec that renders to the manifest. Differences are named on stderr.
 
-    Of an automatic deployment's document the target condition, priority and labels are taken along.
+    Passwords of registries become references, ${env:NAME}. Of an automatic deployment the target condition, priority
+    and labels are taken along; --name and --device win over the document.
 
     Example: edge-expose import deployment.json --device edge1 > spec.yaml
     """
+    if name is not None and not is_deployment_name(name):
+        hint = "use lower-case letters, digits and - + % _ * ! ', at most 128"
+        raise UsageProblem(f"{name!r} cannot be the name of a spec", hint)
     source = read_source(manifest)
     document = source.manifest()
-    print_spec(*spec_of_manifest(document, name or slug(Path(manifest).stem), device), output)
+    print_spec(*spec_of_manifest(document, Path(manifest).stem, name=name, device=device), output)

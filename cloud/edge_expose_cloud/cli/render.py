@@ -46,7 +46,7 @@ def render_command(
 
     source = read_source(file)
     loaded = spec_from_source(source, _inventory(fleet) if fleet else None, device)
-    spec = require_spec(loaded)
+    spec = require_spec(loaded, later=not with_secrets)
     # Without values references stay, and what only reads like one is written as it will be sent.
     secrets = Secrets({name: f"${{env:{name}}}" for name in secret_names(render_content(spec, {}))})
     if with_secrets:

@@ -10,6 +10,7 @@ from typing import Any
 
 from edge_expose_cloud.docsgen.committed import renew
 from edge_expose_cloud.findings.finding import RULES
+from edge_expose_cloud.findings.rules.imports import DIFFERENCES
 from edge_expose_cloud.spec.inventory import Inventory
 from edge_expose_cloud.spec.model import Spec
 from edge_expose_contract.fields import FIELDS, Field, refusal
@@ -25,6 +26,7 @@ def pages() -> dict[str, str]:
     """File name -> text."""
     return {
         "rules.md": _NOTE + _rules(),
+        "import.md": _NOTE + _import_differences(),
         "spec.md": _NOTE
         + _fields("Spec", "The YAML file that describes one deployment.", Spec.model_json_schema(by_alias=True)),
         "fleet.md": _NOTE
@@ -93,6 +95,17 @@ def _rules() -> str:
     )
     head = "# Rules\n\nEvery rule that `edge-expose validate`, `plan` and `services` know.\n\n"
     return f"{head}| Rule | Severity | What | Try |\n|---|---|---|---|\n{rows}"
+
+
+def _import_differences() -> str:
+    rows = "".join(f"| `{rule}` | {_cell(what)} | {_cell(hint)} |\n" for rule, _, what, hint in DIFFERENCES)
+    head = (
+        "# Import\n\n`edge-expose import` makes a spec of a deployment manifest. Rendering the spec gives a manifest "
+        "that means the same: createOptions may be spelled and cut in another way, and what a spec has no field for "
+        "stands under `keep:`. It differs in these ways only, and `import` names each of them on stderr where it "
+        "occurs.\n\n"
+    )
+    return f"{head}| Difference | What | Try |\n|---|---|---|\n{rows}"
 
 
 def _reasons() -> str:

@@ -28,7 +28,7 @@ def content_without_change(content: Mapping[str, Any]) -> Json:
     section = content.get(MODULE_ID)
     if not isinstance(section, Mapping):
         return dict(content)
-    plain: Json = {key: value for key, value in section.items() if key != _DOTTED}
+    plain: Json = {key: value for key, value in section.items() if key != _DOTTED and not key.startswith(f"{_DOTTED}.")}
     if isinstance(whole := plain.get(_WHOLE), Mapping):
         plain[_WHOLE] = without_change(whole)
     return {**content, MODULE_ID: plain}

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -60,12 +61,23 @@ def read_create_options(settings: Mapping[str, Any]) -> dict[str, Any]:
     if text.strip() == "" or text.strip().lower() == "null":
         return {}
     try:
-        value = json.loads(text)
-    except ValueError as error:
+        value = json.loads(text, parse_constant=_no_number, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
         raise CreateOptionsError(f"createOptions are not JSON: {error}") from error
+    if any("\ud800" <= char <= "\udfff" for char in json.dumps(value, ensure_ascii=False)):
+        raise CreateOptionsError("createOptions hold half of a surrogate pair, which is no character")
     if not isinstance(value, dict):
         raise CreateOptionsError(f"createOptions must be a JSON object, found {type(value).__name__}")
     return value
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _no_number(text)
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number")
 
 
 def join_create_options(settings: Mapping[str, Any]) -> str:

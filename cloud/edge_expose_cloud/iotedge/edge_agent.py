@@ -117,7 +117,8 @@ def modules_of(content: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, A
                         yield key, entry, f"$edgeAgent.properties.desired.{section}.{key}"
     prefix = "properties.desired.modules."
     for key, entry in agent.items():
-        if key.startswith(prefix) and isinstance(entry, Mapping):
+        # With another dot the key sets a part of a module only.
+        if key.startswith(prefix) and "." not in key.removeprefix(prefix) and isinstance(entry, Mapping):
             yield key.removeprefix(prefix), entry, f"$edgeAgent.{key}"
 
 

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-
-from jsonschema import Draft7Validator
-from jsonschema.exceptions import ValidationError
 
 from edge_expose_cloud.findings.finding import Finding, finding, in_reading_order
 from edge_expose_cloud.findings.from_contract import finding_of, findings_of
 from edge_expose_cloud.iotedge.create_options import CreateOptionsError, read_create_options
 from edge_expose_cloud.iotedge.edge_agent import modules_of
-from edge_expose_cloud.iotedge.routes import check_route
 from edge_expose_cloud.manifest.content import ManifestDocument
-from edge_expose_cloud.manifest.schemas import AGENT_VERSIONS, HUB_VERSIONS, edge_agent_schema, edge_hub_schema
+from edge_expose_cloud.manifest.schema_checks import check_schemas
+from edge_expose_cloud.spec.route_checks import check_route_text
 from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.limits import SECTION_BYTES, section_size, twin_violations
 from edge_expose_contract.parsing import Refusal, parse_desired
-from edge_expose_contract.violations import dotted, shown
+from edge_expose_contract.violations import shown
 
 _DESIRED = "properties.desired"
-_KNOWN_AGENT = re.compile(r"1\.[01](\.[0-9]+)?")
-_KNOWN_HUB = re.compile(r"1\.[0-3](\.[0-9]+)?")
 _BUDGET = 0.8
 
 
@@ -46,7 +40,7 @@ def check_manifest(document: ManifestDocument) -> list[Finding]:
     content = document.content
     found = list(_hub_rules(content))
     if not is_layered(content):
-        found += _schemas(content, document.is_template)
+        found += check_schemas(content, document.is_template or document.later)
     if not document.is_template:
         found += _create_options(content)
         found += _twins(content)
@@ -111,10 +105,8 @@ def _hub_rules(content: Mapping[str, Any]) -> Iterator[Finding]:
                 )
             elif key == _DESIRED and not isinstance(value, Mapping):
                 yield finding("ManifestForm", f"{module}.{key}", f"{_DESIRED} is {shown(value)}, not an object")
-            elif layered and module == "$edgeAgent" and not key.startswith(f"{_DESIRED}.modules."):
-                yield finding("ManifestLayerKey", f"{module}.{key}", f"a layer sets {_DESIRED}.modules.NAME only")
-            elif layered and module == "$edgeHub" and key != _DESIRED and not key.startswith(f"{_DESIRED}.routes."):
-                yield finding("ManifestLayerKey", f"{module}.{key}", f"a layer sets {_DESIRED}.routes.NAME only")
+            elif layered:
+                yield from _layer_key(module, key)
     names = [name for name, _, path in modules_of(content) if ".systemModules." not in path]
     if len(set(names)) + 2 > 50:
         yield finding(
@@ -122,77 +114,18 @@ def _hub_rules(content: Mapping[str, Any]) -> Iterator[Finding]:
         )
 
 
-def _schemas(content: Mapping[str, Any], template: bool) -> Iterator[Finding]:
-    for section, known, versions, make in (
-        ("$edgeAgent", _KNOWN_AGENT, AGENT_VERSIONS, edge_agent_schema),
-        ("$edgeHub", _KNOWN_HUB, HUB_VERSIONS, edge_hub_schema),
-    ):
-        body = content.get(section)
-        desired = body.get(_DESIRED) if isinstance(body, Mapping) else None
-        if not isinstance(desired, Mapping):
-            continue
-        path = f"{section}.{_DESIRED}.schemaVersion"
-        version = desired.get("schemaVersion")
-        if version is None:
-            # az would let it pass unseen; edgeAgent and edgeHub refuse it on the device.
-            yield finding("ManifestAgentVersion", path, f"{section} has no schemaVersion")
-            continue
-        if not isinstance(version, str) or not known.fullmatch(version):
-            yield finding(
-                "ManifestAgentVersion",
-                path,
-                f"schemaVersion {shown(version)} is not read by {section.removeprefix('$')}",
-            )
-            continue
-        if version not in versions:
-            yield finding(
-                "ManifestUnchecked", path, f"no schema for version {version}: {section} was not checked field by field"
-            )
-            continue
-        for error in Draft7Validator(make(version)).iter_errors({section: body}):
-            yield from _schema_finding(error, template)
-
-
-def _schema_finding(error: ValidationError, template: bool) -> Iterator[Finding]:
-    location = list(error.absolute_path)
-    wanted: Any = error.validator_value
-    got: Any = error.instance
-    last = str(location[-1]) if location else ""
-    if template and (
-        last.lower().startswith("createoptions") or (isinstance(error.instance, str) and "${" in error.instance)
-    ):
-        return
-    path = dotted(location)
-    match error.validator:
-        case "required":
-            missing = [name for name in wanted if name not in got]
-            message = f"{', '.join(missing)} missing" if missing else error.message
-        case "additionalProperties":
-            extra = _extra_keys(error)
-            for key in extra:
-                yield finding("ManifestSchema", f"{path}.{key}" if path else key, f"{shown(key)} is not allowed here")
+def _layer_key(module: str, key: str) -> Iterator[Finding]:
+    """What a layer should not set; a key that is set whole takes away what the layers below it set there."""
+    path = f"{module}.{key}"
+    match module, key.removeprefix(_DESIRED).split(".")[1:]:
+        case "$edgeAgent", ["modules"] | ["systemModules", *_]:
+            yield finding("ManifestLayerKey", path, f"a layer sets {_DESIRED}.modules.NAME only")
+        case "$edgeAgent", ["modules", *_] | ["runtime", "settings", "registryCredentials", _, *_]:
             return
-        case "enum":
-            message = f"{shown(error.instance)} is not one of {', '.join(map(str, wanted))}"
-        case "type":
-            message = f"{shown(error.instance)} is not of type {error.validator_value}"
-        case "anyOf":
-            message = f"{shown(error.instance)} is neither a text nor an object with route, priority, timeToLiveSecs"
-        case "pattern":
-            message = f"{shown(error.instance)} does not match {error.validator_value}"
-        case _:
-            message = error.message if len(error.message) < 200 else f"fails {error.validator}"
-    if "password" in path.lower():
-        message = f"the value fails {error.validator}"
-    yield finding("ManifestSchema", path, message)
-
-
-def _extra_keys(error: ValidationError) -> list[str]:
-    schema: Mapping[str, Any] = error.schema if isinstance(error.schema, Mapping) else {}
-    instance: Any = error.instance
-    known = set(schema.get("properties", {}))
-    patterns = list(schema.get("patternProperties", {}))
-    return [key for key in instance if key not in known and not any(re.search(pattern, key) for pattern in patterns)]
+        case "$edgeHub", ["routes", _, *_]:
+            return
+        case "$edgeAgent" | "$edgeHub", _:
+            yield finding("ManifestLayerWide", path, f"{key} replaces all that the layers below set there")
 
 
 def _create_options(content: Mapping[str, Any]) -> Iterator[Finding]:
@@ -246,6 +179,4 @@ def _routes(content: Mapping[str, Any]) -> Iterator[Finding]:
     for name, entry in routes.items():
         text = entry.get("route") if isinstance(entry, Mapping) else entry
         if isinstance(text, str) and "${" not in text:
-            problem = check_route(text)
-            if problem is not None:
-                yield finding("RouteSyntax", f"$edgeHub.{_DESIRED}.routes.{name}", problem)
+            yield from check_route_text(text, f"$edgeHub.{_DESIRED}.routes.{name}")

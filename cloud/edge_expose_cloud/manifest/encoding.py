@@ -63,7 +63,7 @@ def _encoded(value: Any) -> Any:
         return value
     found: Json = {}
     for key, item in value.items():
-        options = item.get(_OPTIONS) if key == "settings" and isinstance(item, Mapping) else None
+        options = item.get(_OPTIONS) if _is_settings(key) and isinstance(item, Mapping) else None
         if isinstance(options, Mapping):
             rest = {name: entry for name, entry in item.items() if name != _OPTIONS}
             found[key] = {**rest, **write_create_options(options)}
@@ -72,18 +72,28 @@ def _encoded(value: Any) -> Any:
     return found
 
 
-def decode(value: Any) -> Any:
-    """Any part of a manifest or twin with createOptions as objects; options that cannot be read stay as they are."""
-    if isinstance(value, list):
-        return [decode(item) for item in value]
+def decode_content(content: Mapping[str, Any]) -> Json:
+    """The way back: createOptions of `$edgeAgent` as objects; everything else as it is."""
+    return {module: decode(part) if module == "$edgeAgent" else part for module, part in content.items()}
+
+
+def decode(value: Any, key: str = "") -> Any:
+    """Any part of `$edgeAgent`'s section; createOptions that cannot be read stay as they are."""
     if not isinstance(value, Mapping):
         return value
-    fields = {key: item for key, item in value.items() if is_options_field(key) and not isinstance(item, Mapping)}
+    if not _is_settings(key):
+        return {name: decode(item, name) for name, item in value.items()}
+    fields = {name: item for name, item in value.items() if is_options_field(name) and not isinstance(item, Mapping)}
     try:
         options = {_OPTIONS: read_create_options(fields)} if fields else {}
     except CreateOptionsError:
-        return {key: item if key in fields else decode(item) for key, item in value.items()}
-    return {**{key: decode(item) for key, item in value.items() if key not in fields}, **options}
+        return dict(value)
+    return {**{name: item for name, item in value.items() if name not in fields}, **options}
+
+
+def _is_settings(key: str) -> bool:
+    """Also as the end of a layer's key: `properties.desired.modules.web.settings`."""
+    return key.rpartition(".")[2] == "settings"
 
 
 def same_meaning(left: Any, right: Any) -> bool:

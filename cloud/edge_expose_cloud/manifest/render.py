@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from edge_expose_cloud.manifest.driver import with_exposures
-from edge_expose_cloud.manifest.encoding import decode, encode
+from edge_expose_cloud.manifest.encoding import decode_content, encode
 from edge_expose_cloud.spec.model import EnvValue, ModuleSpec, Network, Route, Spec, SystemModule, site_of
 from edge_expose_contract.addressing import Address
 from edge_expose_contract.identity import MODULE_ID, SCHEMA_VERSION
@@ -23,6 +23,8 @@ MODULE_IMAGE: Final = "edge-expose/module:1"
 AGENT_IMAGE: Final = "mcr.microsoft.com/azureiotedge-agent:1.5"
 HUB_IMAGE: Final = "mcr.microsoft.com/azureiotedge-hub:1.5"
 _HUB_PORTS: Final = ("443/tcp", "5671/tcp", "8883/tcp")
+
+_DESIRED: Final = "properties.desired"
 
 Content = dict[str, Any]
 
@@ -44,28 +46,27 @@ def render_content(spec: Spec, held: Mapping[str, Address]) -> Content:
     if adds_module(spec):
         modules[MODULE_ID] = _module(ModuleSpec(image=MODULE_IMAGE), None)
     routes = {name: _route(entry) for name, entry in spec.routes.items()}
-    content = _layer(modules, routes) if spec.target.layered else _base(spec, modules, routes)
+    content = _layer(spec, modules, routes) if spec.target.layered else _base(spec, modules, routes)
     _add_twins(spec, content)
     if spec.driver == "module":
         ours = _ours(spec)
         if ours:
             content[MODULE_ID] = ours
-    return decode(_with_kept(encode(content), spec.keep)) if spec.keep else content
+    return decode_content(_with_kept(content, spec.keep)) if spec.keep else content
 
 
 def _with_kept(content: Content, keep: Mapping[str, Any]) -> Content:
     """What was imported and has no field of its own, laid over what was rendered."""
     for twin, patch in keep.items():
-        section = content.get(twin)
-        # Dotted keys are patched like any other.
-        body = patch if is_dotted(patch if section is None else section) else {"properties.desired": patch}
-        content[twin] = merged(section or {}, body)
+        section = content.get(twin, {})
+        whole = patch and not names_sections(patch) and not (section and _DESIRED not in section)
+        content[twin] = merged(section, {_DESIRED: patch} if whole else patch)
     return content
 
 
-def is_dotted(section: Mapping[str, Any]) -> bool:
-    """Whether a section sets single keys (`properties.desired.a.b`) rather than the whole desired section."""
-    return "properties.desired" not in section and any(key.startswith("properties.desired.") for key in section)
+def names_sections(patch: Mapping[str, Any]) -> bool:
+    """Whether the keys of a patch are those of a section: `properties.desired`, `properties.desired.a.b`."""
+    return any(key == _DESIRED or key.startswith(f"{_DESIRED}.") for key in patch)
 
 
 def adds_module(spec: Spec) -> bool:
@@ -125,7 +126,7 @@ def _base(spec: Spec, modules: dict[str, Any], routes: dict[str, Any]) -> Conten
         {"startupOrder", "imagePullPolicy"} & entry.keys() for entry in (*modules.values(), agent, hub)
     )
     needs_hub_11 = any(isinstance(route, dict) for route in routes.values())
-    return {
+    content = {
         "$edgeAgent": {
             "properties.desired": {
                 "schemaVersion": "1.1" if needs_agent_11 else "1.0",
@@ -134,20 +135,26 @@ def _base(spec: Spec, modules: dict[str, Any], routes: dict[str, Any]) -> Conten
                 "modules": modules,
             }
         },
-        "$edgeHub": {
+    }
+    if spec.add_edge_hub:
+        content["$edgeHub"] = {
             "properties.desired": {
                 "schemaVersion": "1.1" if needs_hub_11 else "1.0",
                 "routes": routes,
                 "storeAndForwardConfiguration": {"timeToLiveSecs": spec.runtime.time_to_live_secs},
             }
-        },
-    }
+        }
+    return content
 
 
-def _layer(modules: dict[str, Any], routes: dict[str, Any]) -> Content:
+def _layer(spec: Spec, modules: dict[str, Any], routes: dict[str, Any]) -> Content:
     # IoT Hub refuses a layer without $edgeAgent, an empty one is fine.
-    content: Content = {"$edgeAgent": {f"properties.desired.modules.{name}": body for name, body in modules.items()}}
-    if routes:
+    agent = {f"properties.desired.modules.{name}": body for name, body in modules.items()}
+    for label, entry in spec.registries.items():
+        # One key each, beside the registries of the layers below.
+        agent[f"properties.desired.runtime.settings.registryCredentials.{label}"] = entry.model_dump()
+    content: Content = {"$edgeAgent": agent}
+    if routes and spec.add_edge_hub:
         content["$edgeHub"] = {f"properties.desired.routes.{name}": body for name, body in routes.items()}
     return content
 

@@ -12,10 +12,10 @@ from edge_expose_cloud.spec.model import Spec
 from edge_expose_contract.identity import MODULE_ID
 
 
-def check_rendered(spec: Spec) -> list[Finding]:
-    """Every finding of the manifest, with the path of the spec that it was rendered from. May raise
-    CreateOptionsError."""
-    found = check_manifest(ManifestDocument(render(spec)["modulesContent"], ""))
+def check_rendered(spec: Spec, *, later: bool = False) -> list[Finding]:
+    """Every finding of the manifest, with the path of the spec that it was rendered from. `later`: the manifest is a
+    template, and another tool fills in what is `$${NAME}` in the spec. May raise CreateOptionsError."""
+    found = check_manifest(ManifestDocument(render(spec)["modulesContent"], "", later=later))
     return [replace(item, path=spec_path(item.path, spec)) for item in found]
 
 

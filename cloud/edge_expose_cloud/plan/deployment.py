@@ -14,7 +14,7 @@ from typing import Any
 from edge_expose_cloud.hub.api import Deployment, Json
 from edge_expose_cloud.hub.authorship import content_without_change
 from edge_expose_cloud.manifest.checks import desired_sections
-from edge_expose_cloud.manifest.encoding import Content, Secrets, decode, same_meaning
+from edge_expose_cloud.manifest.encoding import Content, Secrets, decode_content, same_meaning
 from edge_expose_cloud.manifest.redaction import hide_twins
 from edge_expose_cloud.manifest.render import render_content
 from edge_expose_cloud.plan.device import exposures_of
@@ -44,6 +44,7 @@ NOTE_LABEL = "edgeExposeNote"
 _STAMPS = frozenset({BY_LABEL, AT_LABEL, NOTE_LABEL})
 RETIRED_CONDITION = "deviceId='edge-expose-retired'"
 KEEP_RETIRED = 3
+_ROOM_FOR_NAME = 112  # of the 128 characters of an id; the label holds the whole name
 
 _OURS = f"SELECT deviceId FROM devices.modules WHERE moduleId = '{MODULE_ID}' AND"  # noqa: S608
 _NOT_READY = "properties.reported.summary.notReady"
@@ -142,7 +143,7 @@ def deployment_impact(current: Deployment | None, wanted: Deployment) -> tuple[I
 
 def _hidden(current: Deployment, sent: Json, visible: Json) -> Json:
     """Content that the hub holds, as it may be shown beside the content wanted."""
-    before = content_without_change(decode(current.modules_content))
+    before = content_without_change(decode_content(current.modules_content))
     return {"modulesContent": hide_twins(before, sent, visible)}
 
 
@@ -150,7 +151,7 @@ def _same_content(current: Deployment, sent: Json) -> bool:
     """Without who wrote it: that is no change. A deployment may hold more than `modulesContent`."""
     if current.content.keys() - {"modulesContent"}:
         return False
-    return same_meaning(content_without_change(decode(current.modules_content)), sent)
+    return same_meaning(content_without_change(decode_content(current.modules_content)), sent)
 
 
 def _plain(deployment: Deployment) -> dict[str, str]:
@@ -201,7 +202,7 @@ def promoted(deployment: Deployment) -> Deployment:
 
 def deployment_id(name: str, content: Json, existing: Sequence[Deployment]) -> str:
     """`name-<10 hex of the content>`; a number is added when a retired deployment has that id already."""
-    base = f"{name}-{hashlib.sha256(canonical(content).encode()).hexdigest()[:10]}"
+    base = f"{name[:_ROOM_FOR_NAME]}-{hashlib.sha256(canonical(content).encode()).hexdigest()[:10]}"
     taken = {item.id for item in existing}
     number, candidate = 2, base
     while candidate in taken:

@@ -131,8 +131,10 @@ def plan_device(spec: Spec, state: DeviceState, secrets: Secrets) -> Plan:
 
 def _decoded(state: DeviceState) -> DeviceState:
     """With the createOptions of the hub's manifest as objects."""
-    twins = {name: replace(twin, desired=decode(twin.desired)) for name, twin in state.twins.items()}
-    return replace(state, twins=twins)
+    agent = state.twins.get("$edgeAgent")
+    if agent is None:
+        return state
+    return replace(state, twins={**state.twins, "$edgeAgent": replace(agent, desired=decode(agent.desired))})
 
 
 def exposures_of(desired: Mapping[str, Any]) -> dict[str, Exposure]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from edge_expose_cloud.findings.finding import Finding, finding
+from edge_expose_cloud.findings.finding import Finding, finding, has_errors
 from edge_expose_cloud.iotedge.create_options import (
     WIDELY_SUPPORTED_CHUNKS,
     CreateOptionsError,
@@ -14,10 +14,13 @@ from edge_expose_cloud.iotedge.create_options import (
     write_create_options,
 )
 from edge_expose_cloud.iotedge.edge_agent_ports import lookup
-from edge_expose_cloud.iotedge.routes import check_route, modules_in_route
+from edge_expose_cloud.iotedge.routes import modules_in_route
 from edge_expose_cloud.spec.address_checks import lint_addresses
 from edge_expose_cloud.spec.driver_limits import check_manifest_driver
-from edge_expose_cloud.spec.model import ModuleSpec, Route, Spec
+from edge_expose_cloud.spec.model import ModuleSpec, Route, Runtime, Spec
+from edge_expose_cloud.spec.names import is_deployment_name
+from edge_expose_cloud.spec.route_checks import check_route_text
+from edge_expose_cloud.spec.variables import is_placeholder
 from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.names import sanitize_k8s_value
 from edge_expose_contract.violations import RuleError, shown
@@ -26,10 +29,9 @@ _MODULE_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 _LABEL_NAME = re.compile(r"[^.$# ]+")
 _ENV_NAME = re.compile(r"[^+#$\s.]+")
 _IMAGE = re.compile(
-    r"(?:[a-zA-Z0-9.-]+(?::[0-9]+)?/)?[a-z0-9._/-]+(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
+    r"(?:(?:\$upstream|[a-zA-Z0-9.-]+)(?::[0-9]+)?/)?[a-z0-9._/-]+(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
 )
 _SERVICE_NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
-_CONFIG_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 _SYSTEM = frozenset({"$edgeagent", "$edgehub", "edgeagent", "edgehub"})
 
 
@@ -50,12 +52,12 @@ def lint(spec: Spec, data: Mapping[str, Any]) -> list[Finding]:
 
 def _target(spec: Spec) -> Iterator[Finding]:
     target = spec.target
-    if not _CONFIG_NAME.fullmatch(spec.name):
+    if not is_deployment_name(spec.name):
         yield finding(
             "WrongType",
             "name",
             f"{shown(spec.name)} cannot be part of a deployment id",
-            hint="Use lower-case letters, digits and -.",
+            hint="Use lower-case letters, digits and - + % _ * ! ', at most 128.",
         )
     if (target.device is None) == (target.condition is None):
         what = "both device and condition" if target.device is not None else "neither device nor condition"
@@ -74,8 +76,11 @@ def _target(spec: Spec) -> Iterator[Finding]:
 
 def _modules(spec: Spec) -> Iterator[Finding]:
     names: dict[str, str] = {}
-    if len(spec.modules) + 3 > 50:
-        yield finding("ModuleCount", "modules", f"{len(spec.modules)} modules and the system modules are more than 50")
+    adds_ours = spec.driver == "module" and spec.add_module and MODULE_ID not in spec.modules
+    if len(spec.modules) + adds_ours + 2 > 50:
+        ours = f", {MODULE_ID}" if adds_ours else ""
+        text = f"{len(spec.modules)} modules{ours} and the two system modules are more than 50"
+        yield finding("ModuleCount", "modules", text)
     for name, module in spec.modules.items():
         path = f"modules.{name}"
         if name.lower() in _SYSTEM:
@@ -187,7 +192,7 @@ def _registries(spec: Spec, data: Mapping[str, Any]) -> Iterator[Finding]:
                 "RegistryDuplicate", path, f"{shown(label)} and {shown(seen[registry.address])} have one address"
             )
         seen.setdefault(registry.address, label)
-        if not re.fullmatch(r"\$\{env:[A-Za-z_][A-Za-z0-9_]*\}", registry.password):
+        if not is_placeholder(registry.password):
             # The value itself never appears in a message.
             yield finding(
                 "SecretInClear", f"{path}.password", f"the password of registry {shown(label)} stands in the file"
@@ -196,14 +201,20 @@ def _registries(spec: Spec, data: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _routes(spec: Spec, declared: set[str]) -> Iterator[Finding]:
     known = declared | {MODULE_ID}
+    if not spec.add_edge_hub:
+        text = "addEdgeHub: false leaves $edgeHub out, and it"
+        if spec.routes:
+            yield finding("EdgeHubLeftOut", "routes", f"{text} holds the routes")
+        if spec.runtime.time_to_live_secs != Runtime().time_to_live_secs:
+            yield finding("EdgeHubLeftOut", "runtime.timeToLiveSecs", f"{text} holds the time to live")
     for name, entry in spec.routes.items():
         path = f"routes.{name}"
         if not _LABEL_NAME.fullmatch(name):
             yield finding("RouteName", path, f"{shown(name)} cannot be the name of a route")
         text = entry.route if isinstance(entry, Route) else entry
-        problem = check_route(text)
-        if problem is not None:
-            yield finding("RouteSyntax", path, problem)
+        found = list(check_route_text(text, path))
+        yield from found
+        if has_errors(found):
             continue
         for module in modules_in_route(text):
             if module not in known and not spec.target.layered:

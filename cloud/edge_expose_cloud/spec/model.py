@@ -127,7 +127,7 @@ class Spec(SpecModel):
     """A deployment, written by people."""
 
     schema_version: str = Field(alias="schemaVersion", description='"1.0".')
-    name: str = Field(min_length=1, max_length=100, description="Name of the deployment; part of its id in IoT Hub.")
+    name: str = Field(min_length=1, max_length=128, description="Name of the deployment; part of its id in IoT Hub.")
     target: Target = Field(description="Which devices get it.")
     driver: Literal["module", "manifest"] = Field(
         "module", description="module: ours makes the Services; manifest: edgeAgent makes them."
@@ -144,11 +144,16 @@ class Spec(SpecModel):
     add_module: bool = Field(
         True, alias="addModule", description="false: do not add the edge-expose module to the manifest."
     )
-
+    add_edge_hub: bool = Field(
+        True,
+        alias="addEdgeHub",
+        description="false: leave $edgeHub out of the manifest; devices keep their routes and time to live. "
+        "With true, a spec without routes takes all routes away.",
+    )
     keep: dict[str, Any] = Field(
         default_factory=dict,
         description="What import found in a manifest and a spec has no field for: by twin, a merge patch of what is "
-        "rendered (null takes a key away).",
+        "rendered (null takes a key away): of properties.desired, or of the section itself where its keys begin so.",
     )
 
     @property

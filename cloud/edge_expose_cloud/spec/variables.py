@@ -14,6 +14,7 @@ from edge_expose_cloud.findings.finding import Finding, finding
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_PLACEHOLDER = re.compile(r"\$\{env:[A-Za-z_][A-Za-z0-9_]*\}|\$\$\{[^{}]*\}")
 _ENV = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)")
 
 
@@ -52,6 +53,11 @@ def _fill_text(text: str, variables: Mapping[str, Any], path: str, found: list[F
         return str(variables[match[1]])
 
     return _REFERENCE.sub(replace, text)
+
+
+def is_placeholder(text: str) -> bool:
+    """Whether a text is one reference to a secret, or one placeholder that another tool fills in (`$${NAME}`)."""
+    return _PLACEHOLDER.fullmatch(text) is not None
 
 
 def secret_names(value: Any) -> set[str]:

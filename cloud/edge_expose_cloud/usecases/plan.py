@@ -22,11 +22,12 @@ from edge_expose_cloud.usecases.secrets import secrets_for
 from edge_expose_cloud.usecases.sites import plan_sites
 
 
-def require_spec(loaded: LoadedSpec) -> Spec:
-    """The spec, or InputError with everything that is wrong: in it, or in the manifest it renders to."""
+def require_spec(loaded: LoadedSpec, *, later: bool = False) -> Spec:
+    """The spec, or InputError with everything that is wrong: in it, or in the manifest it renders to. `later`: another
+    tool may fill in single values of the manifest."""
     if loaded.spec is None:
         raise InputError(loaded.findings)
-    problems = check_rendered(loaded.spec)
+    problems = check_rendered(loaded.spec, later=later)
     if has_errors(problems):
         raise InputError(loaded.located(problems))
     return loaded.spec

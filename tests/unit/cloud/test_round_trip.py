@@ -15,7 +15,7 @@ from edge_expose_cloud.findings.finding import Finding, has_errors
 from edge_expose_cloud.iotedge.create_options import read_create_options
 from edge_expose_cloud.manifest.checks import desired_sections
 from edge_expose_cloud.manifest.content import read_manifest
-from edge_expose_cloud.manifest.import_export import spec_of, spec_of_manifest
+from edge_expose_cloud.manifest.import_spec import spec_of, spec_of_manifest
 from edge_expose_cloud.manifest.render import render
 from edge_expose_cloud.spec.load import load_spec
 from edge_expose_cloud.spec.variables import resolve_secrets
@@ -133,7 +133,7 @@ AGENT, HUB = "$edgeAgent/properties.desired", "$edgeHub/properties.desired"
         pytest.param(changed(f"{HUB}/routes/odd", 5), id="an odd route"),
         pytest.param(changed(f"{AGENT}/modules/web/restartPolicy", "often"), id="an odd restart policy"),
         pytest.param(changed(f"{AGENT}/modules/web/settings/image", 5), id="an odd image"),
-        pytest.param(changed(f"{AGENT}/runtime/settings/registryCredentials", {"q": 5}), id="an odd credential"),
+        pytest.param(changed(f"{AGENT}/runtime/settings/registryCredentials", {"q": {}}), id="an odd credential"),
         pytest.param(
             changed(
                 "edge-expose/properties.desired",
@@ -174,7 +174,7 @@ def test_a_deployment_for_many_devices_comes_back_with_its_target(name: str) -> 
         }
     )
     assert not isinstance(document, Finding)
-    spec, findings = spec_of_manifest(document, "unused", "d1")
+    spec, findings = spec_of_manifest(document, "unused")
     assert (spec["name"], spec["labels"]) == ("north-1", {"team": "edge"})
     assert spec["target"] == {"condition": "tags.site='north'", "priority": 7, "layered": True}
     assert not [item for item in findings if item.severity != "info"]
@@ -195,7 +195,7 @@ exposures: {shop: {module: web, ports: ["80"]}}
     body = {"targetCondition": "tags.site='north'", "priority": 7, "content": {"modulesContent": content}}
     document = read_manifest(body)
     assert not isinstance(document, Finding)
-    spec, _ = spec_of_manifest(document, "base", "d1")
+    spec, _ = spec_of_manifest(document, "base")
     assert spec["target"] == {"condition": "tags.site='north'", "priority": 7}
     assert again(spec) == content
 
@@ -204,8 +204,8 @@ def test_a_layer_of_which_nobody_says_the_target_gets_one_that_is_named() -> Non
     content = json.loads(rendered(ROOT / "deployment-manifests" / "specs")["fleet-layer.json"])["modulesContent"]
     document = read_manifest({"modulesContent": content})
     assert not isinstance(document, Finding)
-    spec, findings = spec_of_manifest(document, "layer", "d1")
-    assert spec["target"] == {"condition": "deviceId='d1'", "priority": 10, "layered": True}
+    spec, findings = spec_of_manifest(document, "layer")
+    assert spec["target"] == {"condition": "deviceId='edge1'", "priority": 10, "layered": True}
     assert "ImportTarget" in [item.rule for item in findings]
     assert again(spec) == content
 

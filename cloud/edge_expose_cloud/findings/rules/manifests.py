@@ -35,6 +35,12 @@ ROWS: tuple[Row, ...] = (
         "Layers may set modules, routes and module properties; no system modules.",
     ),
     (
+        "ManifestLayerWide",
+        "warning",
+        "A key of a layered deployment that replaces more than one entry of the layers below it.",
+        "Set single entries, such as properties.desired.runtime.settings.registryCredentials.NAME.",
+    ),
+    (
         "DriverManifestInexpressible",
         "error",
         "A wish that edgeAgent's Services cannot express.",

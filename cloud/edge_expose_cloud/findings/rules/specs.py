@@ -136,6 +136,18 @@ ROWS: tuple[Row, ...] = (
         "Write FROM <source> [WHERE <condition>] INTO <sink>.",
     ),
     (
+        "RouteSource",
+        "warning",
+        "A route whose source is none of the documented ones.",
+        "edgeHub takes any path; check that messages come from it, such as /messages/modules/NAME/outputs/NAME.",
+    ),
+    (
+        "EdgeHubLeftOut",
+        "error",
+        "A setting of $edgeHub in a spec that leaves $edgeHub out.",
+        "Remove addEdgeHub: false, or remove routes and runtime.timeToLiveSecs.",
+    ),
+    (
         "RouteModuleUnknown",
         "warning",
         "A route that names a module the deployment lacks.",
@@ -283,29 +295,5 @@ ROWS: tuple[Row, ...] = (
         "warning",
         "Values of modules in an exported spec, which may be secrets.",
         "Keep the spec as safe as the device, or export it with --hide-values.",
-    ),
-    (
-        "ImportKept",
-        "info",
-        "Something that a spec has no field for.",
-        "It stands under keep: and is rendered as it was; move it to a field where there is one.",
-    ),
-    (
-        "ImportReference",
-        "warning",
-        "A text of the manifest that reads like a reference.",
-        "It is filled in from the environment when something is sent; write $${ where it is plain text.",
-    ),
-    (
-        "ImportTarget",
-        "warning",
-        "A layer whose target condition the manifest does not say.",
-        "Set target.condition and target.priority to those of the layer.",
-    ),
-    (
-        "ImportLost",
-        "warning",
-        "Something that a spec cannot say.",
-        "Keep the manifest beside the spec, or leave it out on purpose.",
     ),
 )
