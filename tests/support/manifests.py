@@ -261,3 +261,43 @@ def _options(fields: Json) -> Any:
     except ValueError:
         return None
     return value if isinstance(value, dict) else None
+
+
+@st.composite
+def sound_contents(draw: st.DrawFn) -> Json:
+    """Mostly what `az iot edge` and IoT Hub take: for one device or a layer."""
+    modules = draw(st.dictionaries(MODULES.filter(lambda name: name != "edge-expose"), sound_module(), max_size=3))
+    twins = draw(st.dictionaries(st.sampled_from(["web", "ghost", "a:b+c"]), st.dictionaries(KEYS, TEXTS), max_size=2))
+    credentials = {"address": "$upstream:443", "username": draw(TEXTS), "password": draw(TEXTS)}
+    routes = draw(st.dictionaries(KEYS, ROUTES, max_size=2))
+    if draw(st.booleans()):
+        agent = {f"{DESIRED}.modules.{name}": entry for name, entry in modules.items()}
+        agent |= draw(extra({f"{DESIRED}.runtime.settings.registryCredentials.r": st.just(credentials)}))
+        hub = {f"{DESIRED}.routes.{name}": route for name, route in routes.items()}
+        return {"$edgeAgent": agent, "$edgeHub": hub} | {name: dotted(draw, desired) for name, desired in twins.items()}
+    system = {
+        "edgeAgent": {"type": "docker", "settings": draw(sound_module())["settings"]},
+        "edgeHub": draw(sound_module()),
+    }
+    runtime = {"type": "docker", "settings": draw(extra({"registryCredentials": st.just({"r": credentials})}))}
+    agent = {"schemaVersion": draw(st.sampled_from(["1.0", "1.1"])), "systemModules": system, "modules": modules}
+    found: Json = {"$edgeAgent": {DESIRED: {**agent, "runtime": runtime}}}
+    found |= draw(extra({"$edgeHub": st.just({DESIRED: {"schemaVersion": "1.1", "routes": routes}})}))
+    return found | {name: {DESIRED: desired} for name, desired in twins.items()}
+
+
+@st.composite
+def sound_module(draw: st.DrawFn) -> Json:
+    text = json.dumps(draw(OBJECTS), indent=draw(st.none() | st.just(1)))
+    cut = draw(st.integers(0, len(text)))
+    options = (
+        {"createOptions": text[:cut], "createOptions01": text[cut:]} if draw(st.booleans()) else {"createOptions": text}
+    )
+    env = st.dictionaries(KEYS, st.fixed_dictionaries({"value": TEXTS | NUMBERS | st.booleans()}), max_size=2)
+    return {
+        "type": "docker",
+        "status": draw(st.sampled_from(["running", "stopped"])),
+        "restartPolicy": draw(st.sampled_from(["always", "never", "on-failure", "on-unhealthy"])),
+        "settings": {"image": draw(IMAGES), **options},
+        **draw(extra({"env": env, "startupOrder": st.integers(0, 9)})),
+    }

@@ -6,23 +6,25 @@ import copy
 import json
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from edge_expose_cloud.findings.finding import Finding
+from edge_expose_cloud.findings.finding import Finding, has_errors
 from edge_expose_cloud.findings.rules.imports import DIFFERENCES
+from edge_expose_cloud.manifest.checks import check_manifest
 from edge_expose_cloud.manifest.content import read_manifest
 from edge_expose_cloud.manifest.encoding import Content, Secrets
 from edge_expose_cloud.manifest.import_spec import spec_of_manifest
 from edge_expose_cloud.manifest.render import render_content
+from edge_expose_cloud.manifest.spec_checks import check_rendered
 from edge_expose_cloud.spec.documents import Document
-from edge_expose_cloud.spec.load import spec_from_data
+from edge_expose_cloud.spec.load import load_spec, spec_from_data
 from edge_expose_cloud.spec.model import Spec
 from edge_expose_cloud.spec.variables import secret_names
 from edge_expose_cloud.spec.yaml_lines import read_yaml
 from edge_expose_cloud.spec.yaml_writer import yaml_text
 from edge_expose_contract.parsing import parse_exposure
-from support.manifests import contents, plain, unlike
+from support.manifests import contents, plain, sound_contents, unlike
 
 AROUND = st.just({}) | st.fixed_dictionaries(
     {"id": st.just("north_1")}, optional={"targetCondition": st.just("tags.a='b'"), "priority": st.integers(0, 9)}
@@ -75,7 +77,7 @@ def rule_of(path: tuple[str, ...], there: Any, here: Any, original: dict[str, An
     return "ImportNull" if there is None and here is ... else ""
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(contents(), AROUND)
 def test_any_manifest_comes_back_but_for_a_closed_list(content: dict[str, Any], around: dict[str, Any]) -> None:
     text, findings = imported(content, around)
@@ -90,7 +92,7 @@ def test_any_manifest_comes_back_but_for_a_closed_list(content: dict[str, Any], 
     assert needed <= said
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(contents(), AROUND)
 def test_no_password_of_any_manifest_is_printed(content: dict[str, Any], around: dict[str, Any]) -> None:
     text, findings = imported(content, around)
@@ -99,10 +101,24 @@ def test_no_password_of_any_manifest_is_printed(content: dict[str, Any], around:
     assert "***" not in shown
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(contents())
 def test_importing_what_an_imported_spec_renders_gives_the_same_manifest(content: dict[str, Any]) -> None:
     once = rendered(imported(content, {})[0])
     text, findings = imported(once, {})
     assert list(unlike(plain(once), plain(rendered(text)))) == []
     assert not {item.rule for item in findings} & {"ImportNull", "ImportForm", "ImportChange", "ImportPassword"}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(sound_contents())
+def test_of_a_manifest_without_errors_comes_a_spec_without_errors(content: dict[str, Any]) -> None:
+    document = read_manifest({"modulesContent": content})
+    assert not isinstance(document, Finding)
+    assume(not has_errors(check_manifest(document)))
+    text, findings = imported(content, {})
+    loaded = load_spec(text, "spec.yaml")
+    assert loaded.spec is not None, loaded.findings
+    assert not has_errors(check_rendered(loaded.spec))
+    left = [rule_of(path, there, here, content) for path, there, here in unlike(plain(content), plain(rendered(text)))]
+    assert set(left) <= {"ImportPassword"} & {item.rule for item in findings}

@@ -224,6 +224,16 @@ MANIFESTS: list[Any] = [
     pytest.param(changed(f"{A}.schemaVersion", "2.0"), ["ManifestAgentVersion"], id="a major version nobody reads"),
     pytest.param(changed(f"{A}.schemaVersion", ...), ["ManifestAgentVersion"], id="no schemaVersion"),
     pytest.param(changed(f"{A}.schemaVersion", "1.1.0"), ["ManifestUnchecked"], id="1.1.0 has no schema"),
+    pytest.param(changed(f"{A}.schemaVersion", 1.1), ["ManifestAgentVersion"], id="a schemaVersion without quotes"),
+    pytest.param(changed(f"{A}.schemaVersion", "${V}"), ["ManifestAgentVersion"], id="a placeholder and no template"),
+    pytest.param(
+        {
+            "$schema-template": "4.0.0",
+            "modulesContent": changed(f"{H}.schemaVersion", "${V}", changed(f"{H}.routes", 5)),
+        },
+        ["ManifestUnchecked"],
+        id="a template whose schemaVersion is filled in later",
+    ),
     pytest.param(changed(f"{H}.routes", ...), ["ManifestSchema"], id="no routes"),
     pytest.param(
         changed(f"{H}.routes", {"u": "FROM nowhere INTO $upstream"}),
@@ -251,6 +261,50 @@ MANIFESTS: list[Any] = [
         {"$edgeAgent": {"properties.desired.systemModules.edgeHub": {}}},
         ["ManifestLayerKey"],
         id="a layer with a system module",
+    ),
+    *(
+        pytest.param({"$edgeAgent": {f"properties.desired.{key}": {}}}, found, id=f"a layer with {key}")
+        for key, found in (
+            ("modules", ["ManifestLayerKey"]),
+            ("runtime.settings.registryCredentials.r", []),
+            ("runtime.settings.registryCredentials.r.address", []),
+            ("runtime.settings.registryCredentials", ["ManifestLayerWide"]),
+            ("runtime.settings", ["ManifestLayerWide"]),
+            ("runtime", ["ManifestLayerWide"]),
+            ("schemaVersion", ["ManifestLayerWide"]),
+            ("modules.web.env.A", []),
+        )
+    ),
+    *(
+        pytest.param(
+            {"$edgeAgent": {}, "$edgeHub": {f"properties.desired{key}": {}}}, found, id=f"a layer with a hub's{key}"
+        )
+        for key, found in (
+            (".routes.r", []),
+            (".routes", ["ManifestLayerWide"]),
+            ("", ["ManifestLayerWide"]),
+            (".storeAndForwardConfiguration", ["ManifestLayerWide"]),
+        )
+    ),
+    *(
+        pytest.param(changed(f"{H}.routes", {"u": f"FROM {source} INTO $upstream"}), found, id=f"a route from {source}")
+        for source, found in (
+            ("/*", []),
+            ("/twinChangeNotifications", []),
+            ("/messages/*", []),
+            ("/messages/modules/web", []),
+            ("/messages/modules/web/*", []),
+            ("/messages/modules/*/outputs/*", []),
+            ("/messages/modules/web/outputs/o", []),
+            ("/messages/modules/web/outputs/o/*", []),
+            ("/Messages/Modules/web/Outputs/o", []),
+            ("/mesages/*", ["RouteSource"]),
+            ("/anything/else", ["RouteSource"]),
+            ("/messages/modules/web/inputs/i", ["RouteSource"]),
+            ("messages/*", ["RouteSyntax"]),
+            ("/", ["RouteSyntax"]),
+            ("//a", ["RouteSyntax"]),
+        )
     ),
     pytest.param(changed("web.properties/desired", {"k": "x" * 5000}), ["StringTooLong"], id="a text above 4 KB"),
     pytest.param(
@@ -349,6 +403,65 @@ def test_what_is_no_manifest(document: Any) -> None:
     found = read_manifest(document)
     assert not isinstance(found, ManifestDocument)
     assert found.rule == "ManifestForm"
+
+
+def test_a_version_without_quotes_is_told_to_be_quoted() -> None:
+    document = read_manifest(changed(f"{A}.schemaVersion", 1.1))
+    assert isinstance(document, ManifestDocument)
+    assert [item.hint for item in check_manifest(document)] == ['Write it in quotes: "1.1".']
+
+
+def test_a_placeholder_for_the_version_is_named_at_its_own_place() -> None:
+    document = read_manifest({"$schema-template": "4", "modulesContent": changed(f"{A}.schemaVersion", "${V}")})
+    assert isinstance(document, ManifestDocument)
+    (found,) = check_manifest(document)
+    assert (found.severity, found.path) == ("info", "modulesContent.$edgeAgent.properties.desired.schemaVersion")
+
+
+REGISTRY = 'registries: {r: {address: "$upstream:443", username: u, password: "${env:P}"}}\n'
+
+
+def test_a_layer_sets_each_registry_by_a_key_of_its_own() -> None:
+    agent = render(spec(LAYER + REGISTRY))["modulesContent"]["$edgeAgent"]
+    entry = {"address": "$upstream:443", "username": "u", "password": "${env:P}"}
+    assert agent["properties.desired.runtime.settings.registryCredentials.r"] == entry
+
+
+def test_a_spec_may_leave_the_hubs_section_out() -> None:
+    content = render(spec(DEVICE + "addEdgeHub: false\n"))["modulesContent"]
+    assert "$edgeHub" not in content
+    assert "edgeHub" in content["$edgeAgent"]["properties.desired"]["systemModules"]
+
+
+@pytest.mark.parametrize("more", ["routes: {u: 'FROM /* INTO $upstream'}", "runtime: {timeToLiveSecs: 60}"])
+def test_what_belongs_to_the_hubs_section_cannot_be_set_when_it_is_left_out(more: str) -> None:
+    text = f"{DEVICE}addEdgeHub: false\n{more}\n"
+    found = [(item.rule, item.line) for item in load_spec(text, "s").findings if item.severity == "error"]
+    assert found == [("EdgeHubLeftOut", len(text.splitlines()))]
+
+
+KEEPS: list[Any] = [
+    pytest.param({"web": {"y": 2}}, {"properties.desired": {"x": 1, "y": 2}}, id="a patch of the desired section"),
+    pytest.param(
+        {"web": {"properties.desired": {"y": 2}}}, {"properties.desired": {"x": 1, "y": 2}}, id="of the section"
+    ),
+    pytest.param(
+        {"web": {"properties.desired": None, "properties.desired.y": 2}}, {"properties.desired.y": 2}, id="keys"
+    ),
+    pytest.param({"web": {"x": None}}, {"properties.desired": {}}, id="a key that is taken away"),
+    pytest.param({"web": {}}, {"properties.desired": {"x": 1}}, id="an empty patch"),
+]
+
+
+@pytest.mark.parametrize(("keep", "expected"), KEEPS)
+def test_what_is_kept_is_laid_over_what_is_rendered(keep: Any, expected: Any) -> None:
+    assert render(spec(DEVICE + f"keep: {json.dumps(keep)}\n"))["modulesContent"]["web"] == expected
+
+
+def test_options_of_another_twin_than_edge_agents_stay_text() -> None:
+    desired = {"settings": {"createOptions": '{ "a": 1}'}, "createOptions": "{}"}
+    text = DEVICE.replace("{x: 1}", json.dumps(desired)) + "keep: {web: {y: 1}}\n"
+    assert render(spec(text))["modulesContent"]["web"] == {"properties.desired": {**desired, "y": 1}}
 
 
 def test_the_meter_counts_the_fullest_twin_first() -> None:
