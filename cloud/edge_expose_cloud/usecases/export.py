@@ -15,6 +15,7 @@ from edge_expose_cloud.manifest.import_spec import spec_of
 from edge_expose_cloud.manifest.redaction import hide_options, hide_twins
 from edge_expose_cloud.plan.observation import observe_device, registered_device
 from edge_expose_cloud.spec.names import deployment_name
+from edge_expose_contract.identity import MODULE_ID
 
 
 def export_spec(hub: Hub, device_id: str, *, hide_values: bool = False) -> tuple[Json, list[Finding]]:
@@ -22,8 +23,11 @@ def export_spec(hub: Hub, device_id: str, *, hide_values: bool = False) -> tuple
     secret, and leaves desired properties of other modules on the hub."""
     registered_device(hub, device_id)  # a list of modules is refused to an unknown device as if we had no rights
     state = observe_device(hub, device_id, hub.module_ids(device_id))
-    # A twin without desired properties was written by nobody.
-    content = {name: {"properties.desired": twin.desired} for name, twin in state.twins.items() if twin.desired}
+    content = {
+        name: {"properties.desired": twin.desired}
+        for name, twin in state.twins.items()
+        if twin.desired or name == MODULE_ID  # another twin without desired properties was written by nobody
+    }
     content.setdefault("$edgeAgent", {"properties.desired": {}})
     spec, findings = spec_of(content, deployment_name(device_id), {"device": device_id}, references=False)
     references = _References()
