@@ -12,8 +12,8 @@ from edge_expose_cloud.cli.shared.errors import guarded
 from edge_expose_cloud.cli.shared.files import read_source
 from edge_expose_cloud.cli.shared.options import UsageProblem
 from edge_expose_cloud.cli.shared.output import Format, print_spec
-from edge_expose_cloud.manifest.import_spec import spec_of_manifest
-from edge_expose_cloud.manifest.import_target import DEFAULT_DEVICE
+from edge_expose_cloud.manifest.imports.spec import spec_of_manifest
+from edge_expose_cloud.manifest.imports.target import DEFAULT_DEVICE
 from edge_expose_cloud.spec.names import is_deployment_name
 
 app = new_app()

@@ -147,7 +147,8 @@ class _Reader:
             # NaN and the infinities pass: they are told by their path, like those of YAML.
             value = json.loads(match[0])
         except ValueError:
-            raise self._problem(f"{shown(match[0])} is no value of JSON") from None
+            # The word itself is not shown: it may be a password that lost its quotes.
+            raise self._problem("this is no value of JSON; text stands in double quotes") from None
         self._at = match.end()
         return value
 

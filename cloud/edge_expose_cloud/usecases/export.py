@@ -11,7 +11,7 @@ from typing import Any
 
 from edge_expose_cloud.findings.finding import Finding, finding
 from edge_expose_cloud.hub.api import Hub, Json
-from edge_expose_cloud.manifest.import_spec import spec_of
+from edge_expose_cloud.manifest.imports.spec import spec_of
 from edge_expose_cloud.manifest.redaction import hide_options, hide_twins
 from edge_expose_cloud.plan.observation import observe_device, registered_device
 from edge_expose_cloud.spec.names import deployment_name

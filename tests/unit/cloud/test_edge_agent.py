@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edge_expose_cloud.iotedge.edge_agent import parse_service_type, predict_services
+from edge_expose_cloud.iotedge.edge_agent import modules_of, parse_service_type, predict_services
 from edge_expose_cloud.iotedge.edge_agent_names import sanitize_annotation_key, sanitize_dns_domain, sanitize_dns_value
 from edge_expose_cloud.iotedge.edge_agent_ports import dotnet_int32
 from edge_expose_contract.violations import RuleError
@@ -308,6 +308,11 @@ def test_system_modules_have_services_too() -> None:
     found = predict_services({"$edgeAgent": {"properties.desired": {"systemModules": {"edgeHub": hub}}}})
     assert [(service.name, service.module) for service in found.services] == [("edgehub", "edgeHub")]
     assert found.findings == []
+
+
+def test_a_part_of_a_module_is_no_module() -> None:
+    part = {"$edgeAgent": {"properties.desired.modules.web.env.A": {"value": "1"}}}
+    assert list(modules_of(part)) == []
 
 
 def test_modules_of_a_layer_are_found() -> None:

@@ -14,7 +14,7 @@ from edge_expose_cloud.findings.rules.imports import DIFFERENCES
 from edge_expose_cloud.manifest.checks import check_manifest
 from edge_expose_cloud.manifest.content import read_manifest
 from edge_expose_cloud.manifest.encoding import Content, Secrets
-from edge_expose_cloud.manifest.import_spec import spec_of_manifest
+from edge_expose_cloud.manifest.imports.spec import spec_of_manifest
 from edge_expose_cloud.manifest.render import render_content
 from edge_expose_cloud.manifest.spec_checks import check_rendered
 from edge_expose_cloud.spec.documents import Document

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from edge_expose_cloud.cli import app
 from edge_expose_cloud.docsgen.reference import pages
 from edge_expose_cloud.findings.rules.imports import DIFFERENCES
-from edge_expose_cloud.manifest.import_spec import spec_of
+from edge_expose_cloud.manifest.imports.spec import spec_of
 from edge_expose_cloud.spec.names import deployment_name, is_deployment_name
 from support.manifests import plain
 

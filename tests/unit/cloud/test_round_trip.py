@@ -15,7 +15,7 @@ from edge_expose_cloud.findings.finding import Finding, has_errors
 from edge_expose_cloud.iotedge.create_options import read_create_options
 from edge_expose_cloud.manifest.checks import desired_sections
 from edge_expose_cloud.manifest.content import read_manifest
-from edge_expose_cloud.manifest.import_spec import spec_of, spec_of_manifest
+from edge_expose_cloud.manifest.imports.spec import spec_of, spec_of_manifest
 from edge_expose_cloud.manifest.render import render
 from edge_expose_cloud.spec.load import load_spec
 from edge_expose_cloud.spec.variables import resolve_secrets

@@ -8,8 +8,8 @@ from typing import Any
 from edge_expose_cloud.findings.finding import Finding, finding
 from edge_expose_cloud.hub.authorship import content_without_change
 from edge_expose_cloud.iotedge.create_options import compact_json
-from edge_expose_cloud.manifest.import_fields import DESIRED, OPTIONS
-from edge_expose_cloud.manifest.meaning import differences, spelled_as
+from edge_expose_cloud.manifest.imports.fields import DESIRED
+from edge_expose_cloud.manifest.imports.meaning import OPTIONS, differences, spelled_as
 from edge_expose_cloud.manifest.render import names_sections, render_content
 from edge_expose_cloud.spec.model import Spec
 from edge_expose_contract.identity import MODULE_ID

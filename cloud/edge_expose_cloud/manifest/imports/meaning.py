@@ -1,19 +1,19 @@
-"""Whether two manifests mean the same, and where they do not. Pure.
+"""Where two manifests do not mean the same. Pure.
 
-createOptions mean the same however they are spaced, ordered and cut into fields; none at all are `{}`. Everything else
-is compared as JSON.
+Both have their createOptions decoded, so that it does not matter how they were spelled and cut into fields; none at all
+are `{}`. Everything else is compared as JSON.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from edge_expose_cloud.iotedge.create_options import CreateOptionsError, is_options_field, read_create_options
+from edge_expose_cloud.iotedge.create_options import is_options_field
 from edge_expose_contract.merging import same_json
 
-Json = dict[str, Any]
+OPTIONS: Final = "createOptions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +25,13 @@ class Difference:
 
 
 def spelled_as(ours: Any, theirs: Any) -> Any:
-    """`ours`, with createOptions spelled as `theirs` where both mean the same."""
+    """`ours`, without empty createOptions where `theirs` has none."""
     if not isinstance(ours, Mapping) or not isinstance(theirs, Mapping):
         return ours
     found = {key: spelled_as(item, theirs[key]) if key in theirs else item for key, item in ours.items()}
-    if not any(map(is_options_field, ours)) or not _same_options(ours, theirs):
-        return found
-    rest = {key: item for key, item in found.items() if not is_options_field(key)}
-    return rest | {key: item for key, item in theirs.items() if is_options_field(key)}
+    if found.get(OPTIONS) == {} and not any(map(is_options_field, theirs)):
+        del found[OPTIONS]
+    return found
 
 
 def differences(ours: Any, theirs: Any) -> list[Difference]:
@@ -51,10 +50,3 @@ def _differences(ours: Any, theirs: Any, path: str) -> Iterator[Difference]:
             yield from _differences(ours[key], theirs[key], place)
         else:
             yield Difference(place, null=(ours if key in ours else theirs)[key] is None)
-
-
-def _same_options(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
-    try:
-        return same_json(read_create_options(ours), read_create_options(theirs))
-    except CreateOptionsError:
-        return False

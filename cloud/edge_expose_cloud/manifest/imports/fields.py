@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from edge_expose_cloud.manifest.registries import registry_of
+from edge_expose_cloud.manifest.imports.meaning import OPTIONS
+from edge_expose_cloud.manifest.imports.registries import registry_of
 from edge_expose_cloud.manifest.render import AGENT_IMAGE, HUB_IMAGE
 from edge_expose_cloud.spec.model import SITE_FIELDS, Runtime, Spec
 from edge_expose_cloud.spec.pruning import refused_paths, without
@@ -24,7 +25,6 @@ from edge_expose_contract.parsing import parse_exposure
 Json = dict[str, Any]
 
 DESIRED: Final = "properties.desired"
-OPTIONS: Final = "createOptions"
 _CREDENTIALS: Final = "runtime.settings.registryCredentials"
 _EXPOSURE_FIELDS: Final = frozenset(field.alias or name for name, field in Exposure.model_fields.items())
 _ENV_NAME: Final = re.compile(r"[^+#$\s.]+")

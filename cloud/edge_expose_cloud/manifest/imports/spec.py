@@ -14,10 +14,10 @@ from typing import Any, Final
 from edge_expose_cloud.findings.finding import Finding, finding
 from edge_expose_cloud.manifest.content import ManifestDocument
 from edge_expose_cloud.manifest.encoding import decode_content
-from edge_expose_cloud.manifest.import_fields import fields_of, model_of
-from edge_expose_cloud.manifest.import_rest import lost_of, rest_of, sound_content, told_of
-from edge_expose_cloud.manifest.import_target import heading_of
-from edge_expose_cloud.manifest.registries import Reference, without_secrets
+from edge_expose_cloud.manifest.imports.fields import fields_of, model_of
+from edge_expose_cloud.manifest.imports.registries import Reference, without_secrets
+from edge_expose_cloud.manifest.imports.rest import lost_of, rest_of, sound_content, told_of
+from edge_expose_cloud.manifest.imports.target import heading_of
 from edge_expose_cloud.spec.variables import map_texts
 
 Json = dict[str, Any]

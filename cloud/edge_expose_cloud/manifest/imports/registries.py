@@ -79,8 +79,7 @@ class _Sealing:
         name = next(wish for n in itertools.count(1) if (wish := base if n == 1 else f"{base}_{n}") not in self._taken)
         self._taken.add(name)
         path = ".".join(("registries", *trail))
-        text = f"the value became ${{env:{name}}}: set {name} before applying"
-        self.findings.append(finding("ImportPassword", path, text))
+        self.findings.append(finding("ImportPassword", path, f"the value became ${{env:{name}}}"))
         return Reference(f"${{env:{name}}}")
 
 
