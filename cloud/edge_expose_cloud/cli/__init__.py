@@ -31,7 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "expose": ("expose", "Declare one exposure on one device by patching its module twin."),
     "unexpose": ("unexpose", "Withdraw one exposure from one device by patching its module twin."),
     "export": ("export", "Print a spec of what a device runs now."),
-    "import": ("import_manifest", "Print a spec of a deployment manifest."),
+    "import": ("import_manifest", "Print the spec of a deployment manifest."),
     "portal": ("portal", "Serve the web page, where apps are exposed without any JSON."),
     "local": ("local", "Run IoT Hub, edge runtime and cluster on this machine."),
 }

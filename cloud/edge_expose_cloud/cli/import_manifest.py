@@ -33,7 +33,7 @@ def import_(
     ] = None,
     output: As = Format.YAML,
 ) -> None:
-    """Print a spec that renders to the manifest. Differences are named on stderr.
+    """Print the spec of a deployment manifest. It renders to the same manifest; any difference is named on stderr.
 
     Passwords of registries become references, ${env:NAME}. Of an automatic deployment the target condition, priority
     and labels are taken along; --name and --device win over the document.
