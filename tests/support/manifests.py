@@ -104,8 +104,8 @@ def module(draw: st.DrawFn) -> Json:
 
 @st.composite
 def credentials(draw: st.DrawFn) -> Any:
-    """Of a registry; every secret contains SECRET, or is the number 4711."""
-    secret = st.sampled_from(["SECRET-1", "SECRET-2", 4711, "", "${env:MINE}", "${LATER}"])
+    """Of a registry; every secret contains SECRET, or is the number 471108154711."""
+    secret = st.sampled_from(["SECRET-1", "SECRET-2", 471108154711, "", "${env:MINE}", "${LATER}"])
     entry = {"address": draw(st.sampled_from(["r.example.com", "$upstream:443", "${A}"])), "username": draw(TEXTS)}
     entry["password"] = draw(secret)
     entry.update(draw(extra({"Password": secret, "token": secret, "more": st.lists(secret, max_size=2)})))

@@ -29,7 +29,7 @@ from support.manifests import contents, plain, sound_contents, unlike
 AROUND = st.just({}) | st.fixed_dictionaries(
     {"id": st.just("north_1")}, optional={"targetCondition": st.just("tags.a='b'"), "priority": st.integers(0, 9)}
 )
-SECRETS = ("SECRET", "4711")
+SECRETS = ("SECRET", "471108154711")
 
 
 def imported(content: dict[str, Any], around: dict[str, Any]) -> tuple[str, list[Finding]]:
