@@ -59,9 +59,17 @@ def _with_kept(content: Content, keep: Mapping[str, Any]) -> Content:
     """What was imported and has no field of its own, laid over what was rendered."""
     for twin, patch in keep.items():
         section = content.get(twin, {})
-        whole = patch and not names_sections(patch) and not (section and _DESIRED not in section)
-        content[twin] = merged(section, {_DESIRED: patch} if whole else patch)
+        content[twin] = merged(section, _patch_of_section(section, patch))
     return content
+
+
+def _patch_of_section(section: Mapping[str, Any], patch: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A patch of the desired properties, in keys of the section: whole, or single ones where it has those."""
+    if not patch or names_sections(patch):
+        return patch
+    if section and _DESIRED not in section:
+        return {f"{_DESIRED}.{key}": value for key, value in patch.items()}
+    return {_DESIRED: patch}
 
 
 def names_sections(patch: Mapping[str, Any]) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 from typer.testing import CliRunner, Result
 
 from edge_expose_cloud.cli import app
@@ -166,10 +167,32 @@ def test_any_other_text_gives_the_nearest_name(text: str) -> None:
 
 def test_a_device_id_with_any_character_that_iot_hub_takes_is_the_target(tmp_path: Path) -> None:
     device = "Rack_7:A+b.c%d#e*f?g!h(i),j=k@l;m'" + "n" * 94
-    for content in (BASE, LAYER):
-        _, spec = imported({"modulesContent": content}, tmp_path, "--device", device)
+    quoted = device.replace("'", "''")
+    for content, target in (
+        (BASE, {"device": device}),
+        (LAYER, {"condition": f"deviceId='{quoted}'", "priority": 10, "layered": True}),
+    ):
+        result, spec = imported({"modulesContent": content}, tmp_path, "--device", device)
+        assert YAML(typ="safe").load(result.stdout)["target"] == target
         assert plain(rendered(spec)) == plain(content)
-    assert device.replace("'", "''") in spec.read_text().replace("''", "'").replace("'", "''")
+
+
+def test_nothing_is_kept_of_what_a_spec_says_in_its_own_way(tmp_path: Path) -> None:
+    modules = {"pump": {**MODULE, "settings": {"image": "p:1"}}, "fan": {**MODULE, "settings": {"image": "f:1"}}}
+    runtime = {"type": "docker", "settings": {"minDockerVersion": "v1.25", "loggingOptions": ""}}
+    content = with_agent(schemaVersion="1.0", modules=modules, runtime=runtime)
+    content["$edgeHub"] = {DESIRED: {**HUB, "schemaVersion": "1.0"}}
+    layer = {"$edgeAgent": {f"{DESIRED}.modules.pump": MODULE}, "pump": {f"{DESIRED}.speed": {"max": 3}}}
+    for one in (content, layer):
+        result, _ = imported({"modulesContent": one}, tmp_path)
+        assert "keep" not in result.stdout + result.stderr
+
+
+def test_single_properties_of_a_twin_are_no_names_of_properties(tmp_path: Path) -> None:
+    result, _ = imported({"modulesContent": {**LAYER, "pump": {f"{DESIRED}.speed.max": 3}}}, tmp_path)
+    body = YAML(typ="safe").load(result.stdout)
+    assert body["keep"] == {"pump": {f"{DESIRED}.speed.max": 3}}
+    assert "desired" not in body["modules"]["pump"]
 
 
 def test_name_and_device_win_over_the_document(tmp_path: Path) -> None:

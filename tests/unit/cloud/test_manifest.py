@@ -12,6 +12,7 @@ from edge_expose_cloud.iotedge.create_options import read_create_options
 from edge_expose_cloud.iotedge.edge_agent import predict_services
 from edge_expose_cloud.manifest.checks import budgets, check_manifest
 from edge_expose_cloud.manifest.content import ManifestDocument, read_manifest
+from edge_expose_cloud.manifest.encoding import decode_content, encode
 from edge_expose_cloud.manifest.render import manifest_text, render
 from edge_expose_cloud.spec.load import load_spec
 from edge_expose_cloud.spec.model import Spec
@@ -456,6 +457,20 @@ KEEPS: list[Any] = [
 @pytest.mark.parametrize(("keep", "expected"), KEEPS)
 def test_what_is_kept_is_laid_over_what_is_rendered(keep: Any, expected: Any) -> None:
     assert render(spec(DEVICE + f"keep: {json.dumps(keep)}\n"))["modulesContent"]["web"] == expected
+
+
+def test_what_is_kept_of_a_layer_is_laid_over_its_single_keys() -> None:
+    content = render(spec(LAYER + "keep: {web: {x: null, y: 2}}\n"))["modulesContent"]
+    assert content["web"] == {"properties.desired.y": 2}
+
+
+@pytest.mark.parametrize("key", ["properties.desired.modules.web.settings", "properties.desired.modules.web"])
+def test_options_are_objects_until_they_are_sent_whatever_key_they_stand_below(key: str) -> None:
+    settings = {"image": "a:1", "createOptions": '{ "Env":', "createOptions01": ' ["A=1"]}'}
+    content = {"$edgeAgent": {key: settings if key.endswith("settings") else {"settings": settings}}}
+    decoded = decode_content(content)
+    assert '"Env": ["A=1"]' in json.dumps(decoded)
+    assert '{\\"Env\\":[\\"A=1\\"]}' in json.dumps(encode(decoded))
 
 
 def test_options_of_another_twin_than_edge_agents_stay_text() -> None:

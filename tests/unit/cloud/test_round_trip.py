@@ -121,6 +121,10 @@ AGENT, HUB = "$edgeAgent/properties.desired", "$edgeHub/properties.desired"
         pytest.param(changed("web/properties.desired", {"level": 3, "deep": {"a": [1]}}), id="a module's twin"),
         pytest.param(changed("ghost/properties.desired", {"left": "over"}), id="a twin of no module"),
         pytest.param(
+            changed("ghost/properties.desired", {"properties.desired.x": 1}),
+            id="a property called like a section",
+        ),
+        pytest.param(
             changed(f"{AGENT}/modules/web/settings/createOptions", json.dumps({"Env": ["A=" + "x" * 900]})),
             id="createOptions longer than a chunk",
         ),
