@@ -255,6 +255,12 @@ def test_no_two_passwords_share_a_variable(tmp_path: Path) -> None:
         assert result.stdout.count(f"${{env:{name}}}") == 1
 
 
+def test_a_registry_with_a_name_that_a_spec_refuses_is_kept() -> None:
+    spec, _ = spec_of(with_credentials(**{"a b": ENTRY, "c": ENTRY}), "x", {"device": "d1"})
+    assert list(spec["registries"]) == ["c"]
+    assert "a b" in spec["keep"]["$edgeAgent"]["runtime"]["settings"]["registryCredentials"]
+
+
 def test_on_a_live_device_a_password_that_reads_like_a_placeholder_is_a_password() -> None:
     content = with_credentials(acr={**ENTRY, "password": "${SECRET}"})
     spec, _ = spec_of(content, "x", {"device": "d1"}, references=False)
