@@ -15,7 +15,10 @@ from typer.testing import CliRunner, Result
 from edge_expose_cloud.cli import app
 from edge_expose_cloud.docsgen.reference import pages
 from edge_expose_cloud.findings.rules.imports import DIFFERENCES
+from edge_expose_cloud.manifest.encoding import encode
+from edge_expose_cloud.manifest.imports.fields import model_of
 from edge_expose_cloud.manifest.imports.spec import spec_of
+from edge_expose_cloud.manifest.render import render_content
 from edge_expose_cloud.spec.names import deployment_name, is_deployment_name
 from support.manifests import plain
 
@@ -186,6 +189,15 @@ def test_nothing_is_kept_of_what_a_spec_says_in_its_own_way(tmp_path: Path) -> N
     for one in (content, layer):
         result, _ = imported({"modulesContent": one}, tmp_path)
         assert "keep" not in result.stdout + result.stderr
+
+
+def test_the_null_of_options_that_are_kept_stays() -> None:
+    settings = {"image": "h:1", "createOptions": '{"A": null, "B": ', "createOptions01": '{"C": null}}'}
+    agent = {f"{DESIRED}.systemModules.edgeHub": {"type": "docker", "settings": settings}}
+    spec, findings = spec_of({"$edgeAgent": agent}, "x", {"condition": "*", "priority": 1, "layered": True})
+    content = render_content(model_of(spec), {})
+    assert plain(encode(content)) == plain({"$edgeAgent": agent})
+    assert {item.rule for item in findings} == {"ImportKept"}
 
 
 def test_single_properties_of_a_twin_are_no_names_of_properties(tmp_path: Path) -> None:
