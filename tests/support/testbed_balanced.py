@@ -138,6 +138,25 @@ class BalancedCluster:
 
         return eventually(there, what=f"condition {status} of {namespace}/{name}")
 
+    def until_refused(self, namespace: str) -> None:
+        """Until a Service that asks for no address gets none: Cilium hears of pools and of Services apart from each
+        other, so that one made right after a pool was closed may still be given an address of it."""
+
+        def refused() -> bool:
+            self.balance(namespace, "probe")
+            try:
+                said = eventually(lambda: self._verdict(namespace, "probe"), what="a verdict on the probe")
+            finally:
+                self.delete(namespace, "probe")
+            eventually(lambda: not self.service(namespace, "probe"), what="the probe is gone")
+            return said == "False"
+
+        eventually(refused, what="no pool serves")
+
+    def _verdict(self, namespace: str, name: str) -> str:
+        conditions = self.service(namespace, name)["status"].get("conditions") or []
+        return next((one["status"] for one in conditions if one["type"] == CONDITION), "")
+
     def events(self, namespace: str, name: str) -> list[dict[str, Any]]:
         """The events about a Service, in the order they were first seen."""
         path = f"/api/v1/namespaces/{namespace}/events?fieldSelector=involvedObject.name={name}"

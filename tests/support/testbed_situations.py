@@ -119,18 +119,21 @@ def _full(cluster: BalancedCluster, ns: str) -> Said:
 def _no_pool_for_it(cluster: BalancedCluster, ns: str) -> Said:
     cluster.cilium.put_pool(pool("theirs", cluster.range(50, 55), serviceSelector=_THEIRS))
     cluster.cilium.delete_pool("p")
+    cluster.until_refused(ns)
     cluster.balance(ns, "one")
     return _condition(cluster, ns, "one", "False")
 
 
 def _pool_disabled(cluster: BalancedCluster, ns: str) -> Said:
     cluster.cilium.put_pool(pool("p", cluster.range(10, 20), disabled=True))
+    cluster.until_refused(ns)
     cluster.balance(ns, "one")
     return _condition(cluster, ns, "one", "False")
 
 
 def _pool_disabled_asked(cluster: BalancedCluster, ns: str) -> Said:
     cluster.cilium.put_pool(pool("p", cluster.range(10, 20), disabled=True))
+    cluster.until_refused(ns)
     cluster.balance(ns, "one", cluster.ip(12))
     return _condition(cluster, ns, "one", "False", address=cluster.ip(12))
 

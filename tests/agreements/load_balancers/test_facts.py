@@ -189,6 +189,7 @@ def test_cilium_keeps_what_is_held_in_a_disabled_pool(cilium: BalancedCluster) -
     cilium.balance(ns, "held", cilium.ip(12))
     cilium.wait_address(ns, "held", cilium.ip(12))
     cilium.cilium.put_pool(pool("p", cilium.range(10, 20), disabled=True))
+    cilium.until_refused(ns)
     cilium.balance(ns, "one")
     cilium.condition(ns, "one", "False")
     assert cilium.address(ns, "held") == cilium.ip(12)
