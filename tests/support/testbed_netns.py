@@ -98,7 +98,10 @@ def sysctl(namespace: str, **values: str) -> None:
 def clear_crashed() -> None:
     """Removes what runs left behind that are no more."""
     for record in _RECORDS.glob("*.json") if _RECORDS.is_dir() else ():
-        content = json.loads(record.read_text())
+        try:
+            content = json.loads(record.read_text())
+        except FileNotFoundError:
+            continue  # another process of this run has cleared it
         if _began(content["pid"]) == content["began"]:
             continue  # its run is still at work
         for name in content["names"]:
@@ -108,7 +111,12 @@ def clear_crashed() -> None:
 
 def _remove(name: str) -> None:
     if (NETNS_FOLDER / name).exists():
-        run("ip", "netns", "del", name)
+        try:
+            run("ip", "netns", "del", name)
+        except CommandFailed:
+            # Two processes may clear what one crashed run left.
+            if (NETNS_FOLDER / name).exists():
+                raise
     shutil.rmtree(_ETC / name, ignore_errors=True)
 
 
