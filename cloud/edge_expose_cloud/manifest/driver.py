@@ -71,7 +71,7 @@ def with_exposures(spec: Spec, held: Mapping[str, Address]) -> dict[str, dict[st
     options = {name: copy.deepcopy(module.create_options) for name, module in spec.modules.items()}
     for name, exposure in sorted(spec.exposures.items()):
         if exposure.enabled and exposure.module in options:
-            _write(options[exposure.module], exposure, addresses.get(name))
+            _write(options[exposure.module], exposure, addresses.get(name) or held.get(exposure.module))
     return options
 
 

@@ -23,6 +23,13 @@ CHANGED: Final = "*** (changed)"
 _NOTHING: Final = object()
 _REFERENCE = re.compile(r"\$\{env:[A-Za-z_][A-Za-z0-9_]*\}")
 _TEXTS: Final = frozenset({"password", "cmd", "entrypoint"})
+#: whose annotations and labels say where a Service is reached, and whose it is
+_SHOWN_DOMAINS: Final = frozenset(
+    {
+        *("edge-expose.io", "app.kubernetes.io", "net.azure-devices.edge", "external-dns.alpha.kubernetes.io"),
+        *("metallb.io", "metallb.universe.tf", "io.cilium", "lbipam.cilium.io"),
+    }
+)
 # What these twins may hold is known; the desired properties of any other module may be secrets.
 _KNOWN_TWINS: Final = frozenset({"$edgeAgent", "$edgeHub", MODULE_ID})
 
@@ -46,7 +53,7 @@ def hide_twins(twins: Mapping[str, Any], beside: Mapping[str, Any] | None = None
     and a hidden value that differs is `*** (changed)`.
     """
     other = _with_joined_options(dict(beside or {}))
-    return {
+    found = {
         module: _hidden(
             _with_joined_options(section),
             _at(other, module),
@@ -56,6 +63,9 @@ def hide_twins(twins: Mapping[str, Any], beside: Mapping[str, Any] | None = None
         )
         for module, section in twins.items()
     }
+    if MODULE_ID in found:
+        found[MODULE_ID] = hide_pairs(found[MODULE_ID], other.get(MODULE_ID, found[MODULE_ID]))
+    return found
 
 
 def hide_beside(value: Any, beside: Any, shown: Any) -> Any:
@@ -150,3 +160,43 @@ def _is_secret(key: str, item: Any) -> bool:
     last = key.rpartition(".")[2]
     leaf = not isinstance(item, Mapping)
     return _is_env(key) or (leaf and (last.lower() in _TEXTS or is_options_field(last)))
+
+
+def hide_pairs(value: Any, beside: Any = None) -> Any:
+    """A Service, or a document of our module, with the values of annotations and labels hidden that are not ours or of
+    a load balancer: an exposure may carry any. One that differs from the one `beside` it is `*** (changed)`."""
+    match value:
+        case Mapping():
+            other = beside if isinstance(beside, Mapping) else {}
+            return {
+                key: _pairs(item, other.get(key))
+                if key in ("annotations", "labels")
+                else hide_pairs(item, other.get(key))
+                for key, item in value.items()
+            }
+        case list():
+            return [hide_pairs(item) for item in value]
+        case _:
+            return value
+
+
+def _pairs(value: Any, beside: Any) -> Any:
+    if isinstance(value, Mapping):
+        there = beside if isinstance(beside, Mapping) else {}
+        return {key: _pair(key, item, there.get(key, item)) for key, item in value.items()}
+    if isinstance(value, list):
+        there = dict(map(_split, beside)) if isinstance(beside, list) else {}
+        return [f"{key}={_pair(key, item, there.get(key, item))}" for key, item in map(_split, value)]
+    return value
+
+
+def _split(pair: Any) -> tuple[str, str]:
+    key, _, value = str(pair).partition("=")
+    return key, value
+
+
+def _pair(key: str, value: Any, beside: Any) -> Any:
+    known = key.partition("/")[0] in _SHOWN_DOMAINS or key.startswith("net.azure-devices.edge.")
+    if known or _REFERENCE.fullmatch(str(value)) is not None:
+        return value
+    return HIDDEN if value == beside else CHANGED

@@ -17,7 +17,7 @@ from edge_expose_cloud.iotedge.create_options import CreateOptionsError, read_cr
 from edge_expose_cloud.iotedge.edge_agent import modules_of, predict_services
 from edge_expose_cloud.manifest.checks import desired_sections
 from edge_expose_cloud.manifest.encoding import Content, Secrets, decode, same_meaning
-from edge_expose_cloud.manifest.redaction import hide_beside, hide_twins
+from edge_expose_cloud.manifest.redaction import hide_beside, hide_pairs, hide_twins
 from edge_expose_cloud.manifest.render import render_content
 from edge_expose_cloud.plan.impact import manifest_impact, service_impact
 from edge_expose_cloud.plan.model import (
@@ -222,7 +222,7 @@ def _service_changes(services: tuple[Services, Services], shown: tuple[Services,
     """`shown` is how the same Services may be shown."""
     changes = []
     for change in diff_services(*services):
-        as_shown = shown[1].get((change.namespace or "", change.name))
+        as_shown = hide_pairs(shown[1].get((change.namespace or "", change.name)))
         was = None if change.before is None else hide_beside(change.before, change.after, as_shown)
         changes.append(replace(change, before=was, after=as_shown))
     return changes
@@ -233,7 +233,8 @@ def device_impact(
 ) -> tuple[Impact, ...]:
     """What people notice of a change of one device. `wanted` are the desired sections that are written; `by_module`
     says that our module makes the Services, which hold what it reports."""
-    held = dict(surroundings(state).held or {}) if by_module else None
+    reported = report_of(state.ours).exposures
+    held = {name: entry.address or "" for name, entry in reported.items()} if by_module else None
     now = {module: twin.desired for module, twin in state.twins.items() if module in wanted}
     return service_impact(*services, held) + manifest_impact(now, wanted)
 

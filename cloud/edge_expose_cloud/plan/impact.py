@@ -7,8 +7,9 @@ module or edgeAgent makes them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import collapse_addresses, ip_network
 from typing import Any, Final
 
 from edge_expose_cloud.hub.api import Json
@@ -48,8 +49,8 @@ class _Reach:
 def service_impact(
     before: Mapping[Key, Json], after: Mapping[Key, Json], held: Mapping[str, str] | None = None
 ) -> tuple[Impact, ...]:
-    """`held` maps an exposure to the addresses that it holds now, as reported; None where Services hold what they ask
-    for (`driver: manifest`)."""
+    """`held` maps an exposure to the addresses that it holds now, as reported ("" for none); one that is not reported,
+    and every one without `held` (`driver: manifest`), holds what it asks for."""
     then = {key: _reach(key, service, held) for key, service in before.items()}
     next_ = {key: _next(_reach(key, service, None), then.get(key)) for key, service in after.items()}
     found: list[Impact] = []
@@ -63,13 +64,13 @@ def _reach(key: Key, service: Json, held: Mapping[str, str] | None) -> _Reach:
     spec, metadata = service.get("spec") or {}, service["metadata"]
     exposure = (metadata.get("labels") or {}).get(LABEL_EXPOSURE) or key[1]
     external = spec.get("type") == "LoadBalancer"
-    text = addresses_asked(service) if held is None else held.get(exposure, "")
+    text = addresses_asked(service) if held is None or exposure not in held else held[exposure]
     return _Reach(
         key=key,
         exposure=exposure,
         addresses=tuple(part.strip() for part in text.split(",") if part.strip()) if external else (),
         ports=tuple((str(port.get("protocol", "TCP")).lower(), port["port"]) for port in spec.get("ports") or ()),
-        clients=tuple(spec.get("loadBalancerSourceRanges") or ()),
+        clients=() if _is_everyone(ranges := tuple(spec.get("loadBalancerSourceRanges") or ())) else ranges,
         external=external,
         hostname=str((metadata.get("annotations") or {}).get(HOSTNAME_ANNOTATION) or ""),
     )
@@ -119,20 +120,57 @@ def _lost(was: _Reach, then: _Reach | None, all_then: Mapping[Key, _Reach]) -> I
 
 def _narrowed(was: _Reach, then: _Reach) -> Iterator[Impact]:
     where = ", ".join(then.addresses)
+    gone = [network for network in was.clients if not _covered(network, then.clients)]
     if then.clients and not was.clients:
-        yield Impact(
-            "narrows", was.exposure, f"{was.exposure} answers only clients in {', '.join(then.clients)}", where
-        )
-    elif then.clients and (gone := [network for network in was.clients if network not in then.clients]):
-        yield Impact("narrows", was.exposure, f"{was.exposure} no longer answers clients in {', '.join(gone)}", where)
+        text = f"{was.exposure} answers only clients in {', '.join(then.clients)}"
+        yield Impact("narrows", was.exposure, text, where)
+    elif then.clients and gone:
+        text = f"{was.exposure} no longer answers every client in {', '.join(gone)}"
+        yield Impact("narrows", was.exposure, text, where)
 
 
 def _opened(was: _Reach | None, then: _Reach) -> Iterator[Impact]:
-    if then.clients or (was is not None and was.external and not was.clients):
-        return
     where = ", ".join(then.addresses)
     at = f" at {where}" if where else ""
-    yield Impact("opens", then.exposure, f"{then.exposure} is open to everyone who reaches the device{at}", where)
+    if then.clients:
+        if was is not None and was.clients:
+            new = [network for network in then.clients if not _covered(network, was.clients)]
+            if new:
+                yield Impact("opens", then.exposure, f"{then.exposure} also answers clients in {', '.join(new)}", where)
+        return
+    if was is None or not was.external or was.clients:
+        yield Impact("opens", then.exposure, f"{then.exposure} is open to everyone who reaches the device{at}", where)
+        return
+    new_ports = [f"{port}/{protocol}" for protocol, port in then.ports if (protocol, port) not in was.ports]
+    if new_ports:
+        text = f"{then.exposure} opens {', '.join(new_ports)} to everyone who reaches the device{at}"
+        yield Impact("opens", then.exposure, text, where)
+
+
+def _networks(texts: Iterable[str], version: int) -> list[Any]:
+    """The networks of one IP family, joined where they touch."""
+    found: list[Any] = []
+    for text in texts:
+        try:
+            network = ip_network(text, strict=False)
+        except ValueError:
+            continue  # written by somebody else; the device says what it makes of it
+        if network.version == version:
+            found.append(network)
+    return list(collapse_addresses(found))
+
+
+def _is_everyone(ranges: tuple[str, ...]) -> bool:
+    """No restriction, or one to the whole of an IP family."""
+    return not ranges or any(network.prefixlen == 0 for version in (4, 6) for network in _networks(ranges, version))
+
+
+def _covered(network: str, by: tuple[str, ...]) -> bool:
+    return all(
+        any(part.subnet_of(other) for other in _networks(by, part.version))
+        for version in (4, 6)
+        for part in _networks((network,), version)
+    )
 
 
 def _freed(then: Mapping[Key, _Reach], next_: Mapping[Key, _Reach]) -> Iterator[Impact]:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from edge_expose_cloud.findings.finding import Finding
 from edge_expose_cloud.hub.api import Deployment, Json
 from edge_expose_cloud.manifest.encoding import Content
+from edge_expose_cloud.manifest.redaction import hide_pairs
 
 # The tag on a device twin while set modules is done on it.
 LEASE_TAG = "edgeExposeLease"
@@ -217,8 +218,9 @@ def twin_change(device_id: str, module_id: str, before: Json | None, after: Json
     """The change of one module twin's desired properties, by what differs."""
     name = f"{device_id}/{module_id}"
     if before is None:
-        return Change("create", "ModuleTwin", None, name, None, after)
-    return Change("update", "ModuleTwin", None, name, *differing(before, after))
+        return Change("create", "ModuleTwin", None, name, None, hide_pairs(after))
+    left, right = differing(before, after)
+    return Change("update", "ModuleTwin", None, name, hide_pairs(left, right), hide_pairs(right))
 
 
 def canonical(value: Any) -> str:
@@ -243,5 +245,6 @@ def diff_services(before: Mapping[tuple[str, str], Json], after: Mapping[tuple[s
         if old == new:
             continue
         action: Action = "create" if old is None else "delete" if new is None else "update"
-        changes.append(Change(action, "Service", key[0] or None, key[1], old, new))
+        shown = hide_pairs(old, new), hide_pairs(new)
+        changes.append(Change(action, "Service", key[0] or None, key[1], *shown))
     return changes

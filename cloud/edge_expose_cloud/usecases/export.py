@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from edge_expose_cloud.findings.finding import Finding, finding
 from edge_expose_cloud.hub.api import Hub, Json
 from edge_expose_cloud.manifest.imports.spec import spec_of
-from edge_expose_cloud.manifest.redaction import hide_options, hide_twins
+from edge_expose_cloud.manifest.redaction import hide_options, hide_pairs, hide_twins
 from edge_expose_cloud.plan.observation import observe_device, registered_device
 from edge_expose_cloud.spec.names import deployment_name
 from edge_expose_contract.identity import MODULE_ID
+
+_PAIRS: Final = ("annotations", "labels")
 
 
 def export_spec(hub: Hub, device_id: str, *, hide_values: bool = False) -> tuple[Json, list[Finding]]:
@@ -36,6 +38,12 @@ def export_spec(hub: Hub, device_id: str, *, hide_values: bool = False) -> tuple
             findings.append(_hidden_at(path, places) if hide_values else _printed_at(path, places))
         if hide_values:
             _hide(path.rpartition(".")[2], body, references)
+    for name, exposure in spec.get("exposures", {}).items():
+        if places := [key for key in _PAIRS if hide_pairs(exposure).get(key) != exposure.get(key)]:
+            path = f"exposures.{name}"
+            findings.append(_hidden_at(path, places) if hide_values else _printed_at(path, places))
+            if hide_values:
+                exposure |= {key: _hide_pairs(name, exposure[key], references) for key in places}
     if kept := list(spec.get("keep", {})):
         findings.append(_hidden_at("keep", kept) if hide_values else _printed_at("keep", kept))
         if hide_values:
@@ -98,6 +106,15 @@ def _hide(module: str, body: Json, references: _References) -> None:
         body["createOptions"] = _beside(options, hide_options(options), module, references)
     # Another module's own desired properties may be of any kind; left out, they stay on the hub.
     body.pop("desired", None)
+
+
+def _hide_pairs(name: str, pairs: list[str], references: _References) -> list[str]:
+    """`key=value` entries, those that may hold a secret with a reference for their value."""
+    found = []
+    for pair, shown in zip(pairs, hide_pairs({"annotations": pairs})["annotations"], strict=True):
+        key, _, value = pair.partition("=")
+        found.append(pair if pair == shown else f"{key}={references.to(value, f'{name}_{key}')}")
+    return found
 
 
 def _beside(value: Any, redacted: Any, place: str, references: _References) -> Any:

@@ -78,7 +78,32 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
     "a network that is left out of the restriction is named": (
         {"web": {"allowFrom": ["10.1.0.0/16", "10.2.0.0/16"]}},
         {"web": {"allowFrom": ["10.2.0.0/16"]}},
-        ["web no longer answers clients in 10.1.0.0/16"],
+        ["web no longer answers every client in 10.1.0.0/16"],
+    ),
+    "a restriction to everybody is none": (
+        {"web": {"allowFrom": ["10.0.0.0/8"]}},
+        {"web": {"allowFrom": ["0.0.0.0/1", "128.0.0.0/1"]}},
+        ["web is open to everyone who reaches the device at 10.0.0.11"],
+    ),
+    "a restriction to everybody that is dropped changes nothing": (
+        {"web": {"allowFrom": ["0.0.0.0/0"]}},
+        {"web": {}},
+        [],
+    ),
+    "a wider network loses nobody, and is told": (
+        {"web": {"allowFrom": ["10.1.0.0/16", "10.2.0.0/16"]}},
+        {"web": {"allowFrom": ["10.0.0.0/8"]}},
+        ["web also answers clients in 10.0.0.0/8"],
+    ),
+    "a network in two halves is the same network": (
+        {"web": {"allowFrom": ["10.2.0.0/16"]}},
+        {"web": {"allowFrom": ["10.2.0.0/17", "10.2.128.0/17"]}},
+        [],
+    ),
+    "a new port of an open exposure opens it": (
+        {"web": {}},
+        {"web": {"ports": ["8080:80", "2222:22"]}},
+        ["web opens 2222/tcp to everyone who reaches the device at 10.0.0.11"],
     ),
     "a new exposure without a restriction is open to everyone": (
         {},
@@ -110,6 +135,13 @@ def test_an_endpoint_that_another_exposure_answers_is_not_lost() -> None:
     found = impact({"web": {}}, {"shop": {"address": HELD}}, {"web": HELD})
     assert "10.0.0.11:8080/tcp is answered by shop instead" in found
     assert not any("stops answering" in text for text in found)
+
+
+def test_what_is_not_reported_yet_is_taken_at_its_word() -> None:
+    found = impact({"web": {"address": HELD}}, {}, {})
+    assert "10.0.0.11:8080/tcp stops answering for everyone" in found
+    found = impact({"web": {"address": HELD}}, {}, {"web": ""})
+    assert not any("stops answering" in text for text in found), "it is blocked: nothing answers there"
 
 
 def test_what_never_had_an_address_stops_nothing() -> None:

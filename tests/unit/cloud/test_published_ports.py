@@ -96,3 +96,13 @@ def test_a_port_that_would_no_longer_be_published_is_named_and_needs_a_word() ->
     with pytest.raises(Refused, match="9001/tcp") as refused:
         check_dangers(made, {})
     assert "--allow removals=1" in refused.value.hint
+
+
+def test_an_exposure_without_an_address_keeps_the_one_that_the_manifest_asks_for() -> None:
+    service = {"serviceOptions": {"type": "LoadBalancer", "loadBalancerIP": "10.0.0.12"}}
+    hub = device(json.dumps({**OPTIONS, "k8s-experimental": service}))
+    made = plan(hub, driver="manifest", exposures={"web": {"module": "plc", "ports": ["8080:80"]}})
+    assert isinstance(made.step, SetModules)
+    settings = made.step.content.sent()["$edgeAgent"]["properties.desired"]["modules"]["plc"]["settings"]
+    assert read_create_options(settings)["k8s-experimental"]["serviceOptions"] == service["serviceOptions"]
+    assert not any(item.kind == "moves" for item in made.impact)

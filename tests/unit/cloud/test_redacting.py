@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_expose_cloud.iotedge.create_options import write_create_options
-from edge_expose_cloud.manifest.redaction import CHANGED, HIDDEN, hide_options, hide_secrets, hide_twins
+from edge_expose_cloud.manifest.redaction import CHANGED, HIDDEN, hide_options, hide_pairs, hide_secrets, hide_twins
 from edge_expose_cloud.plan.backups import content_of
 from edge_expose_cloud.status.support_bundle import support_bundle
 from edge_expose_cloud.usecases.apply import apply_plan
+from edge_expose_cloud.usecases.export import export_spec
+from edge_expose_cloud.usecases.expose import plan_unexpose
 from edge_expose_cloud.usecases.operator import Operator
 from edge_expose_cloud.usecases.plan import make_plan
 from edge_expose_cloud.usecases.rollback import plan_restore
@@ -281,3 +283,25 @@ def test_what_helps_to_understand_a_module_is_shown() -> None:
         "k8s-experimental": {"serviceOptions": {"type": "LoadBalancer", "loadBalancerIP": "10.0.0.1"}},
     }
     assert hide_options(options) == options
+
+
+ANNOTATED = SPEC.replace("address: 10.0.0.11", 'annotations: ["example.com/key=%s"], labels: ["team=north"]')
+
+
+@pytest.mark.parametrize("written", ["${env:SECRET}", "old-token-123"])
+def test_a_value_of_an_annotation_is_shown_nowhere_once_it_is_on_the_hub(written: str) -> None:
+    hub = hub_with(ANNOTATED % written, "old-token-123")
+    made = make_plan(hub, spec_of_text(SPEC), {"SECRET": "old-token-123"})
+    assert made.changes
+    assert not leaks(made.to_json(), "old-token-123")
+    assert not leaks(plan_unexpose(hub, "d1", "out").to_json(), "old-token-123")
+    assert not leaks(export_spec(hub, "d1", hide_values=True)[0], "old-token-123")
+    assert not leaks(support_bundle(hub, "d1", NOW)["twins"], "old-token-123")
+
+
+def test_an_annotation_of_a_load_balancer_is_shown_and_a_changed_one_is_seen_to_change() -> None:
+    service = {"metadata": {"annotations": {"metallb.io/address-pool": "p", "example.com/a": "one"}}}
+    other = {"metadata": {"annotations": {"metallb.io/address-pool": "q", "example.com/a": "two"}}}
+    assert hide_pairs(service, other) == {
+        "metadata": {"annotations": {"metallb.io/address-pool": "p", "example.com/a": CHANGED}}
+    }
