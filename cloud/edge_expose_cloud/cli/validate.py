@@ -18,6 +18,7 @@ from edge_expose_cloud.findings.problems import InputError
 from edge_expose_cloud.manifest.checks import check_manifest
 from edge_expose_cloud.manifest.spec_checks import check_rendered
 from edge_expose_cloud.spec.inventory import Inventory
+from edge_expose_cloud.spec.load import SpecReader
 
 app = new_app()
 
@@ -66,8 +67,9 @@ def _violations(file: str, fleet: str | None) -> list[Finding]:
 def _each_device(source: Source, inventory: Inventory) -> list[Finding]:
     """A spec for `${deviceId}` as each device sees it; what is wrong for many is shown once, with the first of them."""
     found: dict[tuple[str, str, int], Finding] = {}
+    reader = SpecReader(source.document, inventory)
     for device in sorted(inventory.devices):
-        loaded = spec_from_source(source, inventory, device)
+        loaded = reader.read(device)
         for item in loaded.findings:
             found.setdefault(
                 (item.rule, item.path, item.line), replace(item, message=f"device {device}: {item.message}")

@@ -77,9 +77,9 @@ def read_inventory(path: str) -> Inventory:
         raise InputError([text])
     inventory, findings = load_inventory(text, path)
     if inventory is not None:
-        document = read_yaml(text, path)
         found = lint_fleet(inventory)
-        findings = findings + [document.locate(item) for item in found if not isinstance(document, Finding)]
+        document = read_yaml(text, path) if found else None
+        findings = findings + [document.locate(item) for item in found if isinstance(document, Document)]
     if inventory is None or has_errors(findings):
         raise InputError(findings)
     return inventory
