@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, TypeVar
 
 import typer
-from rich.progress import Progress
 
 from edge_expose_cloud.cli.shared.files import read_source
 from edge_expose_cloud.cli.shared.options import confirm
@@ -55,7 +54,9 @@ def with_progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
                 told = time.monotonic()
                 say(f"{what}: {number} of {total}")
         return
-    with Progress(console=err(), transient=True) as progress:
+    from rich.progress import Progress
+
+    with Progress(console=err().console, transient=True) as progress:
         task = progress.add_task(what, total=total)
         for item in items:
             yield item

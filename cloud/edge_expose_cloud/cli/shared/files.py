@@ -10,8 +10,8 @@ from edge_expose_cloud.adapters.files import read_text
 from edge_expose_cloud.findings.finding import Finding, has_errors
 from edge_expose_cloud.findings.problems import InputError
 from edge_expose_cloud.manifest.content import ManifestDocument, looks_like_manifest, read_manifest
-from edge_expose_cloud.plan.fleet import lint_fleet
 from edge_expose_cloud.spec.documents import Document
+from edge_expose_cloud.spec.fleet_checks import lint_fleet
 from edge_expose_cloud.spec.inventory import Inventory, load_inventory
 from edge_expose_cloud.spec.load import LoadedSpec, spec_from_data
 from edge_expose_cloud.spec.yaml_lines import read_yaml
