@@ -11,7 +11,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TextIO
 
 from edge_expose_cloud.findings.finding import Finding
-from edge_expose_cloud.plan.port_text import folded_ports
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -172,6 +171,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str |
 
 def exposures_table(exposures: Mapping[str, Mapping[str, Any]], *, device: str | None = None) -> Table:
     """State, external address, ports, Service and reason of each exposure."""
+    from edge_expose_cloud.plan.port_text import folded_ports
+
     rows = []
     for name, entry in sorted(exposures.items()):
         reason = entry.get("reason") or ""
