@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_expose_cloud.adapters.files import read_text
+from edge_expose_cloud.adapters.texts import read_text
 from edge_expose_cloud.findings.finding import Finding, has_errors
 from edge_expose_cloud.findings.problems import InputError
 from edge_expose_cloud.manifest.content import ManifestDocument, looks_like_manifest, read_manifest
