@@ -1,61 +1,17 @@
-"""Reads specs and manifests, and writes backups: atomic, readable by their owner only."""
+"""Reads and writes backups: atomic, readable by their owner only."""
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import os
-import sys
 import tempfile
 from pathlib import Path
 
 from edge_expose_cloud.adapters.sealing import OPEN, Seal
-from edge_expose_cloud.findings.finding import Finding, finding
+from edge_expose_cloud.adapters.texts import read_text
 from edge_expose_cloud.plan.backups import KEPT, Backup, content_of, hub_of, parse_name
 
 # How a file begins that is text of another encoding; the longer marks come first.
-_OTHER_ENCODINGS = (
-    (codecs.BOM_UTF32_LE, "UTF-32"),
-    (codecs.BOM_UTF32_BE, "UTF-32"),
-    (codecs.BOM_UTF16_LE, "UTF-16"),
-    (codecs.BOM_UTF16_BE, "UTF-16"),
-)
-_SAVE_AS_UTF8 = "Save it as UTF-8; in PowerShell: Get-Content FILE | Set-Content -Encoding utf8 COPY"
-
-
-def read_text(path: str) -> str | Finding:
-    """The text of a file, `-` for stdin; or the finding that says why not."""
-    try:
-        raw = _stdin() if path == "-" else Path(path).read_bytes()
-    except OSError as error:
-        return finding("FileUnreadable", "", f"{path}: {error.strerror or error}").at(path, 0)
-    name = "stdin" if path == "-" else path
-    other = _other_encoding(raw)
-    if other:
-        return finding("FileUnreadable", "", f"{name} is {other} text, not UTF-8", hint=_SAVE_AS_UTF8).at(path, 0)
-    try:
-        return raw.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
-    except UnicodeDecodeError as error:
-        text = f"{name} is not UTF-8 text (byte {error.start})"
-        return finding("FileUnreadable", "", text, hint=_SAVE_AS_UTF8).at(path, 0)
-
-
-def _stdin() -> bytes:
-    return sys.stdin.buffer.read()
-
-
-def _other_encoding(raw: bytes) -> str:
-    """UTF-16 or UTF-32, by the mark or by the zero bytes beside the first character (ASCII in JSON and YAML)."""
-    for mark, name in _OTHER_ENCODINGS:
-        if raw.startswith(mark):
-            return name
-    match list(raw[:4]):
-        case [0, 0, 0, _] | [_, 0, 0, 0]:
-            return "UTF-32"
-        case [0, byte, *_] | [byte, 0, *_] if byte:
-            return "UTF-16"
-        case _:
-            return ""
 
 
 class LocalFileError(Exception):

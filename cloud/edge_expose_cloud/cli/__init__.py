@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import io
 import os
@@ -125,6 +126,8 @@ def _root(
 
 def main() -> None:
     """The entry point of the command. A mistake of ours is one line (a traceback with EDGE_EXPOSE_DEBUG=1): exit 1."""
+    # Of what loading a command makes nothing is garbage: looking for some at every turn is time lost.
+    gc.set_threshold(20_000, 20, 20)
     # Python has None for a stream that was closed (>&-). Talk may go nowhere, a result may not.
     out: TextIO | None = sys.stdout
     err: TextIO | None = sys.stderr

@@ -18,7 +18,7 @@ import typer
 
 from edge_expose_cloud.cli.shared.app import new_app
 from edge_expose_cloud.cli.shared.options import Output
-from edge_expose_cloud.cli.shared.output import Format, data, err, escape, out, say, table
+from edge_expose_cloud.cli.shared.output import Format, data, escape, out, say, show_error, table
 from edge_expose_local import settings, supervisor
 from edge_expose_local.control_client import ControlError
 from edge_expose_local.damage import Damaged
@@ -58,17 +58,17 @@ def told(command: Callable[P, None]) -> Callable[P, None]:
         try:
             command(*args, **kwargs)
         except BadSettings as error:
-            err().print(f"[red]✗ error[/red] {escape(str(error))}", soft_wrap=True)
+            show_error(str(error))
             raise typer.Exit(2) from None
         except (InstanceError, ControlError, Damaged, PortTaken) as error:
-            err().print(f"[red]✗ error[/red] {escape(str(error))}", soft_wrap=True)
+            show_error(str(error))
             raise typer.Exit(2 if isinstance(error, ControlError) and error.status in (400, 404, 422) else 1) from None
         except BrokenPipeError:
             raise
         except OSError as error:
             # The state folder is the one thing of this machine that these commands touch.
             where = f"{error.filename}: " if error.filename else ""
-            err().print(f"[red]✗ error[/red] {escape(where + (error.strerror or str(error)))}", soft_wrap=True)
+            show_error(where + (error.strerror or str(error)))
             raise typer.Exit(1) from None
 
     return run

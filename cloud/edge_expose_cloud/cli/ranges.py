@@ -8,11 +8,12 @@ import typer
 
 from edge_expose_cloud.cli.shared.app import new_app
 from edge_expose_cloud.cli.shared.errors import guarded
-from edge_expose_cloud.cli.shared.files import Source, read_source, read_spec, spec_from_source
+from edge_expose_cloud.cli.shared.files import Source, read_source, read_spec
 from edge_expose_cloud.cli.shared.files import read_inventory as _inventory
 from edge_expose_cloud.cli.shared.options import Auth, ConnectionFile, Fleet, HubHost, Output, UsageProblem, connect
 from edge_expose_cloud.cli.shared.output import Format, data, escape, out, table
 from edge_expose_cloud.spec.capacity import Capacity, capacity, rehearse_range
+from edge_expose_cloud.spec.load import SpecReader
 from edge_expose_cloud.spec.model import Network, Spec
 from edge_expose_contract.addressing import AddressSet
 from edge_expose_contract.violations import RuleError
@@ -102,13 +103,14 @@ def _fleet_ranges(file: str, fleet: str, output: Format) -> None:
     # The ranges are looked at device by device: one that is too small is a row of the answer, not an error.
     bare = {name: device.model_copy(update={"network": None}) for name, device in inventory.devices.items()}
     variables = inventory.model_copy(update={"devices": bare})
+    reader = SpecReader(source.document, variables)
     kept: list[Spec] = []
 
     def spec_of(device: str) -> Spec:
         # A spec for a condition is the same for every device: it is read once.
         if kept and kept[0].target.device is None:
             return kept[0]
-        loaded = spec_from_source(source, variables, None if _is_condition(source) else device)
+        loaded = reader.read(None if _is_condition(source) else device)
         kept[:] = [loaded.spec or require_spec(loaded)]
         return kept[0]
 

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from edge_expose_cloud.adapters.files import backups_of, read_backups, read_text
+from edge_expose_cloud.adapters.files import backups_of, read_backups
 from edge_expose_cloud.adapters.sealing import seal_of
+from edge_expose_cloud.adapters.texts import read_text
 from edge_expose_cloud.cli.shared.app import new_app
 from edge_expose_cloud.cli.shared.carry_out import (
     Allow,

@@ -11,7 +11,6 @@ from edge_expose_cloud.findings.from_contract import finding_of, findings_of
 from edge_expose_cloud.iotedge.create_options import CreateOptionsError, read_create_options
 from edge_expose_cloud.iotedge.edge_agent import modules_of
 from edge_expose_cloud.manifest.content import ManifestDocument
-from edge_expose_cloud.manifest.schema_checks import check_schemas
 from edge_expose_cloud.spec.route_checks import check_route_text
 from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.limits import SECTION_BYTES, section_size, twin_violations
@@ -35,11 +34,14 @@ class Budget:
         return round(100 * self.bytes / self.limit)
 
 
-def check_manifest(document: ManifestDocument) -> list[Finding]:
-    """Every finding, paths counted from the whole document."""
+def check_manifest(document: ManifestDocument, *, by_schema: bool = True) -> list[Finding]:
+    """Every finding, paths counted from the whole document. `by_schema` is False where it is known that the schemas
+    refuse nothing: what reads them takes longer to load than all other checks together."""
     content = document.content
     found = list(_hub_rules(content))
-    if not is_layered(content):
+    if by_schema and not is_layered(content):
+        from edge_expose_cloud.manifest.schema_checks import check_schemas
+
         found += check_schemas(content, document.is_template or document.later)
     if not document.is_template:
         found += _create_options(content)

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from edge_expose_cloud.hub.api import Json
 from edge_expose_cloud.iotedge.create_options import (
     CreateOptionsError,
     is_options_field,
@@ -20,6 +19,8 @@ from edge_expose_cloud.iotedge.create_options import (
 )
 from edge_expose_cloud.spec.variables import resolve_secrets
 from edge_expose_contract.merging import same_json
+
+Json = dict[str, Any]
 
 _OPTIONS: Final = "createOptions"
 

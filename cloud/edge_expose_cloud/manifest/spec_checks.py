@@ -2,21 +2,44 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from edge_expose_cloud.findings.finding import Finding
 from edge_expose_cloud.manifest.checks import check_manifest
 from edge_expose_cloud.manifest.content import ManifestDocument
 from edge_expose_cloud.manifest.render import render
-from edge_expose_cloud.spec.model import Spec
+from edge_expose_cloud.spec.model import Route, Spec
 from edge_expose_contract.identity import MODULE_ID
+
+# What every schema of ours takes; all other values the models hold to no less than the schemas want.
+_MODULE_NAME = re.compile(r"[a-zA-Z0-9_-]+")
+_PLAIN_NAME = re.compile(r"[^+#$\s.]+")
+_ADDRESS = re.compile(r"\S+")
+_ONE_LINE = re.compile(r".+")
 
 
 def check_rendered(spec: Spec, *, later: bool = False) -> list[Finding]:
     """Every finding of the manifest, with the path of the spec that it was rendered from. `later`: the manifest is a
     template, and another tool fills in what is `$${NAME}` in the spec. May raise CreateOptionsError."""
-    found = check_manifest(ManifestDocument(render(spec)["modulesContent"], "", later=later))
+    document = ManifestDocument(render(spec)["modulesContent"], "", later=later)
+    found = check_manifest(document, by_schema=may_break_a_schema(spec))
     return [replace(item, path=spec_path(item.path, spec)) for item in found]
+
+
+def may_break_a_schema(spec: Spec) -> bool:
+    """False where nothing in the spec is anything that a schema could refuse once it is rendered."""
+    env_names = [name for module in spec.modules.values() for name in module.env]
+    env_names += [*spec.runtime.edge_agent.env, *spec.runtime.edge_hub.env]
+    addresses = [registry.address for registry in spec.registries.values()]
+    routes = [entry.route if isinstance(entry, Route) else entry for entry in spec.routes.values()]
+    is_plain = (
+        all(map(_MODULE_NAME.fullmatch, spec.modules))
+        and all(map(_PLAIN_NAME.fullmatch, (*env_names, *spec.registries, *spec.routes)))
+        and all(map(_ADDRESS.fullmatch, addresses))
+        and all(map(_ONE_LINE.fullmatch, routes))
+    )
+    return bool(spec.keep) or not is_plain
 
 
 def spec_path(path: str, spec: Spec) -> str:

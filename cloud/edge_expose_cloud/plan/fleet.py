@@ -5,19 +5,19 @@ Nothing is kept of a device once its row is made, so that the size of a fleet is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from edge_expose_cloud.findings.finding import Finding, finding
 from edge_expose_cloud.hub.api import Json, Twin
 from edge_expose_cloud.plan.device import DeviceState, current_exposures, surroundings
 from edge_expose_cloud.plan.model import diff_services
-from edge_expose_cloud.plan.service_forecast import predicted_services
-from edge_expose_cloud.spec.capacity import Capacity, capacity
-from edge_expose_cloud.spec.inventory import Device, Inventory
+from edge_expose_cloud.plan.service_forecast import Surroundings, predicted_services
+from edge_expose_cloud.spec.capacity import Capacity, Demand
+from edge_expose_cloud.spec.inventory import Inventory
+from edge_expose_cloud.spec.last import Last
 from edge_expose_cloud.spec.model import Network
-from edge_expose_contract.addressing import AddressSet
 from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.models import Exposure
 
@@ -48,34 +48,46 @@ class MemberPlan:
         }
 
 
-def plan_member(
-    device_id: str,
-    twin: Twin | None,
-    exposures: Mapping[str, Exposure],
-    network: Network | None,
-    now: datetime,
-    *,
-    whole: bool,
-) -> MemberPlan:
-    """`whole`: the spec's exposures are all there will be (set modules); else they merge by name (a deployment)."""
-    current = current_exposures(twin)
-    after = dict(exposures) if whole else {**current, **exposures}
-    state = DeviceState(device_id, Twin(device_id, None, ""), {MODULE_ID: twin} if twin is not None else {}, now)
-    around = surroundings(state, network.namespace if network is not None else None)
+class FleetPlanner:
+    """Plans one device after the other. What many devices have in common (the same exposures, nothing held) is worked
+    out once, and only the last of it is kept."""
+
+    def __init__(self, now: datetime) -> None:
+        self._now = now
+        self._services: Last[_Services] = Last()
+        self._demand: Last[Demand] = Last()
+
+    def plan(
+        self,
+        device_id: str,
+        twin: Twin | None,
+        exposures: Mapping[str, Exposure],
+        network: Network | None,
+        *,
+        whole: bool,
+    ) -> MemberPlan:
+        """`whole`: the spec's exposures are all there will be (set modules); else they merge by name (a deployment)."""
+        current = current_exposures(twin)
+        after = exposures if whole or not current else {**current, **exposures}
+        twins = {MODULE_ID: twin} if twin is not None else {}
+        state = DeviceState(device_id, Twin(device_id, None, ""), twins, self._now)
+        around = surroundings(state, network.namespace if network is not None else None)
+        if twin is None:
+            services = self._services.of((after,), around.namespace, lambda: _services(current, after, around))
+        else:
+            services = _services(current, after, around)
+        demand = self._demand.of((after,), None, lambda: Demand(after))
+        return MemberPlan(device_id, *services, demand.capacity(network))
+
+
+# Before, after, created, updated, deleted.
+_Services = tuple[int, int, int, int, int]
+
+
+def _services(current: Mapping[str, Exposure], after: Mapping[str, Exposure], around: Surroundings) -> _Services:
     old, new = predicted_services(current, around), predicted_services(after, around)
-    changes = diff_services(old, new)
-    counts = {
-        action: sum(1 for change in changes if change.action == action) for action in ("create", "update", "delete")
-    }
-    return MemberPlan(
-        device_id,
-        len(old),
-        len(new),
-        counts["create"],
-        counts["update"],
-        counts["delete"],
-        capacity(network, after),
-    )
+    actions = Counter(change.action for change in diff_services(old, new))
+    return len(old), len(new), actions["create"], actions["update"], actions["delete"]
 
 
 def network_for(
@@ -142,41 +154,3 @@ class FleetTotals:
             if first is None
             else {"deviceId": first.device_id, "exposure": first.addresses.left_over},
         }
-
-
-def lint_fleet(inventory: Inventory) -> list[Finding]:
-    """Ranges that two devices of one subnet both claim. Devices without `subnet` are not compared: sites far from each
-    other may use the same private addresses."""
-    claims: dict[str, list[tuple[int, int, int, str, str]]] = {}
-    for name, device in sorted(inventory.devices.items()):
-        if device.subnet is not None:
-            claims.setdefault(device.subnet, []).extend(_claims(name, device))
-    return [item for subnet, entries in sorted(claims.items()) for item in _overlaps(subnet, sorted(entries))]
-
-
-def _claims(name: str, device: Device) -> Iterator[tuple[int, int, int, str, str]]:
-    """(IP version, first, last, device, which range)."""
-    if device.network is None:
-        return
-    ranges: Iterable[tuple[str, AddressSet]] = (
-        ("externalServiceIPs", device.network.external),
-        ("nodeIPs", device.network.nodes),
-    )
-    for kind, addresses in ranges:
-        for part in addresses.ranges:
-            yield part.version, int(part.first), int(part.last), name, kind
-
-
-def _overlaps(subnet: str, entries: list[tuple[int, int, int, str, str]]) -> Iterator[Finding]:
-    """A sweep in the order of first addresses, so that 10,000 devices take no longer than sorting them."""
-    widest: tuple[int, int, int, str, str] | None = None
-    for entry in entries:
-        version, first, last, name, kind = entry
-        if widest is not None and widest[0] == version and first <= widest[2] and name != widest[3]:
-            yield finding(
-                "FleetRangeOverlap",
-                f"devices.{name}.network.{kind}",
-                f"{kind} of {name} overlaps {widest[4]} of {widest[3]}, both on subnet {subnet}",
-            )
-        if widest is None or widest[0] != version or last > widest[2]:
-            widest = entry

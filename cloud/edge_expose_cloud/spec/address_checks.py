@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from edge_expose_cloud.findings.finding import Finding, Severity, finding
-from edge_expose_cloud.spec.capacity import AddressGroup, address_groups, capacity, families_of, pool_of
+from edge_expose_cloud.spec.capacity import AddressGroup, Demand, families_of, pool_of
+from edge_expose_cloud.spec.last import Last
 from edge_expose_cloud.spec.model import Network, Spec
 from edge_expose_contract.addressing import Address, AddressRange, AddressSet, parse_address, parse_range
 from edge_expose_contract.hostnames import halves_text, twice_text, without_their_hostname
@@ -29,23 +31,71 @@ def lint_addresses(
 ) -> list[Finding]:
     """All findings; `declared` are the modules the document names, when more than the spec's valid ones, `standing` the
     exposures that the device has already."""
-    modules = set(spec.modules) if declared is None else declared
-    found = list(_ranges(spec.network)) if spec.network else []
+    return AddressChecks().lint(spec, declared, standing)
+
+
+class AddressChecks:
+    """Checks of one spec for one device after the other: exposures that stay the same objects are looked at once, and
+    against the ranges of each device."""
+
+    def __init__(self) -> None:
+        self._wishes: Last[_Wishes] = Last()
+
+    def lint(
+        self, spec: Spec, declared: set[str] | None = None, standing: Mapping[str, Exposure] | None = None
+    ) -> list[Finding]:
+        """As lint_addresses."""
+        modules = set(spec.modules) if declared is None else declared
+        network = spec.network
+        namespace = network.namespace if network is not None else None
+        same_for = (tuple(sorted(modules)), spec.driver, spec.target.layered, namespace)
+        wishes = self._wishes.of(
+            (spec.exposures, spec.modules, standing), same_for, lambda: _wishes(spec, modules, standing or {})
+        )
+        found = list(_ranges(network)) if network else []
+        found += wishes.first
+        found += _addresses(spec, wishes)
+        found += _pools(network, wishes.active) if network else ()
+        found += wishes.ports
+        found += _shares(network, wishes) if wishes.shared else ()
+        found += _capacity(spec, wishes.demand) if network else ()
+        found += wishes.names
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Wishes:
+    """What can be said of exposures without any ranges: findings in the order in which they are shown, and what the
+    checks against ranges look at."""
+
+    active: dict[str, Exposure]
+    pinned: dict[str, Exposure]
+    shared: dict[str, Exposure]
+    demand: Demand
+    """Of all exposures of the spec."""
+    fitting: Demand
+    """Of the active ones."""
+    first: list[Finding]
+    ports: list[Finding]
+    names: list[Finding]
+
+
+def _wishes(spec: Spec, modules: set[str], standing: Mapping[str, Exposure]) -> _Wishes:
     active = {name: exposure for name, exposure in spec.exposures.items() if exposure.enabled}
-    beyond = _beyond(active, standing or {})
-    found += beyond.values()
+    beyond = _beyond(active, standing)
     # What has no room is not expanded: a spec can say millions of ports in a few lines.
     active = {name: exposure for name, exposure in active.items() if name not in beyond}
-    found += _targets(spec, active, modules)
-    found += _service_names(spec, active)
-    found += _addresses(spec, active)
-    found += _pools(spec.network, active) if spec.network else ()
-    found += _ports(spec, active)
-    found += _shares(spec, active)
-    found += _capacity(spec)
-    found += _hostnames(active)
-    found += _adopted(active)
-    return found
+    fitting = Demand(active)
+    return _Wishes(
+        active,
+        {name: exposure for name, exposure in active.items() if exposure.addresses},
+        {name: exposure for name, exposure in active.items() if exposure.share is not None},
+        Demand(spec.exposures) if beyond else fitting,
+        fitting,
+        [*beyond.values(), *_targets(spec, active, modules), *_service_names(spec, active)],
+        list(_ports(active, fitting)),
+        [*_hostnames(active), *_adopted(active)],
+    )
 
 
 def _ranges(network: Network) -> Iterator[Finding]:
@@ -134,10 +184,10 @@ def _service_names(spec: Spec, active: dict[str, Exposure]) -> Iterator[Finding]
                 )
 
 
-def _addresses(spec: Spec, active: dict[str, Exposure]) -> Iterator[Finding]:
-    network = spec.network
+def _addresses(spec: Spec, wishes: _Wishes) -> Iterator[Finding]:
+    network, active = spec.network, wishes.active
     holders: dict[Address, str] = {}
-    for name, exposure in active.items():
+    for name, exposure in wishes.pinned.items():
         path = f"exposures.{name}.address"
         for address in exposure.addresses:
             if network is not None:
@@ -149,7 +199,7 @@ def _addresses(spec: Spec, active: dict[str, Exposure]) -> Iterator[Finding]:
                     path,
                     f"{address} is also the address of exposure {shown(other)}, without a common share key",
                 )
-        if exposure.addresses and spec.target.condition is not None:
+        if spec.target.condition is not None:
             yield finding(
                 "ConditionFixedAddress", path, f"every device of the condition would ask for {exposure.address}"
             )
@@ -182,8 +232,9 @@ def _pools(network: Network, active: dict[str, Exposure]) -> Iterator[Finding]:
             )
 
 
-def _ports(spec: Spec, active: dict[str, Exposure]) -> Iterator[Finding]:
-    groups = {name: group for group in address_groups(spec.network, active) for name in group.exposures}
+def _ports(active: dict[str, Exposure], demand: Demand) -> Iterator[Finding]:
+    # Who shares with whom is the same on every device, whatever its ranges.
+    groups = {name: group for group in demand.groups(None) for name in group.exposures}
     taken: dict[tuple[AddressGroup, str, int], str] = {}
     for name, exposure in active.items():
         if not exposure.is_external:
@@ -232,10 +283,11 @@ def _beyond(active: Mapping[str, Exposure], standing: Mapping[str, Exposure]) ->
     }
 
 
-def _shares(spec: Spec, active: dict[str, Exposure]) -> Iterator[Finding]:
+def _shares(network: Network | None, wishes: _Wishes) -> Iterator[Finding]:
     """What the members of a share key must have in common: address, pods behind traffic policy Local, IP families."""
     pinned: dict[str, tuple[str, tuple[Address, ...]]] = {}
-    for name, exposure in active.items():
+    active = wishes.active
+    for name, exposure in wishes.shared.items():
         if exposure.share is None or not exposure.addresses:
             continue
         other, addresses = pinned.setdefault(exposure.share, (name, exposure.addresses))
@@ -245,11 +297,11 @@ def _shares(spec: Spec, active: dict[str, Exposure]) -> Iterator[Finding]:
                 f"exposures.{name}.address",
                 f"share key {shown(exposure.share)}: {shown(other)} has another address",
             )
-    for group in address_groups(spec.network, active):
+    for group in wishes.fitting.groups(network):
         first, *others = group.exposures
         for name in others:
             if active[name].share is not None and active[name].share == active[first].share:
-                yield from _apart(spec.network, group, active[first], name, active[name])
+                yield from _apart(network, group, active[first], name, active[name])
 
 
 def _apart(
@@ -287,13 +339,13 @@ def _families(versions: tuple[int, ...]) -> str:
     return " and ".join(f"IPv{version}" for version in versions)
 
 
-def _capacity(spec: Spec) -> Iterator[Finding]:
+def _capacity(spec: Spec, demand: Demand) -> Iterator[Finding]:
     network = spec.network
     if network is None:
         return
     if network.external and not network.reserved:
         yield finding("RangeNoEdgehub", "network", "no address is reserved for edgeHub")
-    report = capacity(network, spec.exposures)
+    report = demand.capacity(network)
     rows = [("the external service IPs", report), *((f"pool {name}", row) for name, row in report.pools.items())]
     for where, row in rows:
         if row.overflow is None:

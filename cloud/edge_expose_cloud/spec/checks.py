@@ -15,8 +15,9 @@ from edge_expose_cloud.iotedge.create_options import (
 )
 from edge_expose_cloud.iotedge.edge_agent_ports import lookup
 from edge_expose_cloud.iotedge.routes import modules_in_route
-from edge_expose_cloud.spec.address_checks import lint_addresses
+from edge_expose_cloud.spec.address_checks import AddressChecks
 from edge_expose_cloud.spec.driver_limits import check_manifest_driver
+from edge_expose_cloud.spec.last import Last
 from edge_expose_cloud.spec.model import ModuleSpec, Route, Runtime, Spec
 from edge_expose_cloud.spec.names import is_deployment_name
 from edge_expose_cloud.spec.route_checks import check_route_text
@@ -37,17 +38,32 @@ _SYSTEM = frozenset({"$edgeagent", "$edgehub", "edgeagent", "edgehub"})
 
 def lint(spec: Spec, data: Mapping[str, Any]) -> list[Finding]:
     """Every finding of a spec whose fields are right one by one. `data` is the spec as written."""
-    found = list(_target(spec))
-    found += _modules(spec)
-    found += _registries(spec, data)
-    modules = data.get("modules")
-    # A module that is wrong elsewhere is still a module of this spec.
-    declared = set(spec.modules) | set(modules if isinstance(modules, Mapping) else ())
-    found += _routes(spec, declared)
-    found += lint_addresses(spec, declared)
-    if spec.driver == "manifest":
-        found += check_manifest_driver(spec)
-    return found
+    return Checks().lint(spec, data)
+
+
+class Checks:
+    """Checks one spec for one device after the other; sections that stay the same objects are looked at once."""
+
+    def __init__(self) -> None:
+        self._modules: Last[list[Finding]] = Last()
+        self._registries: Last[list[Finding]] = Last()
+        self._routes: Last[list[Finding]] = Last()
+        self._addresses = AddressChecks()
+
+    def lint(self, spec: Spec, data: Mapping[str, Any]) -> list[Finding]:
+        """As the function lint."""
+        found = list(_target(spec))
+        found += self._modules.of((spec.modules,), (spec.driver, spec.add_module), lambda: list(_modules(spec)))
+        found += self._registries.of((spec.registries,), None, lambda: list(_registries(spec)))
+        modules = data.get("modules")
+        # A module that is wrong elsewhere is still a module of this spec.
+        declared = set(spec.modules) | set(modules if isinstance(modules, Mapping) else ())
+        around = (frozenset(declared), spec.target.layered, spec.add_edge_hub, spec.runtime.time_to_live_secs)
+        found += self._routes.of((spec.routes,), around, lambda: list(_routes(spec, declared)))
+        found += self._addresses.lint(spec, declared)
+        if spec.driver == "manifest":
+            found += check_manifest_driver(spec)
+        return found
 
 
 def _target(spec: Spec) -> Iterator[Finding]:
@@ -177,7 +193,7 @@ def check_image(image: str, path: str) -> Iterator[Finding]:
         yield finding("ImageLatest", path, f"{shown(image)} {what}")
 
 
-def _registries(spec: Spec, data: Mapping[str, Any]) -> Iterator[Finding]:
+def _registries(spec: Spec) -> Iterator[Finding]:
     seen: dict[str, str] = {}
     for label, registry in spec.registries.items():
         path = f"registries.{label}"

@@ -7,22 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING, Any
 
 from edge_expose_cloud.findings.finding import Finding, finding, has_errors, in_reading_order
-from edge_expose_cloud.findings.from_contract import findings_of
-from edge_expose_cloud.spec.checks import lint
+from edge_expose_cloud.spec.build import SpecBuilder
+from edge_expose_cloud.spec.checks import Checks
 from edge_expose_cloud.spec.documents import Document
-from edge_expose_cloud.spec.inventory import Inventory
 from edge_expose_cloud.spec.model import Spec
-from edge_expose_cloud.spec.pruning import refused_paths, without
-from edge_expose_cloud.spec.variables import fill_variables
+from edge_expose_cloud.spec.variables import template_of
 from edge_expose_cloud.spec.yaml_lines import read_yaml
-from edge_expose_contract.models import Exposure
-from edge_expose_contract.parsing import parse_exposure
-from edge_expose_contract.violations import from_pydantic, shown
+from edge_expose_contract.violations import shown
+
+if TYPE_CHECKING:
+    from edge_expose_cloud.spec.inventory import Inventory
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,30 +45,47 @@ def load_spec(text: str, file: str, inventory: Inventory | None = None, device_i
 
 def spec_from_data(document: Document, inventory: Inventory | None = None, device_id: str | None = None) -> LoadedSpec:
     """The same, from a document that was read already."""
-    if not isinstance(document.data, dict):
-        what = "is empty" if document.data is None else f"is {shown(document.data)}"
-        return LoadedSpec(
-            None, [document.locate(finding("WrongType", "", f"a spec is a mapping; this file {what}"))], document
-        )
-    data = {key: value for key, value in document.data.items() if value is not None}
-    version = data.get("schemaVersion")
-    if isinstance(version, float) and version == 1.0:  # 1.0 without quotes is a number in YAML; what was meant is clear
-        data["schemaVersion"] = "1.0"
-    found = [*document.findings, *_check_version(data)]
-    device = device_id or _target_device(data)
-    if inventory is not None and device is not None and device not in inventory.devices:
-        found.append(finding("DeviceUnknown", "target.device", f"{shown(device)} is not in the inventory"))
-    data, variable_findings = fill_variables(
-        data, inventory.variables_of(device) if inventory else {"deviceId": device or ""}
-    )
-    found.extend(variable_findings)
-    data = _with_network(data, inventory, device)
-    spec, model_findings = _build(data)
-    found.extend(model_findings)
-    if spec is not None:
-        found.extend(lint(spec, data))
-    located = in_reading_order(document.locate(item) for item in found)
-    return LoadedSpec(None if has_errors(located) else spec, located, document)
+    return SpecReader(document, inventory).read(device_id)
+
+
+class SpecReader:
+    """Reads one document for one device after the other. Nothing is kept of a device but what the last one left: what
+    is written the same for the next one is neither parsed nor checked again."""
+
+    def __init__(self, document: Document, inventory: Inventory | None = None) -> None:
+        self._document = document
+        self._inventory = inventory
+        data = document.data if isinstance(document.data, dict) else {}
+        self._data = {key: value for key, value in data.items() if value is not None}
+        version = self._data.get("schemaVersion")
+        if isinstance(version, float) and version == 1.0:  # 1.0 unquoted is a number in YAML; what was meant is clear
+            self._data["schemaVersion"] = "1.0"
+        self._template = template_of(self._data)
+        self._builder = SpecBuilder()
+        self._checks = Checks()
+
+    def read(self, device_id: str | None = None) -> LoadedSpec:
+        """The spec as a device sees it; by default its own target."""
+        document, inventory, data = self._document, self._inventory, self._data
+        if not isinstance(document.data, dict):
+            what = "is empty" if document.data is None else f"is {shown(document.data)}"
+            wrong = finding("WrongType", "", f"a spec is a mapping; this file {what}")
+            return LoadedSpec(None, [document.locate(wrong)], document)
+        found = [*document.findings, *_check_version(data)]
+        device = device_id or _target_device(data)
+        if inventory is not None and device is not None and device not in inventory.devices:
+            found.append(finding("DeviceUnknown", "target.device", f"{shown(device)} is not in the inventory"))
+        if self._template is not None:
+            variables = inventory.variables_of(device) if inventory else {"deviceId": device or ""}
+            data, variable_findings = self._template.fill(variables)
+            found.extend(variable_findings)
+        data = _with_network(data, inventory, device)
+        spec, model_findings = self._builder.build(data)
+        found.extend(model_findings)
+        if spec is not None:
+            found.extend(self._checks.lint(spec, data))
+        located = in_reading_order(document.locate(item) for item in found)
+        return LoadedSpec(None if has_errors(located) else spec, located, document)
 
 
 def _check_version(data: Mapping[str, Any]) -> list[Finding]:
@@ -96,51 +110,4 @@ def _with_network(data: dict[str, Any], inventory: Inventory | None, device: str
     entry = inventory.devices.get(device) if inventory and device else None
     if entry is None or entry.network is None or "network" in data:
         return data
-    return {**data, "network": entry.network.model_dump(by_alias=True, exclude_none=True)}
-
-
-def _build(data: dict[str, Any]) -> tuple[Spec | None, list[Finding]]:
-    """Exposures are parsed one by one by the contract: each shows all its violations, also beside a broken spec."""
-    found: list[Finding] = []
-    exposures: dict[str, Exposure] = {}
-    raw = data.get("exposures", {})
-    if not isinstance(raw, dict):
-        found.append(finding("WrongType", "exposures", f"exposures is {shown(raw)}, not a mapping of names"))
-        raw = {}
-    for name, entry in raw.items():
-        if entry is None:
-            found.append(finding("MissingField", f"exposures.{name}", f"exposure {shown(name)} is empty"))
-            continue
-        exposure, violations = parse_exposure(name, entry, unknown_is_error=True)
-        found.extend(findings_of(violations))
-        if exposure is not None:
-            exposures[name] = exposure
-    rest = {key: _present(value) for key, value in data.items() if key != "exposures"}
-    try:
-        spec = Spec.model_validate(rest)
-    except ValidationError as error:
-        found += findings_of(from_pydantic(error))
-        partial = _without_errors(rest, error)
-        if partial is None:
-            return None, found
-        spec = partial
-    return spec.model_copy(update={"exposures": exposures}), found
-
-
-def _without_errors(data: dict[str, Any], error: ValidationError) -> Spec | None:
-    """The spec without the pieces that are wrong, so that the rest is still checked; None when none is left."""
-    try:
-        return Spec.model_validate(without(data, refused_paths(data, error)))
-    except ValidationError:
-        return None
-
-
-def _present(value: Any) -> Any:
-    """Sections and entries written with nothing behind the colon count as left out, one level down as well."""
-    if isinstance(value, dict):
-        return {
-            key: {} if item is None and isinstance(key, str) else item
-            for key, item in value.items()
-            if item is not None
-        }
-    return value
+    return {**data, "network": entry.network}

@@ -28,7 +28,8 @@ EnvValue = str | int | float | bool
 
 
 class SpecModel(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    # A validator is made when it is first used: most commands use one of them.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 class Target(SpecModel):

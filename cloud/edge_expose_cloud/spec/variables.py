@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from edge_expose_cloud.findings.finding import Finding, finding
@@ -18,22 +19,46 @@ _PLACEHOLDER = re.compile(r"\$\{env:[A-Za-z_][A-Za-z0-9_]*\}|\$\$\{[^{}]*\}")
 _ENV = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)")
 
 
-def fill_variables(value: Any, variables: Mapping[str, Any], path: str = "") -> tuple[Any, list[Finding]]:
-    """The same data with every `${name}` replaced; a text that is one reference takes the variable's type."""
-    found: list[Finding] = []
-    return _fill(value, variables, path, found), found
+@dataclass(frozen=True, slots=True)
+class Template:
+    """Data that was looked through once for `${...}` and is filled in for one device after the other.
+
+    What holds no reference is handed out as it is, the same object each time: who compares by identity knows that
+    nothing changed there.
+    """
+
+    value: Any
+    path: str
+    parts: tuple[tuple[Any, Template], ...] = ()
+    """Key or index -> the parts that hold a reference; a text that is one has none."""
+
+    def fill(self, variables: Mapping[str, Any]) -> tuple[Any, list[Finding]]:
+        """The data with every `${name}` replaced; a text that is one reference takes the variable's type."""
+        found: list[Finding] = []
+        return self._filled(variables, found), found
+
+    def _filled(self, variables: Mapping[str, Any], found: list[Finding]) -> Any:
+        if isinstance(self.value, str):
+            return _fill_text(self.value, variables, self.path, found)
+        copy = self.value.copy()
+        for place, part in self.parts:
+            copy[place] = part._filled(variables, found)
+        return copy
 
 
-def _fill(value: Any, variables: Mapping[str, Any], path: str, found: list[Finding]) -> Any:
+def template_of(value: Any, path: str = "") -> Template | None:
+    """None for data without any reference."""
     match value:
         case dict():
-            return {key: _fill(item, variables, f"{path}.{key}" if path else key, found) for key, item in value.items()}
+            pairs = [(key, template_of(item, f"{path}.{key}" if path else key)) for key, item in value.items()]
         case list():
-            return [_fill(item, variables, f"{path}[{index}]", found) for index, item in enumerate(value)]
+            pairs = [(index, template_of(item, f"{path}[{index}]")) for index, item in enumerate(value)]
         case str() if "${" in value:
-            return _fill_text(value, variables, path, found)
+            return Template(value, path)
         case _:
-            return value
+            return None
+    parts = tuple((place, part) for place, part in pairs if part is not None)
+    return Template(value, path, parts) if parts else None
 
 
 def _fill_text(text: str, variables: Mapping[str, Any], path: str, found: list[Finding]) -> Any:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_expose_cloud.adapters.files import read_text
+from edge_expose_cloud.adapters.texts import read_text
 from edge_expose_cloud.findings.finding import Finding
 from edge_expose_cloud.spec.documents import Document
 from edge_expose_cloud.spec.yaml_lines import read_yaml

@@ -9,9 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, TypeVar
 
 import typer
-from rich.progress import Progress
 
-from edge_expose_cloud.cli.shared.files import read_source, spec_from_source
+from edge_expose_cloud.cli.shared.files import read_source
 from edge_expose_cloud.cli.shared.options import confirm
 from edge_expose_cloud.cli.shared.output import Format, data, err, out, say, show_findings
 from edge_expose_cloud.cli.shared.plan_output import say_danger, show_changes
@@ -19,6 +18,7 @@ from edge_expose_cloud.findings.finding import Finding, in_reading_order
 from edge_expose_cloud.findings.problems import Refused
 from edge_expose_cloud.hub.api import Hub, Json
 from edge_expose_cloud.spec.inventory import Inventory
+from edge_expose_cloud.spec.load import SpecReader
 from edge_expose_cloud.status.wait import WaitResult
 from edge_expose_cloud.usecases.each_device import (
     DeviceOutcome,
@@ -54,7 +54,9 @@ def with_progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
                 told = time.monotonic()
                 say(f"{what}: {number} of {total}")
         return
-    with Progress(console=err(), transient=True) as progress:
+    from rich.progress import Progress
+
+    with Progress(console=err().console, transient=True) as progress:
         task = progress.add_task(what, total=total)
         for item in items:
             yield item
@@ -69,7 +71,7 @@ def plans_of(
     if not devices:
         raise Refused("no device is chosen", "name one with --device, or fill the inventory")
     source = read_source(file)
-    specs = list(load_each(lambda device: spec_from_source(source, inventory, device), devices))
+    specs = list(load_each(SpecReader(source.document, inventory).read, devices))
     with source.locating():
         found = list(with_progress(plan_each(hub, specs, os.environ, inventory), len(devices), "planning"))
     refused = [item for item in found if isinstance(item, DeviceOutcome)]

@@ -10,13 +10,6 @@ from typing import ParamSpec
 
 import typer
 
-from edge_expose_cloud.adapters.files import LocalFileError
-from edge_expose_cloud.adapters.sealing import KeyFileError
-from edge_expose_cloud.cli.shared.options import UsageProblem
-from edge_expose_cloud.cli.shared.output import count_words, err, escape, show_findings
-from edge_expose_cloud.findings.problems import InputError, Refused
-from edge_expose_cloud.hub.api import HubError
-
 P = ParamSpec("P")
 
 
@@ -27,31 +20,18 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             command(*args, **kwargs)
-        except InputError as error:
-            show_findings(error.findings, err())
-            err().print(f"{count_words(error.findings)}; nothing was sent")
-            raise typer.Exit(2) from None
-        except UsageProblem as error:
-            _tell(error.message, error.hint)
-            raise typer.Exit(2) from None
-        except (Refused, HubError) as error:
-            _tell(error.message, error.hint)
-            raise typer.Exit(1) from None
-        except KeyFileError as error:
-            _tell(str(error), "openssl rand -base64 32 | tr '+/' '-_' makes a key; keep it where backups are not kept")
-            raise typer.Exit(1) from None
-        except LocalFileError as error:
-            _tell(str(error), "check the path, its permissions and the space left, or name another folder")
-            raise typer.Exit(1) from None
+        except typer.Exit:
+            raise
         except BrokenPipeError:
             # The reader went away (head, less): not an error of ours.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
+        except Exception as error:
+            from edge_expose_cloud.cli.shared.told import tell
+
+            code = tell(error)
+            if code is None:
+                raise
+            raise typer.Exit(code) from None
 
     return run
-
-
-def _tell(message: str, hint: str) -> None:
-    err().print(f"[red]✗ error[/red] {escape(message)}", soft_wrap=True)
-    if hint:
-        err().print(f"    try: {escape(hint)}", soft_wrap=True)

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from edge_expose_cloud.adapters.files import read_text
+from edge_expose_cloud.adapters.texts import read_text
 from edge_expose_cloud.findings.finding import Finding, has_errors
 from edge_expose_cloud.findings.problems import InputError
 from edge_expose_cloud.manifest.content import ManifestDocument, looks_like_manifest, read_manifest
-from edge_expose_cloud.plan.fleet import lint_fleet
 from edge_expose_cloud.spec.documents import Document
-from edge_expose_cloud.spec.inventory import Inventory, load_inventory
 from edge_expose_cloud.spec.load import LoadedSpec, spec_from_data
 from edge_expose_cloud.spec.yaml_lines import read_yaml
+
+if TYPE_CHECKING:
+    from edge_expose_cloud.spec.inventory import Inventory
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +74,17 @@ def spec_from_source(source: Source, inventory: Inventory | None, device: str | 
 
 
 def read_inventory(path: str) -> Inventory:
+    from edge_expose_cloud.spec.fleet_checks import lint_fleet
+    from edge_expose_cloud.spec.inventory import load_inventory
+
     text = read_text(path)
     if isinstance(text, Finding):
         raise InputError([text])
     inventory, findings = load_inventory(text, path)
     if inventory is not None:
-        document = read_yaml(text, path)
         found = lint_fleet(inventory)
-        findings = findings + [document.locate(item) for item in found if not isinstance(document, Finding)]
+        document = read_yaml(text, path) if found else None
+        findings = findings + [document.locate(item) for item in found if isinstance(document, Document)]
     if inventory is None or has_errors(findings):
         raise InputError(findings)
     return inventory

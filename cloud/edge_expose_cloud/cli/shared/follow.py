@@ -58,7 +58,7 @@ def _shown(wait: Callable[[Clock, Callable[[WaitResult], None]], WaitResult]) ->
     if not sys.stderr.isatty():
         return wait(clock, _Lines())
     begun = time.monotonic()
-    with Live(console=err(), transient=True, refresh_per_second=8) as live:
+    with Live(console=err().console, transient=True, refresh_per_second=8) as live:
 
         def show(now: WaitResult) -> None:
             live.update(picture(now, time.monotonic() - begun))

@@ -12,9 +12,6 @@ import typer
 
 from edge_expose_cloud.cli.shared.output import Format, say
 from edge_expose_cloud.findings.problems import Refused
-from edge_expose_cloud.hub.api import HubError, HubProblem
-from edge_expose_cloud.usecases.operator import is_too_long
-from edge_expose_contract.models import NOTE_BYTES
 
 if TYPE_CHECKING:
     from edge_expose_cloud.hub.api import Hub
@@ -45,6 +42,11 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Apply without a prompt. 
 
 
 def _note(text: str) -> str:
+    if not text:
+        return text
+    from edge_expose_cloud.usecases.operator import is_too_long
+    from edge_expose_contract.models import NOTE_BYTES
+
     if is_too_long(text):
         raise typer.BadParameter(f"the note is longer than {NOTE_BYTES} bytes; shorten it")
     return text
@@ -99,6 +101,7 @@ def connect_iothub(connection_file: str | None, host: str | None, auth: str) -> 
     from edge_expose_cloud.adapters.files import state_folder
     from edge_expose_cloud.adapters.iothub import Credentials, IotHub, Pace, Patience
     from edge_expose_cloud.adapters.pace_file import SharedWindow
+    from edge_expose_cloud.hub.api import HubError, HubProblem
 
     credentials = Credentials(connection_string=text, host=host, ca_file=os.environ.get("EDGE_EXPOSE_HUB_CA") or None)
     pace = Pace(

@@ -8,15 +8,13 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import IO, Any, cast
-
-from rich.console import Console
-from rich.markup import escape as escape_markup
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING, Any, TextIO
 
 from edge_expose_cloud.findings.finding import Finding
-from edge_expose_cloud.plan.port_text import folded_ports
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 _MARKS = {"error": ("✗", "red"), "warning": ("!", "yellow"), "info": ("i", "blue")}
 _STATES = {
@@ -28,9 +26,9 @@ _STATES = {
     "Disabled": ("○", "dim"),
     "Predicted": ("?", "blue"),
 }
-_PIPE_WIDTH = 160
 _C1 = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
-_VISIBLE = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"}
+VISIBLE = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"}
+_TRAILING = re.compile(r"[ \t]+(?=\n|\Z)")
 _SHOWN_URLS = 8
 
 
@@ -49,54 +47,68 @@ class PlanFormat(StrEnum):
     MARKDOWN = "markdown"
 
 
-def out() -> Console:
-    """Stdout. A pipe gets a fixed width, so that tables are not cut at 80 columns."""
-    return _console(sys.stdout)
+def out() -> Screen:
+    """Stdout."""
+    return Screen(sys.stdout)
 
 
-def err() -> Console:
-    return _console(sys.stderr)
+def err() -> Screen:
+    return Screen(sys.stderr)
 
 
-class _Trimmed:
-    """A stream that drops the blanks with which tables fill their lines: a pipe has no use for them."""
+class Screen:
+    """A stream that is written line by line or in tables. What draws tables and colours takes as long to load as a
+    command to run: a line in a pipe does without it."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
-    def write(self, text: str) -> int:
-        self._stream.write(re.sub(r"[ \t]+(?=\n|\Z)", "", text))
-        return len(text)
+    def line(self, text: str, mark: str = "", colour: str = "") -> None:
+        """One line as it is, however long; `mark` stands before it, coloured on a terminal."""
+        if _draws(self._stream) or "\t" in text:
+            from edge_expose_cloud.cli.shared.terminal import marked
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+            self.console.print(marked(text, mark, colour), soft_wrap=True)
+            return
+        whole = (f"{mark} {text}" if mark else text).translate(VISIBLE)
+        self._stream.write(without_trailing_blanks(whole + "\n"))
+        self._stream.flush()
+
+    def print(self, what: str | Table, **options: Any) -> None:
+        """Markup, or a table."""
+        self.console.print(what, **options)
+
+    @property
+    def console(self) -> Console:
+        from edge_expose_cloud.cli.shared.terminal import console_on
+
+        return console_on(self._stream)
 
 
-class _Console(Console):
-    """Shows control characters instead of sending them: what a device reports must not steer a terminal."""
+def _draws(stream: TextIO) -> bool:
+    """Whether colours may be wanted there: at a terminal, or where the environment says so."""
+    return stream.isatty() or bool(os.environ.get("FORCE_COLOR") or os.environ.get("TTY_COMPATIBLE"))
 
-    def render_str(self, text: str, **options: Any) -> Text:
-        return super().render_str(text.translate(_VISIBLE), **options)
+
+def without_trailing_blanks(text: str) -> str:
+    """Tables fill their lines with blanks: a pipe has no use for them."""
+    return _TRAILING.sub("", text)
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.splitlines())
 
 
 def escape(text: str) -> str:
     """Text from outside as markup of one line."""
-    return escape_markup(" ".join(text.splitlines()))
+    from rich.markup import escape as escape_markup
 
-
-def _console(stream: Any) -> Console:
-    narrow = not getattr(stream, "isatty", lambda: False)()
-    return _Console(
-        file=cast("IO[str]", _Trimmed(stream)) if narrow else stream,
-        highlight=False,
-        soft_wrap=False,
-        width=_PIPE_WIDTH if narrow and "COLUMNS" not in os.environ else None,
-    )
+    return escape_markup(one_line(text))
 
 
 def say(text: str) -> None:
     """One line of talk."""
-    err().print(escape_markup(text), soft_wrap=True)
+    err().line(text)
 
 
 def data(value: Any, form: Format) -> None:
@@ -113,17 +125,23 @@ def to_text(value: Any, form: Format) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False).translate(_C1) + "\n"
 
 
-def show_findings(findings: Sequence[Finding], console: Console) -> None:
+def show_findings(findings: Sequence[Finding], screen: Screen) -> None:
     """file:line, what, rule, what to try; one finding in two lines."""
     for item in findings:
         mark, colour = _MARKS[item.severity]
         place = f"{item.file}:{item.line}" if item.line else item.file
         where = ": ".join(part for part in (place, item.path) if part)
-        text = escape(f"{where}: {item.message} [{item.rule}]" if where else f"{item.message} [{item.rule}]")
-        head = f"[{colour}]{mark} {item.severity}[/{colour}] {text}"
-        console.print(head, soft_wrap=True)
+        text = one_line(f"{where}: {item.message} [{item.rule}]" if where else f"{item.message} [{item.rule}]")
+        screen.line(text, f"{mark} {item.severity}", colour)
         if item.hint:
-            console.print(f"    try: {escape(item.hint)}", soft_wrap=True)
+            screen.line(f"    try: {one_line(item.hint)}")
+
+
+def show_error(message: str, hint: str = "") -> None:
+    """What went wrong, and what to try."""
+    err().line(one_line(message), "✗ error", "red")
+    if hint:
+        err().line(f"    try: {one_line(hint)}")
 
 
 def count_words(findings: Iterable[Finding]) -> str:
@@ -146,18 +164,15 @@ def state_text(state: str) -> str:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> Table:
     """A plain table; cells are markup, so callers escape what comes from outside."""
-    made = Table(
-        *columns, title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", show_edge=False
-    )
-    for row in rows:
-        made.add_row(*row)
-    for column in made.columns:
-        column.overflow = "fold"
-    return made
+    from edge_expose_cloud.cli.shared.terminal import drawn
+
+    return drawn(columns, rows, title)
 
 
 def exposures_table(exposures: Mapping[str, Mapping[str, Any]], *, device: str | None = None) -> Table:
     """State, external address, ports, Service and reason of each exposure."""
+    from edge_expose_cloud.plan.port_text import folded_ports
+
     rows = []
     for name, entry in sorted(exposures.items()):
         reason = entry.get("reason") or ""
