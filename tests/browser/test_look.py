@@ -39,7 +39,7 @@ def go(page: Any, name: str) -> None:
     page.goto(PAGES[name])
     if name == "expose":
         page.get_by_label("Name", exact=True).fill("kiosk")
-        page.locator("#check .note").wait_for()
+        page.locator("#check .note.good").wait_for()
     if name in ("exposure", "blocked"):
         page.locator("#h-checks + div ol").wait_for()
 

@@ -56,8 +56,10 @@ OPEN: Final = Seal()
 def seal_of(environment: Mapping[str, str]) -> Seal:
     """The seal that the environment names. Raises KeyFileError."""
     path = environment.get(KEY_FILE)
-    if not path:
+    if path is None:
         return OPEN
+    if not path:
+        raise KeyFileError(f"{KEY_FILE} is set and names no file: backups would be written in clear")
     from cryptography.fernet import Fernet
 
     try:

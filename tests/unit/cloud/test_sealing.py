@@ -55,6 +55,12 @@ def test_a_file_that_holds_no_key_is_named_and_its_content_is_not(tmp_path: Path
     assert "short" not in str(raised.value)
 
 
+def test_a_name_that_did_not_expand_is_not_taken_for_no_key() -> None:
+    with pytest.raises(KeyFileError, match="names no file"):
+        seal_of({KEY_FILE: ""})
+    assert seal_of({}).key is None
+
+
 def test_the_commands_seal_open_and_leave_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = tmp_path / "s.yaml"
     spec.write_text(SPEC.replace('"8080:80"', '"8081:80"'))

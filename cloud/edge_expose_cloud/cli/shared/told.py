@@ -10,7 +10,7 @@ from edge_expose_cloud.cli.shared.output import count_words, err, show_error, sh
 from edge_expose_cloud.findings.problems import InputError, Refused
 from edge_expose_cloud.hub.api import HubError
 
-_KEY_HINT = "openssl rand -base64 32 | tr '+/' '-_' makes a key; keep it where backups are not kept"
+_KEY_HINT = "name the key that the backup was sealed with; for a new one: openssl rand -base64 32 | tr '+/' '-_'"
 
 
 def tell(error: Exception) -> int | None:
