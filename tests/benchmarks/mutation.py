@@ -29,7 +29,12 @@ markers = ["local", "testbed", "network"]
 [tool.mutmut]
 source_paths = ["src"]
 only_mutate = [{paths}]
-pytest_add_cli_args_test_selection = ["tests/unit/module", "tests/scenarios"]
+pytest_add_cli_args_test_selection = [
+  "tests/unit/module",
+  "tests/scenarios",
+  # It reads the sources where a checkout has them.
+  "--deselect=tests/unit/module/test_values_of_reasons.py::test_most_reasons_are_seen_by_these_tests",
+]
 also_copy = ["tests"]
 """
 FILES = (
