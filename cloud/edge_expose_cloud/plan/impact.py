@@ -8,7 +8,7 @@ module or edgeAgent makes them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import collapse_addresses, ip_network
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from edge_expose_cloud.hub.api import Json
 from edge_expose_cloud.iotedge.create_options import CreateOptionsError, read_create_options
 from edge_expose_cloud.plan.model import Impact
 from edge_expose_cloud.plan.service_forecast import addresses_asked
-from edge_expose_contract.identity import HOSTNAME_ANNOTATION, LABEL_EXPOSURE
+from edge_expose_contract.identity import EDGE_MODULE_LABEL, HOSTNAME_ANNOTATION, LABEL_EXPOSURE
 
 EVERYONE: Final = "everyone"
 
@@ -35,6 +35,8 @@ class _Reach:
     clients: tuple[str, ...]
     external: bool
     hostname: str
+    who: str
+    targets: Mapping[tuple[str, int], str]
 
     @property
     def audience(self) -> str:
@@ -73,19 +75,46 @@ def _reach(key: Key, service: Json, held: Mapping[str, str] | None) -> _Reach:
         clients=() if _is_everyone(ranges := tuple(spec.get("loadBalancerSourceRanges") or ())) else ranges,
         external=external,
         hostname=str((metadata.get("annotations") or {}).get(HOSTNAME_ANNOTATION) or ""),
+        who=_who(spec),
+        targets={
+            (str(port.get("protocol", "TCP")).lower(), port["port"]): str(port.get("targetPort", port["port"]))
+            for port in spec.get("ports") or ()
+        },
     )
+
+
+def _who(spec: Mapping[str, Any]) -> str:
+    """`the module web`, or the pods by their labels; "" for endpoints given by hand."""
+    selector = spec.get("selector") or {}
+    if EDGE_MODULE_LABEL in selector:
+        return f"the module {selector[EDGE_MODULE_LABEL]}"
+    labels = ", ".join(f"{key}={value}" for key, value in sorted(selector.items()))
+    return f"pods with {labels}" if labels else ""
+
+
+def _redirected(was: _Reach, then: _Reach) -> Iterator[Impact]:
+    where = ", ".join(then.addresses)
+    if was.who and then.who and was.who != then.who:
+        yield Impact("target", then.exposure, f"{then.exposure} is answered by {then.who} instead of {was.who}", where)
+    for (protocol, port), target in sorted(then.targets.items()):
+        before = was.targets.get((protocol, port), target)
+        if before != target:
+            text = f"port {port}/{protocol} of {then.exposure} reaches port {target} of the app instead of {before}"
+            yield Impact("target", then.exposure, text, where)
 
 
 def _next(reach: _Reach, was: _Reach | None) -> _Reach:
     """A Service that asks for no address keeps the one it has."""
     if reach.addresses or was is None or not reach.external:
         return reach
-    return _Reach(reach.key, reach.exposure, was.addresses, reach.ports, reach.clients, True, reach.hostname)
+    return replace(reach, addresses=was.addresses)
 
 
 def _of_one(was: _Reach | None, then: _Reach | None, all_then: Mapping[Key, _Reach]) -> Iterator[Impact]:
     if was is not None:
         yield from _lost(was, then, all_then)
+    if was is not None and then is not None:
+        yield from _redirected(was, then)
     if then is not None and then.external:
         yield from _opened(was, then)
     if was is not None and then is None and was.key[0]:
@@ -201,9 +230,17 @@ def manifest_impact(before: Mapping[str, Any], after: Mapping[str, Any]) -> tupl
     if "$edgeAgent" in before and "$edgeAgent" in after:
         found += _agent_impact(before["$edgeAgent"], after["$edgeAgent"])
     if "$edgeHub" in before and "$edgeHub" in after:
-        for route in _gone(before["$edgeHub"], after["$edgeHub"], "routes"):
-            found.append(Impact("route", route, f"the route {route} is removed: its messages go nowhere"))
+        found += _route_impact(_section(before["$edgeHub"], "routes"), _section(after["$edgeHub"], "routes"))
     return tuple(found)
+
+
+def _route_impact(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Impact]:
+    """A route that only gets another name goes on."""
+    for route in sorted(before.keys()):
+        if route not in after and before[route] not in after.values():
+            yield Impact("route", route, f"the route {route} is removed: its messages go nowhere")
+        elif route in after and before[route] != after[route]:
+            yield Impact("route", route, f"the route {route} changes: its messages go another way")
 
 
 def _agent_impact(before: Any, after: Any) -> Iterator[Impact]:
@@ -214,8 +251,11 @@ def _agent_impact(before: Any, after: Any) -> Iterator[Impact]:
         for port in unpublished_ports(entry, then[module]) if module in then else ():
             yield Impact("port", module, f"the module {module} no longer publishes {port} on the device")
     settings = ("runtime", "settings", "registryCredentials")
-    for registry in _gone(before, after, *settings):
-        address = _section(_section(before, *settings), registry).get("address", "")
+    addresses = {_section(entry).get("address") for entry in _section(after, *settings).values()}
+    for registry, entry in sorted(_section(before, *settings).items()):
+        address = _section(entry).get("address", "")
+        if address in addresses:
+            continue
         text = f"the device forgets the credentials of the registry {registry} ({address})"
         yield Impact("registry", registry, text)
 

@@ -118,6 +118,7 @@ ImpactKind = Literal[
     "name",
     "hostname",
     "freed",
+    "target",
     "module",
     "port",
     "registry",

@@ -36,7 +36,7 @@ def read_any_yaml(text: str, file: str) -> Document | Finding:
         return finding("DuplicateKey", "", _written_twice(error.problem or "")).at(file, _line(error))
     except MarkedYAMLError as error:
         return finding("YamlSyntax", "", _problem(error)).at(file, _line(error))
-    except (YAMLError, _TooMuch, ValueError, RecursionError) as error:
+    except (YAMLError, _TooMuch, RecursionError, *_SENSELESS) as error:
         return finding("YamlSyntax", "", _first_line(str(error) or type(error).__name__)).at(file, 1)
 
 
@@ -49,6 +49,10 @@ def _written_twice(problem: str) -> str:
     """The key, without the values that the parser tells with it: they may be passwords."""
     key = re.search(r'duplicate key "([^"]*)"', problem)
     return f"the key {shown(key[1])} is written twice" if key else "a key is written twice"
+
+
+# What the library raises on valid syntax with senseless content, such as a list in a key.
+_SENSELESS = (ValueError, TypeError, AttributeError, LookupError, OverflowError)
 
 
 class _TooMuch(Exception):

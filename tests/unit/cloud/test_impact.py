@@ -100,9 +100,19 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
         {"web": {"allowFrom": ["10.2.0.0/17", "10.2.128.0/17"]}},
         [],
     ),
+    "traffic that goes to another module is told": (
+        {"web": {}},
+        {"web": {"module": "other"}},
+        ["web is answered by the module other instead of the module m"],
+    ),
+    "a port in the app that changes is told": (
+        {"web": {}},
+        {"web": {"ports": ["8080:81"]}},
+        ["port 8080/tcp of web reaches port 81 of the app instead of 80"],
+    ),
     "a new port of an open exposure opens it": (
         {"web": {}},
-        {"web": {"ports": ["8080:80", "2222:22"]}},
+        {"web": {"ports": ["8080:80", "2222:80"]}},
         ["web opens 2222/tcp to everyone who reaches the device at 10.0.0.11"],
     ),
     "a new exposure without a restriction is open to everyone": (
@@ -156,7 +166,10 @@ def module(ports: dict[str, str]) -> dict[str, Any]:
 def manifest(modules: dict[str, Any], registries: dict[str, str], routes: list[str]) -> dict[str, Any]:
     credentials = {name: {"address": address, "username": "u", "password": "p"} for name, address in registries.items()}
     agent = {"runtime": {"settings": {"registryCredentials": credentials}}, "modules": modules}
-    return {"$edgeAgent": agent, "$edgeHub": {"routes": dict.fromkeys(routes, "FROM /* INTO $upstream")}}
+    return {
+        "$edgeAgent": agent,
+        "$edgeHub": {"routes": {name: f"FROM /messages/{name[:1]} INTO $upstream" for name in routes}},
+    }
 
 
 def test_modules_ports_registries_and_routes_that_go_are_named() -> None:
@@ -171,6 +184,13 @@ def test_modules_ports_registries_and_routes_that_go_are_named() -> None:
         "the route x is removed: its messages go nowhere",
     ]
     assert manifest_impact(before, before) == ()
+
+
+def test_a_route_or_registry_that_only_gets_another_name_goes_on() -> None:
+    before = manifest({}, {"acme": "r.example.com"}, ["up"])
+    assert manifest_impact(before, manifest({}, {"other": "r.example.com"}, ["upstream"])) == ()
+    changed = {**before, "$edgeHub": {"routes": {"up": "FROM /* INTO $other"}}}
+    assert [item.kind for item in manifest_impact(before, changed)] == ["route"]
 
 
 def test_a_manifest_that_does_not_write_a_twin_leaves_it_alone() -> None:

@@ -175,3 +175,10 @@ def test_words_and_numbers_mean_what_yaml_1_2_says() -> None:
 def test_what_is_not_plain_is_left_to_the_other(text: str) -> None:
     assert read_plain_yaml(text) is None
     assert isinstance(read_yaml(text, "f.yaml"), Document | Finding)
+
+
+@pytest.mark.parametrize("text", ["? [[a]]\n: 1\n", "? [{a: b}]\n: 1\n", "? - {}\n: 1\n"])
+def test_a_key_that_makes_no_sense_is_a_mistake_of_the_file(text: str) -> None:
+    found = read_yaml(text, "f.yaml")
+    assert isinstance(found, Finding)
+    assert found.rule == "YamlSyntax"
