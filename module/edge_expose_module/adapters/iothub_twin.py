@@ -57,6 +57,7 @@ class IoTHubTwin:
         self._ready = asyncio.Event()
         self._hangs = 0
         self._changes: deque[float] = deque(maxlen=2 * FLAPS)
+        self._changed = asyncio.Event()
         self._steps_back = 0
         self._gives_way = False
 
@@ -91,6 +92,7 @@ class IoTHubTwin:
 
     def give_way(self) -> None:
         self._gives_way = True
+        self._changed.set()
 
     async def stop(self) -> None:
         if self._keeper is not None:
@@ -113,7 +115,8 @@ class IoTHubTwin:
                     attempt = 0
                 elif not self._client.connected:
                     # The SDK retries most drops itself; after a refusal it does not, so we ask again.
-                    await asyncio.sleep(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
+                    if await self._connection_changes(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]):
+                        continue
                     if not self._client.connected:
                         await asyncio.wait_for(self._client.connect(), CONNECT_SECONDS)
                     attempt = refusals = 0
@@ -122,7 +125,7 @@ class IoTHubTwin:
                     attempt = 0
                     if self._changes and time.monotonic() - self._changes[-1] > STEP_BACK_SECONDS[-1]:
                         self._steps_back = 0
-                    await asyncio.sleep(1.0)
+                    await self._connection_changes(1.0)
             except asyncio.CancelledError:
                 raise
             except Exception as error:
@@ -134,6 +137,15 @@ class IoTHubTwin:
                     refusals = 0
                 await asyncio.sleep(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
                 attempt += 1
+
+    async def _connection_changes(self, seconds: float) -> bool:
+        """Waits this long, or until the connection comes or goes: a fight over the identity is to be left at once."""
+        self._changed.clear()
+        try:
+            await asyncio.wait_for(self._changed.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
 
     def _flapping(self) -> bool:
         full = len(self._changes) == self._changes.maxlen
@@ -196,6 +208,7 @@ class IoTHubTwin:
 
     def _on_connection_change(self) -> None:
         self._changes.append(time.monotonic())
+        self._tell_loop(self._changed.set)
         self._wake_from_thread()
 
     def _on_patch(self, _patch: Any) -> None:
@@ -222,8 +235,11 @@ class IoTHubTwin:
             log.info("hub: method %s was not answered: %s", request.name, told(error))
 
     def _wake_from_thread(self) -> None:
+        self._tell_loop(self._wake)
+
+    def _tell_loop(self, what: Callable[[], None]) -> None:
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._wake)
+            self._loop.call_soon_threadsafe(what)
 
     # --- calls with a deadline ---
 

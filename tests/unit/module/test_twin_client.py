@@ -1,0 +1,90 @@
+"""What the keeper of the hub's client does when the connection comes and goes: with a client that says so on demand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from edge_expose_module.adapters.iothub_twin import FLAPS, IoTHubTwin
+from edge_expose_module.adapters.sign_in import SignIn
+from support.waiting import PATIENCE
+
+
+class Client:
+    """As much of the device SDK's client as the keeper touches."""
+
+    connected = False
+    on_connection_state_change: Callable[[], None]
+
+    async def connect(self) -> None:
+        self.connected = True
+
+    async def get_twin(self) -> dict[str, Any]:
+        return {"desired": {"$version": 1}, "reported": {}}
+
+    async def shutdown(self) -> None:
+        self.connected = False
+
+
+@dataclass(frozen=True, slots=True)
+class Clients(SignIn):
+    """Hands out such clients."""
+
+    made: list[Client] = field(default_factory=list)
+
+    def new_client(self, sas_ttl: int, retry_seconds: int) -> Client:
+        self.made.append(Client())
+        return self.made[-1]
+
+
+async def _never_called(name: str, payload: Any) -> tuple[int, Any]:
+    raise AssertionError(name)
+
+
+async def _connected(twin: IoTHubTwin) -> None:
+    woken = asyncio.Event()
+    await twin.start(woken.set, _never_called)
+    await asyncio.wait_for(woken.wait(), PATIENCE)
+    assert twin.connected
+
+
+async def _let_everything_run() -> None:
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+def test_a_fight_over_the_identity_is_left_at_once() -> None:
+    """A second later the module may already have reported that it is there, and then be gone while it is called."""
+
+    async def go() -> None:
+        clients = Clients("hub", "edge1", "edge-expose")
+        twin = IoTHubTwin(clients, 3600)
+        await _connected(twin)
+        try:
+            for _ in range(2 * FLAPS - 1):
+                clients.made[0].on_connection_state_change()
+            await _let_everything_run()
+            assert twin.connected
+            clients.made[0].on_connection_state_change()
+            await _let_everything_run()
+            assert not twin.connected
+        finally:
+            await twin.stop()
+
+    asyncio.run(go())
+
+
+def test_who_gives_way_does_so_at_once() -> None:
+    async def go() -> None:
+        twin = IoTHubTwin(Clients("hub", "edge1", "edge-expose"), 3600)
+        await _connected(twin)
+        try:
+            twin.give_way()
+            await _let_everything_run()
+            assert not twin.connected
+        finally:
+            await twin.stop()
+
+    asyncio.run(go())
