@@ -6,15 +6,17 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from edge_expose_local.hub import configuration_service, registry, twin_service
 from edge_expose_local.hub import faults as fault_rules
-from edge_expose_local.hub.device_api import DeviceApi
+from edge_expose_local.hub.deployments import configuration_service
+from edge_expose_local.hub.device_api.links import Links
+from edge_expose_local.hub.device_api.messages import DeviceApi
+from edge_expose_local.hub.device_api.workload import API_VERSION, workload_uri
 from edge_expose_local.hub.errors import HubError
-from edge_expose_local.hub.http_server import Request, Response, json_response
 from edge_expose_local.hub.hub import LOGICAL_NAME, Hub
-from edge_expose_local.hub.identities import TwinKey, valid_id
-from edge_expose_local.hub.links import Links
-from edge_expose_local.hub.workload import API_VERSION, workload_uri
+from edge_expose_local.hub.records.identities import TwinKey, valid_id
+from edge_expose_local.hub.registry import identity_service as registry
+from edge_expose_local.hub.registry import twin_service
+from edge_expose_local.hub.transport.http_server import Request, Response, json_response
 
 JsonObject = dict[str, Any]
 

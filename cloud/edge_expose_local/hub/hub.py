@@ -9,11 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge_expose_local.hub import configuration_service, sas
+from edge_expose_local.hub.access import sas
+from edge_expose_local.hub.deployments import configuration_service
 from edge_expose_local.hub.faults import Faults
-from edge_expose_local.hub.identities import TwinKey, new_key
-from edge_expose_local.hub.state import Effect, HubState
-from edge_expose_local.hub.store import Store
+from edge_expose_local.hub.records.identities import TwinKey, new_key
+from edge_expose_local.hub.store.database import Store
+from edge_expose_local.hub.store.state import Effect, HubState
 from edge_expose_local.hub.throttle import Throttle
 
 LOGICAL_NAME = "localhub.test"

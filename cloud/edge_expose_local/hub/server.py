@@ -14,18 +14,18 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_expose_local.hub import configuration_service
-from edge_expose_local.hub.certs import server_context, write_private
+from edge_expose_local.hub.access.certs import server_context, write_private
 from edge_expose_local.hub.control import ControlApi
-from edge_expose_local.hub.device_api import DeviceApi
-from edge_expose_local.hub.http_server import HttpServer
+from edge_expose_local.hub.deployments import configuration_service
+from edge_expose_local.hub.device_api.links import Links
+from edge_expose_local.hub.device_api.messages import DeviceApi
+from edge_expose_local.hub.device_api.mqtt_server import MqttServer
+from edge_expose_local.hub.device_api.workload import WorkloadApi
 from edge_expose_local.hub.hub import LOGICAL_NAME, Hub, Ports
-from edge_expose_local.hub.links import Links
-from edge_expose_local.hub.mqtt_server import MqttServer
-from edge_expose_local.hub.proxy_process import end_mapper, living_mapper, start_mapper, try_lock
-from edge_expose_local.hub.rest import ServiceApi
-from edge_expose_local.hub.rest_operations import Operations
-from edge_expose_local.hub.workload import WorkloadApi
+from edge_expose_local.hub.service_api.operations import Operations
+from edge_expose_local.hub.service_api.rest import ServiceApi
+from edge_expose_local.hub.transport.http_server import HttpServer
+from edge_expose_local.hub.transport.proxy_process import end_mapper, living_mapper, start_mapper, try_lock
 
 EVALUATION_SECONDS = 300.0
 MAPPER_CHECK_SECONDS = 1.0

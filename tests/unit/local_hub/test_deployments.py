@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from edge_expose_local.hub import configuration_service as service
-from edge_expose_local.hub import registry, twin_service
+from edge_expose_local.hub.deployments import configuration_service as service
 from edge_expose_local.hub.errors import HubError
-from edge_expose_local.hub.identities import TwinKey
-from edge_expose_local.hub.state import DesiredChanged, HubState
+from edge_expose_local.hub.records.identities import TwinKey
+from edge_expose_local.hub.registry import identity_service as registry
+from edge_expose_local.hub.registry import twin_service
+from edge_expose_local.hub.store.state import DesiredChanged, HubState
 
 AGENT = TwinKey("edge1", "$edgeAgent")
 OURS = TwinKey("edge1", "edge-expose")

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from edge_expose_local.hub import query, query_parser
+from edge_expose_local.hub.query import evaluation as query
+from edge_expose_local.hub.query import parser as query_parser
 
 ROWS: list[dict[str, Any]] = [
     {

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from edge_expose_local.hub import registry, twin_service
 from edge_expose_local.hub.errors import HubError
-from edge_expose_local.hub.identities import TwinKey
-from edge_expose_local.hub.state import HubState, IdentityClosed
-from edge_expose_local.hub.store import Store
+from edge_expose_local.hub.records.identities import TwinKey
+from edge_expose_local.hub.registry import identity_service as registry
+from edge_expose_local.hub.registry import twin_service
+from edge_expose_local.hub.store.database import Store
+from edge_expose_local.hub.store.state import HubState, IdentityClosed
 
 KEY = "a2" * 16 + "a2s="
 DEVICE = TwinKey("d")

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from edge_expose_local.hub import sas
+from edge_expose_local.hub.access import sas
 
 KEY = base64.b64encode(b"k" * 32).decode()
 OTHER = base64.b64encode(b"o" * 32).decode()

@@ -4,7 +4,7 @@ A device SDK takes a proxy that refuses the connection for a final error and nev
 there it sees a lost link and tries again. The mapper ends with the hub's orderly end, or when no hub has held the
 lock of the state folder for a while.
 
-Run as `python -m edge_expose_local.hub.proxy_process FOLDER ADDRESS FD`: FD is the listening socket, and
+Run as `python -m edge_expose_local.hub.transport.proxy_process FOLDER ADDRESS FD`: FD is the listening socket, and
 the lock on FOLDER/proxy.lock is inherited too and held while the mapper lives. The ports to lead
 to stand in FOLDER/proxy.json, which the hub writes at each start.
 """
@@ -23,7 +23,7 @@ import sys
 import time
 from pathlib import Path
 
-from edge_expose_local.hub.proxy import Proxy
+from edge_expose_local.hub.transport.proxy import Proxy
 
 ORPHAN_SECONDS = 30.0
 CHECK_SECONDS = 1.0

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_expose_local.hub import configurations as rules
-from edge_expose_local.hub import deployments, query, query_parser, registry, twin_rules, twin_service
-from edge_expose_local.hub.configurations import DESIRED, Configuration
+from edge_expose_local.hub.deployments import plan as deployments
 from edge_expose_local.hub.errors import HubError, argument_invalid, bad_request, device_not_found
-from edge_expose_local.hub.identities import TwinKey
-from edge_expose_local.hub.query_parser import QueryError
-from edge_expose_local.hub.state import HubState
-from edge_expose_local.hub.twins import same
+from edge_expose_local.hub.query import evaluation as query
+from edge_expose_local.hub.query import parser as query_parser
+from edge_expose_local.hub.query.parser import QueryError
+from edge_expose_local.hub.records import configurations as rules
+from edge_expose_local.hub.records import twin_rules
+from edge_expose_local.hub.records.configurations import DESIRED, Configuration
+from edge_expose_local.hub.records.identities import TwinKey
+from edge_expose_local.hub.records.twins import same
+from edge_expose_local.hub.registry import identity_service as registry
+from edge_expose_local.hub.registry import twin_service
+from edge_expose_local.hub.store.state import HubState
 
 JsonObject = dict[str, Any]
 MAX_CONFIGURATIONS = 100

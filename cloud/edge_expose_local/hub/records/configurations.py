@@ -7,12 +7,14 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from edge_expose_local.hub import query_parser, twin_rules
 from edge_expose_local.hub.errors import HubError, argument_invalid
-from edge_expose_local.hub.query_parser import QueryError
+from edge_expose_local.hub.query import parser as query_parser
+from edge_expose_local.hub.query.parser import QueryError
+from edge_expose_local.hub.records import twin_rules
 
 JsonObject = dict[str, Any]
 Kind = Literal["modulesContent", "deviceContent", "moduleContent"]
+SiblingRule = Literal["keep", "reset"]  # of keys that no deployment names, when one sets single paths beside them
 DESIRED = "properties.desired"
 MAX_CUSTOM_METRICS = 5
 _ID = re.compile(r"[a-z0-9\-+%_*!']{1,128}")

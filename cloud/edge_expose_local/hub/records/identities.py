@@ -8,7 +8,7 @@ import secrets
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from edge_expose_local.hub import sas
+from edge_expose_local.hub.access import sas
 from edge_expose_local.hub.errors import argument_invalid
 
 JsonObject = dict[str, Any]

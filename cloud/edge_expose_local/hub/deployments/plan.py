@@ -7,12 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from edge_expose_local.hub.configurations import DESIRED, Configuration
-from edge_expose_local.hub.twins import merge
+from edge_expose_local.hub.records.configurations import DESIRED, Configuration, SiblingRule
+from edge_expose_local.hub.records.twins import merge
 
 JsonObject = dict[str, Any]
 Status = Literal["Targeted", "Applied"]
-SiblingRule = Literal["keep", "reset"]
 
 
 @dataclass(slots=True)

@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from edge_expose_local.hub.configurations import Configuration
-from edge_expose_local.hub.deployments import SiblingRule
-from edge_expose_local.hub.edgehub import DeviceCache
-from edge_expose_local.hub.identities import Identity, TwinKey
-from edge_expose_local.hub.twins import Twin
+from edge_expose_local.hub.records.configurations import Configuration, SiblingRule
+from edge_expose_local.hub.records.edgehub import DeviceCache
+from edge_expose_local.hub.records.identities import Identity, TwinKey
+from edge_expose_local.hub.records.twins import Twin
 
 JsonObject = dict[str, Any]
 

@@ -6,7 +6,7 @@ import copy
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge_expose_local.hub.twins import Twin, difference, merge
+from edge_expose_local.hub.records.twins import Twin, difference, merge
 
 JsonObject = dict[str, Any]
 

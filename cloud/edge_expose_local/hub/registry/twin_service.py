@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_expose_local.hub import twin_rules
-from edge_expose_local.hub.edgehub import DeviceCache, StoredTwin
 from edge_expose_local.hub.errors import argument_invalid, device_not_found, precondition_failed
-from edge_expose_local.hub.identities import TwinKey
-from edge_expose_local.hub.registry import strip_quotes
-from edge_expose_local.hub.state import DesiredChanged, HubState
-from edge_expose_local.hub.twins import Twin, merge
+from edge_expose_local.hub.records import twin_rules
+from edge_expose_local.hub.records.edgehub import DeviceCache, StoredTwin
+from edge_expose_local.hub.records.identities import TwinKey
+from edge_expose_local.hub.records.twins import Twin, merge
+from edge_expose_local.hub.registry.identity_service import strip_quotes
+from edge_expose_local.hub.store.state import DesiredChanged, HubState
 
 JsonObject = dict[str, Any]
 

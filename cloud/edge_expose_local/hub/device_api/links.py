@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from edge_expose_local.hub.identities import TwinKey
+from edge_expose_local.hub.records.identities import TwinKey
 from edge_expose_local.mqtt import codec
 
 MAX_WAITING_BYTES = 4 * 1024 * 1024

@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from edge_expose_local.hub import json_text
+from edge_expose_local.hub.transport import json_text
 
 MAX_HEAD = 32 * 1024
 MAX_BODY = 4 * 1024 * 1024

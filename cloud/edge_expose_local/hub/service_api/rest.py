@@ -9,12 +9,12 @@ import asyncio
 import re
 from datetime import date
 
-from edge_expose_local.hub import sas
+from edge_expose_local.hub.access import sas
 from edge_expose_local.hub.errors import HubError, argument_invalid, unauthorized
-from edge_expose_local.hub.http_server import Request, Response
 from edge_expose_local.hub.hub import RIGHTS, Hub
-from edge_expose_local.hub.identities import TwinKey
-from edge_expose_local.hub.rest_operations import Caller, Operations, Route, find_route
+from edge_expose_local.hub.records.identities import TwinKey
+from edge_expose_local.hub.service_api.operations import Caller, Operations, Route, find_route
+from edge_expose_local.hub.transport.http_server import Request, Response
 
 _API_VERSION = re.compile(r"(\d{4}-\d{2}-\d{2})(-preview)?")
 OLDEST_API, NEWEST_API = date(2016, 2, 3), date(2026, 12, 31)

@@ -13,7 +13,7 @@ from edge_expose_local.hub.errors import (
     precondition_failed,
     unauthorized,
 )
-from edge_expose_local.hub.identities import (
+from edge_expose_local.hub.records.identities import (
     SYSTEM_MODULES,
     Authentication,
     Identity,
@@ -23,8 +23,8 @@ from edge_expose_local.hub.identities import (
     read_authentication,
     valid_id,
 )
-from edge_expose_local.hub.state import HubState, IdentityClosed
-from edge_expose_local.hub.twins import Twin
+from edge_expose_local.hub.records.twins import Twin
+from edge_expose_local.hub.store.state import HubState, IdentityClosed
 
 JsonObject = dict[str, Any]
 MAX_MODULES = 50

@@ -8,13 +8,15 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from edge_expose_local.hub import configuration_service, registry, twin_service
-from edge_expose_local.hub.device_api import DeviceApi
+from edge_expose_local.hub.deployments import configuration_service
+from edge_expose_local.hub.device_api.messages import DeviceApi
 from edge_expose_local.hub.errors import HubError, argument_invalid, bad_request, device_not_found
-from edge_expose_local.hub.http_server import Request, Response, json_response
 from edge_expose_local.hub.hub import Hub
-from edge_expose_local.hub.identities import Identity, TwinKey
-from edge_expose_local.hub.twins import Twin
+from edge_expose_local.hub.records.identities import Identity, TwinKey
+from edge_expose_local.hub.records.twins import Twin
+from edge_expose_local.hub.registry import identity_service as registry
+from edge_expose_local.hub.registry import twin_service
+from edge_expose_local.hub.transport.http_server import Request, Response, json_response
 
 JsonObject = dict[str, Any]
 MAX_PAGE = 1000

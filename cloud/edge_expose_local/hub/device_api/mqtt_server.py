@@ -7,10 +7,10 @@ import logging
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
-from edge_expose_local.hub.device_api import DeviceApi, allowed_filter, decode_filter
+from edge_expose_local.hub.device_api.links import Link, Links
+from edge_expose_local.hub.device_api.messages import DeviceApi, allowed_filter, decode_filter
 from edge_expose_local.hub.hub import Hub
-from edge_expose_local.hub.identities import TwinKey
-from edge_expose_local.hub.links import Link, Links
+from edge_expose_local.hub.records.identities import TwinKey
 from edge_expose_local.mqtt import codec
 
 CONNECT_SECONDS = 10.0

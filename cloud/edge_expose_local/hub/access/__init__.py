@@ -1,0 +1,1 @@
+"""Who may come in: shared access signatures and the hub's certificates. Pure but for the certificate files."""

@@ -1,0 +1,1 @@
+"""Which configurations win on which twin, and the operations on configurations. No I/O."""

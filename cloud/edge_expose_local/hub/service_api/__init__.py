@@ -1,0 +1,1 @@
+"""The side of services: routes, rights, and one operation a route, over HTTPS."""
