@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from edge_expose_local.cluster.answers import Answers
-from edge_expose_local.cluster.pools import ConfigError, parse_element
+from edge_expose_local.cluster.metallb.answers import Answers
+from edge_expose_local.cluster.metallb.pools import ConfigError, parse_element
 from edge_expose_local.damage import Damaged
 
 DEFAULT_POOL: Final = "127.77.0.10-127.77.0.20"

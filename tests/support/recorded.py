@@ -15,7 +15,7 @@ from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 FOLDER: Final = ROOT / "tests" / "agreements" / "recorded"
-SHIPPED: Final = ROOT / "cloud" / "edge_expose_local" / "cluster" / "recordings"
+SHIPPED: Final = ROOT / "cloud" / "edge_expose_local" / "cluster" / "metallb" / "recordings"
 """Where the embedded load balancer has its copy of what MetalLB says."""
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from ..damage import UNREADABLE, Damaged
 from .cluster import Cluster, Settings
-from .pools import ConfigError, parse_element
-from .profiles import PROFILES
+from .kinds.profiles import PROFILES
+from .metallb.pools import ConfigError, parse_element
 
 
 def _settings(argv: list[str]) -> Settings:

@@ -10,31 +10,31 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from .allocation import ServiceAllocator
-from .api import Api
-from .bootstrap import furnish, write_kubeconfig
-from .control import Control, serve_control
-from .dns_server import DnsServer, Names
-from .endpoints import WATCHED as ENDPOINTS_WATCHED
-from .endpoints import EndpointsController
-from .errors import Document
+from .access.rbac import Authorizer
+from .access.tokens import Tokens
+from .api.server import Api
+from .control.bootstrap import furnish, write_kubeconfig
+from .control.control import Control, serve_control
+from .controllers.endpoints import WATCHED as ENDPOINTS_WATCHED
+from .controllers.endpoints import EndpointsController
+from .controllers.namespaces import WATCHED as NAMESPACE_WATCHED
+from .controllers.namespaces import NamespaceController
+from .datapath.dns_server import DnsServer, Names
+from .datapath.forwarder import Forwarder
 from .faults import Faults
-from .forwarder import Forwarder
-from .http1 import HttpServer, tcp_socket
-from .kubelet import WATCHED as KUBELET_WATCHED
-from .kubelet import Kubelet
-from .load_balancer import WATCHED as LB_WATCHED
-from .load_balancer import LoadBalancer
-from .namespaces import WATCHED as NAMESPACE_WATCHED
-from .namespaces import NamespaceController
-from .profiles import Profile
-from .rbac import Authorizer
-from .registry import Registry
-from .resources import served_resources
-from .store import Store
-from .tls import server_context
-from .tokens import Tokens
-from .waking import Loop
+from .http.server import HttpServer, tcp_socket
+from .http.tls import server_context
+from .kinds.errors import Document
+from .kinds.profiles import Profile
+from .kinds.resources import served_resources
+from .kubelet.kubelet import WATCHED as KUBELET_WATCHED
+from .kubelet.kubelet import Kubelet
+from .metallb.load_balancer import WATCHED as LB_WATCHED
+from .metallb.load_balancer import LoadBalancer
+from .objects.registry import Registry
+from .services.allocation import ServiceAllocator
+from .store.loop import Loop
+from .store.store import Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
-from .errors import ApiError, Document
+from .kinds.errors import ApiError, Document
 
 CATALOG: dict[str, str] = {
     "api-status": "answer the next COUNT API calls (default 1) with CODE (400 to 599)",

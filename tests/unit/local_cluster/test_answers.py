@@ -9,19 +9,12 @@ from pathlib import Path
 
 import pytest
 
-import edge_expose_local.cluster
-from edge_expose_local.cluster.answers import Answers
+import edge_expose_local.cluster.metallb
+from edge_expose_local.cluster.metallb.answers import Answers
 from support import recorded
 
-FOLDER = Path(edge_expose_local.cluster.__file__).parent
-SPEAKING = (
-    "lb_allocator.py",
-    "lb_configuration.py",
-    "lb_requests.py",
-    "legacy_config.py",
-    "load_balancer.py",
-    "pools.py",
-)
+FOLDER = Path(edge_expose_local.cluster.metallb.__file__).parent
+SPEAKING = ("allocator.py", "configuration.py", "requests.py", "legacy_config.py", "load_balancer.py", "pools.py")
 VERSIONS = ("0.10.3", "0.16.1")
 #: names of MetalLB's and Kubernetes' own that look like a situation
 NAMES = {

@@ -6,10 +6,10 @@ import ipaddress
 
 import pytest
 
-from edge_expose_local.cluster.answers import Answers, Refused
-from edge_expose_local.cluster.lb_allocator import Allocator, Claim
-from edge_expose_local.cluster.legacy_config import parse_config_map
-from edge_expose_local.cluster.pools import ConfigError, Pool, Pools, parse_element, parse_objects
+from edge_expose_local.cluster.metallb.allocator import Allocator, Claim
+from edge_expose_local.cluster.metallb.answers import Answers, Refused
+from edge_expose_local.cluster.metallb.legacy_config import parse_config_map
+from edge_expose_local.cluster.metallb.pools import ConfigError, Pool, Pools, parse_element, parse_objects
 
 NEW, OLD = Answers("0.16.1"), Answers("0.10.3")
 

@@ -6,11 +6,12 @@ import struct
 
 import pytest
 
-from edge_expose_local.cluster import dns_codec, protobuf
-from edge_expose_local.cluster.errors import ApiError
-from edge_expose_local.cluster.patches import json_merge, json_patch, strategic_merge
-from edge_expose_local.cluster.rbac import Attributes, rule_allows
-from edge_expose_local.cluster.selectors import label_predicate
+from edge_expose_local.cluster.access.rbac import Attributes, rule_allows
+from edge_expose_local.cluster.datapath import dns_codec
+from edge_expose_local.cluster.encoding import protobuf
+from edge_expose_local.cluster.kinds.errors import ApiError
+from edge_expose_local.cluster.kinds.selectors import label_predicate
+from edge_expose_local.cluster.objects.patches import json_merge, json_patch, strategic_merge
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,145 @@
+"""Discovery documents, /version and OpenAPI v3."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from ..kinds.errors import Document
+from ..kinds.profiles import Profile
+from ..kinds.resources import REVIEWS, Resource
+from ..kinds.schema import openapi, schema_of
+
+
+def version(profile: Profile) -> Document:
+    """Return /version."""
+    return {
+        "major": profile.major,
+        "minor": profile.minor,
+        "gitVersion": profile.git_version,
+        "gitCommit": "",
+        "gitTreeState": "clean",
+        "buildDate": "1970-01-01T00:00:00Z",
+        "goVersion": "edge-expose local",
+        "compiler": "gc",
+        "platform": "linux/amd64",
+    }
+
+
+def _groups(resources: list[Resource]) -> list[tuple[str, str]]:
+    found = [(r.group, r.version) for r in resources if r.group] + [(group, "v1") for group, _ in REVIEWS]
+    return list(dict.fromkeys(found))
+
+
+def group_list(resources: list[Resource]) -> Document:
+    """Return /apis."""
+    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group(g, v) for g, v in _groups(resources)]}
+
+
+def _group(group: str, served: str) -> Document:
+    entry = {"groupVersion": f"{group}/{served}", "version": served}
+    return {"name": group, "versions": [entry], "preferredVersion": entry}
+
+
+def one_group(resources: list[Resource], group: str) -> Document | None:
+    """Return /apis/GROUP."""
+    for name, served in _groups(resources):
+        if name == group:
+            return {"kind": "APIGroup", "apiVersion": "v1", **_group(name, served)}
+    return None
+
+
+def resource_list(resources: list[Resource], group: str, served: str) -> Document | None:
+    """Return /api/v1 or /apis/GROUP/VERSION."""
+    if (group, served) != ("", "v1") and (group, served) not in _groups(resources):
+        return None
+    entries: list[Document] = []
+    for r in resources:
+        if (r.group, r.version) != (group, served):
+            continue
+        entry: Document = {
+            "name": r.plural,
+            "singularName": r.kind.lower(),
+            "namespaced": r.namespaced,
+            "kind": r.kind,
+            "verbs": list(r.verbs),
+        }
+        if r.short:
+            entry["shortNames"] = list(r.short)
+        if r.category_all:
+            entry["categories"] = ["all"]
+        entry["storageVersionHash"] = hashlib.sha256(r.storage.encode()).hexdigest()[:11] + "="
+        entries.append(entry)
+        subresource = {"singularName": "", "namespaced": r.namespaced, "kind": r.kind}
+        if r.status:
+            entries.append({"name": f"{r.plural}/status", **subresource, "verbs": ["get", "patch", "update"]})
+        if r.plural == "pods":
+            entries.append({"name": "pods/log", **subresource, "verbs": ["get"]})
+        if r.plural == "serviceaccounts":
+            token = {"group": "authentication.k8s.io", "version": "v1", "kind": "TokenRequest"}
+            entries.append({"name": "serviceaccounts/token", **subresource, **token, "verbs": ["create"]})
+    for (review_group, plural), kind in REVIEWS.items():
+        if (review_group, "v1") == (group, served):
+            entries.append({"name": plural, "singularName": "", "namespaced": False, "kind": kind, "verbs": ["create"]})
+    name = f"{group}/{served}" if group else served
+    return {"kind": "APIResourceList", "groupVersion": name, "resources": entries}
+
+
+def openapi_index(resources: list[Resource]) -> Document:
+    """Return /openapi/v3."""
+    paths = {"api/v1": "/openapi/v3/api/v1?hash=1"}
+    for group, served in _groups(resources):
+        paths[f"apis/{group}/{served}"] = f"/openapi/v3/apis/{group}/{served}?hash=1"
+    return {"paths": {path: {"serverRelativeURL": url} for path, url in paths.items()}}
+
+
+def openapi_document(resources: list[Resource], group: str, served: str, profile: Profile) -> Document:
+    """Return the OpenAPI v3 document of one group version, with what kubectl looks for: kinds and fieldValidation."""
+    schemas: Document = {}
+    paths: Document = {}
+    base = f"/apis/{group}/{served}" if group else f"/api/{served}"
+    for r in resources:
+        if (r.group, r.version) != (group, served):
+            continue
+        kind = {"group": r.group, "version": r.version, "kind": r.kind}
+        name = f"io.edge-expose.{group or 'core'}.{served}.{r.kind}"
+        fields = schema_of(r.kind, profile) or {"apiVersion": "string", "kind": "string", "metadata": "any"}
+        schemas[name] = {**openapi(fields), "x-kubernetes-group-version-kind": [kind]}
+        if not schema_of(r.kind, profile):
+            schemas[name]["x-kubernetes-preserve-unknown-fields"] = True
+        reference = {"schema": {"$ref": f"#/components/schemas/{name}"}}
+        content = {"content": {"application/json": reference}}
+
+        def operation(action: str, code: str, kind: Document = kind, content: Document = content) -> Document:
+            parameters = [
+                {"name": n, "in": "query", "schema": {"type": "string", "uniqueItems": True}}
+                for n in ("dryRun", "fieldManager", "fieldValidation", "pretty")
+            ]
+            return {
+                "x-kubernetes-action": action,
+                "x-kubernetes-group-version-kind": kind,
+                "parameters": parameters,
+                "requestBody": content,
+                "responses": {code: {"description": "OK", **content}},
+            }
+
+        many = f"{base}/namespaces/{{namespace}}/{r.plural}" if r.namespaced else f"{base}/{r.plural}"
+        paths[many] = {"post": operation("post", "201")}
+        paths[f"{many}/{{name}}"] = {"put": operation("put", "200"), "patch": operation("patch", "200")}
+    info = {"title": "Kubernetes", "version": profile.git_version}
+    return {"openapi": "3.0.0", "info": info, "paths": paths, "components": {"schemas": schemas}}
+
+
+def openapi_v2(resources: list[Resource], profile: Profile) -> Document:
+    """Return a Swagger 2.0 document with the kinds' schemas."""
+    definitions: dict[str, Any] = {}
+    for r in resources:
+        kind = {"group": r.group, "version": r.version, "kind": r.kind}
+        schema = json.loads(json.dumps(openapi(schema_of(r.kind, profile))))
+        definitions[f"io.edge-expose.{r.group or 'core'}.{r.version}.{r.kind}"] = {
+            **schema,
+            "x-kubernetes-group-version-kind": [kind],
+        }
+    info = {"title": "Kubernetes", "version": profile.git_version}
+    return {"swagger": "2.0", "info": info, "paths": {}, "definitions": definitions}

@@ -1,0 +1,4 @@
+"""What a controller manager does beside the API server: endpoints, and namespaces that end.
+
+Each looks at everything again when woken. Does no I/O but through the registry.
+"""

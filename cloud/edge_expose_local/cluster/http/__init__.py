@@ -1,0 +1,1 @@
+"""The HTTP/1.1 server and its certificates, which know nothing of Kubernetes. Does I/O."""

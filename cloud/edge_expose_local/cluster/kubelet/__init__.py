@@ -1,0 +1,1 @@
+"""Runs pods as processes, and says which images it can run. Does I/O."""
