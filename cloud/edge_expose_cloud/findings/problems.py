@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edge_expose_cloud.findings.finding import Finding
+from edge_expose_contract.identity import MODULE_ID
 
 
 class InputError(Exception):
@@ -24,3 +25,10 @@ class Refused(Exception):
 
 class Missing(Refused):
     """What was named is not there."""
+
+
+def no_module(device_id: str, module_id: str = MODULE_ID) -> Refused:
+    """What to raise where a device lacks the module that is asked for."""
+    return Refused(
+        f"device {device_id} has no module {module_id}", "apply a spec first: its manifest brings the module"
+    )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 
 from edge_expose_cloud.findings.finding import Finding
+from edge_expose_cloud.iotedge.edge_agent import predict_services
 from edge_expose_cloud.manifest.checks import check_manifest
 from edge_expose_cloud.manifest.content import ManifestDocument
 from edge_expose_cloud.manifest.render import render
@@ -24,7 +26,17 @@ def check_rendered(spec: Spec, *, later: bool = False) -> list[Finding]:
     template, and another tool fills in what is `$${NAME}` in the spec. May raise CreateOptionsError."""
     document = ManifestDocument(render(spec)["modulesContent"], "", later=later)
     found = check_manifest(document, by_schema=may_break_a_schema(spec))
+    if spec.driver == "manifest":
+        found += _made_by_agent(spec, document, found)
     return [replace(item, path=spec_path(item.path, spec)) for item in found]
+
+
+def _made_by_agent(spec: Spec, document: ManifestDocument, known: Iterable[Finding]) -> list[Finding]:
+    """What edgeAgent would make of the manifest as a whole: an exposure may clash with what a module publishes itself.
+    What is wrong with createOptions has been found already."""
+    refused = {item.path.partition(".settings")[0] for item in known if item.rule == "CreateOptionsForm"}
+    prediction = predict_services(document.content, device_id=spec.target.device)
+    return [item for item in prediction.findings if item.path.partition(".settings")[0] not in refused]
 
 
 def may_break_a_schema(spec: Spec) -> bool:

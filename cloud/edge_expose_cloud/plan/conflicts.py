@@ -1,4 +1,4 @@
-"""Who holds an address that an exposure asks for: other Services of the device, and exposures that chose it. Pure.
+"""What stands in the way of an exposure on a device: who holds its address or its name, and that it has expired. Pure.
 
 A spec cannot know these; the map of addresses does, and the form must not accept what the map shows as taken.
 """
@@ -6,6 +6,7 @@ A spec cannot know these; the map of addresses does, and the form must not accep
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
 
 from edge_expose_cloud.findings.finding import Finding, finding
 from edge_expose_contract.addressing import Address
@@ -93,4 +94,13 @@ def name_findings(name: str, exposure: Exposure, namespace: str, services: Colle
         finding("ServiceNameTaken", f"exposures.{name}", f"the Service {full} is there already, and is not ours")
         for shape in service_shapes(name, exposure, namespace)
         if (full := f"{shape.namespace}/{shape.name}") in services
+    ]
+
+
+def expiry_findings(name: str, exposure: Exposure, now: datetime | None) -> list[Finding]:
+    """`now` is None where the time is not known."""
+    if not exposure.enabled or now is None or exposure.expiry is None or exposure.expiry > now:
+        return []
+    return [
+        finding("ExposureExpired", f"exposures.{name}.expires", f"{exposure.expires} has passed: nothing is made of it")
     ]

@@ -18,7 +18,7 @@ from edge_expose_cloud.manifest.encoding import Content, Secrets, decode_content
 from edge_expose_cloud.manifest.redaction import hide_twins
 from edge_expose_cloud.manifest.render import render_content
 from edge_expose_cloud.plan.device import exposures_of
-from edge_expose_cloud.plan.impact import manifest_impact, service_impact
+from edge_expose_cloud.plan.manifest_impact import manifest_impact
 from edge_expose_cloud.plan.model import (
     Change,
     CreateDeployment,
@@ -32,6 +32,7 @@ from edge_expose_cloud.plan.model import (
     in_plan_order,
 )
 from edge_expose_cloud.plan.service_forecast import Surroundings, predicted_services
+from edge_expose_cloud.plan.service_impact import service_impact
 from edge_expose_cloud.spec.model import Spec
 from edge_expose_contract.identity import MODULE_ID
 
@@ -138,7 +139,8 @@ def deployment_impact(current: Deployment | None, wanted: Deployment) -> tuple[I
         predicted_services(now, around),
         predicted_services({**now, **exposures_of(after.get(MODULE_ID, {}))}, around),
     )
-    return service_impact(*services) + manifest_impact(before, after)
+    whole = {name for name, section in wanted.modules_content.items() if "properties.desired" in section}
+    return service_impact(*services) + manifest_impact(before, {name: after[name] for name in whole & after.keys()})
 
 
 def _hidden(current: Deployment, sent: Json, visible: Json) -> Json:

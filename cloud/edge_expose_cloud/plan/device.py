@@ -19,7 +19,7 @@ from edge_expose_cloud.manifest.checks import desired_sections
 from edge_expose_cloud.manifest.encoding import Content, Secrets, decode, same_meaning
 from edge_expose_cloud.manifest.redaction import hide_beside, hide_pairs, hide_twins
 from edge_expose_cloud.manifest.render import render_content
-from edge_expose_cloud.plan.impact import manifest_impact, service_impact
+from edge_expose_cloud.plan.manifest_impact import manifest_impact
 from edge_expose_cloud.plan.model import (
     LEASE_TAG,
     Change,
@@ -34,6 +34,7 @@ from edge_expose_cloud.plan.model import (
     twin_change,
 )
 from edge_expose_cloud.plan.service_forecast import Surroundings, predicted_services
+from edge_expose_cloud.plan.service_impact import service_impact
 from edge_expose_cloud.spec.model import Network, Spec
 from edge_expose_contract.addressing import Address, AddressSet, parse_address
 from edge_expose_contract.identity import MODULE_ID, State

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from edge_expose_cloud.hub.api import Json, Twin
-from edge_expose_cloud.plan.device import DeviceState, current_exposures, surroundings
-from edge_expose_cloud.plan.model import diff_services
+from edge_expose_cloud.plan.device import DeviceState, current_exposures, report_of, surroundings
+from edge_expose_cloud.plan.model import Impact, diff_services
 from edge_expose_cloud.plan.service_forecast import Surroundings, predicted_services
+from edge_expose_cloud.plan.service_impact import service_impact
 from edge_expose_cloud.spec.capacity import Capacity, Demand
 from edge_expose_cloud.spec.inventory import Inventory
 from edge_expose_cloud.spec.last import Last
@@ -24,7 +25,8 @@ from edge_expose_contract.models import Exposure
 
 @dataclass(frozen=True, slots=True)
 class MemberPlan:
-    """One device: its Services before and after, how they differ, and the addresses that the exposures after need."""
+    """One device: its Services before and after, how they differ and what people notice of it, and the addresses that
+    the exposures after need."""
 
     device_id: str
     before: int
@@ -32,6 +34,7 @@ class MemberPlan:
     created: int
     updated: int
     deleted: int
+    impact: tuple[Impact, ...]
     addresses: Capacity
 
     def to_json(self) -> Json:
@@ -44,6 +47,7 @@ class MemberPlan:
                 "update": self.updated,
                 "delete": self.deleted,
             },
+            "impact": [item.to_json() for item in self.impact],
             "addresses": self.addresses.to_json(),
         }
 
@@ -75,19 +79,27 @@ class FleetPlanner:
         if twin is None:
             services = self._services.of((after,), around.namespace, lambda: _services(current, after, around))
         else:
-            services = _services(current, after, around)
+            held = {name: entry.address or "" for name, entry in report_of(twin).exposures.items()}
+            services = _services(current, after, around, held)
         demand = self._demand.of((after,), None, lambda: Demand(after))
         return MemberPlan(device_id, *services, demand.capacity(network))
 
 
-# Before, after, created, updated, deleted.
-_Services = tuple[int, int, int, int, int]
+# Before, after, created, updated, deleted, and what people notice.
+_Services = tuple[int, int, int, int, int, tuple[Impact, ...]]
 
 
-def _services(current: Mapping[str, Exposure], after: Mapping[str, Exposure], around: Surroundings) -> _Services:
+def _services(
+    current: Mapping[str, Exposure],
+    after: Mapping[str, Exposure],
+    around: Surroundings,
+    held: Mapping[str, str] | None = None,
+) -> _Services:
+    """A device without a twin (`held` is None) has nobody yet who could notice."""
     old, new = predicted_services(current, around), predicted_services(after, around)
     actions = Counter(change.action for change in diff_services(old, new))
-    return len(old), len(new), actions["create"], actions["update"], actions["delete"]
+    impact = service_impact(old, new, held) if held is not None and actions else ()
+    return len(old), len(new), actions["create"], actions["update"], actions["delete"], impact
 
 
 def network_for(

@@ -117,12 +117,15 @@ ImpactKind = Literal[
     "taken-over",
     "name",
     "hostname",
+    "recreated",
+    "document",
     "freed",
     "target",
     "module",
     "port",
     "registry",
     "route",
+    "targets",
 ]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edge_expose_cloud.findings.problems import Refused
+from edge_expose_cloud.findings.problems import Refused, no_module
 from edge_expose_cloud.hub.api import Deployment, Hub, Json, Twin
 from edge_expose_cloud.plan.device import DeviceState
 from edge_expose_cloud.plan.observation import observe_device, targeting_deployments
@@ -47,9 +47,7 @@ def who_wins(hub: Hub, device_id: str) -> list[OwnedKey]:
     """Every key of the twin, and those that a deployment sets and the twin does not hold yet."""
     state = observe_device(hub, device_id)
     if state.ours is None:
-        raise Refused(
-            f"device {device_id} has no module {MODULE_ID}", "apply a spec first: its manifest brings the module"
-        )
+        raise no_module(device_id)
     return owned_keys(state, state.ours, targeting_deployments(state, hub.deployments()))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edge_expose_cloud.findings.problems import Refused
+from edge_expose_cloud.findings.problems import no_module
 from edge_expose_cloud.hub.api import Hub, Twin
 from edge_expose_cloud.iotedge.edge_agent import predict_services
 from edge_expose_cloud.plan.observation import observe_device
@@ -29,9 +29,7 @@ def device_status(hub: Hub, device_id: str) -> DeviceStatus:
         return replace(predicted_status(hub, device_id), note=f"{gone} ({left})")
     predicted = predicted_status(hub, device_id)
     if not predicted.exposures:
-        raise Refused(
-            f"device {device_id} has no module {MODULE_ID}", "apply a spec first: its manifest brings the module"
-        )
+        raise no_module(device_id)
     return predicted
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from edge_expose_cloud.findings.problems import Missing, Refused
+from edge_expose_cloud.findings.problems import Missing, Refused, no_module
 from edge_expose_cloud.hub.api import Hub, HubError, Twin
 from edge_expose_cloud.plan.device import report_of
 from edge_expose_cloud.plan.observation import observe_device, targeting_deployments
@@ -81,9 +81,7 @@ def _explain_predicted(hub: Hub, device_id: str, name: str) -> Explanation:
     """A device without our module: edgeAgent makes the Services, and nobody reports on them."""
     found = predicted_status(hub, device_id).exposures
     if not found:
-        raise Refused(
-            f"device {device_id} has no module {MODULE_ID}", "apply a spec first: its manifest brings the module"
-        )
+        raise no_module(device_id)
     if name not in found:
         raise Missing(
             f"edgeAgent makes no Service {name!r} on device {device_id}", f"it makes: {', '.join(sorted(found))}"

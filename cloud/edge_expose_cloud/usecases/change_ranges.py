@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from edge_expose_cloud.findings.finding import Finding, has_errors
 from edge_expose_cloud.findings.from_contract import findings_of
-from edge_expose_cloud.findings.problems import InputError, Refused
+from edge_expose_cloud.findings.problems import InputError, no_module
 from edge_expose_cloud.hub.api import Hub, Json
 from edge_expose_cloud.plan.device import current_exposures, report_of
 from edge_expose_cloud.plan.model import Change, Danger, Impact, PatchTwin, Plan, twin_change
@@ -35,9 +35,7 @@ def plan_site(hub: Hub, device_id: str, fields: Json) -> Plan:
     state = observe_device(hub, device_id).without_change()
     twin = state.ours
     if twin is None:
-        raise Refused(
-            f"device {device_id} has no module {MODULE_ID}", "apply a spec first: its manifest brings the module"
-        )
+        raise no_module(device_id)
     before: Json = dict(twin.desired.get("site") or {})
     after = {key: value for key, value in {**before, **_changed(before, fields)}.items() if value is not None}
     try:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from edge_expose_cloud.findings.finding import Finding
 from edge_expose_cloud.hub.api import Hub
-from edge_expose_cloud.plan.conflicts import foreign_addresses, name_findings, taken_findings
+from edge_expose_cloud.plan.conflicts import expiry_findings, foreign_addresses, name_findings, taken_findings
 from edge_expose_cloud.plan.device import DeviceState, current_exposures, report_of, surroundings
 from edge_expose_cloud.plan.observation import device_topology
 from edge_expose_cloud.usecases.device_ranges import network_of
@@ -32,4 +32,5 @@ def conflicts(hub: Hub, state: DeviceState, after: Mapping[str, Exposure]) -> li
         foreign = foreign_addresses(others, held, report_of(twin), topology.foreign())
         found += taken_findings(name, exposure, others, held, foreign)
         found += name_findings(name, exposure, default, topology.foreign_services())
+        found += expiry_findings(name, exposure, state.read_at)
     return found

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from edge_expose_cloud.findings.problems import Refused
+from edge_expose_cloud.findings.problems import no_module
 from edge_expose_cloud.hub.api import Hub, Json, Twin
 from edge_expose_cloud.plan.device import current_exposures, report_of
 from edge_expose_cloud.plan.observation import observe_device
 from edge_expose_cloud.spec.model import Network
 from edge_expose_contract.addressing import Address, AddressSet, parse_address, parse_range
-from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.reported import Reported
 from edge_expose_contract.violations import RuleError
@@ -20,7 +19,7 @@ def device_ranges(
     """(network, exposures, held addresses by exposure). The reported pool counts before the declared range."""
     state = observe_device(hub, device_id)
     if state.ours is None:
-        raise Refused(f"device {device_id} has no module {MODULE_ID}", "apply a spec first")
+        raise no_module(device_id)
     network, held = network_of(state.ours)
     return network, current_exposures(state.ours), held
 

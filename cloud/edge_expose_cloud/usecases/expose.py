@@ -8,7 +8,7 @@ from typing import Any
 
 from edge_expose_cloud.findings.finding import Finding, has_errors
 from edge_expose_cloud.findings.from_contract import findings_of
-from edge_expose_cloud.findings.problems import InputError, Missing, Refused
+from edge_expose_cloud.findings.problems import InputError, Missing, Refused, no_module
 from edge_expose_cloud.hub.api import Hub, Twin
 from edge_expose_cloud.iotedge.edge_agent import modules_of
 from edge_expose_cloud.manifest.render import exposures_json
@@ -71,9 +71,7 @@ def plan_unexpose(hub: Hub, device_id: str, name: str) -> Plan:
 def _observe(hub: Hub, device_id: str, name: str) -> tuple[DeviceState, Twin]:
     state = observe_device(hub, device_id).without_change()
     if state.ours is None:
-        raise Refused(
-            f"device {device_id} has no module {MODULE_ID}", "apply a spec first: its manifest brings the module"
-        )
+        raise no_module(device_id)
     owners = exposure_owners(hub, state)
     if name in owners:
         raise Refused(

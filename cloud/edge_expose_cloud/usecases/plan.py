@@ -9,9 +9,9 @@ from edge_expose_cloud.findings.finding import Finding, has_errors
 from edge_expose_cloud.findings.problems import InputError
 from edge_expose_cloud.hub.api import Hub
 from edge_expose_cloud.manifest.spec_checks import check_rendered
-from edge_expose_cloud.plan.deployment import plan_deployment
+from edge_expose_cloud.plan.deployment import live_deployments, plan_deployment
 from edge_expose_cloud.plan.device import DeviceState, plan_device
-from edge_expose_cloud.plan.model import PatchTwin, Plan, SetModules, with_patches
+from edge_expose_cloud.plan.model import CreateDeployment, PatchTwin, Plan, SetModules, UpdateDeployment, with_patches
 from edge_expose_cloud.plan.observation import observe_device, targeting_deployments
 from edge_expose_cloud.plan.ownership import owned_keys, refuse_owned, refuse_targeted
 from edge_expose_cloud.spec.inventory import Inventory
@@ -20,6 +20,7 @@ from edge_expose_cloud.spec.model import Spec
 from edge_expose_cloud.usecases.conflicts import conflicts
 from edge_expose_cloud.usecases.secrets import secrets_for
 from edge_expose_cloud.usecases.sites import plan_sites
+from edge_expose_cloud.usecases.targets import target_impact
 
 
 def require_spec(loaded: LoadedSpec, *, later: bool = False) -> Spec:
@@ -46,6 +47,9 @@ def make_plan(
     if spec.target.device is None:
         deployments = hub.deployments()
         made = plan_deployment(spec, deployments, secrets)
+        if isinstance(made.step, CreateDeployment | UpdateDeployment):
+            current = next(iter(live_deployments(spec.name, deployments)), None)
+            made = replace(made, impact=(*made.impact, *target_impact(hub, current, spec.target.condition or "")))
         made = with_patches(made, plan_sites(hub, spec, inventory, deployments))
         return replace(made, findings=tuple(findings))
     twins = [name for name, module in spec.modules.items() if module.desired is not None]

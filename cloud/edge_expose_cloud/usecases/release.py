@@ -6,7 +6,7 @@ exposures in question, and waits until the twin holds it.
 
 from __future__ import annotations
 
-from edge_expose_cloud.findings.problems import Refused
+from edge_expose_cloud.findings.problems import Refused, no_module
 from edge_expose_cloud.hub.api import Hub
 from edge_expose_cloud.plan.device import current_exposures, report_of
 from edge_expose_cloud.plan.model import Danger, Impact, PatchTwin, Plan, twin_change
@@ -20,7 +20,7 @@ def plan_release(hub: Hub, device_id: str) -> Plan:
     state = observe_device(hub, device_id).without_change()
     twin = state.ours
     if twin is None:
-        raise Refused(f"device {device_id} has no module {MODULE_ID}", "apply a spec first")
+        raise no_module(device_id)
     report = report_of(twin)
     pending = report.pending_removal
     if pending is None:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from edge_expose_cloud.findings.finding import Finding
-from edge_expose_cloud.findings.problems import Refused
+from edge_expose_cloud.findings.problems import Refused, no_module
 from edge_expose_cloud.hub.api import Deployment, Hub, Json
 from edge_expose_cloud.hub.authorship import content_without_change
 from edge_expose_cloud.manifest.checks import desired_sections
@@ -56,8 +55,10 @@ from edge_expose_cloud.plan.observation import observe_device, targeting_deploym
 from edge_expose_cloud.plan.ownership import owned_keys, refuse_owned
 from edge_expose_cloud.plan.service_forecast import predicted_services
 from edge_expose_cloud.usecases.conflicts import conflicts
+from edge_expose_cloud.usecases.targets import target_impact
 from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.merging import merge_patch
+from edge_expose_contract.models import Exposure
 from edge_expose_contract.parsing import Refusal, parse_desired
 
 
@@ -128,7 +129,7 @@ def plan_promotion(hub: Hub, name: str, to: str | None) -> Plan:
         etags={item.id: item.etag for item in (chosen, *live)},
         dangers=tuple(dangers),
         notes=tuple(_staying(current, again)),
-        impact=deployment_impact(current, again),
+        impact=(*deployment_impact(current, again), *target_impact(hub, current, again.target_condition)),
     )
 
 
@@ -151,7 +152,7 @@ def plan_restore(hub: Hub, device_id: str, content: Json, *, only: str | None = 
     sections = {module: desired for module, desired in desired_sections(content).items() if only in (None, module)}
     state = observe_device(hub, device_id, sections).without_change()
     if only is not None and only not in state.twins:
-        raise Refused(f"device {device_id} has no module {only}", "apply a spec first: its manifest brings the module")
+        raise no_module(device_id, only)
     different = {
         module: desired
         for module, desired in sections.items()
@@ -177,7 +178,10 @@ def plan_restore(hub: Hub, device_id: str, content: Json, *, only: str | None = 
         changes.append(Change("update", "Manifest", None, device_id, before, after))
     elif step is not None:
         changes.append(twin_change(device_id, MODULE_ID, before[MODULE_ID], after[MODULE_ID]))
-    services = _services(state, different)
+    exposures = (
+        current_exposures(replace(ours, desired=different[MODULE_ID])) if ours and MODULE_ID in different else None
+    )
+    services = _services(state, exposures)
     changes += diff_services(*services)
     dangers = service_dangers(changes, len(current_exposures(ours)))
     if "$edgeAgent" in different:
@@ -189,7 +193,7 @@ def plan_restore(hub: Hub, device_id: str, content: Json, *, only: str | None = 
         state.etags(),
         tuple(dangers),
         tuple(notes_of(state, sections)) if isinstance(step, SetModules) else (),
-        findings=tuple(_conflicts(hub, state, different)),
+        findings=tuple(conflicts(hub, state, exposures)) if exposures is not None else (),
         impact=device_impact(state, services, different),
     )
 
@@ -200,16 +204,9 @@ def _refuse_bad(desired: Json) -> None:
         raise Refused(f"{MODULE_ID} does not accept that backup: {parsed.description}", "choose another one")
 
 
-def _conflicts(hub: Hub, state: DeviceState, different: Mapping[str, Json]) -> list[Finding]:
-    if MODULE_ID not in different or state.ours is None:
-        return []
-    return conflicts(hub, state, current_exposures(replace(state.ours, desired=different[MODULE_ID])))
-
-
-def _services(state: DeviceState, different: Mapping[str, Json]) -> tuple[Services, Services]:
-    ours = state.ours
-    if MODULE_ID not in different or ours is None:
+def _services(state: DeviceState, after: Mapping[str, Exposure] | None) -> tuple[Services, Services]:
+    """Before and after; none where our module's document stays as it is."""
+    if after is None:
         return {}, {}
     around = surroundings(state)
-    after = current_exposures(replace(ours, desired=different[MODULE_ID]))
-    return predicted_services(current_exposures(ours), around), predicted_services(after, around)
+    return predicted_services(current_exposures(state.ours), around), predicted_services(after, around)

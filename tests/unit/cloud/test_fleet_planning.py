@@ -69,6 +69,23 @@ def test_each_device_has_its_own_before_and_after() -> None:
     assert (body["devices"], body["withoutRanges"], body["overflowing"]) == (3, 1, 1)
 
 
+def test_what_people_notice_is_said_of_each_device() -> None:
+    hub = FakeHub(matching={"tags.site='north'": ["a", "new"]})
+    for device in ("a", "new"):
+        hub.add_device(device)
+    mine = {"schemaVersion": "1.0", "exposures": {"shop": {"module": "web", "ports": ["79"]}}}
+    hub.add_module("a", "edge-expose", mine, {"exposures": {"shop": {"state": "Ready", "address": "10.0.0.10"}}})
+    _, members = plan_members(hub, spec_of_text(SPEC), None)
+    said = {member.device_id: [item.text for item in member.impact if item.subject == "shop"] for member in members}
+    assert said == {
+        "a": [
+            "10.0.0.10:79/tcp stops answering for everyone",
+            "shop opens 80/tcp to everyone who reaches the device at 10.0.0.10",
+        ],
+        "new": [],
+    }
+
+
 def test_what_has_expired_is_no_service_of_any_device() -> None:
     hub = FakeHub(matching={"tags.site='north'": ["a"]})
     hub.add_device("a")

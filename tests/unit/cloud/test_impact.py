@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from edge_expose_cloud.plan.impact import manifest_impact, service_impact
+from edge_expose_cloud.plan.manifest_impact import manifest_impact
 from edge_expose_cloud.plan.service_forecast import Surroundings, predicted_services
+from edge_expose_cloud.plan.service_impact import service_impact
 from edge_expose_contract.parsing import parse_exposure
 
 HELD = "10.0.0.11"
@@ -110,6 +111,24 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
         {"web": {"ports": ["8080:81"]}},
         ["port 8080/tcp of web reaches port 81 of the app instead of 80"],
     ),
+    "a port inside the cluster that goes is told": (
+        {"db": {"type": "ClusterIP", "ports": ["5432", "5433"]}},
+        {"db": {"type": "ClusterIP", "ports": ["5432"]}},
+        ["port 5433/tcp of db stops answering inside the cluster"],
+    ),
+    "a Service that moves to another namespace keeps its address, and opens nothing": (
+        {"web": {}},
+        {"web": {"namespace": "other"}},
+        [
+            "the Service web is deleted and made again: open connections break",
+            "the name web.shop.svc.cluster.local no longer resolves in the cluster; web.other.svc.cluster.local does",
+        ],
+    ),
+    "a load balancer class cannot change in place": (
+        {"web": {}},
+        {"web": {"loadBalancerClass": "example.com/lb"}},
+        ["the Service web is deleted and made again: open connections break"],
+    ),
     "a new port of an open exposure opens it": (
         {"web": {}},
         {"web": {"ports": ["8080:80", "2222:80"]}},
@@ -158,6 +177,31 @@ def test_what_never_had_an_address_stops_nothing() -> None:
     assert impact({"web": {}}, {}, {}) == ["the name web.shop.svc.cluster.local no longer resolves in the cluster"]
 
 
+def test_what_goes_on_with_others_is_no_part_of_a_change() -> None:
+    """`web` has asked for another address before, and has not been given it yet."""
+    before = {"web": {"address": "10.0.0.15"}}
+    found = impact(before, {**before, "db": {"type": "ClusterIP"}}, {"web": HELD})
+    assert found == []
+
+
+def fleet_impact(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    around = Surroundings()
+    then = predicted_services({name: made(name, body) for name, body in before.items()}, around)
+    next_ = predicted_services({name: made(name, body) for name, body in after.items()}, around)
+    return [item.text for item in service_impact(then, next_)]
+
+
+def test_on_many_devices_a_port_stops_wherever_the_exposure_is() -> None:
+    two = {"web": {"ports": ["8080:80", "8443:443"]}}
+    assert fleet_impact(two, {"web": {"ports": ["8443:443"]}}) == ["port 8080/tcp of web stops answering for everyone"]
+    assert fleet_impact(two, {"web": {"ports": ["8443:443"], "address": HELD}}) == [
+        f"web moves to {HELD} wherever it has another address: its clients have to connect there",
+        "port 8080/tcp of web stops answering for everyone",
+    ]
+    assert fleet_impact({"web": {}}, {"web": {"probe": "tcp"}}) == []
+    assert fleet_impact({"web": {}, "api": {}}, {"api": {}}) == ["port 8080/tcp of web stops answering for everyone"]
+
+
 def module(ports: dict[str, str]) -> dict[str, Any]:
     bindings = {target: [{"HostPort": port}] for target, port in ports.items()}
     return {"settings": {"image": "i", "createOptions": json.dumps({"HostConfig": {"PortBindings": bindings}})}}
@@ -196,3 +240,22 @@ def test_a_route_or_registry_that_only_gets_another_name_goes_on() -> None:
 def test_a_manifest_that_does_not_write_a_twin_leaves_it_alone() -> None:
     before = manifest({"a": {}}, {}, ["up"])
     assert manifest_impact(before, {"edge-expose": {}}) == ()
+
+
+def test_a_module_that_is_stopped_serves_nothing() -> None:
+    before = manifest({"a": {"status": "running"}, "b": {}, "c": {"status": "stopped"}}, {}, [])
+    after = manifest({"a": {"status": "stopped"}, "b": {"status": "running"}, "c": {"status": "stopped"}}, {}, [])
+    assert [item.text for item in manifest_impact(before, after)] == [
+        "the module a is stopped: nothing that it serves answers any more"
+    ]
+
+
+def test_a_document_that_is_cleared_is_told() -> None:
+    before = {"db": {"size": 1, "place": "x"}, "edge-expose": {"exposures": {}}}
+    assert [item.text for item in manifest_impact(before, {"db": {}, "edge-expose": {}})] == [
+        "the desired properties of the module db are cleared: place, size"
+    ]
+    assert [item.text for item in manifest_impact(before, {"db": {"size": 2}})] == [
+        "the module db loses its desired properties place"
+    ]
+    assert manifest_impact(before, {"db": {"size": 2, "place": "y"}}) == ()

@@ -464,7 +464,32 @@ def test_another_condition_and_a_dropped_exposure_need_a_stronger_word() -> None
     assert [danger.kind for danger in plan(hub, dropped).dangers] == ["removals"]
 
 
+def test_another_condition_names_the_devices_that_join_and_leave() -> None:
+    north, south = "tags.site='north'", "tags.site='south'"
+    hub = FakeHub(matching={north: ["n1", "both"], south: ["both", *(f"s{number}" for number in range(7))]})
+    do(hub, FLEET)
+    made = plan(hub, FLEET.replace("north'", "south'"))
+    assert [item.text for item in made.impact if item.kind == "targets"] == [
+        "7 devices (s0, s1, s2, s3, s4 and 2 more) get this deployment",
+        "1 device (n1) gets this deployment no longer: what it brought goes, unless another brings it",
+    ]
+
+
+def test_a_port_that_every_device_loses_is_named() -> None:
+    hub = FakeHub()
+    do(hub, FLEET)
+    made = plan(hub, FLEET.replace('ports: ["80"]', 'ports: ["81"]'))
+    assert "port 80/tcp of shop stops answering for everyone" in [item.text for item in made.impact]
+
+
 # -- expose and unexpose --
+
+
+def test_an_exposure_that_has_expired_is_told() -> None:
+    made = plan_expose(
+        applied_hub(), "d1", "api", {"module": "web", "ports": ["9000:80"], "expires": "2020-01-01T00:00:00Z"}
+    )
+    assert [(item.rule, item.severity) for item in made.findings] == [("ExposureExpired", "warning")]
 
 
 def test_expose_patches_one_exposure_and_unexpose_takes_it_out() -> None:

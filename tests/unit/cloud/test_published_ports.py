@@ -106,3 +106,10 @@ def test_an_exposure_without_an_address_keeps_the_one_that_the_manifest_asks_for
     settings = made.step.content.sent()["$edgeAgent"]["properties.desired"]["modules"]["plc"]["settings"]
     assert read_create_options(settings)["k8s-experimental"]["serviceOptions"] == service["serviceOptions"]
     assert not any(item.kind == "moves" for item in made.impact)
+
+
+def test_a_port_that_changes_its_protocol_is_one_that_goes() -> None:
+    hub = device(json.dumps({"HostConfig": {"PortBindings": {"53/udp": [{"HostPort": "53"}]}}}))
+    options = {"HostConfig": {"PortBindings": {"53/tcp": [{"HostPort": "53"}]}}}
+    made = plan(hub, driver="manifest", modules={"plc": {"image": "plc:1", "createOptions": options}})
+    assert [danger.kind for danger in made.dangers] == ["removals"]

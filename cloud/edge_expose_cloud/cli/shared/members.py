@@ -49,6 +49,8 @@ def _table(count: int, members: Iterator[MemberPlan], totals: FleetTotals) -> No
             free = str(addresses.free) if addresses.size else "?"
             row = (member.device_id, services, addresses.needed, addresses.shared, addresses.reserved, free)
             sys.stdout.write(form.format(*row, addresses.left_over or "-").rstrip() + "\n")
+            for item in member.impact:
+                sys.stdout.write(f"  ! {item.text}\n")
     say(
         f"{totals.devices} devices: {totals.created} Services to create, {totals.updated} to update, "
         f"{totals.deleted} to delete; {totals.needed} addresses needed, {totals.shared} exposures share one"

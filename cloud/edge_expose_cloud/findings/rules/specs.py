@@ -203,6 +203,12 @@ ROWS: tuple[Row, ...] = (
         "Rename the exposure, or take the Service over with adopt: true.",
     ),
     (
+        "ExposureExpired",
+        "warning",
+        "An exposure that expired before it is written.",
+        "The device makes no Service of it; set expires to a time to come, or leave it out.",
+    ),
+    (
         "AddressIsNodeIp",
         "error",
         "An external address that is also a node IP.",

@@ -1,8 +1,6 @@
 """What a change means for those who use the device: what moves, what stops answering and for whom, what opens. Pure.
 
-Two questions, for every door and both drivers: `service_impact` compares the Services before and after, and
-`manifest_impact` the manifests. Services are compared as Kubernetes objects, so that it does not matter whether our
-module or edgeAgent makes them.
+Services are compared as Kubernetes objects, so that it does not matter whether our module or edgeAgent makes them.
 """
 
 from __future__ import annotations
@@ -13,12 +11,12 @@ from ipaddress import collapse_addresses, ip_network
 from typing import Any, Final
 
 from edge_expose_cloud.hub.api import Json
-from edge_expose_cloud.iotedge.create_options import CreateOptionsError, read_create_options
 from edge_expose_cloud.plan.model import Impact
 from edge_expose_cloud.plan.service_forecast import addresses_asked
 from edge_expose_contract.identity import EDGE_MODULE_LABEL, HOSTNAME_ANNOTATION, LABEL_EXPOSURE
 
 EVERYONE: Final = "everyone"
+SOMEWHERE: Final = ""
 
 Key = tuple[str, str]
 Endpoint = tuple[str, str, int]
@@ -26,24 +24,34 @@ Endpoint = tuple[str, str, int]
 
 @dataclass(frozen=True, slots=True)
 class _Reach:
-    """How one Service can be reached: at which addresses and ports, and by whom ("everyone", or networks)."""
+    """How one Service can be reached: at which addresses and ports, and by whom ("everyone", or networks).
+
+    `anywhere` is set where it has an address that only the device knows.
+    """
 
     key: Key
     exposure: str
     addresses: tuple[str, ...]
+    anywhere: bool
     ports: tuple[tuple[str, int], ...]
     clients: tuple[str, ...]
     external: bool
     hostname: str
     who: str
     targets: Mapping[tuple[str, int], str]
+    fixed: tuple[str, str]
 
     @property
     def audience(self) -> str:
         return f"clients in {', '.join(self.clients)}" if self.clients else EVERYONE
 
+    @property
+    def name(self) -> str:
+        """Inside the cluster; "" where the namespace is not known."""
+        return f"{self.key[1]}.{self.key[0]}.svc.cluster.local" if self.key[0] else ""
+
     def endpoints(self) -> Iterator[Endpoint]:
-        for address in self.addresses:
+        for address in self.addresses or ((SOMEWHERE,) if self.anywhere else ()):
             for protocol, port in self.ports:
                 yield address, protocol, port
 
@@ -51,35 +59,60 @@ class _Reach:
 def service_impact(
     before: Mapping[Key, Json], after: Mapping[Key, Json], held: Mapping[str, str] | None = None
 ) -> tuple[Impact, ...]:
-    """`held` maps an exposure to the addresses that it holds now, as reported ("" for none); one that is not reported,
-    and every one without `held` (`driver: manifest`), holds what it asks for."""
+    """`held` maps an exposure to the addresses that it holds now, as reported ("" for none); one that is not reported
+    holds what it asks for. Without `held` (many devices, or `driver: manifest`) a Service that asks for no address has
+    one that is not known. A Service that stays as it is is no part of the change, whatever is going on with it."""
+    touched = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
     then = {key: _reach(key, service, held) for key, service in before.items()}
-    next_ = {key: _next(_reach(key, service, None), then.get(key)) for key, service in after.items()}
+    become = _successors(before, after)
+    next_ = {key: _reach(key, service, None, unknown=held is None) for key, service in after.items()}
+    next_ = {**next_, **{new: _keeping(next_[new], then[old]) for old, new in become.items()}}
+    pairs = {key: (then[key], next_.get(become.get(key, key))) for key in then}
+    fresh = [reach for key, reach in next_.items() if key not in become.values()]
     found: list[Impact] = []
-    for key in sorted(then.keys() | next_.keys()):
-        found += _of_one(then.get(key), next_.get(key), next_)
-    found += _freed(then, next_)
+    for key, (was, now) in sorted(pairs.items()):
+        if key in touched:
+            found += _of_changed(was, now, next_)
+    for reach in sorted(fresh, key=lambda one: one.key):
+        found += _opened(None, reach)
+    found += _freed([pairs[key] for key in sorted(pairs) if key in touched], next_)
     return tuple(dict.fromkeys(found))
 
 
-def _reach(key: Key, service: Json, held: Mapping[str, str] | None) -> _Reach:
+def _successors(before: Mapping[Key, Json], after: Mapping[Key, Json]) -> dict[Key, Key]:
+    """Which Service each one becomes: itself, or the one of its name in another namespace."""
+    found = {key: key for key in before.keys() & after.keys()}
+    new: dict[str, list[Key]] = {}
+    for key in sorted(after.keys() - before.keys()):
+        new.setdefault(key[1], []).append(key)
+    for key in sorted(before.keys() - after.keys()):
+        if candidates := new.get(key[1]):
+            found[key] = candidates.pop(0)
+    return found
+
+
+def _reach(key: Key, service: Json, held: Mapping[str, str] | None, *, unknown: bool = True) -> _Reach:
     spec, metadata = service.get("spec") or {}, service["metadata"]
     exposure = (metadata.get("labels") or {}).get(LABEL_EXPOSURE) or key[1]
     external = spec.get("type") == "LoadBalancer"
     text = addresses_asked(service) if held is None or exposure not in held else held[exposure]
+    addresses = tuple(part.strip() for part in text.split(",") if part.strip()) if external else ()
+    ports = spec.get("ports") or ()
     return _Reach(
         key=key,
         exposure=exposure,
-        addresses=tuple(part.strip() for part in text.split(",") if part.strip()) if external else (),
-        ports=tuple((str(port.get("protocol", "TCP")).lower(), port["port"]) for port in spec.get("ports") or ()),
+        addresses=addresses,
+        anywhere=external and held is None and unknown and not addresses,
+        ports=tuple((str(port.get("protocol", "TCP")).lower(), port["port"]) for port in ports),
         clients=() if _is_everyone(ranges := tuple(spec.get("loadBalancerSourceRanges") or ())) else ranges,
         external=external,
         hostname=str((metadata.get("annotations") or {}).get(HOSTNAME_ANNOTATION) or ""),
         who=_who(spec),
         targets={
             (str(port.get("protocol", "TCP")).lower(), port["port"]): str(port.get("targetPort", port["port"]))
-            for port in spec.get("ports") or ()
+            for port in ports
         },
+        fixed=(str(spec.get("loadBalancerClass") or ""), str((spec.get("ipFamilies") or [""])[0])),
     )
 
 
@@ -90,6 +123,35 @@ def _who(spec: Mapping[str, Any]) -> str:
         return f"the module {selector[EDGE_MODULE_LABEL]}"
     labels = ", ".join(f"{key}={value}" for key, value in sorted(selector.items()))
     return f"pods with {labels}" if labels else ""
+
+
+def _keeping(reach: _Reach, was: _Reach) -> _Reach:
+    """A Service that asks for no address keeps the one it has."""
+    if reach.addresses or not reach.external:
+        return reach
+    return replace(reach, addresses=was.addresses, anywhere=was.anywhere)
+
+
+def _of_changed(was: _Reach, then: _Reach | None, all_then: Mapping[Key, _Reach]) -> Iterator[Impact]:
+    yield from _lost(was, then, all_then)
+    if then is not None:
+        yield from _made_anew(was, then)
+        yield from _redirected(was, then)
+        yield from _opened(was, then)
+    if was.name and (then is None or then.key != was.key):
+        text = f"the name {was.name} no longer resolves in the cluster"
+        yield Impact("name", was.exposure, text + (f"; {then.name} does" if then is not None else ""))
+    if was.hostname and (then is None or then.hostname != was.hostname):
+        yield Impact("hostname", was.exposure, f"{was.hostname} loses its DNS record")
+
+
+def _made_anew(was: _Reach, then: _Reach) -> Iterator[Impact]:
+    """What Kubernetes cannot change in place is deleted and made again."""
+    class_changes = was.external and then.external and was.fixed[0] != then.fixed[0]
+    family_changes = was.fixed[1] and then.fixed[1] and was.fixed[1] != then.fixed[1]
+    if was.key[0] != then.key[0] or class_changes or family_changes:
+        text = f"the Service {then.key[1]} is deleted and made again: open connections break"
+        yield Impact("recreated", then.exposure, text, ", ".join(then.addresses))
 
 
 def _redirected(was: _Reach, then: _Reach) -> Iterator[Impact]:
@@ -103,48 +165,39 @@ def _redirected(was: _Reach, then: _Reach) -> Iterator[Impact]:
             yield Impact("target", then.exposure, text, where)
 
 
-def _next(reach: _Reach, was: _Reach | None) -> _Reach:
-    """A Service that asks for no address keeps the one it has."""
-    if reach.addresses or was is None or not reach.external:
-        return reach
-    return replace(reach, addresses=was.addresses)
-
-
-def _of_one(was: _Reach | None, then: _Reach | None, all_then: Mapping[Key, _Reach]) -> Iterator[Impact]:
-    if was is not None:
-        yield from _lost(was, then, all_then)
-    if was is not None and then is not None:
-        yield from _redirected(was, then)
-    if then is not None and then.external:
-        yield from _opened(was, then)
-    if was is not None and then is None and was.key[0]:
-        name = f"{was.key[1]}.{was.key[0]}.svc.cluster.local"
-        yield Impact("name", was.exposure, f"the name {name} no longer resolves in the cluster")
-    if was is not None and was.hostname and (then is None or then.hostname != was.hostname):
-        yield Impact("hostname", was.exposure, f"{was.hostname} loses its DNS record")
-
-
 def _lost(was: _Reach, then: _Reach | None, all_then: Mapping[Key, _Reach]) -> Iterator[Impact]:
-    moved = then is not None and bool(was.addresses and then.addresses) and set(was.addresses) != set(then.addresses)
-    if moved and then is not None:
-        where, whither = ", ".join(was.addresses), ", ".join(then.addresses)
+    whither = ", ".join(then.addresses) if then is not None else ""
+    if then is not None and was.anywhere and then.addresses:
+        text = f"{was.exposure} moves to {whither} wherever it has another address: its clients have to connect there"
+        yield Impact("moves", was.exposure, text, whither)
+        then = replace(then, addresses=(), anywhere=True)  # only its ports are left to compare
+    elif then is not None and was.addresses and then.addresses and set(was.addresses) != set(then.addresses):
+        where = ", ".join(was.addresses)
         text = f"{was.exposure} moves from {where} to {whither}: its clients have to connect to {whither}"
         yield Impact("moves", was.exposure, text, where)
     there = set(then.endpoints()) if then is not None else set()
-    others = {endpoint: reach for reach in all_then.values() for endpoint in reach.endpoints()}
+    others = {endpoint: reach for reach in all_then.values() for endpoint in reach.endpoints() if endpoint[0]}
     for endpoint in was.endpoints():
         if endpoint in there:
             continue
-        address, protocol, port = endpoint
-        text = f"{_host(address)}:{port}/{protocol}"
+        text, address = _endpoint_text(endpoint, was.exposure), endpoint[0]
         if endpoint in others:
-            yield Impact(
-                "taken-over", was.exposure, f"{text} is answered by {others[endpoint].exposure} instead", address
-            )
+            by = others[endpoint].exposure
+            yield Impact("taken-over", was.exposure, f"{text} is answered by {by} instead", address)
         else:
             yield Impact("stops", was.exposure, f"{text} stops answering for {was.audience}", address)
-    if then is not None and then.external and was.addresses:
+    if then is not None and not was.external:
+        for protocol, port in was.ports:
+            if (protocol, port) not in then.ports:
+                text = f"port {port}/{protocol} of {was.exposure} stops answering inside the cluster"
+                yield Impact("stops", was.exposure, text)
+    if then is not None and then.external and (was.addresses or was.anywhere):
         yield from _narrowed(was, then)
+
+
+def _endpoint_text(endpoint: Endpoint, exposure: str) -> str:
+    address, protocol, port = endpoint
+    return f"{_host(address)}:{port}/{protocol}" if address else f"port {port}/{protocol} of {exposure}"
 
 
 def _narrowed(was: _Reach, then: _Reach) -> Iterator[Impact]:
@@ -159,6 +212,8 @@ def _narrowed(was: _Reach, then: _Reach) -> Iterator[Impact]:
 
 
 def _opened(was: _Reach | None, then: _Reach) -> Iterator[Impact]:
+    if not then.external:
+        return
     where = ", ".join(then.addresses)
     at = f" at {where}" if where else ""
     if then.clients:
@@ -202,15 +257,15 @@ def _covered(network: str, by: tuple[str, ...]) -> bool:
     )
 
 
-def _freed(then: Mapping[Key, _Reach], next_: Mapping[Key, _Reach]) -> Iterator[Impact]:
+def _freed(changed: Iterable[tuple[_Reach, _Reach | None]], next_: Mapping[Key, _Reach]) -> Iterator[Impact]:
     """Addresses that some Service gives up: who still uses them, or that others may be given them."""
     used: dict[str, list[str]] = {}
     for reach in next_.values():
         for address in reach.addresses:
             used.setdefault(address, []).append(reach.exposure)
-    for key, was in sorted(then.items()):
+    for was, then in changed:
         for address in was.addresses:
-            if key in next_ and address in next_[key].addresses:
+            if then is not None and address in then.addresses:
                 continue
             if others := sorted(set(used.get(address, ()))):
                 yield Impact("freed", was.exposure, f"{address} stays in use by {', '.join(others)}", address)
@@ -221,71 +276,3 @@ def _freed(then: Mapping[Key, _Reach], next_: Mapping[Key, _Reach]) -> Iterator[
 
 def _host(address: str) -> str:
     return f"[{address}]" if ":" in address else address
-
-
-def manifest_impact(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Impact, ...]:
-    """Modules, published ports, registries and routes that go. Both map a module to its desired properties; what only
-    `after` lacks as a whole (a twin that the manifest does not write) stays as it is."""
-    found: list[Impact] = []
-    if "$edgeAgent" in before and "$edgeAgent" in after:
-        found += _agent_impact(before["$edgeAgent"], after["$edgeAgent"])
-    if "$edgeHub" in before and "$edgeHub" in after:
-        found += _route_impact(_section(before["$edgeHub"], "routes"), _section(after["$edgeHub"], "routes"))
-    return tuple(found)
-
-
-def _route_impact(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Impact]:
-    """A route that only gets another name goes on."""
-    for route in sorted(before.keys()):
-        if route not in after and before[route] not in after.values():
-            yield Impact("route", route, f"the route {route} is removed: its messages go nowhere")
-        elif route in after and before[route] != after[route]:
-            yield Impact("route", route, f"the route {route} changes: its messages go another way")
-
-
-def _agent_impact(before: Any, after: Any) -> Iterator[Impact]:
-    for module in _gone(before, after, "modules"):
-        yield Impact("module", module, f"the module {module} is removed from the device")
-    then = {**_section(after, "modules"), **_section(after, "systemModules")}
-    for module, entry in {**_section(before, "modules"), **_section(before, "systemModules")}.items():
-        for port in unpublished_ports(entry, then[module]) if module in then else ():
-            yield Impact("port", module, f"the module {module} no longer publishes {port} on the device")
-    settings = ("runtime", "settings", "registryCredentials")
-    addresses = {_section(entry).get("address") for entry in _section(after, *settings).values()}
-    for registry, entry in sorted(_section(before, *settings).items()):
-        address = _section(entry).get("address", "")
-        if address in addresses:
-            continue
-        text = f"the device forgets the credentials of the registry {registry} ({address})"
-        yield Impact("registry", registry, text)
-
-
-def unpublished_ports(before: Any, after: Any) -> list[str]:
-    """`80/tcp (8080)`: target and published port of each entry of PortBindings that `after` lacks."""
-    gone = _published(before) - _published(after)
-    return [f"{target} (port {port})" if port else target for target, port in sorted(gone)]
-
-
-def _published(module: Any) -> set[tuple[str, str]]:
-    try:
-        options = read_create_options(_section(module, "settings"))
-    except CreateOptionsError:
-        return set()
-    bindings = _section(options, "HostConfig", "PortBindings")
-    return {
-        (target, str(entry.get("HostPort") or ""))
-        for target, entries in bindings.items()
-        for entry in (entries if isinstance(entries, list) else ())
-        if isinstance(entry, Mapping)
-    }
-
-
-def _gone(before: Any, after: Any, *keys: str) -> list[str]:
-    return sorted(_section(before, *keys).keys() - _section(after, *keys).keys())
-
-
-def _section(value: Any, *keys: str) -> Mapping[str, Any]:
-    """The mapping at this path, empty where there is none."""
-    for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value if isinstance(value, Mapping) else {}
