@@ -14,7 +14,7 @@ import ssl
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -57,6 +57,12 @@ class Answer:
 
     def __repr__(self) -> str:
         return f"{self.status} {json.dumps(self.body)[:400]}"
+
+
+def _read(response: Any) -> Any:
+    """JSON as what it holds, other text as text."""
+    data = response.read()
+    return json.loads(data) if "json" in response.headers.get("Content-Type", "json") else data.decode()
 
 
 class Handle:
@@ -108,29 +114,43 @@ class Handle:
         kind: str = "application/json",
         token: str | None = None,
         seconds: float = 20,
+        more: Mapping[str, str] | None = None,
     ) -> Any:
-        """Send a request and return the open response; the caller reads and closes it."""
-        headers = {"Content-Type": kind, "Accept": "application/json"}
+        """Send a request and return the open response; the caller reads and closes it. `more` are further headers."""
+        headers = {"Content-Type": kind, "Accept": "application/json", **(more or {})}
         token = self.token if token is None else token
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        data = None if body is None else json.dumps(body).encode()
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         request = urllib.request.Request(self._server + path, method=method, data=data, headers=headers)
         return self._opener.open(request, timeout=seconds)
 
     def call(
-        self, method: str, path: str, body: Any = None, kind: str = "application/json", token: str | None = None
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        kind: str = "application/json",
+        token: str | None = None,
+        more: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Send a request; refusals are answers too."""
-        if method == "GET" and token is None and self._process is not None:
+        """Send a request; refusals are answers too. A body of bytes goes as it is."""
+        if method == "GET" and token is None and more is None and self._process is not None:
             status, data = self._api.raw(method, path)
             return Answer(status, json.loads(data))
         try:
-            with self.open(method, path, body, kind, token) as response:
-                return Answer(response.status, json.load(response))
+            with self.open(method, path, body, kind, token, more=more) as response:
+                return Answer(response.status, _read(response))
         except urllib.error.HTTPError as error:
             with error:
-                return Answer(error.code, json.load(error))
+                return Answer(error.code, _read(error))
+
+    def account(self, namespace: str, name: str) -> str:
+        """Make a ServiceAccount and return a token of it."""
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts"
+        self.call("POST", path, {"metadata": {"name": name}})
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+        return str(self.call("POST", f"{path}/{name}/token", body).body["status"]["token"])
 
     def merge(self, path: str, body: Any) -> Answer:
         """Send a JSON merge patch."""

@@ -96,6 +96,7 @@ ELSEWHERE = (
     "A listener without ready endpoints accepts and resets",
     "A source that `loadBalancerSourceRanges` does not list is reset",
     "Bookmarks come within seconds",
+    "Constrained impersonation",
     "Addresses outside 127.0.0.0/8 need",
 )
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..kinds.errors import ApiError, Document, forbidden, quote
+from ..kinds.profiles import Profile
 from ..store.store import Store
 
 GROUP = "rbac.authorization.k8s.io"
@@ -18,6 +19,7 @@ class User:
     name: str
     groups: tuple[str, ...]
     uid: str = ""
+    extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
@@ -123,7 +125,7 @@ class Authorizer:
         return (role or {}).get("rules") or []
 
 
-def bootstrap_roles() -> list[tuple[str, Document]]:
+def bootstrap_roles(profile: Profile) -> list[tuple[str, Document]]:
     """Return (storage, object) of the roles every cluster has."""
 
     def role(name: str, *rules: Document) -> tuple[str, Document]:
@@ -169,17 +171,15 @@ def bootstrap_roles() -> list[tuple[str, Document]]:
         rule([*read, *write], [GROUP], ["roles", "rolebindings"]),
         rule(["create"], reviews, ["localsubjectaccessreviews"]),
     ]
-    own = ["selfsubjectaccessreviews", "selfsubjectrulesreviews"]
+    own = [rule(["create"], reviews, ["selfsubjectaccessreviews", "selfsubjectrulesreviews"])]
+    if profile.self_review:
+        own.append(rule(["create"], ["authentication.k8s.io"], ["selfsubjectreviews"]))
     return [
         role("cluster-admin", rule(["*"], ["*"], ["*"]), {"verbs": ["*"], "nonResourceURLs": ["*"]}),
         role("admin", *admin),
         role("edit", *edit),
         role("view", *view),
-        role(
-            "system:basic-user",
-            rule(["create"], reviews, own),
-            rule(["create"], ["authentication.k8s.io"], ["selfsubjectreviews"]),
-        ),
+        role("system:basic-user", *own),
         role("system:discovery", {"verbs": ["get"], "nonResourceURLs": [*discovery, *public]}),
         role("system:public-info-viewer", {"verbs": ["get"], "nonResourceURLs": public}),
         binding("cluster-admin", "system:masters"),

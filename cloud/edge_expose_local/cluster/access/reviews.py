@@ -27,6 +27,8 @@ def _user(user: User) -> Document:
     found: Document = {"username": user.name, "groups": list(user.groups)}
     if user.uid:
         found["uid"] = user.uid
+    if user.extra:
+        found["extra"] = {key: list(values) for key, values in sorted(user.extra)}
     return found
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..kinds.errors import Document
 from ..kinds.profiles import Profile
-from ..kinds.resources import REVIEWS, Resource
+from ..kinds.resources import Resource, reviews
 from ..kinds.schema import openapi, schema_of
 
 
@@ -27,14 +27,18 @@ def version(profile: Profile) -> Document:
     }
 
 
-def _groups(resources: list[Resource]) -> list[tuple[str, str]]:
-    found = [(r.group, r.version) for r in resources if r.group] + [(group, "v1") for group, _ in REVIEWS]
+def _groups(resources: list[Resource], profile: Profile) -> list[tuple[str, str]]:
+    found = [(r.group, r.version) for r in resources if r.group] + [(group, "v1") for group, _ in reviews(profile)]
     return list(dict.fromkeys(found))
 
 
-def group_list(resources: list[Resource]) -> Document:
+def group_list(resources: list[Resource], profile: Profile) -> Document:
     """Return /apis."""
-    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group(g, v) for g, v in _groups(resources)]}
+    return {
+        "kind": "APIGroupList",
+        "apiVersion": "v1",
+        "groups": [_group(g, v) for g, v in _groups(resources, profile)],
+    }
 
 
 def _group(group: str, served: str) -> Document:
@@ -42,17 +46,17 @@ def _group(group: str, served: str) -> Document:
     return {"name": group, "versions": [entry], "preferredVersion": entry}
 
 
-def one_group(resources: list[Resource], group: str) -> Document | None:
+def one_group(resources: list[Resource], profile: Profile, group: str) -> Document | None:
     """Return /apis/GROUP."""
-    for name, served in _groups(resources):
+    for name, served in _groups(resources, profile):
         if name == group:
             return {"kind": "APIGroup", "apiVersion": "v1", **_group(name, served)}
     return None
 
 
-def resource_list(resources: list[Resource], group: str, served: str) -> Document | None:
+def resource_list(resources: list[Resource], profile: Profile, group: str, served: str) -> Document | None:
     """Return /api/v1 or /apis/GROUP/VERSION."""
-    if (group, served) != ("", "v1") and (group, served) not in _groups(resources):
+    if (group, served) != ("", "v1") and (group, served) not in _groups(resources, profile):
         return None
     entries: list[Document] = []
     for r in resources:
@@ -79,17 +83,17 @@ def resource_list(resources: list[Resource], group: str, served: str) -> Documen
         if r.plural == "serviceaccounts":
             token = {"group": "authentication.k8s.io", "version": "v1", "kind": "TokenRequest"}
             entries.append({"name": "serviceaccounts/token", **subresource, **token, "verbs": ["create"]})
-    for (review_group, plural), kind in REVIEWS.items():
+    for (review_group, plural), kind in reviews(profile).items():
         if (review_group, "v1") == (group, served):
             entries.append({"name": plural, "singularName": "", "namespaced": False, "kind": kind, "verbs": ["create"]})
     name = f"{group}/{served}" if group else served
     return {"kind": "APIResourceList", "groupVersion": name, "resources": entries}
 
 
-def openapi_index(resources: list[Resource]) -> Document:
+def openapi_index(resources: list[Resource], profile: Profile) -> Document:
     """Return /openapi/v3."""
     paths = {"api/v1": "/openapi/v3/api/v1?hash=1"}
-    for group, served in _groups(resources):
+    for group, served in _groups(resources, profile):
         paths[f"apis/{group}/{served}"] = f"/openapi/v3/apis/{group}/{served}?hash=1"
     return {"paths": {path: {"serverRelativeURL": url} for path, url in paths.items()}}
 

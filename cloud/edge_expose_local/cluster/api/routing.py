@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..http.server import Request
 from ..kinds.errors import method_not_allowed, unknown_path
-from ..kinds.resources import REVIEWS, Resource
+from ..kinds.resources import Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,9 @@ def _verb(request: Request, *, named: bool, watching: bool) -> str:
     raise method_not_allowed()
 
 
-def route(request: Request, resources: Mapping[tuple[str, str], Resource]) -> Route | None:
+def route(
+    request: Request, resources: Mapping[tuple[str, str], Resource], reviews: Mapping[tuple[str, str], str]
+) -> Route | None:
     """Return the route of a resource path, None for other paths; raises 404 for unknown versions."""
     steps = [step for step in request.path.split("/") if step]
     if len(steps) >= 3 and steps[0] == "api":
@@ -64,10 +66,9 @@ def route(request: Request, resources: Mapping[tuple[str, str], Resource]) -> Ro
     name = rest[1] if len(rest) > 1 else ""
     subresource = "/".join(rest[2:])
     resource = resources.get((group, plural))
-    kind = REVIEWS.get((group, plural))
-    if kind is None and not any(r.group == group and r.version == version for r in resources.values()):
-        raise unknown_path()
-    if kind is not None and version != "v1":
+    kind = reviews.get((group, plural))
+    served = {(r.group, r.version) for r in resources.values()} | {(known, "v1") for known, _ in reviews}
+    if (group, version) not in served or (kind is not None and version != "v1"):
         raise unknown_path()
     if resource is not None and resource.version != version:
         raise unknown_path()

@@ -1,6 +1,6 @@
 """The Kubernetes API: a request becomes a verb on a resource, is checked against the rights, and is answered.
 
-Stages of a request: faults, authentication, routing, authorization, the verb.
+Stages of a request: faults, authentication, routing, impersonation, authorization, the verb.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from typing import Any
 
 import yaml
 
+from ..access.impersonation import Impersonation, asked
 from ..access.rbac import Attributes, Authorizer, User, refusal
 from ..access.reviews import review
 from ..access.tokens import Tokens
 from ..encoding import protobuf
 from ..faults import Faults
 from ..http.server import Request, Response, json_response
-from ..kinds.errors import ApiError, Document, bad_request, method_not_allowed, not_found, unknown_path
-from ..kinds.resources import Resource
+from ..kinds.errors import ApiError, Document, PlainError, bad_request, method_not_allowed, not_found, unknown_path
+from ..kinds.resources import Resource, reviews
 from ..kinds.schema import decode
 from ..kinds.selectors import field_predicate, label_predicate, only_name
 from ..objects import patches
@@ -41,6 +42,8 @@ class Api:
         self._store = registry.store
         self._profile = registry.profile
         self._resources = list(registry.resources.values())
+        self._reviews = reviews(self._profile)
+        self._impersonation = Impersonation(authorizer, self._profile)
         self._authorizer = authorizer
         self._tokens = tokens
         self._faults = faults
@@ -57,19 +60,22 @@ class Api:
             if error.details and "retryAfterSeconds" in error.details:
                 response.headers["Retry-After"] = str(error.details["retryAfterSeconds"])
             return response
+        except PlainError as error:
+            return Response(error.code, error.text.encode(), "text/plain; charset=utf-8")
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             # A document of a shape no rule foresaw: the client's fault, and never a dropped connection.
             message = f"the object provided is unrecognized: {type(error).__name__}: {error}"
             return json_response(bad_request(message).status(), 400)
 
     async def _routed(self, request: Request, user: User) -> Response:
-        found = route(request, self._registry.resources)
+        found = route(request, self._registry.resources, self._reviews)
         if found is None:
             return self._plain_path(request, user)
         resource, kind = found.resource, found.review
         plural = found.plural + (f"/{found.subresource}" if found.subresource else "")
         name = found.name or only_name(request.arg("fieldSelector"))
         wish = Attributes(found.verb, found.group, plural, found.namespace, name)
+        user = self._acting(request, user, wish)
         if not self._authorizer.allowed(user, wish):
             raise refusal(user, wish)
         if kind is not None:
@@ -81,9 +87,15 @@ class Api:
             raise unknown_path()
         return await self._verb(request, found, resource)
 
+    def _acting(self, request: Request, user: User, wish: Attributes) -> User:
+        """Who the request goes on as: the user of the token, or the one whom its headers name."""
+        wanted = asked(request.every_header, self._profile, request.path)
+        return user if wanted is None else self._impersonation.user(user, wanted, wish)
+
     def _plain_path(self, request: Request, user: User) -> Response:
         path = request.path
         wish = Attributes(request.method.lower(), path=path)
+        user = self._acting(request, user, wish)
         if not self._authorizer.allowed(user, wish):
             raise refusal(user, wish)
         if request.method not in ("GET", "HEAD"):
@@ -102,17 +114,17 @@ class Api:
             case ["api"]:
                 answer = {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
             case ["api", served]:
-                answer = discovery.resource_list(self._resources, "", served)
+                answer = discovery.resource_list(self._resources, self._profile, "", served)
             case ["apis"]:
-                answer = discovery.group_list(self._resources)
+                answer = discovery.group_list(self._resources, self._profile)
             case ["apis", group]:
-                answer = discovery.one_group(self._resources, group)
+                answer = discovery.one_group(self._resources, self._profile, group)
             case ["apis", group, served]:
-                answer = discovery.resource_list(self._resources, group, served)
+                answer = discovery.resource_list(self._resources, self._profile, group, served)
             case ["openapi", "v2"]:
                 answer = discovery.openapi_v2(self._resources, self._profile)
             case ["openapi", "v3"]:
-                answer = discovery.openapi_index(self._resources)
+                answer = discovery.openapi_index(self._resources, self._profile)
             case ["openapi", "v3", "api", served]:
                 answer = discovery.openapi_document(self._resources, "", served, self._profile)
             case ["openapi", "v3", "apis", group, served]:

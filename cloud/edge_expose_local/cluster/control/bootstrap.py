@@ -24,7 +24,7 @@ def furnish(registry: Registry, pool: str, address: str, port: int) -> None:
     for name in _NAMESPACES:
         if store.get("namespaces", "", name) is None:
             registry.create(registry.resource("namespaces"), "", {"metadata": {"name": name}})
-    for storage, obj in bootstrap_roles():
+    for storage, obj in bootstrap_roles(registry.profile):
         plural, _, group = storage.partition(".")
         if store.get(storage, "", obj["metadata"]["name"]) is None:
             registry.create(registry.resource(plural, group), "", obj)

@@ -24,13 +24,14 @@ IDLE_SECONDS = 120.0
 
 @dataclass(slots=True)
 class Request:
-    """One request; header names are in lower case."""
+    """One request; header names are in lower case. `headers` holds the last of each name, `every_header` all."""
 
     method: str
     path: str
     query: dict[str, list[str]]
     headers: dict[str, str]
     body: bytes
+    every_header: tuple[tuple[str, str], ...] = ()
 
     def arg(self, name: str, default: str = "") -> str:
         """Return the first value of a query argument."""
@@ -214,17 +215,17 @@ def _parse(head: bytes) -> Request:
     parts = lines[0].split(" ")
     if len(parts) != 3 or not parts[2].startswith("HTTP/1."):
         raise BadRequest
-    headers: dict[str, str] = {}
+    headers: list[tuple[str, str]] = []
     for line in lines[1:]:
         if not line:
             break
         name, colon, value = line.partition(":")
         if not colon:
             raise BadRequest
-        headers[name.strip().lower()] = value.strip()
+        headers.append((name.strip().lower(), value.strip()))
     split = urlsplit(parts[1])
     query = parse_qs(split.query, keep_blank_values=True)
-    return Request(parts[0], unquote(split.path), query, headers, b"")
+    return Request(parts[0], unquote(split.path), query, dict(headers), b"", tuple(headers))
 
 
 async def _body(request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:

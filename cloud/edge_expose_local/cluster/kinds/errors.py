@@ -48,6 +48,15 @@ class ApiError(Exception):
         return document
 
 
+class PlainError(Exception):
+    """A request that a layer before the API answers, in plain text."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
 def _details(name: str, group: str, plural: str) -> Document:
     details: Document = {}
     if name:

@@ -26,6 +26,12 @@ class Profile:
     slice_version: str
     """Version of discovery.k8s.io that is served."""
     ip_mode: bool
+    impersonates_uid: bool
+    """Impersonate-Uid counts (else it is ignored in silence)."""
+    constrained_impersonation: bool
+    """The verbs impersonate-on:MODE:VERB exist; refusals name them."""
+    self_review: bool
+    """SelfSubjectReview is served."""
 
 
 PROFILES: dict[str, Profile] = {
@@ -44,6 +50,9 @@ PROFILES: dict[str, Profile] = {
         service_deletecollection=True,
         slice_version="v1",
         ip_mode=True,
+        impersonates_uid=True,
+        constrained_impersonation=True,
+        self_review=True,
     ),
     "1.20": Profile(
         name="1.20",
@@ -60,5 +69,8 @@ PROFILES: dict[str, Profile] = {
         service_deletecollection=False,
         slice_version="v1beta1",
         ip_mode=False,
+        impersonates_uid=False,
+        constrained_impersonation=False,
+        self_review=False,
     ),
 }

@@ -177,11 +177,15 @@ def served_resources(profile: Profile) -> list[Resource]:
     return found
 
 
-REVIEWS: dict[tuple[str, str], str] = {
+_REVIEWS: dict[tuple[str, str], str] = {
     ("authorization.k8s.io", "selfsubjectaccessreviews"): "SelfSubjectAccessReview",
     ("authorization.k8s.io", "selfsubjectrulesreviews"): "SelfSubjectRulesReview",
     ("authorization.k8s.io", "subjectaccessreviews"): "SubjectAccessReview",
     ("authentication.k8s.io", "tokenreviews"): "TokenReview",
-    ("authentication.k8s.io", "selfsubjectreviews"): "SelfSubjectReview",
 }
-"""Resources that only answer a create and keep nothing."""
+
+
+def reviews(profile: Profile) -> dict[tuple[str, str], str]:
+    """Return the resources that only answer a create and keep nothing: (group, plural) -> kind."""
+    own = {("authentication.k8s.io", "selfsubjectreviews"): "SelfSubjectReview"} if profile.self_review else {}
+    return _REVIEWS | own
