@@ -6,7 +6,6 @@ Stages of a request: faults, authentication, routing, impersonation, authorizati
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
@@ -27,6 +26,7 @@ from ..kinds.selectors import field_predicate, label_predicate, only_name
 from ..objects import patches
 from ..objects.registry import Registry
 from . import discovery
+from .pages import cut, page_of, state_of
 from .routing import Route, route
 from .tables import partial, table, wants_table
 from .watches import WatchWish, watch
@@ -194,20 +194,11 @@ class Api:
 
     def _list(self, request: Request, found: Route, resource: Resource) -> Response:
         labels, fields = self._predicates(request, found, resource)
-        version = request.arg("resourceVersion")
-        if version and not version.isdigit():
-            raise bad_request(f'Invalid value: "{version}": strconv.ParseUint: parsing "{version}": invalid syntax')
-        if version and int(version) > self._store.version:
-            message = f"Too large resource version: {version}, current: {self._store.version}"
-            raise ApiError(504, "Timeout", message, {"retryAfterSeconds": 1})
+        page = page_of(request, self._store)
         namespace = found.namespace or None if resource.namespaced else None
-        objects = [
-            o
-            for o in self._store.all(resource.storage, namespace)
-            if (labels is None or labels(o)) and (fields is None or fields(o))
-        ]
-        meta: Document = {"resourceVersion": str(self._store.version)}
-        objects = self._page(request, objects, meta, whole=labels is None and fields is None)
+        version, everything = state_of(page, self._store, resource.storage, namespace)
+        objects = [o for o in everything if (labels is None or labels(o)) and (fields is None or fields(o))]
+        objects, meta = cut(page, objects, version, selected=labels is not None or fields is not None)
         accept = request.headers.get("accept", "")
         if wants_table(accept):
             return json_response(table(resource, objects, meta, request.arg("includeObject")))
@@ -221,26 +212,6 @@ class Api:
             items = [{k: v for k, v in o.items() if k not in ("kind", "apiVersion")} for o in items]
         listed = {"kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": meta, "items": items}
         return json_response(listed)
-
-    @staticmethod
-    def _page(request: Request, objects: list[Document], meta: Document, *, whole: bool) -> list[Document]:
-        token, limit = request.arg("continue"), request.arg("limit")
-        if token:
-            try:
-                after = json.loads(base64.urlsafe_b64decode(token))
-                key = (str(after["namespace"]), str(after["name"]))
-            except (ValueError, KeyError, TypeError):
-                raise bad_request("continue key is not valid: encoded continuation token is not valid") from None
-            objects = [o for o in objects if (o["metadata"].get("namespace", ""), o["metadata"]["name"]) > key]
-        if limit.isdigit() and 0 < int(limit) < len(objects):
-            rest = len(objects) - int(limit)
-            objects = objects[: int(limit)]
-            last = objects[-1]["metadata"]
-            key_document = {"namespace": last.get("namespace", ""), "name": last["name"]}
-            meta["continue"] = base64.urlsafe_b64encode(json.dumps(key_document).encode()).decode()
-            if whole:
-                meta["remainingItemCount"] = rest
-        return objects
 
     def _watch(self, request: Request, found: Route, resource: Resource) -> Response:
         labels, fields = self._predicates(request, found, resource)

@@ -24,8 +24,17 @@ class Cause:
 class ApiError(Exception):
     """A request that is answered with a Status of kind Failure."""
 
-    def __init__(self, code: int, reason: str, message: str, details: Document | None = None) -> None:
+    def __init__(
+        self,
+        code: int,
+        reason: str,
+        message: str,
+        details: Document | None = None,
+        *,
+        metadata: Document | None = None,
+    ) -> None:
         super().__init__(message)
+        self.metadata = metadata or {}
         self.code = code
         self.reason = reason
         self.message = message
@@ -36,7 +45,7 @@ class ApiError(Exception):
         document: Document = {
             "kind": "Status",
             "apiVersion": "v1",
-            "metadata": {},
+            "metadata": self.metadata,
             "status": "Failure",
             "message": self.message,
         }

@@ -99,6 +99,23 @@ class Store:
         found = self._objects.get(resource, {})
         return [found[key] for key in sorted(found) if namespace is None or key[0] == namespace]
 
+    def at(self, resource: str, version: int, namespace: str | None = None) -> list[Document] | None:
+        """Return the objects of one resource as they were at a version; None when that is too long ago."""
+        if version < self.oldest:
+            return None
+        found = dict(self._objects.get(resource, {}))
+        for change in reversed(self._history):
+            if change.version <= version:
+                break
+            if change.resource == resource:
+                meta = change.obj["metadata"]
+                key = (meta.get("namespace", ""), meta["name"])
+                if change.before is None:
+                    found.pop(key, None)
+                else:
+                    found[key] = change.before
+        return [found[key] for key in sorted(found) if namespace is None or key[0] == namespace]
+
     def resources(self) -> Iterator[str]:
         """Return the names of all resources that hold objects."""
         return iter(list(self._objects))
