@@ -21,8 +21,8 @@ from edge_expose_module.adapters import key_folder, sockets
 from edge_expose_module.adapters.health import HealthServer, Metrics
 from edge_expose_module.adapters.iothub_twin import IoTHubTwin
 from edge_expose_module.adapters.kubernetes_api import KubernetesApi, NoCluster
-from edge_expose_module.adapters.measuring import MetricsMeasures
-from edge_expose_module.adapters.probing import probe
+from edge_expose_module.adapters.metrics import MetricsMeasures
+from edge_expose_module.adapters.probe import probe
 from edge_expose_module.adapters.sign_in import SignIn, read_sign_in
 from edge_expose_module.adapters.state_file import StateFile
 from edge_expose_module.controller import Controller, Identity

@@ -17,33 +17,35 @@ from typing import Any, Final
 
 from edge_expose_contract.identity import State
 from edge_expose_contract.parsing import DesiredDocument
-from edge_expose_module import remembering
-from edge_expose_module.applying import apply
-from edge_expose_module.assessing import Failure, Outcome, assess, unavailable, why_unavailable
-from edge_expose_module.clusterapi import GUARD_RAILS, Cluster, ClusterError
-from edge_expose_module.contention import Contention
-from edge_expose_module.deciding import Decided, decide
-from edge_expose_module.history import History
-from edge_expose_module.homes import Homes, homes_of, stray_text
-from edge_expose_module.inputs import Inputs
-from edge_expose_module.instances import Instance
-from edge_expose_module.keeping import Keeper, Store
+from edge_expose_module import pass_memory
+from edge_expose_module.allocation.rejected_addresses import RejectionLog
+from edge_expose_module.cluster.api import GUARD_RAILS, Cluster, ClusterError
+from edge_expose_module.cluster.homes import Homes, stray_text
+from edge_expose_module.cluster.observer import Looker
+from edge_expose_module.cluster.service import Key
+from edge_expose_module.cluster.state import Observed
+from edge_expose_module.cluster.watches import Watches, Watching, to_watch
+from edge_expose_module.desired.homes import homes_of
+from edge_expose_module.desired.rails.lookout import Lookout
+from edge_expose_module.desired.rails.model import Guards
+from edge_expose_module.desired.source import Reader
+from edge_expose_module.desired.twin import TwinLink
 from edge_expose_module.load_balancers.detect import DEFAULT_NAMESPACE, Detector
-from edge_expose_module.looking import Looker
 from edge_expose_module.measures import Measures
-from edge_expose_module.nudging import Nudges
-from edge_expose_module.observed_service import Key
-from edge_expose_module.observing import Observed
-from edge_expose_module.planning import Plan, Verb
-from edge_expose_module.probes import Ask, Prober
-from edge_expose_module.rails.lookout import Lookout
-from edge_expose_module.rails.model import Guards
-from edge_expose_module.reading import Reader
-from edge_expose_module.rejected import RejectionLog
-from edge_expose_module.telling import Teller
-from edge_expose_module.twinlink import TwinLink
-from edge_expose_module.view import View
-from edge_expose_module.watching import Watches, Watching, to_watch
+from edge_expose_module.pass_inputs import Inputs
+from edge_expose_module.reconcile import Decided, decide
+from edge_expose_module.retrigger import Nudges
+from edge_expose_module.services.apply import apply
+from edge_expose_module.services.contention import Contention
+from edge_expose_module.services.instances import Instance
+from edge_expose_module.services.outcome import Failure, Outcome
+from edge_expose_module.services.plan import Plan, Verb
+from edge_expose_module.state.history import History
+from edge_expose_module.state.store import Keeper, Store
+from edge_expose_module.status.assess import assess, unavailable, why_unavailable
+from edge_expose_module.status.pass_result import View
+from edge_expose_module.status.probes import Ask, Prober
+from edge_expose_module.status.reporter import Teller
 
 log = logging.getLogger(__name__)
 
@@ -233,11 +235,11 @@ class Controller:
             if decided.plan.changes:
                 outcomes = await asyncio.to_thread(apply, self._cluster, decided.plan)
                 refused = [name for name, outcome in outcomes.items() if outcome.failure is not Failure.TRANSIENT]
-                self._keeper.memory = remembering.without_refused(self._keeper.memory, before, refused)
+                self._keeper.memory = pass_memory.without_refused(self._keeper.memory, before, refused)
                 homes = homes_of(self._keeper.memory, document, self.identity.namespace)
                 observed_after, error = await self._look(homes)
                 observed = observed_after or observed
-                self._keeper.memory = remembering.after_writes(
+                self._keeper.memory = pass_memory.after_writes(
                     self._keeper.memory, decided, observed, self.identity.owner
                 )
             if not self.view.read_only:
@@ -321,7 +323,7 @@ class Controller:
             keeper.memory = replace(keeper.memory, rejected=learned)
             decided = once()
         raw = keeper.memory.document or {}
-        keeper.memory = remembering.after_decision(keeper.memory, raw, decided, observed, owner)
+        keeper.memory = pass_memory.after_decision(keeper.memory, raw, decided, observed, owner)
         return decided
 
     def _within_limits(self, decided: Decided, observed: Observed, homes: Homes) -> Decided:

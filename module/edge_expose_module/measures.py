@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from edge_expose_module.assessing import Outcome
-from edge_expose_module.deciding import Decided
+from edge_expose_module.reconcile import Decided
+from edge_expose_module.services.outcome import Outcome
 
 
 class Measures(Protocol):

@@ -12,12 +12,12 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from edge_expose_module.controller import Controller
-from edge_expose_module.explaining import explain
-from edge_expose_module.fitting import ANSWER_BYTES, first_that_fit, json_size
-from edge_expose_module.history import newest_first
-from edge_expose_module.picturing import picture
-from edge_expose_module.probes import Ask, ask_all
-from edge_expose_module.reporting import shorten
+from edge_expose_module.state.history import newest_first
+from edge_expose_module.status.explain import explain
+from edge_expose_module.status.payload_limits import ANSWER_BYTES, first_that_fit, json_size
+from edge_expose_module.status.probes import Ask, ask_all
+from edge_expose_module.status.report import shorten
+from edge_expose_module.status.topology import picture
 
 PROBE_SECONDS: Final = 20.0
 """Whoever calls waits 30 s by default; what was found by then is the answer."""

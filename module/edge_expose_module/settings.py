@@ -10,11 +10,11 @@ from typing import TypeVar
 
 from edge_expose_contract.names import check_namespace
 from edge_expose_contract.violations import RuleError
+from edge_expose_module.desired.rails import table as rails
+from edge_expose_module.desired.rails.model import ENVIRONMENT, Guards
+from edge_expose_module.desired.rails.parse import number as _number
+from edge_expose_module.desired.rails.parse import whole
 from edge_expose_module.load_balancers.detect import DEFAULT_NAMESPACE
-from edge_expose_module.rails import table as rails
-from edge_expose_module.rails.model import ENVIRONMENT, Guards
-from edge_expose_module.rails.parse import number as _number
-from edge_expose_module.rails.parse import whole
 
 PREFIX = "EDGE_EXPOSE_"
 T = TypeVar("T")

@@ -21,7 +21,7 @@ from azure.iot.hub import IoTHubRegistryManager
 from azure.iot.hub.models import Twin, TwinProperties
 
 from edge_expose_module.adapters.kubernetes_api import KubernetesApi
-from edge_expose_module.clusterapi import SERVICES, Unavailable
+from edge_expose_module.cluster.api import SERVICES, Unavailable
 from support.local import Local, http_get
 
 SPANS = ("twin edit returned", "Service visible", "external IP", "reported and readable", "first answer outside")

@@ -38,12 +38,12 @@ pytest_add_cli_args_test_selection = [
 also_copy = ["tests"]
 """
 FILES = (
-    "allocation.py",
-    "claims.py",
-    "moves.py",
-    "rejected.py",
-    "space.py",
-    "planning.py",
+    "allocation/allocate.py",
+    "allocation/claims.py",
+    "allocation/rejected_addresses.py",
+    "allocation/address_space.py",
+    "services/moves.py",
+    "services/plan.py",
     *sorted(f"load_balancers/{file.name}" for file in (PACKAGE / "load_balancers").glob("[!_]*.py")),
 )
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from edge_expose_module.adapters.kubernetes_api import KubernetesApi
-from edge_expose_module.clusterapi import SERVICES, Unauthorized, Unavailable
+from edge_expose_module.cluster.api import SERVICES, Unauthorized, Unavailable
 from support.cluster import start_cluster
 
 pytestmark = pytest.mark.local

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from edge_expose_contract.addressing import AddressSet
-from edge_expose_module.rails.model import Guards
+from edge_expose_module.desired.rails.model import Guards
 from support.bench import Bench
 from support.fake_cluster import FakeCluster
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from edge_expose_contract.addressing import AddressSet
 from edge_expose_contract.models import Exposure
-from edge_expose_module.allocation import Decision, allocate
+from edge_expose_module.allocation.address_space import Space
+from edge_expose_module.allocation.allocate import Decision, allocate
+from edge_expose_module.cluster.service import ObservedService
+from edge_expose_module.cluster.state import Observed
+from edge_expose_module.desired.resolved import Wish
 from edge_expose_module.load_balancers.metallb import MetalLB
-from edge_expose_module.observed_service import ObservedService
-from edge_expose_module.observing import Observed
-from edge_expose_module.space import Space
-from edge_expose_module.wishes import Wish
 
 OWNER = "0123456789abcdef"
 

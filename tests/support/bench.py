@@ -10,9 +10,9 @@ from typing import Any
 from edge_expose_contract.identity import owner_id
 from edge_expose_contract.models import Exposure
 from edge_expose_module.controller import Controller, Identity
-from edge_expose_module.memory import Memory
-from edge_expose_module.probes import ProbeResult
-from edge_expose_module.rails.model import Guards
+from edge_expose_module.desired.rails.model import Guards
+from edge_expose_module.state.memory import Memory
+from edge_expose_module.status.probes import ProbeResult
 from support.fake_cluster import FakeCluster
 from support.fake_twin import FakeTwin
 

@@ -27,7 +27,7 @@ from edge_expose_contract.identity import owner_id
 from edge_expose_module.adapters.kubernetes_api import KubernetesApi
 from edge_expose_module.adapters.state_file import StateFile
 from edge_expose_module.controller import Controller, Identity
-from edge_expose_module.rails.model import Guards
+from edge_expose_module.desired.rails.model import Guards
 from support.bench import NoMeasures, NoWatches, nobody_answers
 from support.fake_twin import FakeTwin
 from support.waiting import PATIENCE

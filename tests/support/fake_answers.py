@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edge_expose_module.adapters.api_refusals import error_of
-from edge_expose_module.clusterapi import ClusterError, Resource
+from edge_expose_module.cluster.api import ClusterError, Resource
 from support.recorded import Recorded, answers
 
 USER = "system:serviceaccount:edge1:edge-expose"

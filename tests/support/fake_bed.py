@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edge_expose_module.clusterapi import SERVICES
+from edge_expose_module.cluster.api import SERVICES
 from support.fake_cluster import FakeCluster
 from support.fake_pools import FakePool
 from support.situations.bed import Bed, PoolSpecs

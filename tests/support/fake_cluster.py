@@ -13,7 +13,7 @@ from threading import Event
 from typing import Any
 
 from edge_expose_contract.addressing import Address, AddressSet, parse_address
-from edge_expose_module.clusterapi import (
+from edge_expose_module.cluster.api import (
     CONFIG_MAPS,
     ENDPOINT_SLICES,
     ENDPOINTS,

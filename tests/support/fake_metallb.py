@@ -7,7 +7,7 @@ from typing import Any
 
 from edge_expose_contract.addressing import Address, AddressSet, parse_address
 from edge_expose_contract.violations import RuleError
-from edge_expose_module.clusterapi import EVENTS, SERVICES
+from edge_expose_module.cluster.api import EVENTS, SERVICES
 from support.fake_objects import Body, FakeObjects
 from support.fake_pools import FakePool, Labels, in_order
 from support.recorded import Recorded, answers

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from threading import Condition, Event
 from typing import Any
 
-from edge_expose_module.clusterapi import SERVICES, Resource
+from edge_expose_module.cluster.api import SERVICES, Resource
 
 Body = dict[str, Any]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from edge_expose_contract.limits import twin_violations
-from edge_expose_module.twinlink import MethodHandler, TwinSections, TwinUnavailable
+from edge_expose_module.desired.twin import MethodHandler, TwinSections, TwinUnavailable
 from support.fake_cluster import merge
 
 

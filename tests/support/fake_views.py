@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from edge_expose_module.clusterapi import ENDPOINTS, Resource
+from edge_expose_module.cluster.api import ENDPOINTS, Resource
 from support.fake_metallb import FakeMetalLb
 
 Body = dict[str, Any]

@@ -16,7 +16,7 @@ from pathlib import Path
 import edge_expose_module.__main__  # noqa: F401  what the real process has loaded counts
 from edge_expose_module.adapters.state_file import StateFile
 from edge_expose_module.controller import Controller, Identity
-from edge_expose_module.rails.model import Guards
+from edge_expose_module.desired.rails.model import Guards
 from support.bench import OWNER, NoMeasures, NoWatches, nobody_answers
 from support.fake_cluster import FakeCluster
 from support.fake_twin import FakeTwin

@@ -25,14 +25,14 @@ from edge_expose_cloud.usecases.expose import plan_expose
 from edge_expose_contract.identity import HOSTNAME_ANNOTATION, MODULE_ID
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.parsing import DesiredDocument, parse_desired
-from edge_expose_module.deciding import Decided, decide
-from edge_expose_module.inputs import Inputs
+from edge_expose_module.cluster.service import DECLARED_ANNOTATION
+from edge_expose_module.cluster.state import Capabilities, Observed
+from edge_expose_module.desired.rails.model import Guards
 from edge_expose_module.load_balancers.metallb import Form, MetalLB
-from edge_expose_module.memory import Memory
-from edge_expose_module.observed_service import DECLARED_ANNOTATION
-from edge_expose_module.observing import Capabilities, Observed
-from edge_expose_module.rails.model import Guards
-from edge_expose_module.rendering import Target, declare
+from edge_expose_module.pass_inputs import Inputs
+from edge_expose_module.reconcile import Decided, decide
+from edge_expose_module.services.render import Target, declare
+from edge_expose_module.state.memory import Memory
 from support.cloud import applied_hub
 
 Json = dict[str, Any]

@@ -22,7 +22,7 @@ from edge_expose_cloud.plan.deployment import live_deployments, owned_exposures
 from edge_expose_cloud.status.fleet import status_of
 from edge_expose_contract.parsing import Refusal, parse_desired
 from edge_expose_module.adapters.state_file import StateFile
-from edge_expose_module.memory import Memory
+from edge_expose_module.state.memory import Memory
 
 HERE = Path(__file__).parent
 VERSIONS = sorted(path.name for path in HERE.iterdir() if (path / "expected.json").is_file())

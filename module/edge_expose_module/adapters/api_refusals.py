@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from edge_expose_module.clusterapi import (
+from edge_expose_module.cluster.api import (
     ClusterError,
     Conflict,
     Denied,

@@ -20,7 +20,7 @@ from typing import Any, Final, TypeVar
 from azure.iot.device import Message, MethodResponse
 
 from edge_expose_module.adapters.sign_in import SignIn
-from edge_expose_module.twinlink import MethodHandler, TwinSections, TwinUnavailable
+from edge_expose_module.desired.twin import MethodHandler, TwinSections, TwinUnavailable
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

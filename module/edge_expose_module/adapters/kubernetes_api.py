@@ -25,7 +25,7 @@ from kubernetes.client.exceptions import ApiException
 from edge_expose_contract.addressing import Address, parse_address
 from edge_expose_contract.violations import RuleError
 from edge_expose_module.adapters.api_refusals import error_of
-from edge_expose_module.clusterapi import (
+from edge_expose_module.cluster.api import (
     FIELD_MANAGER,
     Conflict,
     Listing,

@@ -7,7 +7,7 @@ import logging
 import os
 from pathlib import Path
 
-from edge_expose_module.memory import Memory
+from edge_expose_module.state.memory import Memory
 
 log = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ from edge_expose_contract.addressing import Address
 from edge_expose_contract.reason_table import values_for
 from edge_expose_contract.reasons import Reason
 from edge_expose_module.blocks import Block
-from edge_expose_module.clusterapi import Resource
+from edge_expose_module.cluster.api import Resource
+from edge_expose_module.cluster.service import ObservedService, ServiceEvent
 from edge_expose_module.load_balancers.pools import Pool
-from edge_expose_module.observed_service import ObservedService, ServiceEvent
 
 Watched = tuple[Resource, str | None]
 """A resource and the namespace in which it is watched; None means all namespaces."""

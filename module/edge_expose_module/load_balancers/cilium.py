@@ -14,12 +14,12 @@ from typing import Any, Final
 from edge_expose_contract.addressing import Address
 from edge_expose_contract.reasons import Reason
 from edge_expose_module.blocks import Block
-from edge_expose_module.clusterapi import Resource
+from edge_expose_module.cluster.api import Resource
+from edge_expose_module.cluster.service import ObservedService, ServiceEvent, parse_known
 from edge_expose_module.load_balancers.api import Answer, Ask, Claim, Reads, Request, Watched, values_about
 from edge_expose_module.load_balancers.cilium_pools import pools_from_objects
 from edge_expose_module.load_balancers.pools import Pool
 from edge_expose_module.load_balancers.sharing import why_backends_differ, why_keys_differ, why_ports_clash
-from edge_expose_module.observed_service import ObservedService, ServiceEvent, parse_known
 
 CONDITION: Final = "cilium.io/IPAMRequestSatisfied"
 _PLURAL: Final = "ciliumloadbalancerippools"

@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from edge_expose_contract.addressing import Address
-from edge_expose_module.clusterapi import CONFIG_MAPS, EVENTS
+from edge_expose_module.cluster.api import CONFIG_MAPS, EVENTS
+from edge_expose_module.cluster.service import ObservedService
 from edge_expose_module.load_balancers.api import LoadBalancer, Reads, Watched
 from edge_expose_module.load_balancers.cilium import detect_cilium
 from edge_expose_module.load_balancers.metallb import (
@@ -32,7 +33,6 @@ from edge_expose_module.load_balancers.metallb_pools import Configuration, from_
 from edge_expose_module.load_balancers.pools import Pool
 from edge_expose_module.load_balancers.service_controller import detect_service_controller
 from edge_expose_module.load_balancers.unknown import Unknown
-from edge_expose_module.observed_service import ObservedService
 
 DEFAULT_NAMESPACE: Final = "metallb-system"
 _CONFIG_MAP_NAMES: Final = ("config", "metallb-config", "metallb")

@@ -13,11 +13,11 @@ from typing import Final
 from edge_expose_contract.addressing import Address
 from edge_expose_contract.reasons import Reason
 from edge_expose_module.blocks import Block
-from edge_expose_module.clusterapi import Resource
+from edge_expose_module.cluster.api import Resource
+from edge_expose_module.cluster.service import ObservedService, ServiceEvent, parse_known
 from edge_expose_module.load_balancers.api import Answer, Ask, Claim, Request, Watched, values_about
 from edge_expose_module.load_balancers.pools import Pool
 from edge_expose_module.load_balancers.sharing import why_backends_differ, why_keys_differ, why_ports_clash
-from edge_expose_module.observed_service import ObservedService, ServiceEvent, parse_known
 
 GROUP: Final = "/apis/metallb.io/v1beta1"
 POOLS = Resource(GROUP, "ipaddresspools", "IPAddressPool")

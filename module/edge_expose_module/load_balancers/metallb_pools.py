@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from edge_expose_contract.addressing import Address, AddressRange, AddressSet, parse_range
 from edge_expose_contract.violations import RuleError
-from edge_expose_module.foreign_text import Unreadable, yaml_content
+from edge_expose_module.cluster.foreign_text import Unreadable, yaml_content
 from edge_expose_module.load_balancers.pools import Allocation, Pool
 
 _TOP_KEYS: Final = frozenset({"peers", "bgp-communities", "address-pools", "bfd-profiles"})

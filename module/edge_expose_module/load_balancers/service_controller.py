@@ -14,10 +14,10 @@ from typing import Final
 from edge_expose_contract.addressing import Address
 from edge_expose_contract.reasons import Reason
 from edge_expose_module.blocks import Block
+from edge_expose_module.cluster.service import ObservedService, ServiceEvent, parse_known
 from edge_expose_module.load_balancers.api import Answer, Ask, Claim, Request, Watched, values_about
 from edge_expose_module.load_balancers.pools import Pool
 from edge_expose_module.load_balancers.sharing import why_keys_differ, why_ports_clash
-from edge_expose_module.observed_service import ObservedService, ServiceEvent, parse_known
 
 FINALIZER: Final = "service.kubernetes.io/load-balancer-cleanup"
 _SOURCE: Final = "service-controller"

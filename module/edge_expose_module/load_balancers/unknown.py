@@ -13,10 +13,10 @@ from typing import Final
 from edge_expose_contract.addressing import Address
 from edge_expose_contract.reasons import Reason
 from edge_expose_module.blocks import Block
+from edge_expose_module.cluster.service import ObservedService, ServiceEvent
 from edge_expose_module.load_balancers.api import Answer, Ask, Claim, Request, Watched, values_about
 from edge_expose_module.load_balancers.metallb import MetalLB
 from edge_expose_module.load_balancers.pools import Pool
-from edge_expose_module.observed_service import ObservedService, ServiceEvent
 
 # Components of Kubernetes itself that write Events about Services; what they say is not about addresses.
 _NOT_A_LOAD_BALANCER: Final = frozenset(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edge_expose_module.adapters.kubernetes_api import KubernetesApi
-from edge_expose_module.clusterapi import (
+from edge_expose_module.cluster.api import (
     CONFIG_MAPS,
     SERVICES,
     Cluster,

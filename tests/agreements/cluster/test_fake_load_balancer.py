@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edge_expose_module.clusterapi import CONFIG_MAPS, EVENTS, SERVICES, ClusterError, Conflict, Refused
+from edge_expose_module.cluster.api import CONFIG_MAPS, EVENTS, SERVICES, ClusterError, Conflict, Refused
 from edge_expose_module.load_balancers.metallb import CONFIGURATION_STATES, POOLS
 from support import recorded
 from support.fake_bed import FakeBed

@@ -13,7 +13,7 @@ import yaml
 
 from edge_expose_contract.identity import owner_id
 from edge_expose_contract.services import own_sharing_key
-from edge_expose_module.claim_services import claim_names
+from edge_expose_module.services.claim_services import claim_names
 from support.eye import Eye
 from support.testbed_module import ModuleBench
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edge_expose_module.clusterapi import CONFIG_MAPS, GUARD_RAILS, SERVICES, Denied, Unauthorized
+from edge_expose_module.cluster.api import CONFIG_MAPS, GUARD_RAILS, SERVICES, Denied, Unauthorized
 from support.testbed_module import ModuleBench, account_kubeconfig, apply_all, path_of, shipped
 
 WEB = {"selector": ["app=w"], "ports": ["8080:80"]}

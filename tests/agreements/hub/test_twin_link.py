@@ -14,7 +14,7 @@ from azure.iot.hub.models import CloudToDeviceMethod, Twin, TwinProperties
 from edge_expose_contract.limits import SECTION_BYTES
 from edge_expose_module.adapters.iothub_twin import IoTHubTwin
 from edge_expose_module.adapters.sign_in import read_sign_in
-from edge_expose_module.twinlink import TwinLink, TwinUnavailable
+from edge_expose_module.desired.twin import TwinLink, TwinUnavailable
 from support.fake_twin import FakeTwin
 from support.hub import RunningHub
 from support.waiting import PATIENCE

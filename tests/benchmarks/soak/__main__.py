@@ -26,7 +26,7 @@ from benchmarks.soak.swaps import Swaps
 from benchmarks.soak.trouble import Trouble
 from benchmarks.soak.world import NAMESPACE, World, on_real_cluster, stand_in
 from edge_expose_local.control_client import ControlError
-from edge_expose_module.clusterapi import ClusterError
+from edge_expose_module.cluster.api import ClusterError
 
 PAUSE_EVERY = 25
 QUIET_SECONDS = 60.0

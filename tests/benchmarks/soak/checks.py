@@ -9,7 +9,7 @@ from azure.iot.hub import IoTHubRegistryManager
 
 from benchmarks.soak.record import Record, Service
 from benchmarks.soak.world import ELSEWHERE, NAMESPACE, World, address_of
-from edge_expose_module.clusterapi import SERVICES
+from edge_expose_module.cluster.api import SERVICES
 
 REFUSED = frozenset({"PoolExhausted", "AddressTaken", "AddressOutsideRange", "AddressRefused", "PoolNotForService"})
 LIMITS = {"threads": 60, "files": 60, "MiB": 200}

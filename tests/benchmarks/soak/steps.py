@@ -15,7 +15,7 @@ from azure.iot.hub.models import Twin, TwinProperties
 from benchmarks.soak.record import Record
 from benchmarks.soak.world import NAMESPACE, World, address_of
 from edge_expose_contract.identity import LABEL_EXPOSURE
-from edge_expose_module.clusterapi import SERVICES, NotFound
+from edge_expose_module.cluster.api import SERVICES, NotFound
 
 Step = tuple[Callable[[], object], int]
 

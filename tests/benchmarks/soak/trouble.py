@@ -18,7 +18,7 @@ from benchmarks.soak.steps import Step, Steps
 from benchmarks.soak.world import ELSEWHERE, NAMESPACE, World, address_of
 from edge_expose_contract.addressing import AddressSet, parse_address
 from edge_expose_module.adapters.kubernetes_api import KubernetesApi
-from edge_expose_module.clusterapi import SERVICES, ClusterError
+from edge_expose_module.cluster.api import SERVICES, ClusterError
 
 FIGHT_SECONDS = 3.0
 MOST_REPAIRS = 40

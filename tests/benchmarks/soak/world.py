@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from edge_expose_module.adapters.kubernetes_api import KubernetesApi
-from edge_expose_module.clusterapi import CONFIG_MAPS, EVENTS, SERVICES
+from edge_expose_module.cluster.api import CONFIG_MAPS, EVENTS, SERVICES
 from edge_expose_module.load_balancers.metallb import POOLS
 from support.local import Local
 from support.testbed_api import Api

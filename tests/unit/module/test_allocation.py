@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edge_expose_contract.addressing import AddressSet
 from edge_expose_module.blocks import Block
-from edge_expose_module.observed_service import ObservedService
+from edge_expose_module.cluster.service import ObservedService
 from support.allocating import (
     CHOOSE,
     decide,

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from edge_expose_contract.addressing import AddressSet
-from edge_expose_module.allocation import Decision
-from edge_expose_module.space import Space
-from edge_expose_module.wishes import Block
+from edge_expose_module.allocation.address_space import Space
+from edge_expose_module.allocation.allocate import Decision
+from edge_expose_module.desired.resolved import Block
 from support.allocating import decide, reason, said, service, space, texts, two_pools, wish, world
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from edge_expose_contract.addressing import AddressSet
-from edge_expose_module.observed_service import ObservedService
-from edge_expose_module.space import Space
+from edge_expose_module.allocation.address_space import Space
+from edge_expose_module.cluster.service import ObservedService
 from support.allocating import (
     decide,
     reason,

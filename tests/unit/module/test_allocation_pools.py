@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from edge_expose_contract.addressing import AddressSet
-from edge_expose_module.allocation import Decision
-from edge_expose_module.space import Space
+from edge_expose_module.allocation.address_space import Space
+from edge_expose_module.allocation.allocate import Decision
 from support.allocating import (
     EXTEND,
     decide,

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from edge_expose_contract.addressing import AddressSet, parse_address
-from edge_expose_module.rails.model import Guards
-from edge_expose_module.space import Space
+from edge_expose_module.allocation.address_space import Space
+from edge_expose_module.desired.rails.model import Guards
 from support.bench import Bench
 from support.fake_cluster import FakeCluster
 from support.fake_pools import FakePool

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from edge_expose_module.adapters.api_refusals import error_of
-from edge_expose_module.clusterapi import Conflict, Denied, Gone, NotFound, Refused, Rejected, Unauthorized
+from edge_expose_module.cluster.api import Conflict, Denied, Gone, NotFound, Refused, Rejected, Unauthorized
 from support.recorded import Recorded, answers
 
 API = ("kubernetes-1.20.15", "kubernetes-1.36.3")

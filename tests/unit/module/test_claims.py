@@ -10,12 +10,12 @@ import pytest
 from edge_expose_contract.addressing import Address
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.services import own_sharing_key
-from edge_expose_module.claims import Candidate, Ledger, candidates_of, carriers_of, claim_others, merged
+from edge_expose_module.allocation.claims import Candidate, Ledger, candidates_of, carriers_of, claim_others, merged
+from edge_expose_module.cluster.service import DECLARED_ANNOTATION, ObservedService
+from edge_expose_module.cluster.state import Observed
+from edge_expose_module.desired.resolved import Wish
 from edge_expose_module.load_balancers.api import Claim
 from edge_expose_module.load_balancers.metallb import MetalLB
-from edge_expose_module.observed_service import DECLARED_ANNOTATION, ObservedService
-from edge_expose_module.observing import Observed
-from edge_expose_module.wishes import Wish
 
 OWNER = "0123456789abcdef"
 FORMER = "fedcba9876543210"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from edge_expose_module.contention import FORGET_SECONDS, LONGEST_PAUSE, TOLD_AFTER, Contention
-from edge_expose_module.observed_service import ObservedService
-from edge_expose_module.observing import Observed
-from edge_expose_module.planning import Change, Plan, Verb, changed_fields
+from edge_expose_module.cluster.service import ObservedService
+from edge_expose_module.cluster.state import Observed
+from edge_expose_module.services.contention import FORGET_SECONDS, LONGEST_PAUSE, TOLD_AFTER, Contention
+from edge_expose_module.services.plan import Change, Plan, Verb, changed_fields
 from support.bench import Bench
 
 KEY = ("n", "web")

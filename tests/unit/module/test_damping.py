@@ -7,7 +7,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_expose_module.damping import FREE_CHANGES, PAUSE_SECONDS, WINDOW_SECONDS, Damping
+from edge_expose_module.status.damping import FREE_CHANGES, PAUSE_SECONDS, WINDOW_SECONDS, Damping
 from support.bench import Bench
 from support.fake_cluster import FakeCluster
 

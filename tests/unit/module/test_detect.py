@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from edge_expose_module.clusterapi import CONFIG_MAPS, EVENTS, Resource
+from edge_expose_module.cluster.api import CONFIG_MAPS, EVENTS, Resource
+from edge_expose_module.cluster.service import ObservedService
 from edge_expose_module.load_balancers.api import LoadBalancer
 from edge_expose_module.load_balancers.detect import Detector
 from edge_expose_module.load_balancers.metallb import CONFIGURATION_STATES, POOLS
-from edge_expose_module.observed_service import ObservedService
 
 Item = Mapping[str, Any]
 

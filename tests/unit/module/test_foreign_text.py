@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from edge_expose_module.foreign_text import Unreadable, json_object, number, yaml_content
-from edge_expose_module.instances import ANNOTATION, stamp_of
+from edge_expose_module.cluster.foreign_text import Unreadable, json_object, number, yaml_content
+from edge_expose_module.cluster.service import DECLARED_ANNOTATION, MOST_ADDRESSES, ObservedService, parse_known
+from edge_expose_module.cluster.state import Capabilities
 from edge_expose_module.load_balancers.metallb_pools import from_config_map
-from edge_expose_module.observed_service import DECLARED_ANNOTATION, MOST_ADDRESSES, ObservedService, parse_known
-from edge_expose_module.observing import Capabilities
+from edge_expose_module.services.instances import ANNOTATION, stamp_of
 from support.bench import OWNER, Bench
 from support.fake_cluster import FakeCluster
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from edge_expose_contract.models import Change
-from edge_expose_module.causes import author_of, touched
-from edge_expose_module.history import (
+from edge_expose_module.desired.causes import author_of, touched
+from edge_expose_module.methods import Methods
+from edge_expose_module.state.history import (
     MOST_CHANGES,
     UNKNOWN,
     Author,
@@ -21,8 +22,7 @@ from edge_expose_module.history import (
     newest_first,
     recorded,
 )
-from edge_expose_module.memory import Memory
-from edge_expose_module.methods import Methods
+from edge_expose_module.state.memory import Memory
 from support.bench import Bench, nobody_answers
 from support.fake_cluster import FakeCluster
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from edge_expose_module.homes import Homes
-from edge_expose_module.memory import Memory
-from edge_expose_module.observed_service import ObservedService
+from edge_expose_module.cluster.homes import Homes
+from edge_expose_module.cluster.service import ObservedService
+from edge_expose_module.state.memory import Memory
 from support.bench import OWNER, Bench
 from support.fake_cluster import FakeCluster
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from edge_expose_contract.hostnames import without_their_hostname
 from edge_expose_contract.identity import HOSTNAME_ANNOTATION
-from edge_expose_module.rails.model import Guards
+from edge_expose_module.desired.rails.model import Guards
 from support.bench import Bench
 
 NAME = "web.site1.example.com"

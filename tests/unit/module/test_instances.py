@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from edge_expose_module.instances import ANNOTATION, Instance, stamp_of
-from edge_expose_module.observed_service import ObservedService
+from edge_expose_module.cluster.service import ObservedService
+from edge_expose_module.services.instances import ANNOTATION, Instance, stamp_of
 from support.bench import OWNER, Bench, MemoryStore
 from support.fake_cluster import FakeCluster
 from support.fake_twin import FakeTwin

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from edge_expose_contract.addressing import AddressSet, parse_address
+from edge_expose_module.cluster.service import ObservedService, ServiceEvent
 from edge_expose_module.load_balancers.api import Ask, Claim, Request
 from edge_expose_module.load_balancers.cilium import CONDITION, Cilium
 from edge_expose_module.load_balancers.cilium_pools import pools_from_objects
@@ -15,7 +16,6 @@ from edge_expose_module.load_balancers.metallb import Form, MetalLB
 from edge_expose_module.load_balancers.pools import Allocation, Pool, Seeker, matches, pools_from_json
 from edge_expose_module.load_balancers.service_controller import ServiceController
 from edge_expose_module.load_balancers.unknown import Unknown
-from edge_expose_module.observed_service import ObservedService, ServiceEvent
 from support import recorded
 
 ADDRESS = parse_address("10.0.0.9")

@@ -11,7 +11,7 @@ import pytest
 
 from edge_expose_contract.models import Exposure
 from edge_expose_module.methods import Methods
-from edge_expose_module.probes import ProbeResult
+from edge_expose_module.status.probes import ProbeResult
 from support.bench import Bench
 from support.fake_cluster import FakeCluster
 

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from edge_expose_contract.addressing import parse_address
-from edge_expose_module.clusterapi import Resource
+from edge_expose_module.cluster.api import Resource
+from edge_expose_module.cluster.service import ObservedService, ServiceEvent
 from edge_expose_module.load_balancers.api import Ask, Claim
 from edge_expose_module.load_balancers.cilium import Cilium, detect_cilium
 from edge_expose_module.load_balancers.cilium_pools import pools_from_objects
 from edge_expose_module.load_balancers.detect import Detector
 from edge_expose_module.load_balancers.pools import Seeker
 from edge_expose_module.load_balancers.service_controller import FINALIZER, ServiceController
-from edge_expose_module.observed_service import ObservedService, ServiceEvent
 from support import recorded
 
 CILIUM = recorded.answers("cilium-1.15.19")

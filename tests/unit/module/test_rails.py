@@ -9,10 +9,10 @@ import pytest
 
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.reasons import REASONS
-from edge_expose_module.clusterapi import Denied, Unavailable
-from edge_expose_module.rails.model import ENVIRONMENT, Guards
-from edge_expose_module.rails.steering import DOMAINS, steers
-from edge_expose_module.rails.table import RAILS, merged, read, refused
+from edge_expose_module.cluster.api import Denied, Unavailable
+from edge_expose_module.desired.rails.model import ENVIRONMENT, Guards
+from edge_expose_module.desired.rails.steering import DOMAINS, steers
+from edge_expose_module.desired.rails.table import RAILS, merged, read, refused
 from edge_expose_module.settings import BadSettings, read_settings
 from support.bench import Bench
 

@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from edge_expose_contract.addressing import AddressSet
 from edge_expose_module.adapters.iothub_twin import told
 from edge_expose_module.adapters.state_file import StateFile
-from edge_expose_module.believing import Belief, believe
 from edge_expose_module.blocks import Block
-from edge_expose_module.history import Since
+from edge_expose_module.desired.removal_guard import Brake, brake
+from edge_expose_module.desired.stale_reads import Belief, believe
 from edge_expose_module.load_balancers.pools import Allocation, Pool
-from edge_expose_module.memory import Memory
-from edge_expose_module.rejected import Rejection
-from edge_expose_module.removal import Brake, brake
 from edge_expose_module.settings import BadSettings, read_settings
+from edge_expose_module.state.history import Since
+from edge_expose_module.state.memory import Memory
+from edge_expose_module.state.rejection import Rejection
 
 # --- belief ---
 

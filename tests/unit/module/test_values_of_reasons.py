@@ -12,8 +12,8 @@ import pytest
 from edge_expose_contract.reason_table import REASON_TABLE
 from edge_expose_module.adapters.api_refusals import error_of
 from edge_expose_module.blocks import Block
-from edge_expose_module.clusterapi import Refused
-from edge_expose_module.rejected import Rejection
+from edge_expose_module.cluster.api import Refused
+from edge_expose_module.state.rejection import Rejection
 
 SOURCE = Path(__file__).resolve().parents[3] / "module" / "edge_expose_module"
 # What carries a reason, and the place of its values among the arguments.

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edge_expose_module.rails.model import Guards
+from edge_expose_module.desired.rails.model import Guards
 from support.bench import Bench
 from support.exposed import addresses, bench_with, web
 from support.fake_cluster import FakeCluster

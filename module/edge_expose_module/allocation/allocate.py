@@ -1,0 +1,343 @@
+"""Who gets which external address. Pure: the same inputs give the same answer in any order.
+
+In turn: what is held and legal stays; then what our Services already ask for; then what is remembered, or was held
+last; then new pins; then the lowest free address, of those that no disabled exposure had before. Before a pin moves,
+the new one is checked, since asking a load balancer for an address it cannot give loses the one held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from edge_expose_contract.addressing import Address, AddressSet
+from edge_expose_module.allocation.address_space import AddressSpace, Space
+from edge_expose_module.allocation.claims import Candidate, Ledger, candidates_of, carriers_of, claim_others
+from edge_expose_module.blocks import Block
+from edge_expose_module.cluster.state import Observed
+from edge_expose_module.desired.resolved import Wish
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Addresses to ask for, IPv4 first. Empty without a block: the load balancer chooses, and we pin what it chose.
+
+    With a block and addresses, the Service goes on with what it has.
+    """
+
+    addresses: tuple[Address, ...] = ()
+    block: Block | None = None
+
+
+def allocate(
+    wishes: Mapping[str, Wish],
+    observed: Observed,
+    owner: str,
+    remembered: Mapping[str, tuple[Address, ...]],
+    addresses: AddressSpace,
+    default_namespace: str,
+    *,
+    kept: frozenset[str] = frozenset(),
+    last_held: Mapping[str, tuple[Address, ...]] | None = None,
+    rejected: Mapping[str, Mapping[Address, Block]] | None = None,
+    resting: frozenset[Address] = frozenset(),
+    former: frozenset[str] = frozenset(),
+    returning: frozenset[str] = frozenset(),
+) -> dict[str, Decision]:
+    """A decision for every external wish.
+
+    `kept` names exposures whose Services stay without a wish; `last_held` is what each had before it
+    asked for another address; `rejected` holds addresses the load balancer did not give an exposure, and why;
+    `former` are other owners whose Services count as ours; `resting` those of exposures that have no Service now and
+    may come back: they are chosen last. `returning` names exposures that come back now: what they had is not held.
+    """
+    ledger = Ledger(observed.load_balancer)
+    carriers = carriers_of(wishes, observed, owner, default_namespace, former)
+    candidates = candidates_of(wishes, carriers, observed, owner, remembered, last_held or {}, default_namespace)
+    spaces = {
+        name: addresses.of(name, c.exposure, default_namespace).with_held(_held(c, is_returning=name in returning))
+        for name, c in candidates.items()
+    }
+    claim_others(ledger, carriers, observed, owner, kept, waiting=False)
+    # Pins first in each step, so that a sharing group settles where a member is pinned.
+    ordered = sorted(candidates.values(), key=lambda c: (not c.settled, not c.pinned, c.name))
+    allocator = _Allocator(spaces, ledger, rejected or {}, resting)
+    for candidate in ordered:
+        if candidate.asked and candidate.requested != candidate.asked:
+            allocator.keep(candidate, candidate.asked)
+    for candidate in ordered:
+        allocator.keep(candidate, candidate.assigned)
+    for candidate in ordered:
+        allocator.keep(candidate, candidate.requested)
+    for candidate in ordered:
+        allocator.keep(candidate, candidate.claimed)
+    for candidate in ordered:
+        allocator.keep(candidate, candidate.remembered)
+    for candidate in ordered:
+        # What is remembered may have been refused since.
+        allocator.keep(candidate, candidate.last_held)
+    claim_others(ledger, carriers, observed, owner, kept, waiting=True)
+    if not _somebody_waits(observed, owner):
+        allocator.swap(ordered)
+    allocator.protect_movers(ordered)
+    for candidate in ordered:
+        if candidate.pinned:
+            allocator.pin(candidate)
+    for candidate in ordered:
+        allocator.choose(candidate)
+    return allocator.decided
+
+
+def _held(candidate: Candidate, *, is_returning: bool) -> frozenset[Address]:
+    """What an exposure has, or had until its Service was lost; of an adopted Service also what is remembered."""
+    remembered = candidate.remembered if candidate.exposure.adopt else ()
+    lost = () if is_returning and not candidate.exposure.adopt else candidate.last_held
+    return frozenset((*candidate.assigned, *lost, *remembered))
+
+
+class _Allocator:
+    """The steps of one allocation; each leaves alone whom an earlier step decided."""
+
+    def __init__(
+        self,
+        spaces: Mapping[str, Space],
+        ledger: Ledger,
+        rejected: Mapping[str, Mapping[Address, Block]],
+        resting: frozenset[Address],
+    ) -> None:
+        self.spaces = spaces
+        self.ledger = ledger
+        self.rejected = rejected
+        self.resting = resting
+        self.decided: dict[str, Decision] = {}
+
+    def keep(self, candidate: Candidate, addresses: tuple[Address, ...]) -> None:
+        """Grants what is held, asked for or remembered, if it is still wanted and fits."""
+        if (
+            candidate.name not in self.decided
+            and self._wanted(candidate, addresses)
+            and self._fits(candidate, addresses)
+        ):
+            self._grant(candidate, addresses)
+
+    def swap(self, candidates: Iterable[Candidate]) -> None:
+        """Grants pins that only wait for each other: each of a ring is at the address that the one before it wants.
+
+        They pass through a moment in which one address is free, so nobody else may be waiting for one.
+        """
+        movers = {
+            c.assigned: c
+            for c in candidates
+            if c.name not in self.decided and c.pinned and c.group is None and c.assigned not in ((), c.pinned)
+        }
+        for start in list(movers.values()):
+            ring = [start]
+            while (following := movers.get(ring[-1].pinned)) is not None and following not in ring:
+                ring.append(following)
+            if following is start and all(self._why_not_pinned(c) is None for c in ring):
+                for candidate in ring:
+                    self._grant(candidate, candidate.pinned)
+                    movers.pop(candidate.assigned, None)
+
+    def protect_movers(self, candidates: Iterable[Candidate]) -> None:
+        """Who is about to move still holds its old address in this pass: nobody may ask for it yet."""
+        for candidate in candidates:
+            legal = all(self.spaces[candidate.name].why_illegal(address) is None for address in candidate.assigned)
+            if candidate.name not in self.decided and legal:
+                self.ledger.add(candidate.assigned, candidate.claim)
+
+    def pin(self, candidate: Candidate) -> None:
+        if candidate.name in self.decided:
+            return
+        block = self._why_not_pinned(candidate)
+        if block is None:
+            self._grant(candidate, candidate.pinned)
+        else:
+            self._go_on(candidate, block)
+
+    def _go_on(self, candidate: Candidate, block: Block) -> None:
+        """Blocked, at an address that nobody else may take, not even while there is no Service that holds it."""
+        addresses = self._going_on(candidate)
+        self.decided[candidate.name] = Decision(addresses, block)
+        self.ledger.add(addresses, candidate.claim)
+
+    def _going_on(self, candidate: Candidate) -> tuple[Address, ...]:
+        """What a blocked exposure goes on with: what it has, else what it had last, else what it waits for; nothing
+        when its form as wished would lose even that."""
+        space, rejected = self.spaces[candidate.name], self.rejected.get(candidate.name, {})
+        for addresses in (candidate.assigned, candidate.last_held, candidate.requested):
+            if addresses and not any(address in rejected for address in addresses):
+                loses = any(
+                    space.why_wrong_pool(candidate.exposure, address) or self.ledger.why_taken(address, candidate.claim)
+                    for address in addresses
+                )
+                return () if loses else addresses
+        return ()
+
+    def choose(self, candidate: Candidate) -> None:
+        """The sharing group's address, or the lowest free one, or the load balancer's choice."""
+        if candidate.name in self.decided:
+            return
+        outside = self.spaces[candidate.name].why_outside_rails(candidate.assigned)
+        if outside is not None:
+            self.decided[candidate.name] = Decision(candidate.assigned, outside)
+            self.ledger.add(candidate.assigned, candidate.claim)
+            return
+        group = self.ledger.groups.get(candidate.group) if candidate.group is not None else None
+        if group is not None:
+            self._join(candidate, group)
+            return
+        pools = self.spaces[candidate.name].pools_for(candidate.exposure)
+        if pools is None:
+            self.decided[candidate.name] = Decision()
+        elif isinstance(pools, Block):
+            self.decided[candidate.name] = Decision((), pools)
+        else:
+            self._lowest_free(candidate, pools)
+
+    def _join(self, candidate: Candidate, group: tuple[Address, ...]) -> None:
+        blocks = (self._why_not(candidate, address) for address in group)
+        block = next((found for found in blocks if found is not None), None)
+        if block is None and not self.spaces[candidate.name].families_suit(candidate.exposure, group):
+            where = f"sharing key {candidate.group!r} is at {_texts(group)}"
+            family = _families(self.spaces[candidate.name].versions_for(candidate.exposure))
+            text = f"{where}, of another IP family; use another key"
+            block = Block.of("FamilyMismatch", text, addresses=_texts(group), family=family)
+        if block is None:
+            self._grant(candidate, group)
+        else:
+            self._go_on(candidate, block)
+
+    def _lowest_free(self, candidate: Candidate, pools: tuple[AddressSet, ...]) -> None:
+        space = self.spaces[candidate.name]
+        taken = self.ledger.taken(candidate.name) | set(space.reserved) | self.rejected.get(candidate.name, {}).keys()
+        for avoided in (taken | self.resting, taken):
+            for pool in pools:
+                found = _lowest(space, candidate, pool, avoided)
+                if found:
+                    self._grant(candidate, found)
+                    return
+        if not any(pools):
+            self.decided[candidate.name] = Decision((), space.why_no_pool())
+            return
+        where = ", ".join(str(pool) for pool in pools)
+        allowed = space.allowed
+        if allowed is not None and not any(pool.intersection(allowed) for pool in pools):
+            told = f"none of {where} is among the addresses this device allows: {allowed}{space.allowed_by}"
+            text = f"{told}; make the two agree"
+            block = Block.of("AddressNotAllowed", text, address=where, allowed=allowed)
+            self.decided[candidate.name] = Decision((), block)
+            return
+        families = {part.version for pool in pools for part in pool.ranges}
+        missing = [version for version in space.versions_for(candidate.exposure) if version not in families]
+        if pools and missing:
+            text = f"an IPv{missing[0]} address is needed, and {where} has none; change ipFamilies, or extend the range"
+            block = Block.of("FamilyMismatch", text, addresses=where, family=_families(missing))
+            self.decided[candidate.name] = Decision((), block)
+            return
+        self.decided[candidate.name] = Decision((), self._why_exhausted(candidate, pools))
+
+    def _why_exhausted(self, candidate: Candidate, pools: tuple[AddressSet, ...]) -> Block:
+        """Counts what this exposure could have been given, of the families it needs."""
+        space = self.spaces[candidate.name]
+        versions = space.versions_for(candidate.exposure)
+        found = AddressSet.of(
+            [part for pool in pools for part in space.usable(pool).ranges if part.version in versions]
+        )
+        where, total = str(found), found.size - space.avoided(found)
+        refused = ", reserved or refused by the load balancer" if self.rejected.get(candidate.name) else " or reserved"
+        allowed = space.allowed
+        limited = allowed is not None and any(pool.without(allowed) or pool is allowed for pool in pools)
+        among = f" that this device allows{space.allowed_by}" if limited else ""
+        more = (
+            "have the device allow more addresses" if limited else "extend the external service IP range on the device"
+        )
+        text = f"no free address: all {total} of {where}{among} are held{refused}; remove an exposure, share an address"
+        text = f"{text}, or {more}, then it becomes Ready by itself"
+        return Block.of("PoolExhausted", text, range=where, size=total)
+
+    def _grant(self, candidate: Candidate, addresses: tuple[Address, ...]) -> None:
+        self.decided[candidate.name] = Decision(addresses)
+        self.ledger.add(addresses, candidate.claim)
+        if candidate.group is not None:
+            self.ledger.groups.setdefault(candidate.group, addresses)
+
+    def _why_not(self, candidate: Candidate, address: Address) -> Block | None:
+        space = self.spaces[candidate.name]
+        return (
+            space.why_illegal(address)
+            or space.why_wrong_pool(candidate.exposure, address)
+            or self.ledger.why_taken(address, candidate.claim)
+        )
+
+    def _why_not_pinned(self, candidate: Candidate) -> Block | None:
+        group = self.ledger.groups.get(candidate.group) if candidate.group is not None else None
+        if group is not None and group != candidate.pinned:
+            return Block.of(
+                "ShareAddressMismatch",
+                f"sharing key {candidate.group!r} is at {_texts(group)}, not {_texts(candidate.pinned)}; pin that, or "
+                "use another key",
+                share=candidate.group,
+                address=_texts(group),
+                wanted=_texts(candidate.pinned),
+            )
+        blocks = (self._why_not(candidate, address) for address in candidate.pinned)
+        block = next((block for block in blocks if block is not None), None)
+        if block is None and (candidate.assigned or self._can_go_back(candidate)):
+            # Asked for again it would be refused again, and cost the address that is held.
+            rejected = self.rejected.get(candidate.name, {})
+            block = next((rejected[address] for address in candidate.pinned if address in rejected), None)
+        return block
+
+    def _can_go_back(self, candidate: Candidate) -> bool:
+        """Whether an exposure that lost its address can have it again: if not, it has nothing to lose by asking on."""
+        return self._fits(candidate, candidate.last_held)
+
+    def _fits(self, candidate: Candidate, addresses: tuple[Address, ...]) -> bool:
+        bad = self.rejected.get(candidate.name, {})
+        return bool(addresses) and all(
+            self._why_not(candidate, address) is None and address not in bad for address in addresses
+        )
+
+    def _wanted(self, candidate: Candidate, addresses: tuple[Address, ...]) -> bool:
+        """Whether an exposure may keep these: its pins, or as many families as it needs, where its group is."""
+        if candidate.pinned:
+            return addresses == candidate.pinned
+        group = self.ledger.groups.get(candidate.group, addresses) if candidate.group is not None else addresses
+        return self.spaces[candidate.name].families_suit(candidate.exposure, addresses) and group == addresses
+
+
+def _somebody_waits(observed: Observed, owner: str) -> bool:
+    """Whether a Service of somebody else would take the next address that becomes free."""
+    return any(
+        service.is_load_balancer and not service.assigned and not service.deleting and not service.owned_by(owner)
+        for service in observed.services.values()
+    )
+
+
+def _lowest(
+    space: Space, candidate: Candidate, addresses: AddressSet, taken: frozenset[Address]
+) -> tuple[Address, ...]:
+    """An address of each family the exposure needs, all from one pool: its own where it has one, else the lowest free.
+
+    Empty when one is missing.
+    """
+    found: list[Address] = []
+    for version in space.versions_for(candidate.exposure):
+        own = (*candidate.assigned, *candidate.requested, *candidate.remembered)
+        kept = [a for a in own if a.version == version and a in addresses and a not in taken]
+        choice = next((a for a in kept if space.why_illegal(a) is None), None)
+        if choice is None:
+            choice = space.lowest(addresses, taken, version)
+        if choice is None:
+            return ()
+        found.append(choice)
+    return tuple(found)
+
+
+def _families(versions: Iterable[int]) -> str:
+    return ",".join(f"IPv{version}" for version in versions)
+
+
+def _texts(addresses: Iterable[Address]) -> str:
+    return ",".join(str(address) for address in addresses)

@@ -1,0 +1,127 @@
+"""What a pass leaves in memory. Pure.
+
+It is written to disk before the cluster is touched, so that a kill at any point is safe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any
+
+from edge_expose_contract.addressing import Address
+from edge_expose_contract.identity import LABEL_EXPOSURE
+from edge_expose_module.allocation.claims import merged
+from edge_expose_module.cluster.state import Observed
+from edge_expose_module.reconcile import Decided
+from edge_expose_module.state.memory import Memory
+
+
+def after_decision(memory: Memory, raw: Mapping[str, Any], decided: Decided, observed: Observed, owner: str) -> Memory:
+    """The last good form of every exposure, and every address given, asked for or held."""
+    exposures = raw.get("exposures")
+    declared: Mapping[str, Any] = exposures if isinstance(exposures, Mapping) else {}
+    waiting = decided.pending_removal.names if decided.pending_removal is not None else frozenset()
+    wishes: dict[str, Mapping[str, Any]] = {}
+    for name in sorted(decided.wishes.names | waiting):
+        wish = decided.standing.get(name)
+        proven = name not in decided.unproven or name not in memory.wishes
+        if wish is not None and wish.block is None and proven and isinstance(declared.get(name), Mapping):
+            wishes[name] = declared[name]
+        elif name in memory.wishes and name not in decided.wishes.disabled:
+            wishes[name] = memory.wishes[name]
+    addresses: dict[str, tuple[str, ...]] = {}
+    held = {s.exposure: s.assigned or observed.requested(s) for s in observed.owned(owner) if s.exposure is not None}
+    for name in sorted(decided.wishes.names | waiting):
+        decision = decided.decisions.get(name)
+        given = decision.addresses if decision is not None and decision.addresses else held.get(name, ())
+        if given:
+            addresses[name] = tuple(str(address) for address in given)
+        elif name in memory.addresses:
+            addresses[name] = memory.addresses[name]
+    now = _assigned(observed, owner)
+    names = sorted(decided.wishes.names | waiting)
+    last_held = {name: found for name in names if (found := _last_held(name, decided, now, memory))}
+    return replace(
+        memory,
+        wishes=wishes,
+        addresses=addresses,
+        held=last_held,
+        pools=observed.load_balancer.pools or memory.pools,
+        expired=dict(decided.wishes.expired),
+        held_before=tuple(sorted(decided.brake.base)),
+        released=tuple(sorted(decided.brake.released)),
+        removal_mark=decided.brake.mark,
+        confirmed=(),
+        homes=_homes(memory, decided, observed, owner),
+        knows_homes=True,
+    )
+
+
+def _homes(memory: Memory, decided: Decided, observed: Observed, owner: str) -> dict[str, tuple[str, ...]]:
+    """Where each exposure has objects of ours, is about to have some, or had some that cannot be seen now."""
+    found: dict[str, set[str]] = {}
+    for service in decided.declared:
+        found.setdefault(service.exposure, set()).add(service.namespace)
+    for existing in observed.ours(owner):
+        found.setdefault(existing.exposure or "", set()).add(existing.namespace)
+    for (_, namespace, _), item in observed.companions.items():
+        labels = item["metadata"].get("labels") or {}
+        found.setdefault(str(labels.get(LABEL_EXPOSURE, "")), set()).add(namespace)
+    for name, namespaces in memory.homes.items():
+        found.setdefault(name, set()).update(observed.unreadable.intersection(namespaces))
+    return {name: tuple(sorted(namespaces)) for name, namespaces in sorted(found.items()) if namespaces}
+
+
+def after_writes(memory: Memory, decided: Decided, observed: Observed, owner: str) -> Memory:
+    """What the load balancer gave in answer to the writes of a pass: the next document may come before the next look,
+    and what it wishes may be refused."""
+    now = _whole(observed, owner)
+    arrived = {
+        name
+        for name in decided.unproven
+        if name not in decided.blocks
+        and name in decided.decisions
+        and now.get(name) == tuple(str(address) for address in decided.decisions[name].addresses)
+    }
+    left_behind = {w.exposure.share for n, w in decided.standing.items() if n in decided.unproven - arrived} - {None}
+    arrived -= {name for name in arrived if decided.standing[name].exposure.share in left_behind}
+    declared = (memory.document or {}).get("exposures") or {}
+    proven = {name: declared[name] for name in arrived if name in declared}
+    given = {n: now[n] for n in memory.addresses if n in now and (n in arrived or n not in decided.unproven)}
+    return replace(memory, held={**memory.held, **given}, wishes={**memory.wishes, **proven})
+
+
+def _last_held(
+    name: str, decided: Decided, now: Mapping[str, tuple[str, ...]], memory: Memory
+) -> tuple[str, ...] | None:
+    """Who is on the way to another address held the one before, until it is there with all that belongs to it."""
+    before = memory.held.get(name)
+    if name in decided.unproven:
+        return before
+    return now.get(name) or before
+
+
+def _whole(observed: Observed, owner: str) -> dict[str, tuple[str, ...]]:
+    """The addresses of every exposure all of whose Services have them."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, services in observed.by_exposure(owner).items():
+        given = {service.assigned for service in services if service.is_load_balancer}
+        if len(given) == 1 and (addresses := given.pop()):
+            found[name] = tuple(str(address) for address in addresses)
+    return found
+
+
+def _assigned(observed: Observed, owner: str) -> dict[str, tuple[str, ...]]:
+    """The addresses of every exposure that has any."""
+    services: dict[str, list[tuple[Address, ...]]] = {}
+    for service in observed.owned(owner):
+        if service.exposure is not None and service.assigned:
+            services.setdefault(service.exposure, []).append(service.assigned)
+    return {name: tuple(str(address) for address in merged(found)) for name, found in services.items()}
+
+
+def without_refused(memory: Memory, before: Memory, refused: Collection[str]) -> Memory:
+    """What the cluster refused is no good form of an exposure: the one before stands."""
+    wishes = {name: wish for name, wish in memory.wishes.items() if name not in refused}
+    return replace(memory, wishes=wishes | {n: before.wishes[n] for n in refused if n in before.wishes})

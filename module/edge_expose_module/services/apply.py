@@ -1,0 +1,120 @@
+"""Carries out a plan, change by change; one that fails never stops the others."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from edge_expose_contract.reason_table import values_for
+from edge_expose_contract.reasons import Reason
+from edge_expose_module.cluster.api import (
+    BY_KIND,
+    Cluster,
+    ClusterError,
+    Conflict,
+    Denied,
+    NotFound,
+    Refused,
+    Rejected,
+    Unauthorized,
+    Unavailable,
+)
+from edge_expose_module.services.outcome import Failure, Outcome
+from edge_expose_module.services.plan import Change, Plan, Verb
+
+log = logging.getLogger(__name__)
+
+
+def apply(cluster: Cluster, plan: Plan) -> dict[str, Outcome]:
+    """The failures by exposure. A conflict or a vanished object is no failure: the next pass looks again."""
+    outcomes: dict[str, Outcome] = {}
+
+    def failed(failure: Failure, change: Change, message: str, reason: Reason, party: str = "") -> Outcome:
+        return Outcome(failure, message, reason, values_for(reason, _about(change, party)))
+
+    def attempt(change: Change, act: Callable[[Cluster, Change], None]) -> Outcome | None:
+        where = f"{change.kind} {change.namespace}/{change.name}"
+        try:
+            act(cluster, change)
+        except Conflict as error:
+            log.info("%s %s: conflict, will look again (%s)", change.verb, where, error)
+            text = f"{change.verb} {where}: {error}"
+            return failed(Failure.TRANSIENT, change, text, "ClusterUnavailable")
+        except NotFound as error:
+            if change.verb is not Verb.DELETE:
+                # A missing namespace answers 404 to a create.
+                return failed(Failure.REJECTED, change, f"{change.verb} {where}: {error}", "Rejected")
+        except Denied as error:
+            text = f"not allowed to {change.verb} {BY_KIND[change.kind].label} in {change.namespace}: {error}"
+            return failed(Failure.DENIED, change, text, "RBACDenied")
+        except Refused as error:
+            return failed(Failure.REFUSED, change, f"{change.verb} {where}: {error}", error.reason, error.party)
+        except Rejected as error:
+            return failed(Failure.REJECTED, change, f"{change.verb} {where}: {error}", "Rejected")
+        except (Unavailable, Unauthorized) as error:
+            return failed(Failure.TRANSIENT, change, f"{change.verb} {where}: {error}", "ClusterUnavailable")
+        except ClusterError as error:  # pragma: no cover - every kind is named above
+            return failed(Failure.REJECTED, change, str(error), "Rejected")
+        return None
+
+    held_up: set[str] = set()
+    for group in plan.together:
+        patches = [c for c in plan.changes if c.exposure in group and c.kind == "Service" and c.verb is Verb.PATCH]
+        if len(patches) < 2:
+            continue
+        refusal = next((found for c in patches if (found := attempt(c, _rehearse_patch)) is not None), None)
+        if refusal is not None:
+            outcomes.update(dict.fromkeys({change.exposure for change in patches}, refusal))
+            held_up.update(change.exposure for change in patches)
+    for change in plan.changes:
+        if change.exposure in held_up and change.kind == "Service" and change.verb is Verb.PATCH:
+            continue
+        outcome = attempt(change, _apply_one)
+        if outcome is None:
+            log.info("%s %s %s/%s: %s", change.verb, change.kind, change.namespace, change.name, change.why)
+        elif outcome.failure is Failure.TRANSIENT:
+            outcomes.setdefault(change.exposure, outcome)
+        else:
+            outcomes[change.exposure] = outcome
+    for name, outcome in sorted(outcomes.items()):
+        log.warning("exposure %s: %s", name, outcome.message)
+    return outcomes
+
+
+def _about(change: Change, party: str) -> dict[str, object]:
+    """What is known of the subject of a failure, by the names of values in the table of reasons."""
+    return {
+        "service": f"{change.namespace}/{change.name}",
+        "verb": str(change.verb),
+        "resource": BY_KIND[change.kind].label,
+        "namespace": change.namespace,
+        "quota": party,
+        "policy": party,
+        "webhook": party,
+    }
+
+
+def _apply_one(cluster: Cluster, change: Change) -> None:
+    resource = BY_KIND[change.kind]
+    match change.verb:
+        case Verb.CREATE:
+            cluster.create(resource, change.namespace, change.body or {})
+        case Verb.PATCH:
+            cluster.patch(resource, change.namespace, change.name, change.body or {})
+        case Verb.DELETE:
+            if change.body is not None:
+                _rehearse(cluster, change.body)
+            cluster.delete(resource, change.namespace, change.name, change.uid)
+
+
+def _rehearse_patch(cluster: Cluster, change: Change) -> None:
+    cluster.rehearse_patch(BY_KIND[change.kind], change.namespace, change.name, change.body or {})
+
+
+def _rehearse(cluster: Cluster, body: Mapping[str, Any]) -> None:
+    """Raises when what is to take a Service's place would not be accepted."""
+    try:
+        cluster.rehearse(BY_KIND[body["kind"]], body["metadata"]["namespace"], body)
+    except NotFound as error:  # the namespace is not there
+        raise Rejected(str(error)) from error

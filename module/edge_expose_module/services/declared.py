@@ -1,0 +1,73 @@
+"""Every Service that should be there, claims too, in the form that is carried out now. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edge_expose_contract.addressing import Address
+from edge_expose_contract.models import Exposure
+from edge_expose_contract.services import own_sharing_key
+from edge_expose_module.allocation.allocate import Decision
+from edge_expose_module.allocation.claims import Carrier, merged
+from edge_expose_module.cluster.service import Key
+from edge_expose_module.desired.hostnames import SharedHostnames
+from edge_expose_module.desired.resolved import Wish
+from edge_expose_module.pass_inputs import Inputs
+from edge_expose_module.services.moves import Move
+from edge_expose_module.services.render import DeclaredService, Target, declare, slice_bodies
+
+
+@dataclass(frozen=True, slots=True)
+class Declarations:
+    """The Services, and the EndpointSlices or Endpoints of each; `names` are the exposures that have any."""
+
+    services: tuple[DeclaredService, ...]
+    companions: Mapping[Key, tuple[dict[str, Any], ...]]
+    names: frozenset[str]
+
+
+def declarations(
+    standing: Mapping[str, Wish],
+    decisions: Mapping[str, Decision],
+    under_way: Mapping[str, Move],
+    carriers: Mapping[str, Sequence[Carrier]],
+    last_good: Mapping[str, Exposure],
+    hostnames: SharedHostnames,
+    inputs: Inputs,
+    default_namespace: str,
+) -> Declarations:
+    """Of an exposure that is blocked with nothing to ask for, what runs goes on as it is: it is not declared."""
+    observed = inputs.observed
+    target = Target(inputs.owner, default_namespace, observed.load_balancer_for, observed.capabilities)
+    services: list[DeclaredService] = []
+    companions: dict[Key, tuple[dict[str, Any], ...]] = {}
+    names: set[str] = set()
+    for name, wish in sorted(standing.items()):
+        decision, move = decisions.get(name, Decision()), under_way.get(name)
+        if decision.block is not None and not decision.addresses:
+            continue
+        names.add(name)
+        exposure, addresses = hostnames.carried(name, wish.exposure), decision.addresses
+        noted: tuple[Address, ...] = ()
+        if move is not None:
+            if move.claimant == name:
+                services.append(move.claim_service(wish, target))
+            if not move.granted:
+                # The Service is not touched before the claim is granted, its last good form goes on.
+                exposure, addresses = hostnames.carried(name, last_good.get(name, exposure)), move.held
+                noted = merged(carrier.service.asked for carrier in carriers[name])
+        joined = (move is not None and move.granted) or _has_own_key(name, carriers, inputs)
+        for service in declare(name, exposure, addresses, target, may_be_joined=joined, noted=noted):
+            services.append(service)
+            key = (service.namespace, service.name)
+            companions[key] = slice_bodies(service, exposure, observed.capabilities)
+    return Declarations(tuple(services), companions, frozenset(names))
+
+
+def _has_own_key(name: str, carriers: Mapping[str, Sequence[Carrier]], inputs: Inputs) -> bool:
+    """Whether a move left its sharing key on the Service. It stays: taking it off would be a write for nothing, and one
+    that the load balancer checks against a claim it may not have seen go."""
+    key = own_sharing_key(inputs.owner, name)
+    return any(inputs.observed.sharing_key(carrier.service) == key for carrier in carriers.get(name, ()))
