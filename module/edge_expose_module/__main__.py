@@ -111,12 +111,12 @@ def _start_health(settings: Settings, metrics: Metrics, controller: Controller) 
         return None
 
     def alive() -> tuple[bool, str]:
-        return controller.is_alive(WATCHDOG_SECONDS), f"{controller.view.passes} passes"
+        return controller.is_alive(WATCHDOG_SECONDS), f"{controller.passes} passes"
 
     def ready() -> tuple[bool, str]:
-        if controller.view.passes == 0:
+        if controller.passes == 0:
             return False, "no pass yet"
-        return not controller.view.cluster_error, controller.view.cluster_error or "ok"
+        return not controller.result.cluster_error, controller.result.cluster_error or "ok"
 
     try:
         return HealthServer(settings.http, metrics, alive, ready)

@@ -1,7 +1,18 @@
 """The loop: level-triggered, one pass at a time, each from the whole desired document and the whole observed cluster.
 
-A pass: read the twin (or go on without it), believe, parse, look, decide, remember, apply, look again, assess, report.
-Handlers and watches only wake it. Nothing that fails ends it.
+The stages of a pass:
+
+1. `desired.source`: read the twin, or go on with the last good document when it cannot be read or believed.
+2. `cluster.observer`: observe the cluster.
+3. `desired.rails`: read what the owner of the device allows.
+4. `reconcile`: make the plan. `allocation.rejected_addresses` learns first what the load balancer refused.
+5. `services.instances`, `services.contention`: hold back the writes that this process must not make now.
+6. `pass_memory`, `state.store`: remember, before the cluster is touched.
+7. `services.apply`: write, then observe again.
+8. `retrigger`: touch Services that wait although nothing is in their way.
+9. `status.assess`, `status.reporter`: find the state of every exposure, and report what differs.
+
+Handlers and watches only wake the loop. Nothing that fails ends it.
 """
 
 from __future__ import annotations
@@ -21,20 +32,20 @@ from edge_expose_module import pass_memory
 from edge_expose_module.allocation.rejected_addresses import RejectionLog
 from edge_expose_module.cluster.api import GUARD_RAILS, Cluster, ClusterError
 from edge_expose_module.cluster.homes import Homes, stray_text
-from edge_expose_module.cluster.observer import Looker
+from edge_expose_module.cluster.observer import Observer
 from edge_expose_module.cluster.service import Key
 from edge_expose_module.cluster.state import Observed
 from edge_expose_module.cluster.watches import Watches, Watching, to_watch
 from edge_expose_module.desired.homes import homes_of
-from edge_expose_module.desired.rails.lookout import Lookout
 from edge_expose_module.desired.rails.model import Guards
-from edge_expose_module.desired.source import Reader
+from edge_expose_module.desired.rails.reader import Rails, RailsReader
+from edge_expose_module.desired.source import DesiredSource
 from edge_expose_module.desired.twin import TwinLink
 from edge_expose_module.load_balancers.detect import DEFAULT_NAMESPACE, Detector
 from edge_expose_module.measures import Measures
-from edge_expose_module.pass_inputs import Inputs
-from edge_expose_module.reconcile import Decided, decide
-from edge_expose_module.retrigger import Nudges
+from edge_expose_module.pass_inputs import PassInputs
+from edge_expose_module.reconcile import PassPlan, reconcile
+from edge_expose_module.retrigger import Retrigger
 from edge_expose_module.services.apply import apply
 from edge_expose_module.services.contention import Contention
 from edge_expose_module.services.instances import Instance
@@ -43,9 +54,9 @@ from edge_expose_module.services.plan import Plan, Verb
 from edge_expose_module.state.history import History
 from edge_expose_module.state.store import Keeper, Store
 from edge_expose_module.status.assess import assess, unavailable, why_unavailable
-from edge_expose_module.status.pass_result import View
+from edge_expose_module.status.pass_result import PassResult
 from edge_expose_module.status.probes import Ask, Prober
-from edge_expose_module.status.reporter import Teller
+from edge_expose_module.status.reporter import Reporter
 
 log = logging.getLogger(__name__)
 
@@ -91,38 +102,41 @@ class Controller:
         load_balancer_namespace: str = DEFAULT_NAMESPACE,
     ) -> None:
         self.identity = identity
-        self.view = View()
+        self.passes = 0
+        self.result = PassResult()
         self._cluster = cluster
         self._twin = twin
         self._keeper = Keeper(store)
         known = self._keeper.memory.identities
         if identity.name and identity.name not in known:
             self._keeper.memory = replace(self._keeper.memory, identities=(*known, identity.name))
-        self._reader = Reader(twin, self._keeper)
-        self._teller = Teller(identity.version, twin, self._reader, self._keeper, self.view, now, clock)
+        self._source = DesiredSource(twin, self._keeper)
+        self._reporter = Reporter(identity.version, twin, self._source, self._keeper, now, clock)
         self._guards = guards
         self._measures = measures
         self._resync = resync_seconds
         self._now = now
         detector = Detector(load_balancer_namespace, self._keeper.memory.pools)
-        self._looker = Looker(cluster, identity.owner, detector)
+        self._observer = Observer(cluster, identity.owner, detector)
         self._rejections = RejectionLog(clock)
-        self._rails = Lookout(cluster, identity.namespace, guards)
-        self._nudges = Nudges(cluster, clock)
+        self._rails = RailsReader(cluster, identity.namespace, guards)
+        self._retrigger = Retrigger(cluster, clock)
         self._contention = Contention()
         self._instance = Instance(now(), self._keeper.memory.lives)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._awake = asyncio.Event()
         self._passed = asyncio.Condition()
         self._watches = watches or Watches(cluster, self.wake)
-        self.prober = Prober(self.view.to_probe, ask, self.wake)
+        self.prober = Prober(lambda: self.result.to_probe(), ask, self.wake)
         self._stopping = False
         self._passing: asyncio.Task[float] | None = None
         self._beat = time.monotonic()
+        self._started: float | None = None
+        """When the pass under way began; None between passes."""
 
     def is_alive(self, limit: float) -> bool:
         """The loop turns, and the pass under way has not lasted `limit` seconds. Callable from any thread."""
-        now, started = time.monotonic(), self.view.started
+        now, started = time.monotonic(), self._started
         return now - self._beat < limit and (started is None or now - started < limit)
 
     @property
@@ -138,7 +152,7 @@ class Controller:
                 self._loop.call_soon_threadsafe(self._awake.set)
 
     def wake_for_twin(self) -> None:
-        self._reader.changed = True
+        self._source.changed = True
         self.wake()
 
     def confirm(self, token: str) -> None:
@@ -149,11 +163,11 @@ class Controller:
     async def reconcile_now(self, deadline: float) -> bool:
         """A whole pass that starts after this call; False when it did not end in time."""
         async with self._passed:
-            goal = self.view.passes + 2  # one may be under way and not have seen what the caller means
+            goal = self.passes + 2  # one may be under way and not have seen what the caller means
             self.wake_for_twin()
             try:
                 async with asyncio.timeout(deadline):
-                    while self.view.passes < goal:
+                    while self.passes < goal:
                         self._awake.set()
                         await self._passed.wait()
             except TimeoutError:
@@ -183,7 +197,7 @@ class Controller:
                         await self._awake.wait()
                         await asyncio.sleep(_DEBOUNCE_SECONDS)
                 if not self._awake.is_set():
-                    self._reader.changed = True  # the timer: look at the twin too, its patch may have been lost
+                    self._source.changed = True  # the timer: look at the twin too, its patch may have been lost
                 self._awake.clear()
         finally:
             for task in beside:
@@ -204,104 +218,121 @@ class Controller:
             await asyncio.sleep(1.0)
 
     async def _guarded_pass(self) -> float:
-        start = self.view.started = time.monotonic()
+        start = self._started = time.monotonic()
         try:
             pause = await self.reconcile()
         except Exception as error:  # the loop must live on; the trace is in the log
             log.exception("a pass failed unexpectedly")
             self._measures.record_pass(time.monotonic() - start, "error", None, {})
-            await self._teller.tell_of_failure(error)
+            await self._report_failure(error)
             pause = RETRY_SECONDS
-        self.view.started = None
+        self._started = None
         async with self._passed:
-            self.view.passes += 1
+            self.passes += 1
             self._passed.notify_all()
         return pause
 
     async def reconcile(self) -> float:
         """One pass; returns the seconds after which to make another if nothing wakes us."""
         start = time.monotonic()
-        await self._reader.read()
-        document = self._reader.document
+        await self._source.read()
+        document = self._source.document
         homes = homes_of(self._keeper.memory, document, self.identity.namespace)
-        observed, error = await self._look(homes)
-        decided: Decided | None = None
+        observed, error = await self._observe(homes)
+        plan: PassPlan | None = None
         outcomes: dict[str, Outcome] = {}
+        result = self.result
         if document is not None and observed is not None:
-            await self._look_for_rails(document, observed)
+            rails = await self._read_rails(document, observed)
             before = self._keeper.memory
-            decided = self._within_limits(self._decide(document, observed), observed, homes)
+            plan, read_only = self._within_limits(self._plan(document, observed), observed, homes)
             self._keeper.save()  # before the cluster is touched: a kill at any point is safe
-            if decided.plan.changes:
-                outcomes = await asyncio.to_thread(apply, self._cluster, decided.plan)
+            if plan.plan.changes:
+                outcomes = await asyncio.to_thread(apply, self._cluster, plan.plan)
                 refused = [name for name, outcome in outcomes.items() if outcome.failure is not Failure.TRANSIENT]
                 self._keeper.memory = pass_memory.without_refused(self._keeper.memory, before, refused)
                 homes = homes_of(self._keeper.memory, document, self.identity.namespace)
-                observed_after, error = await self._look(homes)
+                observed_after, error = await self._observe(homes)
                 observed = observed_after or observed
-                self._keeper.memory = pass_memory.after_writes(
-                    self._keeper.memory, decided, observed, self.identity.owner
-                )
-            if not self.view.read_only:
-                await asyncio.to_thread(self._nudges.nudge, decided, observed, self.identity.owner)
-            rails = {(GUARD_RAILS, self.identity.namespace)}
-            self._watches.ensure(to_watch(observed, homes.namespaces) | rails)
-            self.view.warnings = self._warnings(observed)
-            self.view.statuses = assess(decided, observed, self.identity.owner, outcomes)
-            self.view.decided = decided
-        self.view.observed = observed or self.view.observed
-        self.view.cluster_error = error
-        self._note_outage(error)
-        probes = self.prober.results
-        reported = await self._teller.tell(decided, {name: probed.ok for name, probed in probes.items()})
-        if self._instance.rival and reported and self._twin.connected:
-            # It has been told; every second that this process has the connection, the other one hears nothing.
-            self._twin.give_way()
+                self._keeper.memory = pass_memory.after_writes(self._keeper.memory, plan, observed, self.identity.owner)
+            if not read_only:
+                await asyncio.to_thread(self._retrigger.touch, plan, observed, self.identity.owner)
+            self._watches.ensure(to_watch(observed, homes.namespaces) | {(GUARD_RAILS, self.identity.namespace)})
+            result = replace(
+                result,
+                statuses=assess(plan, observed, self.identity.owner, outcomes),
+                plan=plan,
+                warnings=self._warnings(observed, read_only, rails),
+                read_only=read_only,
+            )
+        result = self._with_outage(replace(result, observed=observed or result.observed, cluster_error=error))
+        reported = await self._report(result, plan)
         outcome = "ok" if not error and not outcomes else "partial"
-        self._measures.record_pass(time.monotonic() - start, outcome, decided, outcomes)
-        latencies = {n: p.milliseconds for n, p in probes.items() if p.milliseconds is not None}
-        self._measures.record_state(self.view.report, self._twin.connected, not error, latencies)
-        return self._pause(decided, outcomes, error, reported)
+        self._measures.record_pass(time.monotonic() - start, outcome, plan, outcomes)
+        latencies = {n: p.milliseconds for n, p in self.prober.results.items() if p.milliseconds is not None}
+        self._measures.record_state(self.result.report, self._twin.connected, not error, latencies)
+        return self._pause(plan, outcomes, error, reported)
 
     # --- stages ---
 
-    async def _look_for_rails(self, document: DesiredDocument, observed: Observed) -> None:
+    async def _read_rails(self, document: DesiredDocument, observed: Observed) -> Rails:
         """What the device's owner allows now; the last good ConfigMap is remembered."""
         memory = self._keeper.memory
         endpoints = any(exposure.endpoints for exposure in document.exposures.values())
-        rails = await asyncio.to_thread(self._rails.look, memory.rails, observed, endpoints=endpoints)
-        self._guards, self.view.rail_warnings = rails.guards, rails.warnings
+        rails = await asyncio.to_thread(self._rails.read, memory.rails, observed, endpoints=endpoints)
+        self._guards = rails.guards
         # Somebody may have confirmed a removal meanwhile.
         self._keeper.memory = replace(self._keeper.memory, rails=rails.known)
+        return rails
 
-    async def _look(self, homes: Homes) -> tuple[Observed | None, str]:
+    async def _observe(self, homes: Homes) -> tuple[Observed | None, str]:
         try:
-            return await asyncio.to_thread(self._looker.look, homes), ""
+            return await asyncio.to_thread(self._observer.observe, homes), ""
         except ClusterError as error:
             log.info("cluster: %s", error)
             return None, f"{type(error).__name__}: {error}"
 
-    def _warnings(self, observed: Observed) -> tuple[str, ...]:
-        read_only = (self.view.read_only,) if self.view.read_only else ()
-        return read_only + self._contention.warnings + self.view.rail_warnings + stray_text(observed.strays)
+    def _warnings(self, observed: Observed, read_only: str, rails: Rails) -> tuple[str, ...]:
+        told = (read_only,) if read_only else ()
+        return told + self._contention.warnings + rails.warnings + stray_text(observed.strays)
 
-    def _note_outage(self, error: str) -> None:
-        """A cluster that cannot be read for a minute is told of every exposure: what was seen last is no news."""
-        if not error:
-            self.view.unreadable_since = self.view.outage = None
-            return
-        since = self.view.unreadable_since = self.view.unreadable_since or self._now()
-        if (self._now() - since).total_seconds() >= UNREADABLE_SECONDS:
-            self.view.outage = why_unavailable(error, since.strftime("%Y-%m-%dT%H:%M:%SZ"))
-            self.view.statuses = unavailable(self.view.statuses, self.view.outage)
+    def _with_outage(self, result: PassResult) -> PassResult:
+        """A cluster that cannot be read for a minute is reported of every exposure: what was seen last is no news."""
+        if not result.cluster_error:
+            return replace(result, unreadable_since=None, outage=None)
+        since = result.unreadable_since or self._now()
+        result = replace(result, unreadable_since=since)
+        if (self._now() - since).total_seconds() < UNREADABLE_SECONDS:
+            return result
+        outage = why_unavailable(result.cluster_error, since.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        return replace(result, outage=outage, statuses=unavailable(result.statuses, outage))
 
-    def _decide(self, document: DesiredDocument, observed: Observed) -> Decided:
+    async def _report(self, result: PassResult, plan: PassPlan | None) -> bool:
+        """Leaves the result where methods and probes find it, then tells the twin; whether the twin has it all."""
+        probes = {name: probed.ok for name, probed in self.prober.results.items()}
+        report = self._reporter.compose(result, plan, probes)
+        self.result = replace(result, report=report)
+        reported = await self._reporter.send(report)
+        if self._instance.rival and reported and self._twin.connected:
+            # It has been told; every second that this process has the connection, the other one hears nothing.
+            self._twin.give_way()
+        return reported
+
+    async def _report_failure(self, error: Exception) -> None:
+        report = self._reporter.compose_failure(self.result.report, error)
+        self.result = replace(self.result, report=report)
+        try:
+            await self._reporter.send(report)
+        except Exception:
+            log.exception("the failed pass could not be reported either")
+
+    def _plan(self, document: DesiredDocument, observed: Observed) -> PassPlan:
         """What to do, decided again when it shows that the load balancer refused what we asked for; remembered."""
         owner, keeper = self.identity.owner, self._keeper
 
-        def once() -> Decided:
-            return decide(
-                Inputs(
+        def once() -> PassPlan:
+            return reconcile(
+                PassInputs(
                     document=document,
                     memory=keeper.memory,
                     observed=observed,
@@ -313,60 +344,59 @@ class Controller:
                 )
             )
 
-        decided = once()
+        plan = once()
         before = keeper.memory.rejected
         holding = keeper.memory.last_held()
         # What is said of a Service that is made anew is said of our request.
-        drifted = self._drifted(decided, Verb.PATCH)
+        drifted = self._drifted(plan, Verb.PATCH)
         learned = self._rejections.learn(before, document.exposures, holding, observed, owner, drifted)
         if learned != before:
             keeper.memory = replace(keeper.memory, rejected=learned)
-            decided = once()
+            plan = once()
         raw = keeper.memory.document or {}
-        keeper.memory = pass_memory.after_decision(keeper.memory, raw, decided, observed, owner)
-        return decided
+        keeper.memory = pass_memory.after_decision(keeper.memory, raw, plan, observed, owner)
+        return plan
 
-    def _within_limits(self, decided: Decided, observed: Observed, homes: Homes) -> Decided:
-        """The decision with the writes that this process may make now, and its stamp on them."""
-        owner, version = self.identity.owner, self._reader.version
+    def _within_limits(self, plan: PassPlan, observed: Observed, homes: Homes) -> tuple[PassPlan, str]:
+        """The plan with the writes that this process may make now, and its stamp on them; and why it may make none."""
+        owner, version = self.identity.owner, self._source.version
         services = homes.labelled(observed, owner)
         self._instance.look(services)
-        why = self._instance.why_read_only(services, version, from_disk=not self._reader.has_read)
-        self.view.read_only = why
+        why = self._instance.why_read_only(services, version, from_disk=not self._source.has_read)
         if why:
-            if decided.plan.changes:
+            if plan.plan.changes:
                 log.warning("%s", why)
-            return replace(decided, plan=Plan())
+            return replace(plan, plan=Plan()), why
         self._keeper.memory = replace(self._keeper.memory, lives=self._instance.lives)
-        allowed = self._contention.allow(decided.plan, self._drifted(decided), observed)
-        return replace(decided, plan=self._instance.stamped(allowed, version))
+        allowed = self._contention.allow(plan.plan, self._drifted(plan), observed)
+        return replace(plan, plan=self._instance.stamped(allowed, version)), ""
 
-    def _drifted(self, decided: Decided, *verbs: Verb) -> set[Key]:
+    def _drifted(self, plan: PassPlan, *verbs: Verb) -> set[Key]:
         """Services that are about to be changed, by one of `verbs` if any is given, although we want of them what we
         wanted before."""
-        changes = (change for change in decided.plan.changes if not verbs or change.verb in verbs)
+        changes = (change for change in plan.plan.changes if not verbs or change.verb in verbs)
         changed = {(change.namespace, change.name) for change in changes}
-        last = self.view.decided.declared if self.view.decided is not None else ()
+        last = self.result.plan.declared if self.result.plan is not None else ()
         before = {(service.namespace, service.name): service for service in last}
         # Who must be made anew was taken away by us.
-        for change in self.view.decided.plan.changes if self.view.decided is not None else ():
+        for change in self.result.plan.plan.changes if self.result.plan is not None else ():
             if change.verb is Verb.DELETE:
                 before.pop((change.namespace, change.name), None)
-        now = {(service.namespace, service.name): service for service in decided.declared}
+        now = {(service.namespace, service.name): service for service in plan.declared}
         return {key for key in changed & now.keys() if before.get(key) == now[key]}
 
-    def _pause(self, decided: Decided | None, outcomes: Mapping[str, Outcome], error: str, reported: bool) -> float:
+    def _pause(self, plan: PassPlan | None, outcomes: Mapping[str, Outcome], error: str, reported: bool) -> float:
         pause = self._resync
-        if error or outcomes or not reported or self._reader.changed:
+        if error or outcomes or not reported or self._source.changed:
             pause = min(pause, RETRY_SECONDS)
-        waiting = any(s.state in (State.PENDING, State.FAILED) for s in self.view.statuses.values())
-        if waiting or (decided is not None and any(c.verb is Verb.DELETE for c in decided.plan.changes)):
+        waiting = any(s.state in (State.PENDING, State.FAILED) for s in self.result.statuses.values())
+        if waiting or (plan is not None and any(c.verb is Verb.DELETE for c in plan.plan.changes)):
             pause = min(pause, RETRY_SECONDS)
-        if decided is not None and decided.unproven:
+        if plan is not None and plan.unproven:
             # An address is asked for: a refusal is to be answered soon, and an Event may come after the watch woke us.
             pause = min(pause, ASKING_SECONDS)
-        for due in (self._nudges.due_in(), self._contention.due_in(), self._teller.due_in()):
+        for due in (self._retrigger.due_in(), self._contention.due_in(), self._reporter.due_in()):
             pause = pause if due is None else min(pause, due)
-        if decided is not None and decided.wishes.next_expiry is not None:
-            pause = min(pause, max(0.05, (decided.wishes.next_expiry - self._now()).total_seconds()))
+        if plan is not None and plan.resolved.next_expiry is not None:
+            pause = min(pause, max(0.05, (plan.resolved.next_expiry - self._now()).total_seconds()))
         return pause

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from edge_expose_module.reconcile import Decided
+from edge_expose_module.reconcile import PassPlan
 from edge_expose_module.services.outcome import Outcome
 
 
 class Measures(Protocol):
     def record_pass(
-        self, seconds: float, outcome: str, decided: Decided | None, failures: Mapping[str, Outcome]
+        self, seconds: float, outcome: str, pass_plan: PassPlan | None, failures: Mapping[str, Outcome]
     ) -> None: ...
 
     def record_state(self, report: Mapping[str, Any], hub: bool, cluster: bool, latencies: Mapping[str, float]) -> None:

@@ -17,7 +17,7 @@ from edge_expose_module.status.explain import explain
 from edge_expose_module.status.payload_limits import ANSWER_BYTES, first_that_fit, json_size
 from edge_expose_module.status.probes import Ask, ask_all
 from edge_expose_module.status.report import shorten
-from edge_expose_module.status.topology import picture
+from edge_expose_module.status.topology import topology
 
 PROBE_SECONDS: Final = 20.0
 """Whoever calls waits 30 s by default; what was found by then is the answer."""
@@ -66,11 +66,11 @@ class Methods:
         return {**self._report(ANSWER_BYTES - json_size(probes)), **({"probes": probes} if probes else {})}
 
     def _report(self, room: int = ANSWER_BYTES) -> dict[str, Any]:
-        return shorten(self._controller.view.report, room, json_size)
+        return shorten(self._controller.result.report, room, json_size)
 
     def _chosen(self, payload: dict[str, Any]) -> list[str] | Answer:
         """Names of exposures the payload means: all, or the one it names."""
-        statuses = self._controller.view.statuses
+        statuses = self._controller.result.statuses
         name = payload.get("exposure")
         if name is None:
             return sorted(statuses)
@@ -82,36 +82,36 @@ class Methods:
 
     def _explain(self, payload: dict[str, Any]) -> Answer:
         chosen = self._chosen(payload)
-        view = self._controller.view
+        result = self._controller.result
         if isinstance(chosen, tuple):
             return chosen
-        if view.decided is None or view.observed is None:
-            return 200, {"exposures": {}, "cluster": view.cluster_error or "no pass was made yet"}
-        decided, observed, owner = view.decided, view.observed, self._controller.identity.owner
+        if result.plan is None or result.observed is None:
+            return 200, {"exposures": {}, "cluster": result.cluster_error or "no pass was made yet"}
+        plan, observed, owner = result.plan, result.observed, self._controller.identity.owner
         found = dict(
-            first_that_fit((name, explain(name, view.statuses[name], decided, observed, owner)) for name in chosen)
+            first_that_fit((name, explain(name, result.statuses[name], plan, observed, owner)) for name in chosen)
         )
         return 200, {"exposures": found, "more": len(chosen) - len(found)}
 
     def _topology(self) -> Answer:
-        view = self._controller.view
-        if view.observed is None:
-            return 200, {"services": [], "cluster": view.cluster_error or "no pass was made yet"}
-        return 200, picture(view.observed, self._controller.identity.owner)
+        result = self._controller.result
+        if result.observed is None:
+            return 200, {"services": [], "cluster": result.cluster_error or "no pass was made yet"}
+        return 200, topology(result.observed, self._controller.identity.owner)
 
     async def _probe_exposures(self, payload: dict[str, Any]) -> Answer:
         chosen = self._chosen(payload)
         if isinstance(chosen, tuple):
             return chosen
-        view = self._controller.view
+        result = self._controller.result
         results: dict[str, Any] = {name: {"ok": False, "detail": "no external address"} for name in chosen}
-        targets = {name: target for name in chosen if (target := view.target(name)) is not None}
+        targets = {name: target for name in chosen if (target := result.target(name)) is not None}
         found = await ask_all(targets, self._probe, PROBE_SECONDS)
         return 200, {"probes": results | {name: asdict(result) for name, result in found.items()}}
 
     def _confirm(self, payload: dict[str, Any]) -> Answer:
         token = payload.get("token")
-        pending = self._controller.view.report.get("pendingRemoval")
+        pending = self._controller.result.report.get("pendingRemoval")
         if not isinstance(token, str):
             return 400, {"error": 'write {"token": "TOKEN"} with the token of pendingRemoval'}
         if pending is None or pending["token"] != token:
@@ -132,8 +132,8 @@ class Methods:
         return 200, {"changes": found, "more": len(chosen) - len(found)}
 
     def _bundle(self) -> dict[str, Any]:
-        view = self._controller.view
-        observed = view.observed
+        result = self._controller.result
+        observed = result.observed
         lines = [line[:_LOG_LINE] for line in self._recent_log()]
         services = sorted("/".join(key) for key in observed.services) if observed is not None else []
         kept_lines = first_that_fit(reversed(lines), ANSWER_BYTES // 3)[::-1]
@@ -144,7 +144,7 @@ class Methods:
             "time": dt.datetime.now(dt.UTC).isoformat(),
             "owner": self._controller.identity.owner,
             "namespace": self._controller.identity.namespace,
-            "passes": view.passes,
+            "passes": self._controller.passes,
             "services": kept_services,
             "denied": [str(denied) for denied in observed.denied] if observed is not None else [],
             "log": kept_lines,

@@ -12,7 +12,7 @@ from edge_expose_module.state.memory import Memory
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
+class PassInputs:
     """Document, memory, cluster, rails and clock of one pass."""
 
     document: DesiredDocument

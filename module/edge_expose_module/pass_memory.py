@@ -13,55 +13,57 @@ from edge_expose_contract.addressing import Address
 from edge_expose_contract.identity import LABEL_EXPOSURE
 from edge_expose_module.allocation.claims import merged
 from edge_expose_module.cluster.state import Observed
-from edge_expose_module.reconcile import Decided
+from edge_expose_module.reconcile import PassPlan
 from edge_expose_module.state.memory import Memory
 
 
-def after_decision(memory: Memory, raw: Mapping[str, Any], decided: Decided, observed: Observed, owner: str) -> Memory:
+def after_decision(
+    memory: Memory, raw: Mapping[str, Any], pass_plan: PassPlan, observed: Observed, owner: str
+) -> Memory:
     """The last good form of every exposure, and every address given, asked for or held."""
     exposures = raw.get("exposures")
     declared: Mapping[str, Any] = exposures if isinstance(exposures, Mapping) else {}
-    waiting = decided.pending_removal.names if decided.pending_removal is not None else frozenset()
-    wishes: dict[str, Mapping[str, Any]] = {}
-    for name in sorted(decided.wishes.names | waiting):
-        wish = decided.standing.get(name)
-        proven = name not in decided.unproven or name not in memory.wishes
-        if wish is not None and wish.block is None and proven and isinstance(declared.get(name), Mapping):
-            wishes[name] = declared[name]
-        elif name in memory.wishes and name not in decided.wishes.disabled:
-            wishes[name] = memory.wishes[name]
+    waiting = pass_plan.pending_removal.names if pass_plan.pending_removal is not None else frozenset()
+    last_good: dict[str, Mapping[str, Any]] = {}
+    for name in sorted(pass_plan.resolved.names | waiting):
+        wanted = pass_plan.standing.get(name)
+        proven = name not in pass_plan.unproven or name not in memory.last_good
+        if wanted is not None and wanted.block is None and proven and isinstance(declared.get(name), Mapping):
+            last_good[name] = declared[name]
+        elif name in memory.last_good and name not in pass_plan.resolved.disabled:
+            last_good[name] = memory.last_good[name]
     addresses: dict[str, tuple[str, ...]] = {}
     held = {s.exposure: s.assigned or observed.requested(s) for s in observed.owned(owner) if s.exposure is not None}
-    for name in sorted(decided.wishes.names | waiting):
-        decision = decided.decisions.get(name)
+    for name in sorted(pass_plan.resolved.names | waiting):
+        decision = pass_plan.decisions.get(name)
         given = decision.addresses if decision is not None and decision.addresses else held.get(name, ())
         if given:
             addresses[name] = tuple(str(address) for address in given)
         elif name in memory.addresses:
             addresses[name] = memory.addresses[name]
     now = _assigned(observed, owner)
-    names = sorted(decided.wishes.names | waiting)
-    last_held = {name: found for name in names if (found := _last_held(name, decided, now, memory))}
+    names = sorted(pass_plan.resolved.names | waiting)
+    last_held = {name: found for name in names if (found := _last_held(name, pass_plan, now, memory))}
     return replace(
         memory,
-        wishes=wishes,
+        last_good=last_good,
         addresses=addresses,
         held=last_held,
         pools=observed.load_balancer.pools or memory.pools,
-        expired=dict(decided.wishes.expired),
-        held_before=tuple(sorted(decided.brake.base)),
-        released=tuple(sorted(decided.brake.released)),
-        removal_mark=decided.brake.mark,
+        expired=dict(pass_plan.resolved.expired),
+        held_before=tuple(sorted(pass_plan.removal_guard.base)),
+        released=tuple(sorted(pass_plan.removal_guard.released)),
+        removal_mark=pass_plan.removal_guard.mark,
         confirmed=(),
-        homes=_homes(memory, decided, observed, owner),
+        homes=_homes(memory, pass_plan, observed, owner),
         knows_homes=True,
     )
 
 
-def _homes(memory: Memory, decided: Decided, observed: Observed, owner: str) -> dict[str, tuple[str, ...]]:
+def _homes(memory: Memory, pass_plan: PassPlan, observed: Observed, owner: str) -> dict[str, tuple[str, ...]]:
     """Where each exposure has objects of ours, is about to have some, or had some that cannot be seen now."""
     found: dict[str, set[str]] = {}
-    for service in decided.declared:
+    for service in pass_plan.declared:
         found.setdefault(service.exposure, set()).add(service.namespace)
     for existing in observed.ours(owner):
         found.setdefault(existing.exposure or "", set()).add(existing.namespace)
@@ -73,31 +75,33 @@ def _homes(memory: Memory, decided: Decided, observed: Observed, owner: str) -> 
     return {name: tuple(sorted(namespaces)) for name, namespaces in sorted(found.items()) if namespaces}
 
 
-def after_writes(memory: Memory, decided: Decided, observed: Observed, owner: str) -> Memory:
+def after_writes(memory: Memory, pass_plan: PassPlan, observed: Observed, owner: str) -> Memory:
     """What the load balancer gave in answer to the writes of a pass: the next document may come before the next look,
-    and what it wishes may be refused."""
+    and what that one asks for may be refused."""
     now = _whole(observed, owner)
     arrived = {
         name
-        for name in decided.unproven
-        if name not in decided.blocks
-        and name in decided.decisions
-        and now.get(name) == tuple(str(address) for address in decided.decisions[name].addresses)
+        for name in pass_plan.unproven
+        if name not in pass_plan.blocks
+        and name in pass_plan.decisions
+        and now.get(name) == tuple(str(address) for address in pass_plan.decisions[name].addresses)
     }
-    left_behind = {w.exposure.share for n, w in decided.standing.items() if n in decided.unproven - arrived} - {None}
-    arrived -= {name for name in arrived if decided.standing[name].exposure.share in left_behind}
+    left_behind = {w.exposure.share for n, w in pass_plan.standing.items() if n in pass_plan.unproven - arrived} - {
+        None
+    }
+    arrived -= {name for name in arrived if pass_plan.standing[name].exposure.share in left_behind}
     declared = (memory.document or {}).get("exposures") or {}
     proven = {name: declared[name] for name in arrived if name in declared}
-    given = {n: now[n] for n in memory.addresses if n in now and (n in arrived or n not in decided.unproven)}
-    return replace(memory, held={**memory.held, **given}, wishes={**memory.wishes, **proven})
+    given = {n: now[n] for n in memory.addresses if n in now and (n in arrived or n not in pass_plan.unproven)}
+    return replace(memory, held={**memory.held, **given}, last_good={**memory.last_good, **proven})
 
 
 def _last_held(
-    name: str, decided: Decided, now: Mapping[str, tuple[str, ...]], memory: Memory
+    name: str, pass_plan: PassPlan, now: Mapping[str, tuple[str, ...]], memory: Memory
 ) -> tuple[str, ...] | None:
     """Who is on the way to another address held the one before, until it is there with all that belongs to it."""
     before = memory.held.get(name)
-    if name in decided.unproven:
+    if name in pass_plan.unproven:
         return before
     return now.get(name) or before
 
@@ -123,5 +127,5 @@ def _assigned(observed: Observed, owner: str) -> dict[str, tuple[str, ...]]:
 
 def without_refused(memory: Memory, before: Memory, refused: Collection[str]) -> Memory:
     """What the cluster refused is no good form of an exposure: the one before stands."""
-    wishes = {name: wish for name, wish in memory.wishes.items() if name not in refused}
-    return replace(memory, wishes=wishes | {n: before.wishes[n] for n in refused if n in before.wishes})
+    last_good = {name: wanted for name, wanted in memory.last_good.items() if name not in refused}
+    return replace(memory, last_good=last_good | {n: before.last_good[n] for n in refused if n in before.last_good})

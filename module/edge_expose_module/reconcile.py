@@ -1,7 +1,7 @@
-"""One pass of the controller, decided: document + memory + cluster + clock -> declared Services and the plan.
+"""The plan of one pass: document + memory + cluster + clock -> declared Services and the plan.
 
-Stages: gather wishes, hold back a mass removal, block what cannot be, allocate addresses, make moves safe, declare,
-plan. Pure.
+Stages: resolve the document, hold back a mass removal, block what cannot be, allocate addresses, make moves safe,
+declare, plan. Pure.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from edge_expose_module.allocation.grants import granted
 from edge_expose_module.allocation.unproven import together, unproven_names
 from edge_expose_module.blocks import Block
 from edge_expose_module.desired.hostnames import share_hostnames
-from edge_expose_module.desired.removal_guard import Brake, PendingRemoval, brake
-from edge_expose_module.desired.resolved import Wish, Wishes, gather
-from edge_expose_module.pass_inputs import Inputs
+from edge_expose_module.desired.removal_guard import PendingRemoval, RemovalGuard, guard_removals
+from edge_expose_module.desired.resolved import ResolvedExposure, ResolvedExposures, resolve
+from edge_expose_module.pass_inputs import PassInputs
 from edge_expose_module.services import adoption, node_ports
 from edge_expose_module.services.declared import declarations
 from edge_expose_module.services.moves import Move, moves
@@ -33,10 +33,10 @@ from edge_expose_module.services.render import DeclaredService
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class PassPlan:
     """The outcome of a pass before anything is written."""
 
-    wishes: Wishes
+    resolved: ResolvedExposures
     blocks: Mapping[str, Block]
     decisions: Mapping[str, Decision]
     declared: tuple[DeclaredService, ...]
@@ -44,45 +44,45 @@ class Decided:
     space: AddressSpace
     site: Site | None
     default_namespace: str
-    brake: Brake
+    removal_guard: RemovalGuard
     code: Code
     description: str
-    standing: Mapping[str, Wish] = field(default_factory=dict)
-    """The wish that is carried out for each exposure: the last good one where the newest cannot be granted."""
+    standing: Mapping[str, ResolvedExposure] = field(default_factory=dict)
+    """The form of each exposure that is carried out: the last good one where the newest cannot be granted."""
     moves: Mapping[str, Move] = field(default_factory=dict)
     """Exposures for which a claim asks for the next address."""
     unproven: frozenset[str] = frozenset()
     """Exposures whose newest form asks for another address than they hold: until it is given, the form before counts as
     the last good one."""
     warnings: tuple[str, ...] = ()
-    """What is carried out in another way than it was wished."""
+    """What is carried out in another way than the document says."""
 
     @property
     def pending_removal(self) -> PendingRemoval | None:
-        return self.brake.pending
+        return self.removal_guard.pending
 
 
-def decide(inputs: Inputs) -> Decided:
+def reconcile(inputs: PassInputs) -> PassPlan:
     site = inputs.document.site
     if site is None:
         # An automatic deployment never writes `site`, and a broken one is refused: the last good one stands.
         site = inputs.memory.good_site()
     namespace = _default_namespace(site, inputs)
     last_good = inputs.memory.good_exposures()
-    wishes = gather(inputs.document, last_good, inputs.memory.expired, inputs.guards, namespace, inputs.now)
-    braking = _brake(inputs, wishes)
-    pending = braking.pending
-    blocks = {name: wish.block for name, wish in wishes.wishes.items() if wish.block is not None}
-    blocks.update(wishes.blocked)
-    standing: dict[str, Wish] = {}
-    held_back = wishes.keep | (pending.names if pending is not None else frozenset())
-    clashes = name_clashes(wishes.wishes, inputs, namespace, held_back)
-    for name, wish in wishes.wishes.items():
-        block = clashes.get(name) or why_blocked(name, wish.exposure, inputs, namespace)
+    resolved = resolve(inputs.document, last_good, inputs.memory.expired, inputs.guards, namespace, inputs.now)
+    guarded = _removal_guard(inputs, resolved)
+    pending = guarded.pending
+    blocks = {name: wanted.block for name, wanted in resolved.exposures.items() if wanted.block is not None}
+    blocks.update(resolved.blocked)
+    standing: dict[str, ResolvedExposure] = {}
+    held_back = resolved.keep | (pending.names if pending is not None else frozenset())
+    clashes = name_clashes(resolved.exposures, inputs, namespace, held_back)
+    for name, wanted in resolved.exposures.items():
+        block = clashes.get(name) or why_blocked(name, wanted.exposure, inputs, namespace)
         if block is not None:
             blocks[name] = block
         else:
-            standing[name] = wish
+            standing[name] = wanted
     keep = frozenset(blocks) - frozenset(standing) | held_back
     space = address_space(site, inputs.observed, inputs.guards, inputs.owner)
     decisions = granted(standing, blocks, last_good, inputs, space, namespace, keep)
@@ -95,8 +95,8 @@ def decide(inputs: Inputs) -> Decided:
     planned = plan(declared.services, declared.companions, inputs.observed, inputs.owner, frozen)
     planned = replace(planned, together=together(unproven, standing))
     code, description = _document_status(inputs.document, pending)
-    return Decided(
-        wishes,
+    return PassPlan(
+        resolved,
         blocks,
         decisions,
         declared.services,
@@ -104,7 +104,7 @@ def decide(inputs: Inputs) -> Decided:
         space,
         site,
         namespace,
-        braking,
+        guarded,
         code,
         description,
         standing,
@@ -115,7 +115,7 @@ def decide(inputs: Inputs) -> Decided:
 
 
 def _warnings(
-    standing: Mapping[str, Wish], inputs: Inputs, decisions: Mapping[str, Decision], space: AddressSpace
+    standing: Mapping[str, ResolvedExposure], inputs: PassInputs, decisions: Mapping[str, Decision], space: AddressSpace
 ) -> tuple[str, ...]:
     observed = inputs.observed
     owned = observed.owned(inputs.owner)
@@ -127,7 +127,7 @@ def _warnings(
     )
 
 
-def _default_namespace(site: Site | None, inputs: Inputs) -> str:
+def _default_namespace(site: Site | None, inputs: PassInputs) -> str:
     """What the site says; with no site known at all (a new disk, and a twin without one) our Services stay put."""
     if site is not None:
         return site.namespace or inputs.own_namespace
@@ -135,25 +135,27 @@ def _default_namespace(site: Site | None, inputs: Inputs) -> str:
     return homes.pop() if len(homes) == 1 else inputs.own_namespace
 
 
-def _brake(inputs: Inputs, wishes: Wishes) -> Brake:
+def _removal_guard(inputs: PassInputs, resolved: ResolvedExposures) -> RemovalGuard:
     held: dict[str, str] = {}
     for service in inputs.observed.owned(inputs.owner):
         if service.exposure is not None:
             held[service.exposure] = f"{held.get(service.exposure, '')} {service.uid}"
-    removed = frozenset(held) - frozenset(wishes.wishes) - wishes.keep - _ran_out(inputs, wishes)
+    removed = frozenset(held) - frozenset(resolved.exposures) - resolved.keep - _ran_out(inputs, resolved)
     confirmations = [*inputs.confirmations, inputs.document.confirm_removal or ""]
     memory = inputs.memory
-    before = Brake(base=frozenset(memory.held_before), released=frozenset(memory.released), mark=memory.removal_mark)
+    before = RemovalGuard(
+        base=frozenset(memory.held_before), released=frozenset(memory.released), mark=memory.removal_mark
+    )
     moment = f"{memory.version} {inputs.now.isoformat()}"
-    return brake(held, removed, inputs.guards.max_removal_percent, confirmations, before, moment)
+    return guard_removals(held, removed, inputs.guards.max_removal_percent, confirmations, before, moment)
 
 
-def _ran_out(inputs: Inputs, wishes: Wishes) -> frozenset[str]:
+def _ran_out(inputs: PassInputs, resolved: ResolvedExposures) -> frozenset[str]:
     """Exposures whose time came. One whose time had passed when it was written is removed by who wrote it."""
     good, document = inputs.memory.good_exposures(), inputs.document.exposures
     return frozenset(
         name
-        for name in wishes.expired
+        for name in resolved.expired
         if name not in good or name not in document or good[name].expires == document[name].expires
     )
 

@@ -14,13 +14,13 @@ from typing import Final
 from edge_expose_module.cluster.api import SERVICES, Cluster, ClusterError
 from edge_expose_module.cluster.service import Key, ObservedService
 from edge_expose_module.cluster.state import Observed
-from edge_expose_module.reconcile import Decided
+from edge_expose_module.reconcile import PassPlan
 
 log = logging.getLogger(__name__)
 ANNOTATION: Final = "edge-expose.io/asked-again"
 
 
-class Nudges:
+class Retrigger:
     """A Service is touched when it has waited so long since it was first seen waiting, or last touched."""
 
     def __init__(self, cluster: Cluster, clock: Callable[[], float] = time.monotonic) -> None:
@@ -30,12 +30,12 @@ class Nudges:
         self._times: dict[Key, int] = {}
         self._waiting: dict[Key, tuple[float, ...]] = {}
 
-    def nudge(self, decided: Decided, observed: Observed, owner: str) -> list[Key]:
+    def touch(self, pass_plan: PassPlan, observed: Observed, owner: str) -> list[Key]:
         """Blocking. The Services touched; what the cluster refuses is tried again another time."""
         waiting = {
             service.key: pauses
             for service in observed.ours(owner)
-            if service.is_load_balancer and not service.assigned and _may_get_it(service, decided, observed)
+            if service.is_load_balancer and not service.assigned and _may_get_it(service, pass_plan, observed)
             # One of a class that nobody known serves may wait for a load balancer that never comes.
             if (pauses := self._pauses(service, observed))
         }
@@ -71,10 +71,10 @@ class Nudges:
         return () if is_unknown_class else load_balancer.retrigger_seconds
 
 
-def _may_get_it(service: ObservedService, decided: Decided, observed: Observed) -> bool:
+def _may_get_it(service: ObservedService, pass_plan: PassPlan, observed: Observed) -> bool:
     """Whether it waits for what was decided for it: one that is blocked may be on its way back to where it was."""
     name = service.exposure or ""
-    if name not in decided.blocks or service.is_claim:
-        return name not in decided.blocks
-    decision = decided.decisions.get(name)
+    if name not in pass_plan.blocks or service.is_claim:
+        return name not in pass_plan.blocks
+    decision = pass_plan.decisions.get(name)
     return decision is not None and decision.addresses == observed.requested(service) != ()

@@ -11,14 +11,14 @@ from edge_expose_module.allocation.address_space import Space
 from edge_expose_module.allocation.allocate import Decision, allocate
 from edge_expose_module.cluster.service import ObservedService
 from edge_expose_module.cluster.state import Observed
-from edge_expose_module.desired.resolved import Wish
+from edge_expose_module.desired.resolved import ResolvedExposure
 from edge_expose_module.load_balancers.metallb import MetalLB
 
 OWNER = "0123456789abcdef"
 
 
-def wish(name: str, **fields: Any) -> Wish:
-    return Wish(name, Exposure.model_validate({"selector": ["app=ws"], "ports": [80], **fields}))
+def wish(name: str, **fields: Any) -> ResolvedExposure:
+    return ResolvedExposure(name, Exposure.model_validate({"selector": ["app=ws"], "ports": [80], **fields}))
 
 
 def service(
@@ -75,7 +75,7 @@ def space(ranges: str | list[str] = "10.0.0.1-10.0.0.4", **more: Any) -> Space:
     return Space(legal=pool, automatic=(pool,), pools={"p": pool}, **more)
 
 
-def decide(wishes: list[Wish], observed: Observed, where: Space, **more: Any) -> dict[str, Decision]:
+def decide(wishes: list[ResolvedExposure], observed: Observed, where: Space, **more: Any) -> dict[str, Decision]:
     return allocate(
         {w.name: w for w in wishes}, observed, OWNER, more.pop("remembered", {}), Everywhere(where), "n", **more
     )

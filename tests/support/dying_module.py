@@ -87,7 +87,7 @@ async def _go(order: dict[str, Any]) -> int:
         controller.wake_for_twin()
         await controller.reconcile()
         found = {name: entry.get("address") for name, entry in twin.reported.get("exposures", {}).items()}
-        decided = controller.view.decided
+        decided = controller.result.plan
         if found == order["wanted"] and decided is not None and not decided.plan.changes:
             return 0
         await asyncio.sleep(0.02)

@@ -44,7 +44,7 @@ def main() -> None:
             await controller.reconcile()
 
     asyncio.run(passes())
-    states = Counter((str(status.state), status.reason or "") for status in controller.view.statuses.values())
+    states = Counter((str(status.state), status.reason or "") for status in controller.result.statuses.values())
     answer = {
         "megabytes": _peak_kilobytes() / 1024,
         "services": len(cluster.services),

@@ -29,8 +29,8 @@ from edge_expose_module.cluster.service import DECLARED_ANNOTATION
 from edge_expose_module.cluster.state import Capabilities, Observed
 from edge_expose_module.desired.rails.model import Guards
 from edge_expose_module.load_balancers.metallb import Form, MetalLB
-from edge_expose_module.pass_inputs import Inputs
-from edge_expose_module.reconcile import Decided, decide
+from edge_expose_module.pass_inputs import PassInputs
+from edge_expose_module.reconcile import PassPlan, reconcile
 from edge_expose_module.services.render import Target, declare
 from edge_expose_module.state.memory import Memory
 from support.cloud import applied_hub
@@ -67,12 +67,12 @@ def cloud_errors(site: Json | None, exposures: Json) -> list[Finding]:
     return [item for item in lint_addresses(spec) if item.severity == "error"]
 
 
-def module_decides(site: Json | None, exposures: Json) -> Decided:
+def module_decides(site: Json | None, exposures: Json) -> PassPlan:
     document = parse_desired({"schemaVersion": "1.0", "exposures": exposures, **({"site": site} if site else {})})
     assert isinstance(document, DesiredDocument)
     assert not document.invalid
     now = datetime(2026, 11, 27, tzinfo=UTC)
-    return decide(Inputs(document, Memory(), Observed(), Guards(), "0123456789abcdef", "ns", now))
+    return reconcile(PassInputs(document, Memory(), Observed(), Guards(), "0123456789abcdef", "ns", now))
 
 
 LOCAL = {"externalTrafficPolicy": "Local"}

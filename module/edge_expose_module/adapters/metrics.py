@@ -7,7 +7,7 @@ from typing import Any
 
 from edge_expose_contract.identity import State
 from edge_expose_module.adapters.health import Metrics
-from edge_expose_module.reconcile import Decided
+from edge_expose_module.reconcile import PassPlan
 from edge_expose_module.services.outcome import Outcome
 
 
@@ -17,17 +17,17 @@ class MetricsMeasures:
         self._probed: frozenset[str] = frozenset()
 
     def record_pass(
-        self, seconds: float, outcome: str, decided: Decided | None, failures: Mapping[str, Outcome]
+        self, seconds: float, outcome: str, pass_plan: PassPlan | None, failures: Mapping[str, Outcome]
     ) -> None:
         metrics = self._metrics
         metrics.passes.labels(outcome).inc()
         metrics.seconds.observe(seconds)
-        if decided is None:
+        if pass_plan is None:
             return
-        for change in decided.plan.changes:
+        for change in pass_plan.plan.changes:
             failed = change.exposure in failures
             metrics.changes.labels(str(change.verb), "failed" if failed else "ok").inc()
-        metrics.drift.inc(decided.plan.drift)
+        metrics.drift.inc(pass_plan.plan.drift)
 
     def record_state(self, report: Mapping[str, Any], hub: bool, cluster: bool, latencies: Mapping[str, float]) -> None:
         metrics = self._metrics

@@ -15,7 +15,7 @@ from edge_expose_module.allocation.address_space import AddressSpace, Space
 from edge_expose_module.allocation.claims import Candidate, Ledger, candidates_of, carriers_of, claim_others
 from edge_expose_module.blocks import Block
 from edge_expose_module.cluster.state import Observed
-from edge_expose_module.desired.resolved import Wish
+from edge_expose_module.desired.resolved import ResolvedExposure
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Decision:
 
 
 def allocate(
-    wishes: Mapping[str, Wish],
+    exposures: Mapping[str, ResolvedExposure],
     observed: Observed,
     owner: str,
     remembered: Mapping[str, tuple[Address, ...]],
@@ -44,16 +44,16 @@ def allocate(
     former: frozenset[str] = frozenset(),
     returning: frozenset[str] = frozenset(),
 ) -> dict[str, Decision]:
-    """A decision for every external wish.
+    """A decision for every external exposure.
 
-    `kept` names exposures whose Services stay without a wish; `last_held` is what each had before it
+    `kept` names exposures whose Services stay although nothing declares them; `last_held` is what each had before it
     asked for another address; `rejected` holds addresses the load balancer did not give an exposure, and why;
     `former` are other owners whose Services count as ours; `resting` those of exposures that have no Service now and
     may come back: they are chosen last. `returning` names exposures that come back now: what they had is not held.
     """
     ledger = Ledger(observed.load_balancer)
-    carriers = carriers_of(wishes, observed, owner, default_namespace, former)
-    candidates = candidates_of(wishes, carriers, observed, owner, remembered, last_held or {}, default_namespace)
+    carriers = carriers_of(exposures, observed, owner, default_namespace, former)
+    candidates = candidates_of(exposures, carriers, observed, owner, remembered, last_held or {}, default_namespace)
     spaces = {
         name: addresses.of(name, c.exposure, default_namespace).with_held(_held(c, is_returning=name in returning))
         for name, c in candidates.items()
@@ -163,7 +163,7 @@ class _Allocator:
 
     def _going_on(self, candidate: Candidate) -> tuple[Address, ...]:
         """What a blocked exposure goes on with: what it has, else what it had last, else what it waits for; nothing
-        when its form as wished would lose even that."""
+        when its newest form would lose even that."""
         space, rejected = self.spaces[candidate.name], self.rejected.get(candidate.name, {})
         for addresses in (candidate.assigned, candidate.last_held, candidate.requested):
             if addresses and not any(address in rejected for address in addresses):

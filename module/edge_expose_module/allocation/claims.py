@@ -12,7 +12,7 @@ from edge_expose_contract.services import backend_key, own_sharing_key, service_
 from edge_expose_module.blocks import Block
 from edge_expose_module.cluster.service import ObservedService
 from edge_expose_module.cluster.state import Observed
-from edge_expose_module.desired.resolved import Wish
+from edge_expose_module.desired.resolved import ResolvedExposure
 from edge_expose_module.load_balancers.api import Claim, LoadBalancer
 
 
@@ -46,10 +46,10 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An external wish with what it holds now."""
+    """An external exposure with what it holds now."""
 
     name: str
-    wish: Wish
+    wanted: ResolvedExposure
     assigned: tuple[Address, ...]
     requested: tuple[Address, ...]
     remembered: tuple[Address, ...]
@@ -66,19 +66,19 @@ class Candidate:
 
     @property
     def exposure(self) -> Exposure:
-        return self.wish.exposure
+        return self.wanted.exposure
 
     @property
     def pinned(self) -> tuple[Address, ...]:
-        return self.wish.exposure.addresses
+        return self.wanted.exposure.addresses
 
     @property
     def group(self) -> str | None:
-        return self.wish.exposure.share
+        return self.wanted.exposure.share
 
 
 def candidates_of(
-    wishes: Mapping[str, Wish],
+    exposures: Mapping[str, ResolvedExposure],
     carriers: Mapping[str, Sequence[Carrier]],
     observed: Observed,
     owner: str,
@@ -86,11 +86,11 @@ def candidates_of(
     last_held: Mapping[str, tuple[Address, ...]],
     default_namespace: str,
 ) -> dict[str, Candidate]:
-    """What every external wish holds, asks for and had; `carriers` as `carriers_of` gives them."""
+    """What every external exposure holds, asks for and had; `carriers` as `carriers_of` gives them."""
     found: dict[str, Candidate] = {}
     claimed = {claim.exposure: claim.assigned for claim in observed.claims(owner)}
-    for name, wish in sorted(wishes.items()):
-        exposure = wish.exposure
+    for name, wanted in sorted(exposures.items()):
+        exposure = wanted.exposure
         if not exposure.is_external:
             continue
         services = [carrier.service for carrier in carriers[name]]
@@ -107,7 +107,7 @@ def candidates_of(
         )
         found[name] = Candidate(
             name,
-            wish,
+            wanted,
             assigned,
             requested,
             remembered.get(name, ()),
@@ -132,7 +132,7 @@ class Carrier:
 
 
 def carriers_of(
-    wishes: Mapping[str, Wish],
+    exposures: Mapping[str, ResolvedExposure],
     observed: Observed,
     owner: str,
     default_namespace: str,
@@ -144,10 +144,10 @@ def carriers_of(
     """
     declared = {
         (shape.namespace, shape.name): name
-        for name, wish in wishes.items()
-        for shape in service_shapes(name, wish.exposure, default_namespace)
+        for name, wanted in exposures.items()
+        for shape in service_shapes(name, wanted.exposure, default_namespace)
     }
-    found: dict[str, list[Carrier]] = {name: [] for name in wishes}
+    found: dict[str, list[Carrier]] = {name: [] for name in exposures}
     for key, service in sorted(observed.services.items(), key=lambda item: (item[0] not in declared, item[0])):
         name = declared.get(key)
         if service.owned_by(owner) and service.is_claim:
@@ -158,7 +158,7 @@ def carriers_of(
                 found[carried].append(Carrier(service, name is not None))
         elif name is not None and (
             (service.other_owner in former and service.exposure == name)
-            or (wishes[name].exposure.adopt and service.may_be_adopted_by(owner))
+            or (exposures[name].exposure.adopt and service.may_be_adopted_by(owner))
         ):
             found[name].append(Carrier(service, True))
     return found
@@ -182,8 +182,8 @@ def claim_others(
     *,
     waiting: bool,
 ) -> None:
-    """Everybody else's claims: foreign Services, and ours that stay without a wish. Those that hold an address, or
-    those that are `waiting` for the one they ask for: these come after what we hold, ask for and remember."""
+    """Everybody else's claims: foreign Services, and ours that stay although nothing declares them. Those that hold an
+    address, or those `waiting` for the one they ask for: these come after what we hold, ask for and remember."""
     own_keys = {carrier.service.key for found in carriers.values() for carrier in found}
     for key, service in sorted(observed.services.items()):
         if key in own_keys or not service.is_load_balancer or bool(service.assigned) is waiting:

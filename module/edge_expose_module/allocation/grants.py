@@ -1,4 +1,4 @@
-"""Addresses for every wish, and the last good form of those whose newest one cannot be granted. Pure."""
+"""Addresses for every exposure, and the last good form of those whose newest one cannot be granted. Pure."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from edge_expose_module.allocation.address_space import AddressSpace
 from edge_expose_module.allocation.allocate import Decision, allocate
 from edge_expose_module.allocation.rejected_addresses import current
 from edge_expose_module.blocks import Block
-from edge_expose_module.desired.resolved import Wish
-from edge_expose_module.pass_inputs import Inputs
+from edge_expose_module.desired.resolved import ResolvedExposure
+from edge_expose_module.pass_inputs import PassInputs
 
 
 def granted(
-    standing: dict[str, Wish],
+    standing: dict[str, ResolvedExposure],
     blocks: dict[str, Block],
     last_good: Mapping[str, Exposure],
-    inputs: Inputs,
+    inputs: PassInputs,
     space: AddressSpace,
     namespace: str,
     keep: frozenset[str],
@@ -45,25 +45,25 @@ def granted(
             former=inputs.former_owners,
             returning=_returning(standing, inputs),
         )
-        fallen: dict[str, Wish] = {}
+        fallen: dict[str, ResolvedExposure] = {}
         for name, decision in decisions.items():
             good = last_good.get(name)
             if decision.block is None:
                 continue
             blocks.setdefault(name, decision.block)
             if good is not None and good.enabled and name in running and good != standing[name].exposure:
-                fallen[name] = Wish(name, good, decision.block)
+                fallen[name] = ResolvedExposure(name, good, decision.block)
         for name, block in _torn_away(fallen, standing, decisions, last_good, last_held, rejected).items():
             blocks.setdefault(name, block)
-            fallen[name] = Wish(name, last_good[name], block)
+            fallen[name] = ResolvedExposure(name, last_good[name], block)
         if not fallen:
             return decisions
         standing.update(fallen)
 
 
 def _torn_away(
-    fallen: Mapping[str, Wish],
-    standing: Mapping[str, Wish],
+    fallen: Mapping[str, ResolvedExposure],
+    standing: Mapping[str, ResolvedExposure],
     decisions: Mapping[str, Decision],
     last_good: Mapping[str, Exposure],
     last_held: Mapping[str, tuple[Address, ...]],
@@ -72,7 +72,7 @@ def _torn_away(
     """Exposures that would go to an address, or went there, without one of their sharing key that was refused it: they
     stay together, and go back. Who was at that address before stays. What was refused is added to `rejected`."""
     found: dict[str, Block] = {}
-    for name, wish in fallen.items():
+    for name, wanted in fallen.items():
         key, refused = standing[name].exposure.share, rejected.get(name, {})
         for other, theirs in standing.items():
             target = decisions[other].addresses if other in decisions else ()
@@ -81,14 +81,14 @@ def _torn_away(
             good, held = last_good.get(other), last_held.get(other)
             if good is None or not good.enabled or good == theirs.exposure or held in (None, target):
                 continue
-            cause = wish.block or next(iter(refused.values()))
+            cause = wanted.block or next(iter(refused.values()))
             text = f"exposure {name}, which has the same sharing key, was refused it: {cause.message}"
             found[other] = Block(cause.reason, text, cause.values)
             rejected.setdefault(other, {}).update(dict.fromkeys(refused, found[other]))
     return found
 
 
-def _returning(standing: Mapping[str, Wish], inputs: Inputs) -> frozenset[str]:
+def _returning(standing: Mapping[str, ResolvedExposure], inputs: PassInputs) -> frozenset[str]:
     """Exposures that were disabled or expired when we looked last, and have no Service."""
     since = inputs.memory.since
     running = {service.exposure for service in inputs.observed.owned(inputs.owner)}
@@ -96,8 +96,8 @@ def _returning(standing: Mapping[str, Wish], inputs: Inputs) -> frozenset[str]:
     return frozenset(name for name in standing if name in since and since[name].state in rested and name not in running)
 
 
-def _resting(standing: Mapping[str, Wish], inputs: Inputs) -> frozenset[Address]:
-    """What exposures that are disabled, expired or blocked wish for or had: they should find it when they come back."""
+def _resting(standing: Mapping[str, ResolvedExposure], inputs: PassInputs) -> frozenset[Address]:
+    """What exposures that are disabled, expired or blocked ask for or had: they should find it when they come back."""
     found: set[Address] = set()
     remembered = inputs.memory.known_addresses()
     for name in inputs.document.names - frozenset(standing):

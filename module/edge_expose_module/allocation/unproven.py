@@ -7,13 +7,13 @@ from collections.abc import Collection, Mapping, Sequence
 from edge_expose_contract.addressing import Address
 from edge_expose_module.allocation.allocate import Decision
 from edge_expose_module.allocation.claims import Carrier, merged
-from edge_expose_module.desired.resolved import Wish
+from edge_expose_module.desired.resolved import ResolvedExposure
 
 
 def unproven_names(
     under_way: Collection[str],
     decisions: Mapping[str, Decision],
-    standing: Mapping[str, Wish],
+    standing: Mapping[str, ResolvedExposure],
     carriers: Mapping[str, Sequence[Carrier]],
     last_held: Mapping[str, tuple[Address, ...]],
 ) -> frozenset[str]:
@@ -27,11 +27,11 @@ def unproven_names(
             continue
         if held != decision.addresses or any(service.assigned != held for service in declared):
             found.add(name)
-    keys = {wish.exposure.share for name, wish in standing.items() if name in found} - {None}
-    return frozenset(found) | frozenset(n for n, wish in standing.items() if wish.exposure.share in keys)
+    keys = {wanted.exposure.share for name, wanted in standing.items() if name in found} - {None}
+    return frozenset(found) | frozenset(n for n, wanted in standing.items() if wanted.exposure.share in keys)
 
 
-def together(unproven: Collection[str], standing: Mapping[str, Wish]) -> tuple[frozenset[str], ...]:
+def together(unproven: Collection[str], standing: Mapping[str, ResolvedExposure]) -> tuple[frozenset[str], ...]:
     """Those exposures by what they have to move with: others of the same sharing key, or nobody."""
     groups: dict[tuple[str, bool], set[str]] = {}
     for name in sorted(unproven):

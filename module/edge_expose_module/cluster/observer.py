@@ -42,7 +42,7 @@ _SLICE_SERVICE: Final = "kubernetes.io/service-name"
 _FORGET_DENIAL_SECONDS: Final = 300.0
 
 
-class Looker:
+class Observer:
     """Keeps for five minutes what RBAC denied, so that a pass does not ask again what it was just refused.
 
     `served`, `get` and `list` are the reads of detection.
@@ -55,7 +55,7 @@ class Looker:
         self._denied: dict[DeniedRead, float] = {}
         self._asked_again: set[DeniedRead] = set()
 
-    def look(self, homes: Homes) -> Observed:
+    def observe(self, homes: Homes) -> Observed:
         """Reads everything a pass needs; what counts as ours is said by `homes`. Raises ClusterError when Services
         cannot be read at all, since then nothing may be decided; a namespace whose Services may not be read is told as
         such.

@@ -1,4 +1,4 @@
 """What the document wants now: its source, the reads that are believed, and the guard rails it is held to.
 
-Only `source` and `rails.lookout` do I/O, through the twin and the cluster they are given.
+Only `source` and `rails.reader` do I/O, through the twin and the cluster they are given.
 """

@@ -16,12 +16,12 @@ def homes_of(memory: Memory, document: DesiredDocument | None, own_namespace: st
     def add(name: str, namespace: object) -> None:
         found.setdefault(name, set()).update({namespace} if isinstance(namespace, str) else defaults)
 
-    for name, raw in memory.wishes.items():
+    for name, raw in memory.last_good.items():
         add(name, raw.get("namespace"))
     if document is not None:
         for name, exposure in document.exposures.items():
             add(name, exposure.namespace)
-        for name in document.invalid.keys() - memory.wishes.keys():
+        for name in document.invalid.keys() - memory.last_good.keys():
             add(name, None)
     by_exposure = {name: frozenset(namespaces) for name, namespaces in found.items()}
     return Homes(frozenset(defaults), by_exposure, memory.knows_homes)

@@ -9,7 +9,7 @@ from edge_expose_contract.hostnames import halves_text, plain, twice_text, witho
 from edge_expose_contract.identity import HOSTNAME_ANNOTATION
 from edge_expose_contract.models import Exposure
 from edge_expose_module.cluster.service import ObservedService
-from edge_expose_module.desired.resolved import Wish
+from edge_expose_module.desired.resolved import ResolvedExposure
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class SharedHostnames:
 
 
 def share_hostnames(
-    standing: Mapping[str, Wish], owned: Iterable[ObservedService], kept: Collection[str]
+    standing: Mapping[str, ResolvedExposure], owned: Iterable[ObservedService], kept: Collection[str]
 ) -> SharedHostnames:
     """`kept` are exposures whose Services stay as they are, with the host name they carry."""
     carried = {
@@ -34,8 +34,10 @@ def share_hostnames(
         if service.exposure is not None and HOSTNAME_ANNOTATION in service.annotations
     }
     wanted = {name: hostname for name, hostname in sorted(carried) if name in kept}
-    wanted |= {n: wish.exposure.hostname for n, wish in sorted(standing.items()) if wish.exposure.hostname is not None}
+    wanted |= {
+        n: wanted.exposure.hostname for n, wanted in sorted(standing.items()) if wanted.exposure.hostname is not None
+    }
     losers = without_their_hostname(wanted, carried)
     warnings = [twice_text(wanted[loser], loser, winner) for loser, winner in sorted(losers.items())]
-    halves = (halves_text(name, wish.exposure) for name, wish in sorted(standing.items()) if name not in losers)
+    halves = (halves_text(name, wanted.exposure) for name, wanted in sorted(standing.items()) if name not in losers)
     return SharedHostnames(losers, tuple(warnings) + tuple(text for text in halves if text))

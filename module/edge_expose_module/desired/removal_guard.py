@@ -19,7 +19,7 @@ class PendingRemoval:
 
 
 @dataclass(frozen=True, slots=True)
-class Brake:
+class RemovalGuard:
     """What a pass leaves for the next: the exposures that were held when the brake went on (empty when it is off),
     those whose removal was confirmed and is not done yet, and what waits, as a digest and the moment it began to."""
 
@@ -29,14 +29,14 @@ class Brake:
     mark: tuple[str, ...] = ()
 
 
-def brake(
+def guard_removals(
     held: Mapping[str, str],
     removed: frozenset[str],
     percent: int,
     confirmations: Collection[str],
-    before: Brake,
+    before: RemovalGuard,
     moment: str = "",
-) -> Brake:
+) -> RemovalGuard:
     """`held` are exposures that have Services now, with a mark of those Services; `removed` the document takes away;
     `moment` is a text that no other time has, such as the document's version and the time.
 
@@ -49,13 +49,13 @@ def brake(
     waiting = gone - released
     base = before.base or frozenset(held)
     if len(waiting) < MINIMUM or len(waiting) * 100 <= percent * len(base):
-        return Brake(released=released)
+        return RemovalGuard(released=released)
     digest = _digest(*(f"{name} {held[name]}" for name in sorted(waiting)))
     mark = before.mark if before.mark[:1] == (digest,) else (digest, moment)
     token = _digest(*mark)
     if token in confirmations:
-        return Brake(released=gone)
-    return Brake(PendingRemoval(waiting, token), base, released, mark)
+        return RemovalGuard(released=gone)
+    return RemovalGuard(PendingRemoval(waiting, token), base, released, mark)
 
 
 def _digest(*parts: str) -> str:

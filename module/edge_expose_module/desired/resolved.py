@@ -1,6 +1,6 @@
-"""What is wanted now: the document, the last good wishes, the device's guard rails and the clock, made one list.
+"""What is wanted now: the document, the last good exposures, the device's guard rails and the clock, made one list.
 
-A wish is an exposure that may become Services. What is refused keeps what runs: the last good wish stands in.
+A resolved exposure may become Services. What is refused keeps what runs: its last good form stands in.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from edge_expose_module.desired.rails.table import refused as why_refused
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ResolvedExposure:
     """A valid, enabled, unexpired exposure; `block` says why a newer form of it was refused while this one stands."""
 
     name: str
@@ -28,13 +28,13 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class ResolvedExposures:
     """Everything the document says, sorted out.
 
-    `keep` names exposures whose Services must stay although no valid wish exists for them.
+    `keep` names exposures whose Services must stay although no valid form of them exists.
     """
 
-    wishes: Mapping[str, Wish] = field(default_factory=dict)
+    exposures: Mapping[str, ResolvedExposure] = field(default_factory=dict)
     blocked: Mapping[str, Block] = field(default_factory=dict)
     keep: frozenset[str] = frozenset()
     disabled: frozenset[str] = frozenset()
@@ -43,20 +43,20 @@ class Wishes:
 
     @property
     def names(self) -> frozenset[str]:
-        return frozenset(self.wishes) | frozenset(self.blocked) | self.disabled | frozenset(self.expired)
+        return frozenset(self.exposures) | frozenset(self.blocked) | self.disabled | frozenset(self.expired)
 
 
-def gather(
+def resolve(
     document: DesiredDocument,
     last_good: Mapping[str, Exposure],
     expired_before: Mapping[str, str],
     guards: Guards,
     default_namespace: str,
     now: datetime,
-) -> Wishes:
+) -> ResolvedExposures:
     """`last_good` are the exposures that stood before, by name; `expired_before` holds the `expires` text of those that
     already ran out, so that a clock that jumps back does not bring them back."""
-    wishes: dict[str, Wish] = {}
+    resolved: dict[str, ResolvedExposure] = {}
     blocked: dict[str, Block] = {}
     expired: dict[str, str] = {}
     disabled: set[str] = set()
@@ -72,7 +72,7 @@ def gather(
         return False
 
     def refused(exposure: Exposure) -> Block | None:
-        return why_refused(guards, exposure, exposure.namespace or default_namespace, len(wishes) + 1)
+        return why_refused(guards, exposure, exposure.namespace or default_namespace, len(resolved) + 1)
 
     beyond = _beyond(document, last_good, is_over)
     for name in sorted(document.names, key=lambda name: (name not in last_good, name)):
@@ -92,7 +92,7 @@ def gather(
             text = f"nobody knows what the owner of this device allows: {guards.unknown}; mend it, then this goes on"
             block = Block.of("GuardRailsUnknown", text, cause=guards.unknown)
         elif (refusal := refused(newest)) is None:
-            wishes[name] = Wish(name, newest)
+            resolved[name] = ResolvedExposure(name, newest)
             continue
         else:
             block = refusal
@@ -100,9 +100,9 @@ def gather(
             # Guard rails that were tightened forbid the old form too: it is left alone, and not made again.
             blocked[name] = _outside(block) if standing is not None and standing.enabled else block
         elif not is_over(name, standing):
-            wishes[name] = Wish(name, standing, block)
+            resolved[name] = ResolvedExposure(name, standing, block)
     next_expiry = min(expiries, default=None)
-    return Wishes(wishes, blocked, frozenset(blocked), frozenset(disabled), expired, next_expiry)
+    return ResolvedExposures(resolved, blocked, frozenset(blocked), frozenset(disabled), expired, next_expiry)
 
 
 def _invalid(violations: Sequence[Violation]) -> Block:

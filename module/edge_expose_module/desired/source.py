@@ -16,7 +16,7 @@ from edge_expose_module.state.store import Keeper
 log = logging.getLogger(__name__)
 
 
-class Reader:
+class DesiredSource:
     """`document` is the last good one, None before the first; `refusal` says why the twin's present one is not it."""
 
     def __init__(self, twin: TwinLink, keeper: Keeper) -> None:

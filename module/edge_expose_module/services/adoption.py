@@ -14,7 +14,7 @@ from edge_expose_module.cluster.service import ObservedService
 from edge_expose_module.cluster.state import Observed
 from edge_expose_module.desired.rails.model import Guards
 from edge_expose_module.desired.rails.refuse import adoption
-from edge_expose_module.desired.resolved import Wish
+from edge_expose_module.desired.resolved import ResolvedExposure
 
 
 def why_not_adopted(service: ObservedService, exposure: Exposure, observed: Observed, guards: Guards) -> Block | None:
@@ -31,13 +31,13 @@ def why_not_adopted(service: ObservedService, exposure: Exposure, observed: Obse
     return Block.of("AdoptionWouldDrop", text, service=where, fields=", ".join(dropped))
 
 
-def warnings(standing: Mapping[str, Wish], owned: Collection[ObservedService]) -> tuple[str, ...]:
+def warnings(standing: Mapping[str, ResolvedExposure], owned: Collection[ObservedService]) -> tuple[str, ...]:
     """What whoever adopts should know, as long as the exposure says `adopt`."""
     found = {service.exposure: f"{service.namespace}/{service.name}" for service in owned}
     return tuple(
         f"exposure {name} took Service {found[name]} over (adopt): withdrawing the exposure deletes it, as any of ours"
-        for name, wish in sorted(standing.items())
-        if wish.exposure.adopt and name in found
+        for name, wanted in sorted(standing.items())
+        if wanted.exposure.adopt and name in found
     )
 
 

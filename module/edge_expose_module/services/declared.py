@@ -13,8 +13,8 @@ from edge_expose_module.allocation.allocate import Decision
 from edge_expose_module.allocation.claims import Carrier, merged
 from edge_expose_module.cluster.service import Key
 from edge_expose_module.desired.hostnames import SharedHostnames
-from edge_expose_module.desired.resolved import Wish
-from edge_expose_module.pass_inputs import Inputs
+from edge_expose_module.desired.resolved import ResolvedExposure
+from edge_expose_module.pass_inputs import PassInputs
 from edge_expose_module.services.moves import Move
 from edge_expose_module.services.render import DeclaredService, Target, declare, slice_bodies
 
@@ -29,13 +29,13 @@ class Declarations:
 
 
 def declarations(
-    standing: Mapping[str, Wish],
+    standing: Mapping[str, ResolvedExposure],
     decisions: Mapping[str, Decision],
     under_way: Mapping[str, Move],
     carriers: Mapping[str, Sequence[Carrier]],
     last_good: Mapping[str, Exposure],
     hostnames: SharedHostnames,
-    inputs: Inputs,
+    inputs: PassInputs,
     default_namespace: str,
 ) -> Declarations:
     """Of an exposure that is blocked with nothing to ask for, what runs goes on as it is: it is not declared."""
@@ -44,16 +44,16 @@ def declarations(
     services: list[DeclaredService] = []
     companions: dict[Key, tuple[dict[str, Any], ...]] = {}
     names: set[str] = set()
-    for name, wish in sorted(standing.items()):
+    for name, wanted in sorted(standing.items()):
         decision, move = decisions.get(name, Decision()), under_way.get(name)
         if decision.block is not None and not decision.addresses:
             continue
         names.add(name)
-        exposure, addresses = hostnames.carried(name, wish.exposure), decision.addresses
+        exposure, addresses = hostnames.carried(name, wanted.exposure), decision.addresses
         noted: tuple[Address, ...] = ()
         if move is not None:
             if move.claimant == name:
-                services.append(move.claim_service(wish, target))
+                services.append(move.claim_service(wanted, target))
             if not move.granted:
                 # The Service is not touched before the claim is granted, its last good form goes on.
                 exposure, addresses = hostnames.carried(name, last_good.get(name, exposure)), move.held
@@ -66,7 +66,7 @@ def declarations(
     return Declarations(tuple(services), companions, frozenset(names))
 
 
-def _has_own_key(name: str, carriers: Mapping[str, Sequence[Carrier]], inputs: Inputs) -> bool:
+def _has_own_key(name: str, carriers: Mapping[str, Sequence[Carrier]], inputs: PassInputs) -> bool:
     """Whether a move left its sharing key on the Service. It stays: taking it off would be a write for nothing, and one
     that the load balancer checks against a claim it may not have seen go."""
     key = own_sharing_key(inputs.owner, name)

@@ -16,7 +16,7 @@ from edge_expose_module.allocation.allocate import Decision
 from edge_expose_module.allocation.claims import Carrier, merged
 from edge_expose_module.cluster.service import Key
 from edge_expose_module.cluster.state import Observed
-from edge_expose_module.desired.resolved import Wish
+from edge_expose_module.desired.resolved import ResolvedExposure
 from edge_expose_module.services.claim_services import asked_key, claim_key, claim_port, claim_service
 from edge_expose_module.services.render import DeclaredService, Target
 
@@ -34,14 +34,14 @@ class Move:
     port: int
     """What the claim publishes, since it must publish something."""
 
-    def claim_service(self, wish: Wish, site: Target) -> DeclaredService:
-        return claim_service(wish.name, wish.exposure, self.claim, self.port, self.target, site)
+    def claim_service(self, wanted: ResolvedExposure, site: Target) -> DeclaredService:
+        return claim_service(wanted.name, wanted.exposure, self.claim, self.port, self.target, site)
 
 
 @dataclass(frozen=True, slots=True)
 class _Mover:
     name: str
-    wish: Wish
+    wanted: ResolvedExposure
     held: tuple[Address, ...]
     target: tuple[Address, ...]
     key: str
@@ -51,7 +51,7 @@ class _Mover:
 
 def moves(
     decisions: Mapping[str, Decision],
-    wishes: Mapping[str, Wish],
+    exposures: Mapping[str, ResolvedExposure],
     carriers: Mapping[str, Sequence[Carrier]],
     observed: Observed,
     owner: str,
@@ -60,41 +60,41 @@ def moves(
     """Those exposures that are to move and can be claimed for; others ask directly."""
     declared = {
         (shape.namespace, shape.name)
-        for name, wish in wishes.items()
-        for shape in service_shapes(name, wish.exposure, default_namespace)
+        for name, wanted in exposures.items()
+        for shape in service_shapes(name, wanted.exposure, default_namespace)
     }
     together: dict[tuple[str, tuple[Address, ...]], list[_Mover]] = {}
-    for mover in _movers(decisions, wishes, carriers, observed, owner, default_namespace):
+    for mover in _movers(decisions, exposures, carriers, observed, owner, default_namespace):
         if _can_be_claimed(mover, observed, owner):
             together.setdefault((mover.key, mover.target), []).append(mover)
     found: dict[str, Move] = {}
     for movers in together.values():
-        found.update(_claimed(movers, wishes, declared, observed, owner))
+        found.update(_claimed(movers, exposures, declared, observed, owner))
     return found
 
 
 def _movers(
     decisions: Mapping[str, Decision],
-    wishes: Mapping[str, Wish],
+    exposures: Mapping[str, ResolvedExposure],
     carriers: Mapping[str, Sequence[Carrier]],
     observed: Observed,
     owner: str,
     default_namespace: str,
 ) -> Iterable[_Mover]:
     for name, decision in sorted(decisions.items()):
-        exposure = wishes[name].exposure
+        exposure = exposures[name].exposure
         services = [carrier.service for carrier in carriers.get(name, ()) if carrier.is_declared]
         held = merged(service.assigned for service in services)
         requested = merged(observed.requested(service) for service in services)
         if held and decision.addresses and decision.addresses not in (held, requested):
             namespace = exposure.namespace or default_namespace
             key = asked_key(name, exposure, owner, namespace)
-            yield _Mover(name, wishes[name], held, decision.addresses, key, namespace)
+            yield _Mover(name, exposures[name], held, decision.addresses, key, namespace)
 
 
 def _can_be_claimed(mover: _Mover, observed: Observed, owner: str) -> bool:
     """A second Service can hold the target only where the load balancer lets both share it."""
-    if not observed.load_balancer_for(mover.wish.exposure.load_balancer_class).claims_first:
+    if not observed.load_balancer_for(mover.wanted.exposure.load_balancer_class).claims_first:
         return False
     if len(mover.held) != 1 or len(mover.target) != 1:
         return False
@@ -108,19 +108,23 @@ def _can_be_claimed(mover: _Mover, observed: Observed, owner: str) -> bool:
 
 
 def _claimed(
-    movers: Sequence[_Mover], wishes: Mapping[str, Wish], declared: set[Key], observed: Observed, owner: str
+    movers: Sequence[_Mover],
+    exposures: Mapping[str, ResolvedExposure],
+    declared: set[Key],
+    observed: Observed,
+    owner: str,
 ) -> dict[str, Move]:
     """The moves of exposures that go to one address under one key: the first one that can have a claim asks for all."""
     for first in movers:
         place = claim_key(first.name, first.namespace, declared, observed, owner)
         if place is None:
             continue
-        exposure = first.wish.exposure
+        exposure = first.wanted.exposure
         shared = {
             mapping.port
-            for wish in wishes.values()
-            if exposure.share is not None and wish.exposure.share == exposure.share
-            for mapping in wish.exposure.mappings
+            for wanted in exposures.values()
+            if exposure.share is not None and wanted.exposure.share == exposure.share
+            for mapping in wanted.exposure.mappings
         }
         port = claim_port(first.name, exposure, place, shared, observed, owner)
         claim = observed.services.get(place)

@@ -9,21 +9,21 @@ from edge_expose_contract.models import Exposure
 from edge_expose_contract.services import selector_of, service_shapes
 from edge_expose_module.blocks import Block
 from edge_expose_module.cluster.service import Key, ObservedService
-from edge_expose_module.desired.resolved import Wish
-from edge_expose_module.pass_inputs import Inputs
+from edge_expose_module.desired.resolved import ResolvedExposure
+from edge_expose_module.pass_inputs import PassInputs
 from edge_expose_module.services.adoption import why_not_adopted
 from edge_expose_module.state.memory import Memory
 
 
 def name_clashes(
-    wishes: Mapping[str, Wish], inputs: Inputs, namespace: str, held_back: frozenset[str]
+    exposures: Mapping[str, ResolvedExposure], inputs: PassInputs, namespace: str, held_back: frozenset[str]
 ) -> dict[str, Block]:
     """Exposures that need a Service of another's name (`a` with TCP and UDP has `a-udp` too). Who has it, keeps it, and
-    so do those of `held_back`, whose Services stay without a wish."""
+    so do those of `held_back`, whose Services stay although nothing declares them."""
     holders = {service.key: service.exposure for service in inputs.observed.owned(inputs.owner)}
     keys = {
-        name: [(shape.namespace, shape.name) for shape in service_shapes(name, wish.exposure, namespace)]
-        for name, wish in wishes.items()
+        name: [(shape.namespace, shape.name) for shape in service_shapes(name, wanted.exposure, namespace)]
+        for name, wanted in exposures.items()
     }
     claimed: dict[Key, str] = {key: holder for key, holder in holders.items() if holder in held_back}
     clashes: dict[str, Block] = {}
@@ -38,7 +38,7 @@ def name_clashes(
     return clashes
 
 
-def why_name_taken(namespace: str, name: str, exposure: Exposure, inputs: Inputs) -> Block | None:
+def why_name_taken(namespace: str, name: str, exposure: Exposure, inputs: PassInputs) -> Block | None:
     """Why an exposure may not have a Service of this name; None where it may, or has it already."""
     observed = inputs.observed
     existing = observed.services.get((namespace, name))

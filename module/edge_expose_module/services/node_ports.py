@@ -9,7 +9,7 @@ from typing import Any, Final
 from edge_expose_contract.models import Exposure
 from edge_expose_module.cluster.service import ObservedService
 from edge_expose_module.cluster.state import Capabilities
-from edge_expose_module.desired.resolved import Wish
+from edge_expose_module.desired.resolved import ResolvedExposure
 from edge_expose_module.load_balancers.api import LoadBalancer
 
 FIELD: Final = "allocateLoadBalancerNodePorts"
@@ -34,7 +34,10 @@ def keeps_node_ports(declared: Mapping[str, Any]) -> bool:
 
 
 def warnings(
-    standing: Mapping[str, Wish], owned: Sequence[ObservedService], load_balancer: LoadBalancer, can: Capabilities
+    standing: Mapping[str, ResolvedExposure],
+    owned: Sequence[ObservedService],
+    load_balancer: LoadBalancer,
+    can: Capabilities,
 ) -> tuple[str, ...]:
     """One line for all exposures whose `allowFrom` does not hold for their node ports."""
     open_now = {
@@ -42,8 +45,8 @@ def warnings(
     }
     found = [
         name
-        for name, wish in sorted(standing.items())
-        if wish.exposure.is_external and wish.exposure.allow_from and name in open_now
+        for name, wanted in sorted(standing.items())
+        if wanted.exposure.is_external and wanted.exposure.allow_from and name in open_now
     ]
     if not found or _may_do_without(load_balancer, can):
         return ()

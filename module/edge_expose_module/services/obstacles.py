@@ -5,11 +5,11 @@ from __future__ import annotations
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.services import selector_of, service_shapes
 from edge_expose_module.blocks import Block
-from edge_expose_module.pass_inputs import Inputs
+from edge_expose_module.pass_inputs import PassInputs
 from edge_expose_module.services.names import why_name_taken
 
 
-def why_blocked(name: str, exposure: Exposure, inputs: Inputs, default_namespace: str) -> Block | None:
+def why_blocked(name: str, exposure: Exposure, inputs: PassInputs, default_namespace: str) -> Block | None:
     """Why an exposure cannot be granted, whatever its address; None where nothing stands in its way."""
     observed = inputs.observed
     can = observed.capabilities

@@ -20,12 +20,12 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """`document` is the last accepted desired section as received, `wishes` the last good form of each exposure."""
+    """`document` is the last accepted desired section as received, `last_good` the last good form of each exposure."""
 
     document: Mapping[str, Any] | None = None
     version: int = 0
     site: Mapping[str, Any] | None = None
-    wishes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    last_good: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     expired: Mapping[str, str] = field(default_factory=dict)
     since: Mapping[str, Since] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class Memory:
     def good_exposures(self) -> dict[str, Exposure]:
         """Those that a document has room for: an older module may have written more."""
         found = {}
-        for name, raw in self.wishes.items():
+        for name, raw in self.last_good.items():
             exposure, violations = parse_exposure(name, dict(raw))
             if exposure is not None and not violations:
                 found[name] = exposure
@@ -102,7 +102,7 @@ class Memory:
             "document": self.document,
             "version": self.version,
             "site": self.site,
-            "wishes": dict(self.wishes),
+            "wishes": dict(self.last_good),
             "addresses": {name: list(texts) for name, texts in sorted(self.addresses.items())},
             "expired": dict(self.expired),
             "since": {
@@ -134,7 +134,7 @@ class Memory:
             document=_mapping(content.get("document")),
             version=version if isinstance(version, int) else 0,
             site=_mapping(content.get("site")),
-            wishes={str(k): v for k, v in (_mapping(content.get("wishes")) or {}).items() if isinstance(v, dict)},
+            last_good={str(k): v for k, v in (_mapping(content.get("wishes")) or {}).items() if isinstance(v, dict)},
             addresses=_lists_of_texts(content.get("addresses")),
             expired={str(k): str(v) for k, v in (_mapping(content.get("expired")) or {}).items()},
             since={

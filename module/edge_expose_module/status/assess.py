@@ -14,7 +14,7 @@ from edge_expose_contract.services import selector_of, service_shapes
 from edge_expose_module.blocks import Block
 from edge_expose_module.cluster.service import ObservedService
 from edge_expose_module.cluster.state import Observed
-from edge_expose_module.reconcile import Decided
+from edge_expose_module.reconcile import PassPlan
 from edge_expose_module.services.outcome import Failure, Outcome
 
 
@@ -31,39 +31,39 @@ class Status:
     values: tuple[str, ...] = ()
 
 
-def assess(decided: Decided, observed: Observed, owner: str, outcomes: Mapping[str, Outcome]) -> dict[str, Status]:
+def assess(pass_plan: PassPlan, observed: Observed, owner: str, outcomes: Mapping[str, Outcome]) -> dict[str, Status]:
     """`observed` is the look taken after the plan was applied."""
     statuses: dict[str, Status] = {}
     services = observed.by_exposure(owner)
-    for name in decided.wishes.disabled:
+    for name in pass_plan.resolved.disabled:
         statuses[name] = Status(State.DISABLED)
-    for name in decided.wishes.expired:
+    for name in pass_plan.resolved.expired:
         statuses[name] = Status(State.EXPIRED)
-    for name in sorted(frozenset(decided.wishes.wishes) | frozenset(decided.blocks)):
-        wish = decided.wishes.wishes.get(name)
-        exposure = wish.exposure if wish is not None else None
-        statuses[name] = _assess_one(name, exposure, decided, observed, services.get(name, []), outcomes.get(name))
-    if decided.pending_removal is not None:
-        for name in decided.pending_removal.names:
-            statuses[name] = _held_back(name, decided, observed, services.get(name, []))
+    for name in sorted(frozenset(pass_plan.resolved.exposures) | frozenset(pass_plan.blocks)):
+        wanted = pass_plan.resolved.exposures.get(name)
+        exposure = wanted.exposure if wanted is not None else None
+        statuses[name] = _assess_one(name, exposure, pass_plan, observed, services.get(name, []), outcomes.get(name))
+    if pass_plan.pending_removal is not None:
+        for name in pass_plan.pending_removal.names:
+            statuses[name] = _held_back(name, pass_plan, observed, services.get(name, []))
     for name, outcome in outcomes.items():
-        # No longer wished for, but what is left of it may not be removed: it still serves, so it is not passed over.
-        wished = name in decided.wishes.wishes or name in decided.blocks
-        if not wished and outcome.failure is not Failure.TRANSIENT:
-            statuses[name] = _assess_one(name, None, decided, observed, services.get(name, []), outcome)
+        # No longer declared, but what is left of it may not be removed: it still serves, so it is not passed over.
+        is_declared = name in pass_plan.resolved.exposures or name in pass_plan.blocks
+        if not is_declared and outcome.failure is not Failure.TRANSIENT:
+            statuses[name] = _assess_one(name, None, pass_plan, observed, services.get(name, []), outcome)
     return statuses
 
 
-def _held_back(name: str, decided: Decided, observed: Observed, own: list[ObservedService]) -> Status:
+def _held_back(name: str, pass_plan: PassPlan, observed: Observed, own: list[ObservedService]) -> Status:
     """The document takes it away, but it still serves."""
     endpoints = _ready_endpoints(own, observed)
-    token = decided.pending_removal.token if decided.pending_removal is not None else ""
+    token = pass_plan.pending_removal.token if pass_plan.pending_removal is not None else ""
     text = "the document takes it away, and that is held back: confirm the removal, or declare it again"
     block = Block.of("RemovalHeldBack", text, token=token)
     return Status(
         State.READY if endpoints and all(s.assigned for s in own if s.is_load_balancer) else State.PENDING,
         _address_text(own),
-        f"{own[0].namespace}/{own[0].name}" if own else _planned_name(name, None, decided),
+        f"{own[0].namespace}/{own[0].name}" if own else _planned_name(name, None, pass_plan),
         endpoints,
         block.reason,
         block.message,
@@ -74,7 +74,7 @@ def _held_back(name: str, decided: Decided, observed: Observed, own: list[Observ
 def _assess_one(
     name: str,
     exposure: Exposure | None,
-    decided: Decided,
+    pass_plan: PassPlan,
     observed: Observed,
     own: list[ObservedService],
     outcome: Outcome | None,
@@ -82,7 +82,7 @@ def _assess_one(
     first = own[0] if own else None
     address = _address_text(own)
     endpoints = _ready_endpoints(own, observed)
-    service = f"{first.namespace}/{first.name}" if first is not None else _planned_name(name, exposure, decided)
+    service = f"{first.namespace}/{first.name}" if first is not None else _planned_name(name, exposure, pass_plan)
 
     def status(state: State, block: Block | None = None) -> Status:
         return Status(
@@ -95,7 +95,7 @@ def _assess_one(
             block.values if block is not None else (),
         )
 
-    block = decided.blocks.get(name)
+    block = pass_plan.blocks.get(name)
     if block is not None:
         if address is not None:
             block = replace(block, message=f"{block.message}; {_where(own, address)}")
@@ -112,7 +112,7 @@ def _assess_one(
         if address is not None:
             found = replace(found, message=f"{found.message}; {_where(own, address)}")
         return status(State.BLOCKED if is_final else State.PENDING, found)
-    move = decided.moves.get(name)
+    move = pass_plan.moves.get(name)
     if move is not None and any(service.assigned != move.target for service in own):
         text = f"a claim asks for {_texts(move.target)} first, so that {_texts(move.held)} is not lost before"
         asked_for = Block.of("WaitingForAddress", text, address=_texts(move.target), held=_texts(move.held))
@@ -123,7 +123,7 @@ def _assess_one(
             text = f"{_texts(asked)} was requested and is not given yet; still at {_texts(one.assigned)}"
             asked_for = Block.of("WaitingForAddress", text, address=_texts(asked), held=_texts(one.assigned))
             return status(State.PENDING, asked_for)
-    if len(own) < len(service_shapes(name, exposure, decided.default_namespace)):
+    if len(own) < len(service_shapes(name, exposure, pass_plan.default_namespace)):
         text = "the second Service (UDP) waits for the first one's address"
         return status(State.PENDING, Block.of("NotCreatedYet", text, service=f"{service}-udp"))
     if endpoints is None:
@@ -196,8 +196,8 @@ def _failed(outcome: Outcome) -> tuple[State, Block]:
             return State.PENDING, block
 
 
-def _planned_name(name: str, exposure: Exposure | None, decided: Decided) -> str:
-    namespace = (exposure.namespace if exposure is not None else None) or decided.default_namespace
+def _planned_name(name: str, exposure: Exposure | None, pass_plan: PassPlan) -> str:
+    namespace = (exposure.namespace if exposure is not None else None) or pass_plan.default_namespace
     return f"{namespace}/{name}"
 
 

@@ -9,7 +9,7 @@ from edge_expose_contract.identity import State
 from edge_expose_contract.services import selector_of, selector_text
 from edge_expose_module.cluster.state import Observed
 from edge_expose_module.load_balancers.api import LoadBalancer
-from edge_expose_module.reconcile import Decided
+from edge_expose_module.reconcile import PassPlan
 from edge_expose_module.status.assess import Status
 
 
@@ -22,25 +22,25 @@ class Check:
     found: str
 
 
-def explain(name: str, status: Status, decided: Decided, observed: Observed, owner: str) -> dict[str, Any]:
+def explain(name: str, status: Status, pass_plan: PassPlan, observed: Observed, owner: str) -> dict[str, Any]:
     """A JSON object with the state, the reason and the list of checks."""
     checks = [Check("the document asks for it", status.state is not State.DISABLED, str(status.state))]
-    wish = decided.wishes.wishes.get(name)
-    block = decided.blocks.get(name)
+    wanted = pass_plan.resolved.exposures.get(name)
+    block = pass_plan.blocks.get(name)
     checks.append(Check("the wish can be granted as it stands", block is None, block.message if block else "yes"))
     own = [service for service in observed.owned(owner) if service.exposure == name]
     names = ", ".join(f"{service.namespace}/{service.name}" for service in own) or "none"
     checks.append(Check("its Service exists", bool(own), names))
-    if wish is not None and wish.exposure.is_external:
-        load_balancer = observed.load_balancer_for(wish.exposure.load_balancer_class)
+    if wanted is not None and wanted.exposure.is_external:
+        load_balancer = observed.load_balancer_for(wanted.exposure.load_balancer_class)
         checks.append(_load_balancer(load_balancer))
         checks.append(_pool(load_balancer))
         assigned = ", ".join(str(address) for service in own for address in service.assigned)
         checks.append(Check("an external address is assigned", bool(assigned), assigned or "none"))
         answer = next((found for service in own if (found := observed.explanation(service)) is not None), None)
         checks.append(Check("the load balancer has no complaint", answer is None, answer.message if answer else "none"))
-    if wish is not None and own:
-        selector = selector_of(wish.exposure)
+    if wanted is not None and own:
+        selector = selector_of(wanted.exposure)
         if selector is not None:
             matching = observed.pods_matching(own[0].namespace, selector)
             checks.append(

@@ -10,7 +10,7 @@ from edge_expose_contract.limits import MAX_INTEGER, SECTION_BYTES, STRING_BYTES
 from edge_expose_contract.reason_table import values_for
 from edge_expose_module.blocks import Block
 from edge_expose_module.cluster.state import Observed
-from edge_expose_module.reconcile import Decided
+from edge_expose_module.reconcile import PassPlan
 from edge_expose_module.state.history import Since
 from edge_expose_module.status.assess import RESTING, Status
 
@@ -91,14 +91,14 @@ def cluster_section(observed: Observed | None, error: str) -> dict[str, Any]:
     return section
 
 
-def pool_section(decided: Decided, observed: Observed) -> dict[str, Any]:
+def pool_section(pass_plan: PassPlan, observed: Observed) -> dict[str, Any]:
     """Ranges as `A-B, C-D`, and how many addresses are used, reserved and free; the hub takes no number that an IPv6
     network of 64 bits needs, so there is a most."""
-    legal = decided.space.legal
+    legal = pass_plan.space.legal
     section: dict[str, Any] = {}
     if legal is not None:
         used = {address for service in observed.services.values() for address in service.assigned if address in legal}
-        reserved = {address for address in decided.space.reserved if address in legal} - used
+        reserved = {address for address in pass_plan.space.reserved if address in legal} - used
         section = {
             "ranges": clip(str(legal)),
             "size": min(legal.size, MAX_INTEGER),
@@ -106,7 +106,7 @@ def pool_section(decided: Decided, observed: Observed) -> dict[str, Any]:
             "reserved": len(reserved),
             "free": min(max(0, legal.size - len(used) - len(reserved)), MAX_INTEGER),
         }
-    site = decided.site.external if decided.site is not None else None
+    site = pass_plan.site.external if pass_plan.site is not None else None
     error = observed.load_balancer.pool_error
     real = legal if observed.load_balancer.pools is not None else None
     if error:

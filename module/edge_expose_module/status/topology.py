@@ -15,7 +15,7 @@ from edge_expose_module.status.payload_limits import first_that_fit
 MOST_PODS: Final = 16
 
 
-def picture(observed: Observed, owner: str) -> dict[str, Any]:
+def topology(observed: Observed, owner: str) -> dict[str, Any]:
     """`services`: ours, and others that hold an external address; ours first, then by namespace and name, as many as
     a direct method's answer holds; `more` counts the rest."""
     shown = [item for item in observed.services.values() if item.owned_by(owner) or item.assigned]

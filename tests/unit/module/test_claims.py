@@ -13,7 +13,7 @@ from edge_expose_contract.services import own_sharing_key
 from edge_expose_module.allocation.claims import Candidate, Ledger, candidates_of, carriers_of, claim_others, merged
 from edge_expose_module.cluster.service import DECLARED_ANNOTATION, ObservedService
 from edge_expose_module.cluster.state import Observed
-from edge_expose_module.desired.resolved import Wish
+from edge_expose_module.desired.resolved import ResolvedExposure
 from edge_expose_module.load_balancers.api import Claim
 from edge_expose_module.load_balancers.metallb import MetalLB
 
@@ -62,23 +62,27 @@ def world(*services: ObservedService) -> Observed:
     return Observed(services={s.key: s for s in services}, load_balancer=MetalLB())
 
 
-def wish(name: str, **fields: Any) -> Wish:
-    return Wish(name, Exposure.model_validate({"selector": ["app=ws"], "ports": [80], **fields}))
+def wish(name: str, **fields: Any) -> ResolvedExposure:
+    return ResolvedExposure(name, Exposure.model_validate({"selector": ["app=ws"], "ports": [80], **fields}))
 
 
-def carriers(observed: Observed, *wishes: Wish, former: frozenset[str] = frozenset()) -> dict[str, list[Any]]:
+def carriers(
+    observed: Observed, *wishes: ResolvedExposure, former: frozenset[str] = frozenset()
+) -> dict[str, list[Any]]:
     found = carriers_of({w.name: w for w in wishes}, observed, OWNER, "n", former)
     return {name: [(c.service.namespace, c.service.name, c.is_declared) for c in found[name]] for name in found}
 
 
-def candidate(observed: Observed, one: Wish, **more: Any) -> Candidate:
+def candidate(observed: Observed, one: ResolvedExposure, **more: Any) -> Candidate:
     wishes = {one.name: one}
     carried = carriers_of(wishes, observed, OWNER, "n")
     found = candidates_of(wishes, carried, observed, OWNER, more.get("remembered", {}), more.get("last_held", {}), "n")
     return found[one.name]
 
 
-def others(observed: Observed, *wishes: Wish, kept: str = "", waiting: bool = False) -> dict[Address, list[Claim]]:
+def others(
+    observed: Observed, *wishes: ResolvedExposure, kept: str = "", waiting: bool = False
+) -> dict[Address, list[Claim]]:
     ledger = Ledger(MetalLB())
     carried = carriers_of({w.name: w for w in wishes}, observed, OWNER, "n")
     claim_others(ledger, carried, observed, OWNER, frozenset(kept.split()), waiting=waiting)
@@ -204,7 +208,7 @@ def test_a_candidate_has_what_its_services_hold_ask_for_and_note() -> None:
     assert (found.assigned, found.requested, found.asked) == ((ONE,), (TWO,), (ip_address("10.0.0.3"),))
     assert (found.claimed, found.remembered, found.last_held) == ((ip_address("10.0.0.4"),), (TWO,), (ONE,))
     assert not found.settled
-    assert (found.name, found.wish) == ("a", wish("a"))
+    assert (found.name, found.wanted) == ("a", wish("a"))
     bare = candidate(world(), wish("a"))
     parts = (bare.assigned, bare.requested, bare.asked, bare.claimed, bare.remembered, bare.last_held)
     assert parts == ((),) * 6

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from edge_expose_module.adapters.state_file import StateFile
-from edge_expose_module.desired.source import Reader
+from edge_expose_module.desired.source import DesiredSource
 from edge_expose_module.state.memory import Memory
 from edge_expose_module.state.store import Keeper
 from support.bench import Bench, MemoryStore
@@ -90,7 +90,7 @@ def test_a_full_disk_stops_nothing_and_the_report_says_so_until_there_is_room() 
     bench.twin.away = True
     bench.restart()
     bench.run(1)
-    assert bench.controller.view.statuses["a"].address == "10.0.0.10", "and now it is on the disk"
+    assert bench.controller.result.statuses["a"].address == "10.0.0.10", "and now it is on the disk"
 
 
 def test_a_state_file_that_cannot_be_written_is_said_and_written_later(tmp_path: Path) -> None:
@@ -112,18 +112,18 @@ def twin() -> FakeTwin:
 
 
 @pytest.fixture
-def reader(twin: FakeTwin) -> Reader:
-    found = Reader(twin, Keeper(MemoryStore()))
+def reader(twin: FakeTwin) -> DesiredSource:
+    found = DesiredSource(twin, Keeper(MemoryStore()))
     read(found)
     return found
 
 
-def read(reader: Reader) -> None:
+def read(reader: DesiredSource) -> None:
     reader.changed = True
     asyncio.run(reader.read())
 
 
-def test_a_document_is_parsed_when_it_comes_and_not_at_every_pass(reader: Reader) -> None:
+def test_a_document_is_parsed_when_it_comes_and_not_at_every_pass(reader: DesiredSource) -> None:
     first = reader.document
     assert first is not None
     assert first.exposures.keys() == {"a"}
@@ -140,7 +140,7 @@ def test_a_document_is_parsed_when_it_comes_and_not_at_every_pass(reader: Reader
     ],
 )
 def test_a_document_is_refused_and_the_last_good_one_stays(
-    twin: FakeTwin, reader: Reader, desired: Any, code: int
+    twin: FakeTwin, reader: DesiredSource, desired: Any, code: int
 ) -> None:
     good = reader.document
     twin.desired, twin.version = desired, 2
@@ -153,7 +153,7 @@ def test_a_document_is_refused_and_the_last_good_one_stays(
     assert reader.refusal is None
 
 
-def test_a_document_our_checks_trip_over_is_refused_and_not_taken_for_accepted(twin: FakeTwin, reader: Reader) -> None:
+def test_a_document_our_checks_trip_over_is_refused(twin: FakeTwin, reader: DesiredSource) -> None:
     good = reader.document
     twin.desired = {**DOCUMENT, "site": TripsOver()}
     twin.version += 1
@@ -175,7 +175,7 @@ class TripsOver(dict[str, object]):
 
 
 def test_while_the_twin_is_away_what_it_holds_is_not_known_and_the_document_stays(
-    twin: FakeTwin, reader: Reader
+    twin: FakeTwin, reader: DesiredSource
 ) -> None:
     twin.away = True
     read(reader)
@@ -186,7 +186,7 @@ def test_while_the_twin_is_away_what_it_holds_is_not_known_and_the_document_stay
     assert reader.reported == {}
 
 
-def test_an_older_version_is_acted_on_when_it_is_read_twice(twin: FakeTwin, reader: Reader) -> None:
+def test_an_older_version_is_acted_on_when_it_is_read_twice(twin: FakeTwin, reader: DesiredSource) -> None:
     twin.version = 9
     read(reader)
     twin.desired, twin.version = {"schemaVersion": "1.0", "exposures": {}}, 4
@@ -226,4 +226,4 @@ def test_a_stop_does_not_wait_for_a_pass_that_hangs() -> None:
         cluster.released.set()
 
     asyncio.run(go())
-    assert bench.controller.view.passes == 0
+    assert bench.controller.passes == 0

@@ -156,10 +156,10 @@ def test_the_loop_wakes_when_the_pause_is_over_and_then_the_last_state_arrives()
     bench = ready()
     for _ in range(5):
         turn_pod(bench, "web")
-    assert bench.controller.view.statuses["web"].state == "Pending"
+    assert bench.controller.result.statuses["web"].state == "Pending"
     assert bench.state("web")[0] == "Pending", "the third"
     turn_pod(bench, "web")
-    assert bench.controller.view.statuses["web"].state == "Ready"
+    assert bench.controller.result.statuses["web"].state == "Ready"
     assert bench.state("web")[0] == "Pending", "and held since"
     pause = asyncio.run(bench.controller.reconcile())
     assert pause <= PAUSE_SECONDS

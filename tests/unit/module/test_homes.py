@@ -74,7 +74,7 @@ def test_look_alikes_elsewhere_put_no_brake_on(bench: Bench) -> None:
 def test_the_topology_calls_no_look_alike_ours(bench: Bench) -> None:
     look_alike(bench, "a", type="LoadBalancer")
     bench.run()
-    observed = bench.controller.view.observed
+    observed = bench.controller.result.observed
     assert observed is not None
     assert {service.key for service in observed.ours(OWNER)} == {("edge1", "a"), ("edge1", "b")}
 

@@ -11,6 +11,7 @@ import pytest
 
 from edge_expose_contract.models import Exposure
 from edge_expose_module.methods import Methods
+from edge_expose_module.status.pass_result import PassResult
 from edge_expose_module.status.probes import ProbeResult
 from support.bench import Bench
 from support.fake_cluster import FakeCluster
@@ -57,7 +58,7 @@ def test_explain_of_all_counts_those_it_has_no_room_for(crowded: Bench) -> None:
     assert status == 200
     assert MOST * 0.85 < len(json.dumps(found)) <= MOST
     assert found["more"] == 350 - len(found["exposures"]) > 0
-    last = max(crowded.controller.view.statuses)
+    last = max(crowded.controller.result.statuses)
     assert ask(crowded, "explain", {"exposure": last})[1]["exposures"].keys() == {last}, "one by one, all are told"
 
 
@@ -79,7 +80,7 @@ def test_an_exposure_that_vanishes_while_others_are_asked_is_no_error() -> None:
     bench.run()
 
     def meanwhile(exposure: Exposure, address: str) -> ProbeResult:
-        bench.controller.view.statuses = {}
+        bench.controller.result = PassResult()
         return answers(exposure, address)
 
     status, found = ask(bench, "probe", probe=meanwhile)

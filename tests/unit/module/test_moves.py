@@ -10,7 +10,7 @@ from edge_expose_contract.addressing import parse_address
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.services import own_sharing_key
 from edge_expose_module.cluster.state import Capabilities
-from edge_expose_module.desired.resolved import Wish
+from edge_expose_module.desired.resolved import ResolvedExposure
 from edge_expose_module.load_balancers.api import Ask
 from edge_expose_module.load_balancers.metallb import MetalLB
 from edge_expose_module.services.claim_services import claim_names
@@ -323,7 +323,7 @@ def test_a_claim_asks_for_one_address_and_carries_nothing(address: str, families
     target = Target("o", "edge1", lambda _: MetalLB(), Capabilities.of("v1.36.3"))
     at = ("edge1", "web-claim")
     move = Move((parse_address(HELD),), (parse_address(address),), granted=False, claim=at, claimant="web", port=65533)
-    claim = move.claim_service(Wish("web", exposure), target)
+    claim = move.claim_service(ResolvedExposure("web", exposure), target)
     assert (claim.namespace, claim.name, claim.exposure) == ("edge1", "web-claim", "web")
     ask = MetalLB().request(Ask(move.target, own_sharing_key("o", "web"), "p"))
     assert dict(claim.annotations).items() >= dict(ask.annotations).items()

@@ -142,7 +142,7 @@ def test_a_report_arrives_however_much_there_is_to_tell(count: int, length: int,
     patches = len(bench.twin.patches)
     bench.run(1)
     assert len(bench.twin.patches) == patches, "what was shortened is not sent again"
-    message = bench.controller.view.report["exposures"][min(wishes)]["message"]
+    message = bench.controller.result.report["exposures"][min(wishes)]["message"]
     assert "no pod" in message, "the method `status` has it in full"
 
 

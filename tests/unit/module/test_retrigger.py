@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from edge_expose_module.cluster.homes import Homes
-from edge_expose_module.cluster.observer import Looker
+from edge_expose_module.cluster.observer import Observer
 from edge_expose_module.load_balancers.metallb import MetalLB
-from edge_expose_module.retrigger import ANNOTATION, Nudges
+from edge_expose_module.retrigger import ANNOTATION, Retrigger
 from support.bench import OWNER, Bench
 
 
@@ -15,18 +15,18 @@ def test_a_service_that_waits_is_touched_now_and_then_and_a_held_one_never() -> 
     bench.desire({"a": {"selector": ["app=ws"], "ports": [80]}, "b": {"selector": ["app=ws"], "ports": [80]}})
     bench.run()
     bench.cluster.services[("edge1", "a")]["status"] = {"loadBalancer": {}}
-    decided = bench.controller.view.decided
+    decided = bench.controller.result.plan
     assert decided is not None
-    observed = Looker(bench.cluster, OWNER).look(Homes(frozenset({"edge1"})))
+    observed = Observer(bench.cluster, OWNER).observe(Homes(frozenset({"edge1"})))
     clock = [0.0]
-    nudges = Nudges(bench.cluster, lambda: clock[0])
-    assert nudges.nudge(decided, observed, OWNER) == []
+    retrigger = Retrigger(bench.cluster, lambda: clock[0])
+    assert retrigger.touch(decided, observed, OWNER) == []
     clock[0] = MetalLB().retrigger_seconds[0]
-    assert nudges.nudge(decided, observed, OWNER) == [("edge1", "a")]
+    assert retrigger.touch(decided, observed, OWNER) == [("edge1", "a")]
     assert ANNOTATION in bench.cluster.services[("edge1", "a")]["metadata"]["annotations"]
     assert bench.cluster.address_of("a") == "10.0.0.10", "the load balancer looked again"
     clock[0] += 1
-    assert nudges.nudge(decided, observed, OWNER) == []
+    assert retrigger.touch(decided, observed, OWNER) == []
 
 
 def test_a_claim_that_waits_is_touched_too() -> None:
@@ -36,12 +36,12 @@ def test_a_claim_that_waits_is_touched_too() -> None:
     bench.desire({"a": {"selector": ["app=ws"], "ports": [80], "address": "10.0.0.15"}})
     bench.run(1)
     bench.cluster.services[("edge1", "a-claim")]["status"] = {"loadBalancer": {}}
-    decided = bench.controller.view.decided
+    decided = bench.controller.result.plan
     assert decided is not None
-    observed = Looker(bench.cluster, OWNER).look(Homes(frozenset({"edge1"})))
+    observed = Observer(bench.cluster, OWNER).observe(Homes(frozenset({"edge1"})))
     clock = [0.0]
-    nudges = Nudges(bench.cluster, lambda: clock[0])
-    assert nudges.nudge(decided, observed, OWNER) == []
+    retrigger = Retrigger(bench.cluster, lambda: clock[0])
+    assert retrigger.touch(decided, observed, OWNER) == []
     clock[0] = MetalLB().retrigger_seconds[0]
-    assert nudges.nudge(decided, observed, OWNER) == [("edge1", "a-claim")]
+    assert retrigger.touch(decided, observed, OWNER) == [("edge1", "a-claim")]
     assert bench.cluster.address_of("a-claim") == "10.0.0.15"

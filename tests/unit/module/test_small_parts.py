@@ -17,7 +17,7 @@ from edge_expose_contract.addressing import AddressSet
 from edge_expose_module.adapters.iothub_twin import told
 from edge_expose_module.adapters.state_file import StateFile
 from edge_expose_module.blocks import Block
-from edge_expose_module.desired.removal_guard import Brake, brake
+from edge_expose_module.desired.removal_guard import RemovalGuard, guard_removals
 from edge_expose_module.desired.stale_reads import Belief, believe
 from edge_expose_module.load_balancers.pools import Allocation, Pool
 from edge_expose_module.settings import BadSettings, read_settings
@@ -64,52 +64,54 @@ def test_a_higher_version_ends_the_doubt() -> None:
 )
 def test_the_brake_holds_for_three_or_more_beyond_the_share(held: str, removed: str, percent: int, stops: bool) -> None:
     services = dict.fromkeys(held, "1")
-    found = brake(services, frozenset(removed), percent, [], Brake())
+    found = guard_removals(services, frozenset(removed), percent, [], RemovalGuard())
     assert (found.pending is not None) == stops
     if found.pending is None:
         return
-    confirmed = brake(services, frozenset(removed), percent, [found.pending.token], found)
+    confirmed = guard_removals(services, frozenset(removed), percent, [found.pending.token], found)
     assert confirmed.pending is None
     assert confirmed.released == found.pending.names
     fewer = frozenset(removed) - {removed[0]}
-    other = brake(services, fewer | {"d"}, 0, [found.pending.token], Brake()).pending
+    other = guard_removals(services, fewer | {"d"}, 0, [found.pending.token], RemovalGuard()).pending
     assert other is None or other.token != found.pending.token
 
 
 def test_what_the_same_document_adds_does_not_open_the_brake() -> None:
     old, new = dict.fromkeys("abc", "1"), dict.fromkeys("abcxyz", "1")
-    first = brake(old, frozenset("abc"), 50, [], Brake())
+    first = guard_removals(old, frozenset("abc"), 50, [], RemovalGuard())
     assert first.pending is not None
-    again = brake(new, frozenset("abc"), 50, [], Brake(base=first.base))
+    again = guard_removals(new, frozenset("abc"), 50, [], RemovalGuard(base=first.base))
     assert again.pending == first.pending
-    assert brake(new, frozenset("a"), 50, [], Brake(base=first.base)) == Brake(), "taken back but for one"
+    assert guard_removals(new, frozenset("a"), 50, [], RemovalGuard(base=first.base)) == RemovalGuard(), (
+        "taken back but for one"
+    )
 
 
 def test_a_confirmation_counts_once_and_for_all_of_its_removal() -> None:
     held = dict.fromkeys("abcdef", "1")
-    pending = brake(held, frozenset("abcd"), 50, [], Brake()).pending
+    pending = guard_removals(held, frozenset("abcd"), 50, [], RemovalGuard()).pending
     assert pending is not None
-    released = brake(held, frozenset("abcd"), 50, [pending.token], Brake())
-    half = brake(dict.fromkeys("cdef", "1"), frozenset("abcd"), 50, [pending.token], released)
-    assert half == Brake(released=frozenset("cd")), "killed half way: the rest may still go"
-    made_again = brake(dict.fromkeys("abcdef", "2"), frozenset("abcd"), 50, [pending.token], Brake())
+    released = guard_removals(held, frozenset("abcd"), 50, [pending.token], RemovalGuard())
+    half = guard_removals(dict.fromkeys("cdef", "1"), frozenset("abcd"), 50, [pending.token], released)
+    assert half == RemovalGuard(released=frozenset("cd")), "killed half way: the rest may still go"
+    made_again = guard_removals(dict.fromkeys("abcdef", "2"), frozenset("abcd"), 50, [pending.token], RemovalGuard())
     assert made_again.pending is not None
     assert made_again.pending.token != pending.token
 
 
 def test_a_token_dies_with_the_removal_that_it_was_made_for() -> None:
     held = dict.fromkeys("abcdef", "1")
-    first = brake(held, frozenset("abcd"), 50, [], Brake(), "1")
+    first = guard_removals(held, frozenset("abcd"), 50, [], RemovalGuard(), "1")
     assert first.pending is not None
     token = first.pending.token
-    assert brake(held, frozenset("abcd"), 50, [], first, "2").pending == first.pending, "it waits on"
-    over = brake(held, frozenset(), 50, [token], first, "3")
-    assert over == Brake()
-    again = brake(held, frozenset("abcd"), 50, [token], over, "4")
+    assert guard_removals(held, frozenset("abcd"), 50, [], first, "2").pending == first.pending, "it waits on"
+    over = guard_removals(held, frozenset(), 50, [token], first, "3")
+    assert over == RemovalGuard()
+    again = guard_removals(held, frozenset("abcd"), 50, [token], over, "4")
     assert again.pending is not None, "taken back, and taken away again"
     assert again.pending.token != token
-    other = brake(held, frozenset("abce"), 50, [token], first, "5")
-    back = brake(held, frozenset("abcd"), 50, [token], other, "6")
+    other = guard_removals(held, frozenset("abce"), 50, [token], first, "5")
+    back = guard_removals(held, frozenset("abcd"), 50, [token], other, "6")
     assert back.pending is not None, "changed, and changed back"
     assert back.pending.token not in (token, other.pending and other.pending.token)
 
@@ -125,7 +127,7 @@ def test_memory_survives_its_own_json() -> None:
         document={"schemaVersion": "1.0"},
         version=4,
         site={"namespace": "x"},
-        wishes={"a": {"module": "m", "ports": [80]}},
+        last_good={"a": {"module": "m", "ports": [80]}},
         addresses={"a": ("10.0.0.1",)},
         expired={"b": "2026-01-01T00:00:00Z"},
         since={"a": Since("Ready", "10.0.0.1", "", "t")},

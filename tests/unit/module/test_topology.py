@@ -8,7 +8,7 @@ from typing import Any
 from edge_expose_contract.identity import LABEL_EXPOSURE, LABEL_MANAGED_BY, LABEL_OWNER, MANAGED_BY
 from edge_expose_module.cluster.service import ObservedService
 from edge_expose_module.cluster.state import Observed, endpoint_addresses
-from edge_expose_module.status.topology import MOST_PODS, picture
+from edge_expose_module.status.topology import MOST_PODS, topology
 
 OWNER = "0123456789abcdef"
 
@@ -26,7 +26,7 @@ def observed(*services: ObservedService, **more: Any) -> Observed:
 
 
 def test_ours_come_first_with_addresses_inside_outside_and_pods() -> None:
-    found = picture(
+    found = topology(
         observed(
             service("legacy", ours=False, external="10.0.0.14"),
             service("internal", ours=False, clusterIP="172.28.0.2"),
@@ -57,7 +57,7 @@ def test_ours_come_first_with_addresses_inside_outside_and_pods() -> None:
 
 def test_an_answer_stays_within_what_a_method_carries() -> None:
     many = [service(f"s{number:04d}", ours=True, clusterIP="172.28.0.7") for number in range(2000)]
-    found = picture(observed(*many, endpoints={item.key: ("fd00::1:2:3:4:5",) * 20 for item in many}), OWNER)
+    found = topology(observed(*many, endpoints={item.key: ("fd00::1:2:3:4:5",) * 20 for item in many}), OWNER)
     assert 110_000 < len(json.dumps(found)) <= 128 * 1024
     assert len(found["services"]) + found["more"] == 2000
     assert found["services"][0]["service"] == "d1/s0000"

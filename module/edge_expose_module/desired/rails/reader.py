@@ -29,7 +29,7 @@ class Rails:
     warnings: tuple[str, ...] = ()
 
 
-class Lookout:
+class RailsReader:
     """`namespace` is the module's own; `environment` what its environment says."""
 
     def __init__(self, cluster: Cluster, namespace: str, environment: Guards) -> None:
@@ -38,7 +38,7 @@ class Lookout:
         self._environment = environment
         self._name = f"ConfigMap {namespace}/{GUARD_RAILS.only}"
 
-    def look(self, known: Mapping[str, str] | None, observed: Observed, *, endpoints: bool) -> Rails:
+    def read(self, known: Mapping[str, str] | None, observed: Observed, *, endpoints: bool) -> Rails:
         """Blocks. `endpoints` says whether any exposure has some: only then the cluster's networks matter."""
         rails = self._rails(known)
         if not endpoints:
