@@ -22,6 +22,7 @@ from edge_expose_cloud.cli.shared.options import (
     Output,
     SpecFile,
     Yes,
+    check_is_digest,
     connect,
     parse_allow,
 )
@@ -71,6 +72,7 @@ def apply(
     Example: edge-expose apply two-tier.yaml --wait --timeout 120
     """
     allowed = parse_allow(allow or [])
+    check_is_digest(expect)
     inventory = read_inventory(fleet) if fleet else None
     if device or every_device:
         target = connect(connection_string_file, hub, auth)

@@ -8,7 +8,7 @@ import typer
 
 from edge_expose_cloud.cli.shared.app import new_app
 from edge_expose_cloud.cli.shared.errors import guarded
-from edge_expose_cloud.cli.shared.options import Auth, ConnectionFile, HubHost, connect
+from edge_expose_cloud.cli.shared.options import Auth, ConnectionFile, HideValues, HubHost, connect
 from edge_expose_cloud.cli.shared.output import Format, print_spec
 from edge_expose_cloud.usecases.export import export_spec
 
@@ -20,10 +20,7 @@ As = Annotated[Format, typer.Option("--output", "-o", help="Output format: yaml 
 @guarded
 def export(
     device: Annotated[str, typer.Argument(metavar="DEVICE")],
-    hide_values: Annotated[
-        bool,
-        typer.Option("--hide-values", help="Replace every value that may be a secret by a reference, ${env:NAME}."),
-    ] = False,
+    hide_values: HideValues = False,
     connection_string_file: ConnectionFile = None,
     hub: HubHost = None,
     auth: Auth = "key",

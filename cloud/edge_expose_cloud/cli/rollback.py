@@ -116,7 +116,7 @@ def _content(hub: Hub, folder: Path, device: str, chosen: str | None) -> Json:
     text = seal_of(os.environ).open(text)
     content = content_of(text)
     if content is None:
-        raise Refused("the backup cannot be read: it is no JSON with modulesContent", "choose another file")
+        raise UsageProblem(f"{chosen} is no backup: it is no JSON with modulesContent", "choose another file")
     named, of = parse_name(Path(chosen).name), hub_of(text)
     if named is not None and named[0] != device:
         say(f"! {chosen} is a backup of device {named[0]}")

@@ -1,9 +1,9 @@
 """Manifests and twins as they may be shown. Pure.
 
-A value on the hub does not say where it came from: it may have been `${env:NAME}` once. Of `$edgeAgent` only what
-stands in a list of its own (`manifest.showable`) is shown, references are shown as such, and of modules that are not
-ours nothing but the names of their properties. createOptions are shown as the one object that their chunks hold
-together, since a secret may be escaped in their text, or cut in two.
+A value on the hub does not say where it came from: it may have been `${env:NAME}` once. Of `$edgeAgent` and `$edgeHub`
+only what stands in a list of its own (`manifest.showable`) is shown, references are shown as such, and of modules that
+are not ours nothing but the names of their properties. createOptions are shown as the one object that their chunks
+hold together, since a secret may be escaped in their text, or cut in two.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from edge_expose_cloud.hub.api import Json
-from edge_expose_cloud.iotedge.create_options import CreateOptionsError, is_options_field, read_create_options
-from edge_expose_cloud.manifest.showable import may_show, steps_of
+from edge_expose_cloud.iotedge.create_options import is_options_field
+from edge_expose_cloud.manifest.encoding import decode
+from edge_expose_cloud.manifest.showable import LISTED_TWINS, may_show, steps_of
 from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.merging import same_json
 
@@ -36,12 +37,12 @@ _KNOWN_TWINS: Final = frozenset({"$edgeAgent", "$edgeHub", MODULE_ID})
 
 def hide_secrets(value: Any) -> Any:
     """Any part of a twin or manifest, whatever may be a secret as ***."""
-    return _hidden(_with_joined_options(value), _NOTHING, _NOTHING, secret=False)
+    return _hidden(value, _NOTHING, _NOTHING, secret=False)
 
 
 def hide_options(options: Mapping[str, Any]) -> Json:
     """createOptions of one module, what may be a secret as ***."""
-    path = ("modules", "", "settings", "createOptions")
+    path = ("$edgeAgent", "modules", "", "settings", "createOptions")
     found: Json = _hidden(options, _NOTHING, _NOTHING, secret=False, path=path)
     return found
 
@@ -52,16 +53,16 @@ def hide_twins(twins: Mapping[str, Any], beside: Mapping[str, Any] | None = None
     `beside` are the sections they are compared with, and `shown` is what is shown of those: equal values look equal,
     and a hidden value that differs is `*** (changed)`.
     """
-    other = _with_joined_options(dict(beside or {}))
+    other = _decoded(beside or {})
     found = {
         module: _hidden(
-            _with_joined_options(section),
+            section,
             _at(other, module),
             _at(shown, module),
             secret=module not in _KNOWN_TWINS,
-            path=() if module == "$edgeAgent" else None,
+            path=(module,) if module in LISTED_TWINS else None,
         )
-        for module, section in twins.items()
+        for module, section in _decoded(twins).items()
     }
     if MODULE_ID in found:
         found[MODULE_ID] = hide_pairs(found[MODULE_ID], other.get(MODULE_ID, found[MODULE_ID]))
@@ -73,25 +74,14 @@ def hide_beside(value: Any, beside: Any, shown: Any) -> Any:
     return _hidden(value, beside, shown, secret=False)
 
 
-def _with_joined_options(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_with_joined_options(item) for item in value]
-    if not isinstance(value, Mapping):
-        return value
-    fields = {key: item for key, item in value.items() if is_options_field(key) and not isinstance(item, Mapping)}
-    rest = {key: _with_joined_options(item) for key, item in value.items() if key not in fields}
-    if not fields:
-        return rest
-    try:
-        return {**rest, "createOptions": read_create_options(fields)}
-    except CreateOptionsError:
-        return {**rest, "createOptions": HIDDEN}
+def _decoded(twins: Mapping[str, Any]) -> Json:
+    return {module: decode(section) if module == "$edgeAgent" else section for module, section in twins.items()}
 
 
 def _hidden(value: Any, beside: Any, shown: Any, *, secret: bool, path: tuple[str, ...] | None = None) -> Any:
     """`beside` is what the other side holds at the same place (_NOTHING for nothing), `shown` how that is shown.
 
-    `path` is where in `$edgeAgent` the value stands, None elsewhere.
+    `path` is the twin and where in it the value stands, None where there is no list of what may be shown.
     """
     if beside is not _NOTHING and same_json(value, beside):
         return shown

@@ -1,4 +1,4 @@
-"""What may be shown of `$edgeAgent`: a list of what may, not a list of what may not. Pure.
+"""What may be shown of `$edgeAgent` and `$edgeHub`: a list of what may, not a list of what may not. Pure.
 
 Anything else is a value that somebody may have put a secret into: environments, command lines, labels, health checks,
 options of log drivers and mounts, and whatever Docker or IoT Edge adds next year. Keys are always shown.
@@ -55,12 +55,15 @@ _OPTIONS: Final = (
     "k8s-experimental.nodeSelector.**",
     "k8s-experimental.strategy.**",
 )
-_AGENT: Final = (
+_TWIN: Final = (
     "schemaVersion",
     "version.**",
     "lastDesiredVersion",
     "lastDesiredStatus.**",
     "configurationHealth.**",
+)
+_AGENT: Final = (
+    *_TWIN,
     "runtime.type",
     "runtime.platform.**",
     "runtime.settings.minDockerVersion",
@@ -69,22 +72,36 @@ _AGENT: Final = (
     *(f"{kind}.*.{name}" for kind in ("modules", "systemModules") for name in _MODULE),
     *(f"{kind}.*.settings.createOptions.{name}" for kind in ("modules", "systemModules") for name in _OPTIONS),
 )
+_HUB: Final = (
+    *_TWIN,
+    "routes.*",
+    *(f"routes.*.{name}" for name in ("route", "priority", "timeToLiveSecs")),
+    "storeAndForwardConfiguration.timeToLiveSecs",
+    "storeAndForwardConfiguration.storeLimits.**",
+    "mqttBroker.authorizations.**",
+    "clients.**",
+)
 
-_PATTERNS: Final = tuple(tuple(pattern.lower().split(".")) for pattern in _AGENT)
+LISTED_TWINS: Final = {"$edgeAgent": _AGENT, "$edgeHub": _HUB}
+_PATTERNS: Final = {
+    twin: tuple(tuple(pattern.lower().split(".")) for pattern in patterns) for twin, patterns in LISTED_TWINS.items()
+}
 _DESIRED: Final = "properties.desired"
 
 
 def steps_of(key: str) -> tuple[str, ...]:
-    """The steps of a key into `$edgeAgent`: a layer writes several in one (`properties.desired.modules.web`)."""
+    """The steps of a key into a twin: a layer writes several in one (`properties.desired.modules.web`)."""
     if key == _DESIRED:
         return ()
     return tuple(key.removeprefix(f"{_DESIRED}.").split(".")) if key.startswith(f"{_DESIRED}.") else (key,)
 
 
 def may_show(path: tuple[str, ...]) -> bool:
-    """Whether the value at this path may be shown. Docker and edgeAgent do not mind the case of keys."""
-    steps = tuple(step.lower() for step in path)
-    return any(_matches(pattern, steps) for pattern in _PATTERNS)
+    """Whether the value at this path, which begins with the twin, may be shown. Docker and edgeAgent do not mind the
+    case of keys."""
+    twin, *rest = path
+    steps = tuple(step.lower() for step in rest)
+    return any(_matches(pattern, steps) for pattern in _PATTERNS[twin])
 
 
 def _matches(pattern: tuple[str, ...], steps: tuple[str, ...]) -> bool:

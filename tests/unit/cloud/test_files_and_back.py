@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -112,10 +113,10 @@ def test_export_says_where_it_prints_values_as_they_are() -> None:
     assert "s3cret" not in result.stderr
     told = [line for line in result.stderr.splitlines() if "ExportedValues" in line]
     assert told == [
-        "! warning modules.database: printed as on the hub: env [ExportedValues]",
-        "! warning modules.web: printed as on the hub: env, desired, createOptions.Cmd, createOptions.Env, "
+        "! warning modules.database: printed as they are: env [ExportedValues]",
+        "! warning modules.web: printed as they are: env, desired, createOptions.Cmd, createOptions.Env, "
         "createOptions.Labels [ExportedValues]",
-        "! warning keep: printed as on the hub: cam [ExportedValues]",
+        "! warning keep: printed as they are: cam [ExportedValues]",
     ]
     assert "--hide-values" in result.stderr
 
@@ -155,3 +156,24 @@ def test_import_takes_no_password_into_the_spec(tmp_path: Path) -> None:
     result = run("import", str(path))
     assert "hunter2" not in result.output
     assert "${env:MY_REG_PASSWORD}" in result.stdout
+
+
+def test_import_with_hidden_values_prints_none_and_renders_to_the_same_once_they_are_set(tmp_path: Path) -> None:
+    manifest = tmp_path / "m.json"
+    text = SPEC.replace(
+        'web: {image: "a/web:1"}',
+        'web: {image: "a/web:1", env: {KEY: s3cret}, desired: {token: t0ken}, createOptions: {Cmd: ["--pw=hunter2"]}}',
+    )
+    manifest.write_text(json.dumps(render(spec_of_text(text))))
+    hidden = run("import", str(manifest), "--hide-values")
+    assert hidden.exit_code == 0, hidden.stderr
+    printed = hidden.stdout + hidden.stderr
+    assert not [word for word in ("s3cret", "t0ken", "hunter2") if word in printed]
+    assert "ExportedValues" in hidden.stderr
+    names = set(re.findall(r"\$\{env:([A-Za-z0-9_]+)\}", hidden.stdout))
+    values = {"KEY": "s3cret", "web_token": "t0ken", "web_Cmd_1": "--pw=hunter2"}
+    assert names == set(values)
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(hidden.stdout)
+    rendered = run("render", str(spec), "--with-secrets", **values)
+    assert json.loads(rendered.stdout) == json.loads(manifest.read_text()), rendered.stderr

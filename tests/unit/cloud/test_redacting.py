@@ -177,7 +177,7 @@ def test_the_digest_is_the_same_for_the_same_plan_and_no_secret_is_needed_to_com
             {"createOptions": HIDDEN, "image": "i"},
             id="createOptions that are no JSON",
         ),
-        pytest.param({"createOptions": '{"Env":["A=x=y","B"]}'}, {"createOptions": {"Env": [f"A={HIDDEN}", "B"]}}),
+        pytest.param({"createOptions": '{"Env":["A=x=y","B"]}'}, {"createOptions": HIDDEN}, id="createOptions as text"),
         pytest.param(
             {"registryCredentials": {"r": {"address": "a", "username": "u", "password": "p"}}},
             {"registryCredentials": {"r": {"address": "a", "username": "u", "password": HIDDEN}}},
@@ -304,4 +304,25 @@ def test_an_annotation_of_a_load_balancer_is_shown_and_a_changed_one_is_seen_to_
     other = {"metadata": {"annotations": {"metallb.io/address-pool": "q", "example.com/a": "two"}}}
     assert hide_pairs(service, other) == {
         "metadata": {"annotations": {"metallb.io/address-pool": "p", "example.com/a": CHANGED}}
+    }
+
+
+def test_of_the_hub_module_only_what_is_known_is_shown() -> None:
+    section = {
+        "schemaVersion": "1.1",
+        "routes": {
+            "up": "FROM /* INTO $upstream",
+            "low": {"route": "FROM /a INTO $upstream", "priority": 3, "new": "x"},
+        },
+        "storeAndForwardConfiguration": {"timeToLiveSecs": 7200, "next": "y"},
+        "key": "z",
+    }
+    assert hide_twins({"$edgeHub": section})["$edgeHub"] == {
+        "schemaVersion": "1.1",
+        "routes": {
+            "up": "FROM /* INTO $upstream",
+            "low": {"route": "FROM /a INTO $upstream", "priority": 3, "new": HIDDEN},
+        },
+        "storeAndForwardConfiguration": {"timeToLiveSecs": 7200, "next": HIDDEN},
+        "key": HIDDEN,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
@@ -30,6 +31,10 @@ ConnectionFile = Annotated[
         metavar="FILE",
         help="File with the IoT Hub connection string. Default: IOTHUB_CONNECTION_STRING.",
     ),
+]
+HideValues = Annotated[
+    bool,
+    typer.Option("--hide-values", help="Replace every value that may be a secret by a reference, ${env:NAME}."),
 ]
 HubHost = Annotated[str | None, typer.Option("--hub", metavar="HOST", help="IoT Hub host name, for --auth entra.")]
 Auth = Annotated[
@@ -162,6 +167,12 @@ def _connection_string(connection_file: str | None) -> str:
 
 #: how commands reach a hub; a program that embeds the command line may set another factory
 HUB_FACTORY: ContextVar[Connect] = ContextVar("HUB_FACTORY", default=connect_iothub)
+
+
+def check_is_digest(text: str | None) -> None:
+    """Raises UsageProblem for what no plan can have as its digest."""
+    if text is not None and not re.fullmatch(r"[0-9a-fA-F]{8,64}", text):
+        raise UsageProblem(f"--expect {text!r} is no digest of a plan", "take it from plan, at least eight characters")
 
 
 _KINDS = ("removals", "moves", "modules", "retarget")
