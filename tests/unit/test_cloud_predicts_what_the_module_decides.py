@@ -19,7 +19,7 @@ from edge_expose_cloud.plan.device import DeviceState, surroundings
 from edge_expose_cloud.plan.model import diff_services
 from edge_expose_cloud.plan.render import service_text
 from edge_expose_cloud.plan.service_forecast import Surroundings, predicted_services
-from edge_expose_cloud.spec.address_checks import lint_addresses
+from edge_expose_cloud.spec.checks.addresses import lint_addresses
 from edge_expose_cloud.spec.model import Spec
 from edge_expose_cloud.usecases.expose import plan_expose
 from edge_expose_contract.identity import HOSTNAME_ANNOTATION, MODULE_ID

@@ -11,7 +11,7 @@ from edge_expose_cloud.findings.from_contract import finding_of, findings_of
 from edge_expose_cloud.iotedge.create_options import CreateOptionsError, read_create_options
 from edge_expose_cloud.iotedge.edge_agent import modules_of
 from edge_expose_cloud.manifest.content import ManifestDocument
-from edge_expose_cloud.spec.route_checks import check_route_text
+from edge_expose_cloud.spec.checks.routes import check_route_text
 from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.limits import SECTION_BYTES, section_size, twin_violations
 from edge_expose_contract.parsing import Refusal, parse_desired

@@ -1,7 +1,7 @@
 """`driver: manifest`: exposures written into createOptions, for edgeAgent to make the Services. Pure.
 
 PortBindings carry the ports, `k8s-experimental.serviceOptions` type and address, Docker Labels the load balancer's
-annotations. What edgeAgent cannot express was refused before: `spec.driver_limits`.
+annotations. What edgeAgent cannot express was refused before: `spec.checks.driver_limits`.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The spec that people write: model, reading, variables, inventory, presets, checks, capacity. Pure, no I/O."""
+"""The spec that people write: model, loading, variables, inventory, presets, capacity. Pure, no I/O."""

@@ -8,9 +8,9 @@ from pydantic import Field, ValidationError
 
 from edge_expose_cloud.findings.finding import Finding, finding
 from edge_expose_cloud.findings.from_contract import findings_of
-from edge_expose_cloud.spec.documents import Document
 from edge_expose_cloud.spec.model import Network, SpecModel
-from edge_expose_cloud.spec.yaml_lines import read_yaml
+from edge_expose_cloud.spec.text.documents import Document
+from edge_expose_cloud.spec.text.yaml_lines import read_yaml
 from edge_expose_contract.violations import from_pydantic
 
 Variable = str | int | float | bool

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from edge_expose_cloud.findings.finding import Finding, finding, has_errors, in_reading_order
 from edge_expose_cloud.spec.build import SpecBuilder
-from edge_expose_cloud.spec.checks import Checks
-from edge_expose_cloud.spec.documents import Document
+from edge_expose_cloud.spec.checks.fields import Checks
 from edge_expose_cloud.spec.model import Spec
+from edge_expose_cloud.spec.text.documents import Document
+from edge_expose_cloud.spec.text.yaml_lines import read_yaml
 from edge_expose_cloud.spec.variables import template_of
-from edge_expose_cloud.spec.yaml_lines import read_yaml
 from edge_expose_contract.violations import shown
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from edge_expose_cloud.plan.device import current_exposures, report_of
 from edge_expose_cloud.plan.model import Change, Danger, Impact, PatchTwin, Plan, twin_change
 from edge_expose_cloud.plan.observation import observe_device, targeting_deployments
 from edge_expose_cloud.plan.ownership import owned_keys, refuse_owned
-from edge_expose_cloud.spec.address_checks import lint_addresses
 from edge_expose_cloud.spec.capacity import Move, rehearse_range
+from edge_expose_cloud.spec.checks.addresses import lint_addresses
 from edge_expose_cloud.spec.model import ModuleSpec, Network, Spec, Target
 from edge_expose_cloud.usecases.device_ranges import network_of, pool_decides
 from edge_expose_contract.addressing import Address, AddressRange, AddressSet

@@ -23,7 +23,7 @@ from edge_expose_cloud.plan.device import (
 from edge_expose_cloud.plan.model import Change, PatchTwin, Plan, diff_services, in_plan_order, twin_change
 from edge_expose_cloud.plan.observation import exposure_owners, observe_device
 from edge_expose_cloud.plan.service_forecast import predicted_services
-from edge_expose_cloud.spec.address_checks import lint_addresses
+from edge_expose_cloud.spec.checks.addresses import lint_addresses
 from edge_expose_cloud.spec.model import ModuleSpec, Network, Spec, Target
 from edge_expose_cloud.usecases.conflicts import conflicts
 from edge_expose_cloud.usecases.device_ranges import network_of, pool_decides

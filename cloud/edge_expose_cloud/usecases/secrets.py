@@ -16,7 +16,7 @@ from edge_expose_cloud.findings.problems import InputError
 from edge_expose_cloud.iotedge.create_options import MAX_CHUNKS, CreateOptionsError, chunk_count
 from edge_expose_cloud.manifest.encoding import Secrets
 from edge_expose_cloud.manifest.spec_checks import check_rendered
-from edge_expose_cloud.spec.checks import lint
+from edge_expose_cloud.spec.checks.fields import lint
 from edge_expose_cloud.spec.model import Spec
 from edge_expose_cloud.spec.variables import secret_names, secret_places
 from edge_expose_contract.violations import from_pydantic

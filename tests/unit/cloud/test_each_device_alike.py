@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_expose_cloud.spec.capacity import address_groups, capacity, pool_of
-from edge_expose_cloud.spec.documents import Document, Lines
 from edge_expose_cloud.spec.inventory import Inventory
 from edge_expose_cloud.spec.load import SpecReader, spec_from_data
 from edge_expose_cloud.spec.model import Network
+from edge_expose_cloud.spec.text.documents import Document, Lines
 from edge_expose_contract.addressing import Address, AddressRange, AddressSet
 from edge_expose_contract.models import Exposure
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from edge_expose_cloud.cli import app
 from edge_expose_cloud.hub.api import HubError, HubProblem
 from edge_expose_cloud.plan.fleet import FleetTotals
-from edge_expose_cloud.spec.fleet_checks import lint_fleet
+from edge_expose_cloud.spec.checks.fleet import lint_fleet
 from edge_expose_cloud.spec.inventory import Inventory, load_inventory
 from edge_expose_cloud.usecases.fleet_plans import plan_members, rehearse_members
 from support.cloud import spec_of_text, use_hub

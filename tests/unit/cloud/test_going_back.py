@@ -345,7 +345,7 @@ def test_the_command_restores_the_newest_backup(tmp_path: Path) -> None:
         odd = tmp_path / "odd.json"
         odd.write_text("{}")
         unread = runner.invoke(app, ["rollback", "--device", "d1", "--from", str(odd), *folder])
-        assert (unread.exit_code, "backup cannot be read" in unread.stderr) == (1, True)
+        assert (unread.exit_code, "is no backup" in unread.stderr) == (2, True)
         assert runner.invoke(app, ["rollback"]).exit_code == 2
     finally:
         use_hub(None)

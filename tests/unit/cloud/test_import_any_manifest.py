@@ -17,12 +17,12 @@ from edge_expose_cloud.manifest.encoding import Content, Secrets
 from edge_expose_cloud.manifest.imports.spec import spec_of_manifest
 from edge_expose_cloud.manifest.render import render_content
 from edge_expose_cloud.manifest.spec_checks import check_rendered
-from edge_expose_cloud.spec.documents import Document
 from edge_expose_cloud.spec.load import load_spec, spec_from_data
 from edge_expose_cloud.spec.model import Spec
+from edge_expose_cloud.spec.text.documents import Document
+from edge_expose_cloud.spec.text.yaml_lines import read_yaml
+from edge_expose_cloud.spec.text.yaml_writer import yaml_text
 from edge_expose_cloud.spec.variables import secret_names
-from edge_expose_cloud.spec.yaml_lines import read_yaml
-from edge_expose_cloud.spec.yaml_writer import yaml_text
 from edge_expose_contract.parsing import parse_exposure
 from support.manifests import contents, plain, sound_contents, unlike
 

@@ -10,10 +10,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edge_expose_cloud.findings.finding import Finding
-from edge_expose_cloud.spec.any_yaml import read_any_yaml
-from edge_expose_cloud.spec.documents import Document, Lines, document_of
-from edge_expose_cloud.spec.plain_yaml import HAS_LIBYAML, read_plain_yaml
-from edge_expose_cloud.spec.yaml_lines import read_yaml
+from edge_expose_cloud.spec.text.any_yaml import read_any_yaml
+from edge_expose_cloud.spec.text.documents import Document, Lines, document_of
+from edge_expose_cloud.spec.text.plain_yaml import HAS_LIBYAML, read_plain_yaml
+from edge_expose_cloud.spec.text.yaml_lines import read_yaml
 
 ROOT = Path(__file__).resolve().parents[3]
 WORDS = [

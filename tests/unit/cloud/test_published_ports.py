@@ -10,7 +10,7 @@ import pytest
 from edge_expose_cloud.findings.problems import Refused
 from edge_expose_cloud.iotedge.create_options import read_create_options
 from edge_expose_cloud.plan.model import Plan, SetModules
-from edge_expose_cloud.spec.yaml_writer import yaml_text
+from edge_expose_cloud.spec.text.yaml_writer import yaml_text
 from edge_expose_cloud.usecases.apply import check_dangers
 from edge_expose_cloud.usecases.export import export_spec
 from edge_expose_cloud.usecases.plan import make_plan

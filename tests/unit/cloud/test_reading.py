@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from edge_expose_cloud.adapters.texts import read_text
 from edge_expose_cloud.findings.finding import Finding
-from edge_expose_cloud.spec.documents import Document
-from edge_expose_cloud.spec.yaml_lines import read_yaml
-from edge_expose_cloud.spec.yaml_writer import yaml_text
+from edge_expose_cloud.spec.text.documents import Document
+from edge_expose_cloud.spec.text.yaml_lines import read_yaml
+from edge_expose_cloud.spec.text.yaml_writer import yaml_text
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=12)
 NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)

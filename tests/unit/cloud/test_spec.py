@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from edge_expose_cloud.spec.documents import Document
 from edge_expose_cloud.spec.inventory import load_inventory
 from edge_expose_cloud.spec.load import load_spec
-from edge_expose_cloud.spec.yaml_lines import read_yaml
+from edge_expose_cloud.spec.text.documents import Document
+from edge_expose_cloud.spec.text.yaml_lines import read_yaml
 
 HEAD = """\
 schemaVersion: "1.0"

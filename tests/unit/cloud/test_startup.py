@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_expose_cloud.spec.plain_yaml import HAS_LIBYAML
+from edge_expose_cloud.spec.text.plain_yaml import HAS_LIBYAML
 from support.big_fleet import write_inventory, write_spec
 from support.cloud_runs import counted
 

@@ -11,9 +11,9 @@ from edge_expose_cloud.adapters.texts import read_text
 from edge_expose_cloud.findings.finding import Finding, has_errors
 from edge_expose_cloud.findings.problems import InputError
 from edge_expose_cloud.manifest.content import ManifestDocument, looks_like_manifest, read_manifest
-from edge_expose_cloud.spec.documents import Document
 from edge_expose_cloud.spec.load import LoadedSpec, spec_from_data
-from edge_expose_cloud.spec.yaml_lines import read_yaml
+from edge_expose_cloud.spec.text.documents import Document
+from edge_expose_cloud.spec.text.yaml_lines import read_yaml
 
 if TYPE_CHECKING:
     from edge_expose_cloud.spec.inventory import Inventory
@@ -74,7 +74,7 @@ def spec_from_source(source: Source, inventory: Inventory | None, device: str | 
 
 
 def read_inventory(path: str) -> Inventory:
-    from edge_expose_cloud.spec.fleet_checks import lint_fleet
+    from edge_expose_cloud.spec.checks.fleet import lint_fleet
     from edge_expose_cloud.spec.inventory import load_inventory
 
     text = read_text(path)

@@ -119,7 +119,7 @@ def data(value: Any, form: Format) -> None:
 
 def to_text(value: Any, form: Format) -> str:
     if form is Format.YAML:
-        from edge_expose_cloud.spec.yaml_writer import yaml_text
+        from edge_expose_cloud.spec.text.yaml_writer import yaml_text
 
         return yaml_text(value)
     return json.dumps(value, indent=2, ensure_ascii=False).translate(_C1) + "\n"

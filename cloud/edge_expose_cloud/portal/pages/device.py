@@ -15,7 +15,7 @@ from edge_expose_cloud.plan.ownership import who_wins
 from edge_expose_cloud.portal.live import fleet
 from edge_expose_cloud.portal.shell import Portal, PortalDep, SessionDep, page
 from edge_expose_cloud.portal.views.device import device_view
-from edge_expose_cloud.spec.yaml_writer import yaml_text
+from edge_expose_cloud.spec.text.yaml_writer import yaml_text
 from edge_expose_cloud.status.explain import explain_exposure
 from edge_expose_cloud.usecases.export import export_spec
 from edge_expose_contract.identity import MODULE_ID

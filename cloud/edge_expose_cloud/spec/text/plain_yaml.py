@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from edge_expose_cloud.spec.documents import MAX_DEPTH, MAX_NODES
+from edge_expose_cloud.spec.text.documents import MAX_DEPTH, MAX_NODES
 
 try:
     import yaml

@@ -6,9 +6,9 @@ A file named .json is JSON and nothing else. So is other text that looks like JS
 from __future__ import annotations
 
 from edge_expose_cloud.findings.finding import Finding, finding
-from edge_expose_cloud.spec.documents import MAX_BYTES, Document, Lines, document_of
-from edge_expose_cloud.spec.json_lines import JsonProblem, read_json
-from edge_expose_cloud.spec.plain_yaml import read_plain_yaml
+from edge_expose_cloud.spec.text.documents import MAX_BYTES, Document, Lines, document_of
+from edge_expose_cloud.spec.text.json_lines import JsonProblem, read_json
+from edge_expose_cloud.spec.text.plain_yaml import read_plain_yaml
 
 
 def read_yaml(text: str, file: str) -> Document | Finding:
@@ -28,6 +28,6 @@ def read_yaml(text: str, file: str) -> Document | Finding:
     if plain is not None:
         data, by_path = plain
         return document_of(data, Lines(by_path), file)
-    from edge_expose_cloud.spec.any_yaml import read_any_yaml
+    from edge_expose_cloud.spec.text.any_yaml import read_any_yaml
 
     return read_any_yaml(text, file)

@@ -14,7 +14,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from edge_expose_cloud.findings.finding import Finding, finding
-from edge_expose_cloud.spec.documents import MAX_DEPTH, MAX_NODES, TOO_MUCH, Document, Lines, document_of
+from edge_expose_cloud.spec.text.documents import MAX_DEPTH, MAX_NODES, TOO_MUCH, Document, Lines, document_of
 from edge_expose_contract.violations import shown
 
 _SECOND = "but found another document"  # half a sentence of the parser's

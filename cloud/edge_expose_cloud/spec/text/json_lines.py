@@ -12,7 +12,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Any, Final
 
-from edge_expose_cloud.spec.documents import MAX_DEPTH, MAX_NODES, Lines
+from edge_expose_cloud.spec.text.documents import MAX_DEPTH, MAX_NODES, Lines
 from edge_expose_contract.violations import shown
 
 _BLANK: Final = re.compile(r"[ \t\r\n]*")

@@ -15,12 +15,12 @@ from edge_expose_cloud.iotedge.create_options import (
 )
 from edge_expose_cloud.iotedge.edge_agent_ports import lookup
 from edge_expose_cloud.iotedge.routes import modules_in_route
-from edge_expose_cloud.spec.address_checks import AddressChecks
-from edge_expose_cloud.spec.driver_limits import check_manifest_driver
+from edge_expose_cloud.spec.checks.addresses import AddressChecks
+from edge_expose_cloud.spec.checks.driver_limits import check_manifest_driver
+from edge_expose_cloud.spec.checks.routes import check_route_text
 from edge_expose_cloud.spec.last import Last
 from edge_expose_cloud.spec.model import ModuleSpec, Route, Runtime, Spec
 from edge_expose_cloud.spec.names import is_deployment_name
-from edge_expose_cloud.spec.route_checks import check_route_text
 from edge_expose_cloud.spec.variables import is_placeholder
 from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.names import sanitize_k8s_value
