@@ -39,6 +39,7 @@ class ControlApi:
         self._routes: dict[tuple[str, str], Callable[[Request], Awaitable[Any]]] = {
             ("GET", "/status"): self._status,
             ("GET", "/device-env"): self._device_env,
+            ("GET", "/device-connection-string"): self._device_connection_string,
             ("GET", "/modules"): self._modules,
             ("GET", "/policies"): self._policies,
             ("POST", "/devices"): self._add_devices,
@@ -62,7 +63,7 @@ class ControlApi:
         except ControlError as error:
             return json_response(error.status, {"error": str(error)})
         except HubError as error:
-            return json_response(error.status, {"error": error.text})
+            return json_response(error.status, {"error": error.explanation})
         finally:
             self._hub.commit()
 
@@ -117,6 +118,16 @@ class ControlApi:
             "mqtt_proxy": f"http://{hub.address}:{hub.ports.proxy}",
             "no_proxy": "",
         }
+
+    async def _device_connection_string(self, request: Request) -> JsonObject:
+        """For a device or module outside edge; `mqttProxy` leads to it where port 8883 is not this hub's."""
+        key = self._key(dict(request.query))
+        identity = self._hub.state.identities[key]
+        parts = [f"HostName={LOGICAL_NAME}", f"DeviceId={key.device}"]
+        parts += [f"ModuleId={key.module}"] if key.module is not None else []
+        parts += [f"SharedAccessKey={identity.primary}"] if identity.primary else ["x509=true"]
+        proxy = f"http://{self._hub.address}:{self._hub.ports.proxy}"
+        return {"connectionString": ";".join(parts), "mqttProxy": proxy}
 
     async def _modules(self, request: Request) -> list[JsonObject]:
         key = self._key({"device": request.query.get("device", "")})
@@ -182,7 +193,11 @@ class ControlApi:
 
     def _settings_view(self) -> JsonObject:
         settings = self._hub.state.settings
-        return {"siblings": settings.siblings, "twin-replies": "strict" if settings.strict_replies else "lax"}
+        return {
+            "siblings": settings.siblings,
+            "twin-replies": "strict" if settings.strict_replies else "lax",
+            "concurrent-jobs": settings.concurrent_jobs,
+        }
 
     async def _settings(self, request: Request) -> JsonObject:
         settings = self._hub.state.settings
@@ -194,10 +209,11 @@ class ControlApi:
                     settings.siblings = "reset"
                 case "twin-replies", ("strict" | "lax"):
                     settings.strict_replies = value == "strict"
+                case "concurrent-jobs", int() if not isinstance(value, bool) and 1 <= value <= 10:
+                    settings.concurrent_jobs = value
                 case _:
-                    raise ControlError(
-                        400, f"setting {name}={value} is not known: siblings=keep|reset, twin-replies=strict|lax"
-                    )
+                    known = "siblings=keep|reset, twin-replies=strict|lax, concurrent-jobs=1..10"
+                    raise ControlError(400, f"setting {name}={value} is not known: {known}")
         self._hub.state.mark("settings", "all")
         return self._settings_view()
 

@@ -12,7 +12,9 @@ BodyShape = Literal["named", "numbered", "nested"]
 class HubError(Exception):
     """A request that IoT Hub answers with an error status.
 
-    `name` goes into the header `iothub-errorcode`; `number` is the six-digit code of the numbered bodies.
+    `name` goes into the header `iothub-errorcode`; `number` is the six-digit code of the numbered bodies. `text` is
+    what the service says, where that was seen (the issues and measurements named in README.md); `detail` is this
+    hub's own explanation beside it.
     """
 
     def __init__(
@@ -23,6 +25,7 @@ class HubError(Exception):
         number: int | None = None,
         shape: BodyShape = "named",
         close: bool = False,
+        detail: str | None = None,
     ) -> None:
         super().__init__(text)
         self.status = status
@@ -31,22 +34,27 @@ class HubError(Exception):
         self.number = number if number is not None else status * 1000 + 1
         self.shape = shape
         self.close = close
+        self.detail = detail
+
+    @property
+    def explanation(self) -> str:
+        return self.detail or self.text
 
     def body(self, timestamp: str) -> bytes:
         """The JSON body: named `{"Message","ExceptionMessage"}`, numbered `{"errorCode",..}`, nested: in Message."""
-        tracking = uuid.uuid4().hex.upper()
+        tracking = f"{uuid.uuid4().hex.upper()}-G2:-TimeStamp:{timestamp}"
         numbered = {
             "errorCode": self.number,
             "message": self.text,
             "trackingId": tracking,
             "timestampUtc": timestamp,
+            "info": self.detail,
         }
         if self.shape == "numbered":
             return json.dumps(numbered).encode()
         message = f"ErrorCode:{self.name};{self.text}" if self.shape == "named" else json.dumps(numbered)
-        return json.dumps(
-            {"Message": message, "ExceptionMessage": f"Tracking ID:{tracking}-TimeStamp:{timestamp}"}
-        ).encode()
+        exception = f"Tracking ID:{tracking}" + (f", local hub: {self.detail}" if self.detail else "")
+        return json.dumps({"Message": message, "ExceptionMessage": exception}).encode()
 
 
 def argument_invalid(text: str, shape: BodyShape = "named") -> HubError:
@@ -59,13 +67,13 @@ def bad_request(text: str) -> HubError:
 
 
 def unauthorized(text: str) -> HubError:
-    return HubError(401, "IotHubUnauthorizedAccess", text, 401002)
+    return HubError(401, "IotHubUnauthorizedAccess", "Unauthorized", 401002, detail=text)
 
 
 def device_not_found(device: str, module: str | None = None) -> HubError:
     """Also the answer for a missing module twin, as the service does it."""
     what = f"{device}/{module}" if module else device
-    return HubError(404, "DeviceNotFound", f"Device {what} not registered", 404001)
+    return HubError(404, "DeviceNotFound", what, 404001, detail=f"{what} is not registered")
 
 
 def module_not_found(device: str, module: str) -> HubError:
@@ -73,9 +81,7 @@ def module_not_found(device: str, module: str) -> HubError:
 
 
 def precondition_failed() -> HubError:
-    return HubError(
-        412, "PreconditionFailed", "Precondition failed: Device version did not match, etag mismatch", 412001
-    )
+    return HubError(412, "PreconditionFailed", "PreconditionFailed, ETag may be invalid.", 412001)
 
 
 def device_not_online(device: str) -> HubError:

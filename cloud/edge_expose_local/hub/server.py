@@ -22,6 +22,8 @@ from edge_expose_local.hub.device_api.messages import DeviceApi
 from edge_expose_local.hub.device_api.mqtt_server import MqttServer
 from edge_expose_local.hub.device_api.workload import WorkloadApi
 from edge_expose_local.hub.hub import LOGICAL_NAME, Hub, Ports
+from edge_expose_local.hub.jobs.runner import JobRunner
+from edge_expose_local.hub.service_api.job_operations import JobOperations
 from edge_expose_local.hub.service_api.operations import Operations
 from edge_expose_local.hub.service_api.rest import ServiceApi
 from edge_expose_local.hub.transport.http_server import HttpServer
@@ -89,8 +91,11 @@ class Server:
         links = Links()
         devices = DeviceApi(self._hub, links)
         self._links = links
+        self._jobs = JobRunner(self._hub, devices)
         self._mqtt = MqttServer(self._hub, links, devices)
-        self._rest = HttpServer(ServiceApi(self._hub, Operations(self._hub, devices)).handle)
+        self._rest = HttpServer(
+            ServiceApi(self._hub, Operations(self._hub, devices), JobOperations(self._hub, self._jobs)).handle
+        )
         self._workload = HttpServer(WorkloadApi(self._hub).handle)
         self._control = HttpServer(ControlApi(self._hub, links, devices, self._set_drop_every).handle)
         self._mapper: subprocess.Popen[bytes] | None = None
@@ -134,6 +139,7 @@ class Server:
         finally:
             os.umask(previous)
         self._tasks["mapper"] = asyncio.create_task(self._keep_mapper())
+        self._tasks["jobs"] = asyncio.create_task(self._jobs.run())
         self._tasks["evaluate"] = asyncio.create_task(self._evaluate_periodically())
         return hub.ports
 

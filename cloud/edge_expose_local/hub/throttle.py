@@ -48,7 +48,7 @@ class Throttle:
     def check(self, operation: str, now: float) -> None:
         """Counts one call. Raises HubError 429, without Retry-After and closing the connection, as the service does."""
         if not self.allow(operation, now):
-            text = f"Operation type {operation} is throttled; wait 10 seconds and retry"
+            text = f"The request has been throttled. Wait 10 seconds and try again. Operation type: {operation}"
             raise HubError(429, "ThrottlingException", text, 429001, close=True)
 
     def view(self) -> dict[str, object]:

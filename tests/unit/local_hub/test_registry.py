@@ -35,6 +35,8 @@ AUTHENTICATIONS: dict[str, tuple[Any, bool]] = {
     "keys that are no base64": ({"symmetricKey": {"primaryKey": "?", "secondaryKey": "?"}}, False),
     "an unknown type": ({"type": "magic"}, False),
     "a list": ([1], False),
+    "no authentication at all": ({"type": "none"}, False),
+    "a thumbprint with separators": ({"x509Thumbprint": {"primaryThumbprint": "aa:bb"}}, False),
 }
 
 
@@ -50,6 +52,52 @@ def test_authentication(state: HubState, authentication: Any, accepted: bool) ->
             registry.put_identity(state, key, body, None)
         assert caught.value.status == 400
         assert key not in state.identities
+
+
+EDGE = {"capabilities": {"iotEdge": True}}
+
+
+def scopes(
+    state: HubState, key: TwinKey, body: dict[str, Any], if_match: str | None = None
+) -> tuple[str | None, list[str]]:
+    made = registry.put_identity(state, key, body, if_match).view("Disconnected")
+    return made.get("deviceScope"), made.get("parentScopes", [])
+
+
+def test_a_leaf_names_its_parent_in_its_device_scope(state: HubState) -> None:
+    leaf = TwinKey("leaf")
+    assert scopes(state, leaf, {"parentScopes": ["p"]}) == (None, [])  # ignored, as the service does it
+    assert scopes(state, leaf, {"deviceScope": "p"}, "*") == ("p", ["p"])
+    assert state.twin_view(leaf)["parentScopes"] == ["p"]
+    assert scopes(state, leaf, {"deviceScope": ""}, "*") == (None, [])
+
+
+def test_an_edge_device_names_its_parent_in_parent_scopes_and_sends_its_own_scope_back(state: HubState) -> None:
+    edge = TwinKey("edge")
+    own, parents = scopes(state, edge, {**EDGE, "deviceScope": "mine"})
+    assert (own is not None and own.startswith("ms-azure-iot-edge://edge-"), parents) == (True, [])
+    for body in (EDGE, {**EDGE, "deviceScope": ""}):
+        with pytest.raises(HubError, match="immutable"):
+            registry.put_identity(state, edge, body, "*")
+    assert scopes(state, edge, {**EDGE, "deviceScope": own, "parentScopes": ["p"]}, "*") == (own, ["p"])
+    assert scopes(state, edge, {**EDGE, "deviceScope": own}, "*") == (own, [])
+    registry.put_identity(state, edge, {**EDGE, "deviceScope": own, "parentScopes": ["p"]}, "*")
+    assert scopes(state, edge, {"deviceScope": "p"}, "*") == (None, [])  # a leaf now; its parent goes in the same write
+
+
+def test_a_leaf_that_becomes_an_edge_device_gets_a_scope_and_keeps_its_parent(state: HubState) -> None:
+    registry.put_identity(state, DEVICE, {"deviceScope": "p"}, "*")
+    assert scopes(state, DEVICE, {**EDGE, "deviceScope": "", "parentScopes": ["p"]}, "*") == (
+        "ms-azure-iot-edge://d-",
+        ["p"],
+    )
+
+
+def test_an_edge_device_is_never_connected_itself_only_its_modules_are(state: HubState) -> None:
+    registry.put_identity(state, TwinKey("edge"), EDGE, None)
+    agent = TwinKey("edge", "$edgeAgent")
+    state.connected.add(agent)
+    assert (state.connection_state(TwinKey("edge")), state.connection_state(agent)) == ("Disconnected", "Connected")
 
 
 def test_update_without_keys_mints_new_ones_and_ends_the_connection(state: HubState) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from edge_expose_local.hub.deployments import plan as deployments
-from edge_expose_local.hub.errors import HubError, argument_invalid, bad_request, device_not_found
+from edge_expose_local.hub.errors import HubError, argument_invalid, bad_request, device_not_found, precondition_failed
 from edge_expose_local.hub.query import evaluation as query
 from edge_expose_local.hub.query import parser as query_parser
 from edge_expose_local.hub.query.parser import QueryError
@@ -35,7 +35,7 @@ def _check_match(current: Configuration, if_match: str) -> None:
         return
     if not if_match.startswith('"'):
         raise _exists(current.id)
-    raise HubError(412, "PreconditionFailed", "Precondition failed: configuration etag mismatch", 412001)
+    raise precondition_failed()
 
 
 def _exists(identifier: str) -> HubError:
@@ -62,7 +62,8 @@ def put_configuration(
         raise argument_invalid("targetCondition is not a string")
     kind = next(iter(content))
     if problem := rules.condition_problem(condition, kind):  # type: ignore[arg-type]  # check_content returns kinds only
-        raise HubError(400, "InvalidConfigurationTargetCondition", problem, 400012)
+        text, detail = problem
+        raise HubError(400, "InvalidConfigurationTargetCondition", text, 400012, detail=detail)
     priority = body.get("priority") or 0
     if isinstance(priority, bool) or not isinstance(priority, int) or priority < 0:
         raise argument_invalid("priority is not an integer of at least 0")
@@ -202,19 +203,23 @@ def _count(state: HubState, statuses: dict[TwinKey, dict[str, JsonObject]]) -> N
             state.mark("configuration", configuration.id)
 
 
-def run_query(state: HubState, text: str) -> tuple[list[JsonObject], bool]:
-    """Rows, and whether they are whole twins. Raises HubError 400 with the part that was not understood."""
+def run_query(state: HubState, text: str) -> tuple[list[JsonObject], str]:
+    """Rows and their type, for the header `x-ms-item-type`. Raises HubError 400."""
     try:
         parsed = query_parser.parse_query(text)
     except QueryError as error:
-        raise bad_request(f"query: {error}") from error
-    return query.run(parsed, state.twin_views(parsed.source == "devices.modules")), not parsed.columns
+        raise HubError(400, "ArgumentInvalid", "BadRequest", 400004, detail=f"query: {error}") from error
+    if parsed.source == "devices.jobs":
+        return query.run(parsed, state.device_job_views()), "DeviceJob"
+    rows = query.run(parsed, state.twin_views(parsed.source == "devices.modules"))
+    return rows, "Raw" if parsed.columns else "Twin"
 
 
 def _metric(state: HubState, text: str) -> int:
-    rows, _ = run_query(state, text)
+    """The number of rows, or the count itself for a query of nothing but COUNT()."""
     parsed = query_parser.parse_query(text)
-    if parsed.columns and parsed.columns[0].path is None:
+    rows, _ = run_query(state, text)
+    if len(parsed.columns) == 1 and parsed.columns[0].aggregate == "COUNT" and not parsed.groups:
         return int(next(iter(rows[0].values())))
     return len(rows)
 
@@ -229,7 +234,8 @@ def view(state: HubState, configuration: Configuration) -> JsonObject:
     for name, text in configuration.system_queries().items():
         if text:
             results[name] = len(query.run(query_parser.parse_query(text), rows))
-    return configuration.view(results, {name: _metric(state, text) for name, text in configuration.metrics.items()})
+    asked = {name: text for name, text in configuration.metrics.items() if not rules.is_bare(text)}
+    return configuration.view(results, {name: _metric(state, text) for name, text in asked.items()})
 
 
 def test_queries(body: JsonObject) -> JsonObject:
@@ -240,7 +246,8 @@ def test_queries(body: JsonObject) -> JsonObject:
         problem = "'*' is not a condition"  # refused here although PUT takes it
     elif isinstance(condition, str) and condition:
         kind = "moduleContent" if condition.strip().upper().startswith("FROM") else "modulesContent"
-        problem = rules.condition_problem(condition, kind)  # type: ignore[arg-type]  # two literals
+        found = rules.condition_problem(condition, kind)  # type: ignore[arg-type]  # two literals
+        problem = None if found is None else found[1]
     errors: dict[str, str] = {}
     for name, text in (body.get("customMetricQueries") or {}).items():
         try:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import operator
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from edge_expose_local.hub.query.parser import (
     Call,
+    Column,
     Compare,
     Expression,
     Logic,
@@ -70,6 +72,8 @@ def _call(row: JsonObject, call: Call) -> bool | None:
         return _kind(first) != "object"
     if call.name.startswith("is_"):
         return _kind(first) == call.name[3:]
+    if call.name == "array_contains":
+        return any(_equal(item, values[1]) for item in first) if isinstance(first, list) else None
     if not all(isinstance(value, str) for value in values):
         return None
     text, part = str(first), str(values[1])
@@ -133,16 +137,60 @@ def matches(row: JsonObject, where: Expression | None) -> bool:
 
 
 def run(query: Query, rows: Iterable[JsonObject]) -> list[JsonObject]:
-    """The result rows: whole documents for `*`, else one object per row with the columns that are defined."""
+    """The result rows: whole documents for `*`, one object per row or per group for columns.
+
+    A column that is not defined in a row is left out of it.
+    """
     found = [row for row in rows if matches(row, query.where)]
-    if query.top is not None:
-        found = found[: query.top]
-    if not query.columns:
-        return found
-    first = query.columns[0]
-    if first.path is None:
-        return [{first.alias or "$1": len(found)}]
-    return [_project(query, row) for row in found]
+    if query.groups:
+        found = [_aggregated(query, group) for group in _grouped(query, found)]
+    elif any(column.aggregate for column in query.columns):
+        found = [_aggregated(query, found)]
+    elif query.columns:
+        found = [_project(query, row) for row in found]
+    return found if query.top is None else found[: query.top]
+
+
+def _grouped(query: Query, rows: list[JsonObject]) -> Iterable[list[JsonObject]]:
+    groups: dict[str, list[JsonObject]] = {}
+    for row in rows:
+        values = [lookup(row, path) for path in query.groups]
+        key = json.dumps([[value is not UNDEFINED, None if value is UNDEFINED else value] for value in values])
+        groups.setdefault(key, []).append(row)
+    return groups.values()
+
+
+def _aggregated(query: Query, rows: list[JsonObject]) -> JsonObject:
+    result: JsonObject = {}
+    for number, column in enumerate(query.columns, start=1):
+        value = _aggregate(column, rows) if column.aggregate else _first(column, rows)
+        if value is not UNDEFINED:
+            result[column.alias or (f"${number}" if column.path is None else column.path.steps[-1])] = value
+    return result
+
+
+def _first(column: Column, rows: list[JsonObject]) -> Any:
+    assert column.path is not None
+    return lookup(rows[0], column.path)
+
+
+def _aggregate(column: Column, rows: list[JsonObject]) -> Any:
+    """Over the numbers among the values; without one it is undefined, but COUNT."""
+    if column.path is None:
+        return len(rows)
+    found = [lookup(row, column.path) for row in rows]
+    numbers: list[float] = [value for value in found if _kind(value) == "number"]
+    if not numbers:
+        return UNDEFINED
+    match column.aggregate:
+        case "AVG":
+            return sum(numbers) / len(numbers)
+        case "SUM":
+            return sum(numbers)
+        case "MIN":
+            return min(numbers)
+        case _:
+            return max(numbers)
 
 
 def _project(query: Query, row: JsonObject) -> JsonObject:

@@ -1,4 +1,8 @@
-"""The IoT Hub query language, the subset README.md states: text to syntax tree. Pure."""
+"""The IoT Hub query language, the subset README.md states: text to syntax tree. Pure.
+
+Sources: "IoT Hub query language", "Queries for IoT Hub device and module twins" and "Queries for IoT Hub jobs"
+(Microsoft Learn); `array_contains` and `devices.`-qualified names as Azure/azure-iot-cli-extension sends them.
+"""
 
 from __future__ import annotations
 
@@ -62,25 +66,51 @@ Operand = Path | Value | Call
 Expression = Operand | Compare | Within | Not | Logic
 
 
+Source = OneOf["devices", "devices.modules", "devices.jobs"]
+Aggregate = OneOf["COUNT", "AVG", "SUM", "MIN", "MAX"]
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`path` None means COUNT()."""
+    """A property, or an aggregate: of a property, or (COUNT) of rows, where `path` is None."""
 
     path: Path | None
     alias: str | None
+    aggregate: Aggregate | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """`columns` empty means `*`."""
+    """`columns` empty means `*`; `groups` empty with aggregates means one group of all rows."""
 
     columns: tuple[Column, ...]
-    source: OneOf["devices", "devices.modules"]
+    source: Source
     where: Expression | None
     top: int | None = None
+    groups: tuple[Path, ...] = ()
 
 
+MAX_LENGTH = 8192
+_AGGREGATES: tuple[Aggregate, ...] = ("COUNT", "AVG", "SUM", "MIN", "MAX")
+_TWIN = (
+    "deviceId etag deviceEtag version status statusReason statusUpdateTime connectionState lastActivityTime"
+    " cloudToDeviceMessageCount authenticationType x509Thumbprint modelId tags properties configurations"
+)
+_JOB = "deviceId jobId jobType status startTimeUtc endTimeUtc createdDateTimeUtc lastUpdatedDateTimeUtc outcome error"
+
+
+def _spelling(names: str) -> dict[str, str]:
+    return {name.lower(): name for name in names.split()}
+
+
+# The properties that documents of a collection have at their top; their names are read in any case.
+_TOP: dict[Source, dict[str, str]] = {
+    "devices": _spelling(f"{_TWIN} capabilities deviceScope parentScopes"),
+    "devices.modules": _spelling(f"{_TWIN} moduleId"),
+    "devices.jobs": _spelling(_JOB),
+}
 FUNCTIONS = {
+    "array_contains": 2,
     "is_defined": 1,
     "is_null": 1,
     "is_bool": 1,
@@ -126,6 +156,7 @@ class _Parser:
         self._list = _tokens(text)
         self._at = 0
         self._nesting = 0
+        self._source: Source = "devices"
 
     def _peek(self) -> _Token:
         return self._list[self._at] if self._at < len(self._list) else _Token("end", "the end of the query", -1)
@@ -162,6 +193,7 @@ class _Parser:
             raise QueryError(f"not understood: '{token.text}'")
 
     def query(self) -> Query:
+        self._source = self._look_ahead()
         self._expect_word("SELECT")
         top: int | None = None
         if self._accept_word("TOP"):
@@ -175,42 +207,77 @@ class _Parser:
             while self._accept_sign(","):
                 columns.append(self._column())
         source, where = self.from_where()
+        groups: list[Path] = []
+        if self._accept_word("GROUP"):
+            self._expect_word("BY")
+            groups.append(self._projected())
+            while self._accept_sign(","):
+                groups.append(self._projected())
         self.end()
-        if len(columns) > 1 and any(column.path is None for column in columns):
-            raise QueryError("COUNT() stands alone: GROUP BY is not supported")
-        return Query(tuple(columns), source, where, top)
+        query = Query(tuple(columns), source, where, top, tuple(groups))
+        _check_grouping(query)
+        return query
 
-    def from_where(self) -> tuple[OneOf["devices", "devices.modules"], Expression | None]:
-        self._expect_word("FROM")
+    def _look_ahead(self) -> Source:
+        """The collection, which decides what the names before FROM mean."""
+        for index, token in enumerate(self._list):
+            if token.is_word("FROM") and not (index and self._list[index - 1].text == "."):
+                self._at = index + 1
+                source = self._collection()
+                self._at = 0
+                return source
+        return "devices"  # the missing FROM is told when the parser gets there
+
+    def _collection(self) -> Source:
         token = self._next()
         if not token.is_word("DEVICES"):
-            raise QueryError(f"FROM '{token.text}' is not supported, only devices and devices.modules")
-        source: OneOf["devices", "devices.modules"] = "devices"
-        if self._accept_sign("."):
-            token = self._next()
-            if not token.is_word("MODULES"):
-                raise QueryError(f"FROM 'devices.{token.text}' is not supported, only devices and devices.modules")
-            source = "devices.modules"
+            raise QueryError(f"FROM '{token.text}' is not supported, only devices, devices.modules and devices.jobs")
+        if not self._accept_sign("."):
+            return "devices"
+        token = self._next()
+        if token.is_word("MODULES"):
+            return "devices.modules"
+        if token.is_word("JOBS"):
+            return "devices.jobs"
+        raise QueryError(f"FROM 'devices.{token.text}' is not supported, only devices.modules and devices.jobs")
+
+    def from_where(self) -> tuple[Source, Expression | None]:
+        self._expect_word("FROM")
+        self._source = self._collection()
         where = self.expression() if self._accept_word("WHERE") else None
-        return source, where
+        return self._source, where
 
     def _column(self) -> Column:
         path: Path | None
-        if self._peek().is_word("COUNT"):
+        aggregate = next((name for name in _AGGREGATES if self._peek().is_word(name)), None)
+        if aggregate is not None:
             self._next()
             self._expect_sign("(")
-            self._accept_sign("*")
+            if aggregate == "COUNT":
+                self._accept_sign("*")
+                path = None
+            else:
+                path = self._projected()
             self._expect_sign(")")
-            path = None
         else:
-            path = self._path()
+            path = self._projected()
         alias: str | None = None
         if self._accept_word("AS"):
             token = self._next()
             if token.kind != "word":
                 raise QueryError(f"AS needs a name instead of '{token.text}'")
             alias = token.text
-        return Column(path, alias)
+        return Column(path, alias, aggregate)
+
+    def _projected(self) -> Path:
+        """A property that documents of this collection have; another one is refused, as the service does it."""
+        path = self._path()
+        known = path.steps[0] in _TOP[self._source].values()
+        if known and path.steps[0] == "properties" and len(path.steps) > 1:
+            known = path.steps[1] in ("desired", "reported")
+        if not known:
+            raise QueryError(f"'{path}' is no property of {self._source}")
+        return path
 
     def _path(self) -> Path:
         token = self._next()
@@ -230,7 +297,14 @@ class _Parser:
                 steps.append(_unquote(token.text))
                 self._expect_sign("]")
             else:
-                return Path(tuple(steps))
+                return Path(self._unqualified(steps))
+
+    def _unqualified(self, steps: list[str]) -> tuple[str, ...]:
+        """Without the name of the collection in front (`devices.deviceId`), the first step in its own spelling."""
+        if len(steps) > 1 and steps[0].lower() == "devices":
+            collection = self._source.partition(".")[2]
+            steps = steps[2:] if len(steps) > 2 and steps[1].lower() == collection else steps[1:]
+        return _TOP[self._source].get(steps[0].lower(), steps[0]), *steps[1:]
 
     def expression(self) -> Expression:
         self._nesting += 1
@@ -313,25 +387,65 @@ def _unquote(text: str) -> str:
     return text[1:-1].replace(text[0] * 2, text[0])
 
 
+def _check_grouping(query: Query) -> None:
+    aggregates = [column for column in query.columns if column.aggregate]
+    if query.source == "devices.jobs" and (query.columns or query.groups):
+        raise QueryError("devices.jobs takes SELECT * only, without aggregates and GROUP BY")
+    if query.groups and query.source != "devices":
+        raise QueryError("GROUP BY is supported for device twins only")
+    if query.groups and not query.columns:
+        raise QueryError("GROUP BY needs a list of columns instead of *")
+    if aggregates or query.groups:
+        for column in query.columns:
+            if not column.aggregate and column.path not in query.groups:
+                raise QueryError(f"'{column.path}' is neither an aggregate nor in GROUP BY")
+
+
 def parse_query(text: str) -> Query:
     """Raises QueryError with the part that was not understood."""
+    if len(text) > MAX_LENGTH:
+        raise QueryError(f"the query has {len(text)} characters, {MAX_LENGTH} are allowed")
     return _Parser(text).query()
 
 
-def parse_condition(text: str) -> tuple[OneOf["devices", "devices.modules"], Expression | None]:
+def parse_condition(text: str) -> tuple[Source, Expression | None]:
     """A target condition: `*`, a WHERE expression, or `FROM devices.modules [WHERE ...]`. Raises QueryError.
 
-    The empty text is not for this function: it targets nothing.
+    The empty text is not for this function: it targets nothing. IN is refused although queries take it, as the
+    service does it (Azure/azure-iot-cli-extension#490).
     """
     if text.strip() == "*":
         return "devices", None
     parser = _Parser(text)
+    source: Source = "devices"
     if text.strip().upper().startswith("FROM"):
         source, where = parser.from_where()
     else:
-        source, where = "devices", parser.expression()
+        where = parser.expression()
     parser.end()
+    if where is not None and _holds_within(where):
+        raise QueryError("IN and NIN are not supported in a target condition; use = with OR")
     return source, where
+
+
+def _holds_within(expression: Expression) -> bool:
+    match expression:
+        case Within():
+            return True
+        case Not():
+            return _holds_within(expression.inner)
+        case Logic():
+            return _holds_within(expression.left) or _holds_within(expression.right)
+        case _:
+            return False
+
+
+def parse_where(text: str) -> Expression:
+    """A bare condition, as a job has one. Raises QueryError."""
+    parser = _Parser(text)
+    expression = parser.expression()
+    parser.end()
+    return expression
 
 
 def paths_in(expression: Expression | None) -> list[Path]:

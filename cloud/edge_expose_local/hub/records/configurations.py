@@ -153,22 +153,32 @@ def check_content(content: Any) -> JsonObject:
     return {kinds[0]: section}
 
 
-def condition_problem(text: str, kind: Kind) -> str | None:
-    """What is wrong with a target condition, or None."""
+def condition_problem(text: str, kind: Kind) -> tuple[str, str] | None:
+    """What the service says about a bad target condition, and what is wrong with it; None for a good one.
+
+    The texts were seen in Azure/azure-iot-cli-extension#88 (a property) and #490 (everything else).
+    """
     if not text.strip():
         return None
     try:
         source, where = query_parser.parse_condition(text)
     except QueryError as error:
-        return str(error)
+        return "BadRequest", str(error)
     if text.strip() != "*" and (source == "devices.modules") != (kind == "moduleContent"):
-        return "FROM devices.modules belongs to moduleContent configurations, and only to them"
+        return "BadRequest", "FROM devices.modules belongs to moduleContent configurations, and only to them"
     for path in query_parser.paths_in(where):
         steps = path.steps
         known = steps in (("deviceId",), ("moduleId",)) or steps[0] == "tags" or steps[:2] == ("properties", "reported")
         if not known:
-            return f"'{path}' cannot be used, only deviceId, tags.* and properties.reported.*"
+            based = "It must be a filter condition based on 'deviceId', 'tags', or 'properties.reported'."
+            said = f"Invalid targetCondition. {based} It contains: {path}"
+            return said, f"'{path}' cannot be used, only deviceId, tags.* and properties.reported.*"
     return None
+
+
+def is_bare(text: str) -> bool:
+    """`select *` and no more: the service takes it for a metric (a live test of azure-iot-cli-extension does so)."""
+    return text.split() == ["select", "*"]
 
 
 def check_metrics(raw: Any) -> dict[str, str]:
@@ -179,6 +189,8 @@ def check_metrics(raw: Any) -> dict[str, str]:
     if len(queries) > MAX_CUSTOM_METRICS:
         raise argument_invalid(f"{len(queries)} custom metrics, {MAX_CUSTOM_METRICS} are allowed")
     for name, text in queries.items():
+        if is_bare(text):
+            continue
         try:
             query_parser.parse_query(text)
         except QueryError as error:

@@ -9,12 +9,13 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from edge_expose_local.hub.access import sas
-from edge_expose_local.hub.errors import argument_invalid
+from edge_expose_local.hub.errors import HubError, argument_invalid
 
 JsonObject = dict[str, Any]
 SYSTEM_MODULES = ("$edgeAgent", "$edgeHub")
 NEVER = "0001-01-01T00:00:00Z"
 _ID = re.compile(r"[A-Za-z0-9\-.+%_#*?!(),:=@$']{1,128}")
+_THUMBPRINT = re.compile(r"[0-9A-Fa-f]{40}|[0-9A-Fa-f]{64}|")
 
 
 class TwinKey(NamedTuple):
@@ -121,10 +122,11 @@ class Authentication:
     thumbprints: tuple[str | None, str | None] = (None, None)
 
 
-def read_authentication(body: JsonObject) -> Authentication:
+def read_authentication(body: JsonObject, of_module: bool = False) -> Authentication:
     """The `authentication` of an identity body. Left out, null or with an empty `symmetricKey`: the hub makes keys.
 
-    Raises HubError 400 for keys that are no base64 of 16 to 64 bytes, or only one of the two.
+    Raises HubError 400 for keys that are no base64 of 16 to 64 bytes, or only one of the two, and for thumbprints
+    that are not plain hexadecimal. The type `none` counts as `sas` for a module and is refused for a device.
     """
     raw = body.get("authentication") or {}
     if not isinstance(raw, dict):
@@ -138,7 +140,13 @@ def read_authentication(body: JsonObject) -> Authentication:
     kind = raw.get("type") or ("selfSigned" if any(prints) and not primary else "sas")
     if kind not in ("sas", "selfSigned", "certificateAuthority", "none"):
         raise argument_invalid(f"authentication type '{kind}' is not known")
-    if kind != "sas":
+    if kind == "none" and not of_module:
+        raise HubError(400, "DeviceAuthenticationTypeIsMissing", "the authentication type of a device is missing")
+    for value in prints:
+        if value is not None and not (isinstance(value, str) and _THUMBPRINT.fullmatch(value)):
+            text = f"'{value}' is no SHA-1 or SHA-256 thumbprint in hexadecimal without separators"
+            raise HubError(400, "StringIsNotThumbprint", text)
+    if kind in ("selfSigned", "certificateAuthority"):
         return Authentication(kind, thumbprints=prints)
     if bool(primary) != bool(secondary):
         raise argument_invalid("primaryKey and secondaryKey come together or not at all")

@@ -28,6 +28,7 @@ from edge_expose_local.hub.store.state import HubState, IdentityClosed
 
 JsonObject = dict[str, Any]
 MAX_MODULES = 50
+SCOPE_PREFIX = "ms-azure-iot-edge://"
 
 
 def strip_quotes(etag: str) -> str:
@@ -94,7 +95,7 @@ def _exists(key: TwinKey) -> HubError:
 
 def create_identity(state: HubState, key: TwinKey, body: JsonObject) -> Identity:
     """A new identity with its twin; an edge device gets its two system modules as well. Raises HubError 400."""
-    authentication = read_authentication(body)
+    authentication = read_authentication(body, key.module is not None)
     if key.module is not None and len(state.modules_of(key.device)) >= MAX_MODULES:
         raise HubError(
             403, "DeviceMaximumModuleCountExceeded", f"{MAX_MODULES} modules are on the device already", 403005
@@ -107,7 +108,7 @@ def create_identity(state: HubState, key: TwinKey, body: JsonObject) -> Identity
         primary="",
         secondary="",
     )
-    _take_over(identity, body, authentication)
+    _take_over(identity, body, authentication, created=True)
     state.add_identity(identity)
     state.twins[key] = Twin()
     state.mark("twin", key)
@@ -116,7 +117,7 @@ def create_identity(state: HubState, key: TwinKey, body: JsonObject) -> Identity
     return identity
 
 
-def _take_over(identity: Identity, body: JsonObject, authentication: Authentication) -> None:
+def _take_over(identity: Identity, body: JsonObject, authentication: Authentication, created: bool) -> None:
     identity.auth_type, identity.thumbprints = authentication.type, authentication.thumbprints
     is_sas = authentication.type == "sas"
     identity.primary = authentication.primary or (new_key() if is_sas else "")
@@ -129,16 +130,35 @@ def _take_over(identity: Identity, body: JsonObject, authentication: Authenticat
         raise argument_invalid(f"status '{status}' is neither enabled nor disabled")
     identity.enabled = status == "enabled"
     identity.status_reason = body.get("statusReason")
+    _take_over_scopes(identity, body, created)
+
+
+def _take_over_scopes(identity: Identity, body: JsonObject, created: bool) -> None:
+    """Whose child a device is: a leaf says it in `deviceScope`, an edge device in `parentScopes` (nested edge).
+
+    An edge device's own scope is the hub's: its updates must send it back. As measured for the Terraform provider
+    `mwalser/iothub` (CONCEPT.md, "Scope rules on update").
+    """
     capabilities = body.get("capabilities") or {}
+    scopes, scope = body.get("parentScopes") or [], body.get("deviceScope") or ""
+    if not isinstance(scopes, list) or not all(isinstance(item, str) for item in scopes) or not isinstance(scope, str):
+        raise argument_invalid("deviceScope is a string and parentScopes a list of strings")
+    was_edge = identity.iot_edge
     identity.iot_edge = isinstance(capabilities, dict) and capabilities.get("iotEdge") is True
-    scopes = body.get("parentScopes") or []
-    if not isinstance(scopes, list) or not all(isinstance(scope, str) for scope in scopes):
-        raise argument_invalid("parentScopes is not a list of strings")
-    identity.parent_scopes = tuple(scopes)
-    if identity.iot_edge and identity.device_scope is None:
-        identity.device_scope = f"ms-azure-iot-edge://{identity.device}-{secrets.randbelow(10**18)}"
-    elif not identity.iot_edge:
-        identity.device_scope = body.get("deviceScope") or None
+    match was_edge, identity.iot_edge:
+        case True, True:
+            if scope != identity.device_scope:
+                raise argument_invalid("Device scope is immutable")
+            identity.parent_scopes = tuple(scopes)
+        case False, True:
+            suffix = str(secrets.randbelow(10**18)) if created else ""
+            identity.device_scope = f"{SCOPE_PREFIX}{identity.device}-{suffix}"
+            identity.parent_scopes = tuple(scopes)
+        case True, False:
+            identity.device_scope, identity.parent_scopes = None, ()
+        case _:
+            identity.device_scope = scope or None
+            identity.parent_scopes = (scope,) if scope else ()
 
 
 def _complete_edge(state: HubState, identity: Identity) -> None:
@@ -150,7 +170,7 @@ def _complete_edge(state: HubState, identity: Identity) -> None:
 
 def _update(state: HubState, identity: Identity, body: JsonObject) -> Identity:
     before = (identity.keys, identity.enabled)
-    _take_over(identity, body, read_authentication(body))
+    _take_over(identity, body, read_authentication(body, identity.module is not None), created=False)
     identity.etag = new_etag()
     if before[1] != identity.enabled:
         identity.status_updated = state.now()

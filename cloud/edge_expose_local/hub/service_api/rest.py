@@ -1,19 +1,22 @@
 """The service API over HTTPS: who may do what, which operation a path means, faults, throttles and error bodies.
 
-The operations themselves are in rest_operations.py.
+The operations themselves are in operations.py and job_operations.py.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from datetime import date
 
 from edge_expose_local.hub.access import sas
 from edge_expose_local.hub.errors import HubError, argument_invalid, unauthorized
 from edge_expose_local.hub.hub import RIGHTS, Hub
 from edge_expose_local.hub.records.identities import TwinKey
-from edge_expose_local.hub.service_api.operations import Caller, Operations, Route, find_route
+from edge_expose_local.hub.service_api.job_operations import JobOperations
+from edge_expose_local.hub.service_api.operations import Operations
+from edge_expose_local.hub.service_api.routes import ROUTES, Caller, Route, find_route, not_offered
 from edge_expose_local.hub.transport.http_server import Request, Response
 
 _API_VERSION = re.compile(r"(\d{4}-\d{2}-\d{2})(-preview)?")
@@ -32,9 +35,12 @@ def check_api_version(text: str | None) -> None:
 
 
 class ServiceApi:
-    def __init__(self, hub: Hub, operations: Operations) -> None:
+    def __init__(self, hub: Hub, operations: Operations, jobs: JobOperations) -> None:
         self._hub = hub
-        self._operations = operations
+        self._handlers: dict[str, Callable[..., Awaitable[Response]]] = {
+            route.handler: getattr(jobs if hasattr(jobs, route.handler) else operations, route.handler)
+            for route in ROUTES
+        }
 
     async def handle(self, request: Request) -> Response | None:
         """One call, with the faults that are set for it. None closes the connection without an answer."""
@@ -77,7 +83,7 @@ class ServiceApi:
             check_api_version(request.query.get("api-version"))
             caller = self._authorize(request, route, arguments)
             self._hub.throttle.check(route.operation, self._hub.state.clock())
-            return await getattr(self._operations, route.handler)(request, caller, *arguments)  # type: ignore[no-any-return]
+            return await self._handlers[route.handler](request, caller, *arguments)
         except HubError as error:
             return self._error(error)
         finally:
@@ -91,6 +97,9 @@ class ServiceApi:
         except UnicodeError as error:
             raise argument_invalid("the path is not UTF-8") from error
         found = find_route(request.method, segments)
+        if not isinstance(found, tuple) and (what := not_offered(segments)):
+            text = f"the local hub does not offer {what}; see its README"
+            raise HubError(501, "NotImplemented", text, 501000)
         if found is None:
             raise HubError(
                 404, "InvalidOperation", f"{request.method} {request.path} is no operation of this hub", 404000

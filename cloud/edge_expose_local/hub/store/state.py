@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from edge_expose_local.hub.records.configurations import Configuration, SiblingRule
 from edge_expose_local.hub.records.edgehub import DeviceCache
 from edge_expose_local.hub.records.identities import Identity, TwinKey
+from edge_expose_local.hub.records.jobs import DeviceJob, Job, iso
 from edge_expose_local.hub.records.twins import Twin
 
 JsonObject = dict[str, Any]
@@ -50,10 +50,7 @@ class Settings:
 
     siblings: SiblingRule = "keep"
     strict_replies: bool = True
-
-
-def iso(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    concurrent_jobs: int = 1
 
 
 @dataclass(slots=True)
@@ -62,6 +59,8 @@ class HubState:
     identities: dict[TwinKey, Identity] = field(default_factory=dict)
     twins: dict[TwinKey, Twin] = field(default_factory=dict)
     configurations: dict[str, Configuration] = field(default_factory=dict)
+    jobs: dict[str, Job] = field(default_factory=dict)
+    device_jobs: dict[str, dict[str, DeviceJob]] = field(default_factory=dict)
     sessions: dict[TwinKey, dict[str, int]] = field(default_factory=dict)
     offline: dict[str, DeviceCache] = field(default_factory=dict)
     connected: set[TwinKey] = field(default_factory=set)
@@ -101,13 +100,18 @@ class HubState:
                 record = self.twins.get(_memory_key(key))
             case "configuration":
                 record = self.configurations.get(key)
+            case "job":
+                record = self.jobs.get(key)
+            case "device_job":
+                job, _, device = key.partition("\n")
+                record = self.device_jobs.get(job, {}).get(device)
             case "offline":
                 record = self.offline.get(key)
             case "session":
                 subscriptions = self.sessions.get(_memory_key(key))
                 return None if subscriptions is None else dict(subscriptions)
             case "settings":
-                return {"siblings": self.settings.siblings, "strict_replies": self.settings.strict_replies}
+                return asdict(self.settings)
             case _:
                 raise ValueError(f"unknown record kind {kind}")
         return None if record is None else record.to_json()
@@ -118,6 +122,10 @@ class HubState:
             self.add_identity(Identity.from_json(record))
         self.twins = {_memory_key(key): Twin.from_json(record) for key, record in read("twin").items()}
         self.configurations = {key: Configuration.from_json(record) for key, record in read("configuration").items()}
+        self.jobs = {key: Job.from_json(record) for key, record in read("job").items()}
+        self.device_jobs = {key: {} for key in self.jobs}
+        for record in read("device_job").values():
+            self.device_jobs.setdefault(record["job"], {})[record["device"]] = DeviceJob.from_json(record)
         self.sessions = {_memory_key(key): dict(record) for key, record in read("session").items()}
         self.offline = {key: DeviceCache.from_json(record) for key, record in read("offline").items()}
         for record in read("settings").values():
@@ -155,14 +163,12 @@ class HubState:
         return [self.identities[TwinKey(device, module)] for module in sorted(self._modules.get(device, ()))]
 
     def connection_state(self, key: TwinKey) -> str:
-        """As the cloud sees it: nothing of a device whose edgeHub has no uplink is connected."""
-        if key.device in self.offline:
-            return "Disconnected"
-        identity = self.identities.get(key)
-        if identity is not None and identity.iot_edge and key.module is None:
-            linked = any(TwinKey(key.device, module) in self.connected for module in self._modules[key.device])
-            return "Connected" if linked or key in self.connected else "Disconnected"
-        return "Connected" if key in self.connected else "Disconnected"
+        """As the cloud sees it: nothing of a device whose edgeHub has no uplink is connected.
+
+        An edge device never signs in as itself, only its modules do, so that its own state stays Disconnected
+        (Azure/iotedge#80 and #809, Azure/azure-iot-sdk-csharp#567).
+        """
+        return "Connected" if key in self.connected and key.device not in self.offline else "Disconnected"
 
     def twin_view(self, key: TwinKey) -> JsonObject:
         """The whole twin document as the service API and queries show it."""
@@ -200,6 +206,12 @@ class HubState:
         for key in sorted(self.twins, key=lambda item: (item.device, item.module or "")):
             if (key.module is not None) == modules:
                 yield self.twin_view(key)
+
+    def device_job_views(self) -> Iterable[JsonObject]:
+        """The documents of the collection `devices.jobs`: every job's part on every device, past and scheduled."""
+        for _, parts in sorted(self.device_jobs.items()):
+            for _, part in sorted(parts.items()):
+                yield part.view()
 
 
 def _disk_key(key: TwinKey | str) -> str:
