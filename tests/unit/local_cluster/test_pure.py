@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from edge_expose_local.cluster.datapath import dns_codec
 from edge_expose_local.cluster.encoding import protobuf
 from edge_expose_local.cluster.kinds.errors import ApiError
 from edge_expose_local.cluster.kinds.selectors import label_predicate
+from edge_expose_local.cluster.kubelet.images import IMAGES
 from edge_expose_local.cluster.objects.patches import json_merge, json_patch, strategic_merge
 
 
@@ -106,3 +108,7 @@ def test_a_protobuf_envelope_is_read_and_garbage_is_refused() -> None:
     assert protobuf.decode(body) == {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n"}}
     with pytest.raises(ApiError):
         protobuf.decode(b"k8s\0\xff\xff")
+
+
+def test_every_image_of_the_table_has_its_program() -> None:
+    assert [command for command in IMAGES.values() if not Path(command[-1]).is_file()] == []

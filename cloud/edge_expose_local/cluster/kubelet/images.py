@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-_SAMPLES = Path(__file__).resolve().parent.parent / "samples"
+_SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 
 IMAGES: dict[str, list[str]] = {
     "edge-expose/sample-web:1": [sys.executable, str(_SAMPLES / "web.py")],
