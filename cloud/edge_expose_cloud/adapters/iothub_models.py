@@ -29,6 +29,7 @@ def twin_of(model: Any) -> Twin:
         connection_state=str(model.connection_state or ""),
         configurations=dict(extra.get("configurations") or {}),
         desired_metadata=dict(desired.get("$metadata") or {}),
+        last_activity=model.last_activity_time.isoformat() if model.last_activity_time is not None else "",
     )
 
 

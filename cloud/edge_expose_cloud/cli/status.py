@@ -68,6 +68,9 @@ def show(statuses: list[DeviceStatus], output: Format) -> None:
         say("no device has the edge-expose module")
     for item in statuses:
         out().print(exposures_table(item.exposures, device=item.device_id))
+        if item.health.attention:
+            why = f": {item.health.why}" if item.health.why else ""
+            out().print(f"! {item.health.state}{why}", markup=False, soft_wrap=True)
         for warning in item.warnings:
             out().print(f"! {warning}", markup=False, soft_wrap=True)
         if item.note:

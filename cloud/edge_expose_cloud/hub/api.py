@@ -58,7 +58,10 @@ class HubError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Twin:
-    """A device or module twin. `desired` and `reported` are without `$version` and `$metadata`."""
+    """A device or module twin. `desired` and `reported` are without `$version` and `$metadata`.
+
+    `last_activity` is when the hub last heard of it (RFC 3339), "" where it does not say.
+    """
 
     device_id: str
     module_id: str | None
@@ -71,6 +74,7 @@ class Twin:
     connection_state: str = ""
     configurations: Json = field(default_factory=dict)
     desired_metadata: Json = field(default_factory=dict)
+    last_activity: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from ipaddress import collapse_addresses, ip_network
 from typing import Any, Final
 
 from edge_expose_cloud.hub.api import Json
+from edge_expose_cloud.plan.clients import EVERYONE, is_covered, is_everyone
 from edge_expose_cloud.plan.model import Impact
 from edge_expose_cloud.plan.service_forecast import addresses_asked
 from edge_expose_contract.identity import EDGE_MODULE_LABEL, HOSTNAME_ANNOTATION, LABEL_EXPOSURE
 
-EVERYONE: Final = "everyone"
 SOMEWHERE: Final = ""
 
 Key = tuple[str, str]
@@ -104,7 +103,7 @@ def _reach(key: Key, service: Json, held: Mapping[str, str] | None, *, unknown: 
         addresses=addresses,
         anywhere=external and held is None and unknown and not addresses,
         ports=tuple((str(port.get("protocol", "TCP")).lower(), port["port"]) for port in ports),
-        clients=() if _is_everyone(ranges := tuple(spec.get("loadBalancerSourceRanges") or ())) else ranges,
+        clients=() if is_everyone(ranges := tuple(spec.get("loadBalancerSourceRanges") or ())) else ranges,
         external=external,
         hostname=str((metadata.get("annotations") or {}).get(HOSTNAME_ANNOTATION) or ""),
         who=_who(spec),
@@ -202,7 +201,7 @@ def _endpoint_text(endpoint: Endpoint, exposure: str) -> str:
 
 def _narrowed(was: _Reach, then: _Reach) -> Iterator[Impact]:
     where = ", ".join(then.addresses)
-    gone = [network for network in was.clients if not _covered(network, then.clients)]
+    gone = [network for network in was.clients if not is_covered(network, then.clients)]
     if then.clients and not was.clients:
         text = f"{was.exposure} answers only clients in {', '.join(then.clients)}"
         yield Impact("narrows", was.exposure, text, where)
@@ -218,7 +217,7 @@ def _opened(was: _Reach | None, then: _Reach) -> Iterator[Impact]:
     at = f" at {where}" if where else ""
     if then.clients:
         if was is not None and was.clients:
-            new = [network for network in then.clients if not _covered(network, was.clients)]
+            new = [network for network in then.clients if not is_covered(network, was.clients)]
             if new:
                 yield Impact("opens", then.exposure, f"{then.exposure} also answers clients in {', '.join(new)}", where)
         return
@@ -229,32 +228,6 @@ def _opened(was: _Reach | None, then: _Reach) -> Iterator[Impact]:
     if new_ports:
         text = f"{then.exposure} opens {', '.join(new_ports)} to everyone who reaches the device{at}"
         yield Impact("opens", then.exposure, text, where)
-
-
-def _networks(texts: Iterable[str], version: int) -> list[Any]:
-    """The networks of one IP family, joined where they touch."""
-    found: list[Any] = []
-    for text in texts:
-        try:
-            network = ip_network(text, strict=False)
-        except ValueError:
-            continue  # written by somebody else; the device says what it makes of it
-        if network.version == version:
-            found.append(network)
-    return list(collapse_addresses(found))
-
-
-def _is_everyone(ranges: tuple[str, ...]) -> bool:
-    """No restriction, or one to the whole of an IP family."""
-    return not ranges or any(network.prefixlen == 0 for version in (4, 6) for network in _networks(ranges, version))
-
-
-def _covered(network: str, by: tuple[str, ...]) -> bool:
-    return all(
-        any(part.subnet_of(other) for other in _networks(by, part.version))
-        for version in (4, 6)
-        for part in _networks((network,), version)
-    )
 
 
 def _freed(changed: Iterable[tuple[_Reach, _Reach | None]], next_: Mapping[Key, _Reach]) -> Iterator[Impact]:

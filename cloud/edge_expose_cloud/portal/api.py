@@ -85,18 +85,20 @@ def devices(
     portal: PortalDep,
     session: SessionDep,
     q: str = "",
-    show: Annotated[str, Query(pattern="^(|trouble|offline|ready|none)$")] = "",
+    show: Annotated[str, Query(pattern=f"^({'|'.join(fleet.SHOWN)})$")] = "",
     tag: str = "",
+    sort: Annotated[str, Query(pattern=f"^(-?({'|'.join(fleet.ORDERS)}))?$")] = "",
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
 ) -> dict[str, Any]:
     """Fifty devices; `readAt` says how old each row is (Unix seconds)."""
-    found = fleet.answer(portal.watching.listing()[0], fleet.Question(q, show, tag, page))
+    found = fleet.answer(portal.watching.listing()[0], fleet.Question(q, show, tag, page, sort))
     portal.watching.show(row.device_id for row in found.rows)
     return {
         "devices": [
             {
                 "deviceId": row.device_id,
-                "state": row.state,
+                **row.health.to_json(),
+                "openToEveryone": row.open,
                 "connectionState": row.connection,
                 "summary": dict(row.counts),
                 "addresses": {"used": row.used, "available": row.available},

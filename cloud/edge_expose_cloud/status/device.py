@@ -9,6 +9,7 @@ from edge_expose_cloud.hub.api import Hub, Twin
 from edge_expose_cloud.iotedge.edge_agent import predict_services
 from edge_expose_cloud.plan.observation import observe_device
 from edge_expose_cloud.status.fleet import DeviceStatus, agent_says, status_of
+from edge_expose_cloud.status.health import PREDICTED
 from edge_expose_contract.identity import MODULE_ID
 
 
@@ -61,7 +62,8 @@ def predicted_status(hub: Hub, device_id: str) -> DeviceStatus:
         for item in services
     }
     version = agent.desired_version if agent else 0
-    return DeviceStatus(device_id, {"predicted": len(exposures)}, exposures, version, None, None, "", "", {}, None)
+    summary = {"predicted": len(exposures)}
+    return DeviceStatus(device_id, summary, exposures, version, None, None, "", "", {}, None, PREDICTED)
 
 
 def fleet_status(hub: Hub) -> list[DeviceStatus]:

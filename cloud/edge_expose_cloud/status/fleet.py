@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from edge_expose_cloud.hub.api import Twin
 from edge_expose_cloud.plan.device import current_exposures, report_of
+from edge_expose_cloud.status.health import Health, health_of
 from edge_expose_contract.identity import MODULE_ID, State
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.parsing import Refusal, parse_desired
@@ -32,12 +34,14 @@ class DeviceStatus:
     connection_state: str
     pool: Json
     pending_removal: Json | None
+    health: Health
     note: str = ""
     warnings: tuple[str, ...] = ()
 
     def to_json(self) -> Json:
         return {
             "deviceId": self.device_id,
+            "health": self.health.to_json(),
             "summary": self.summary,
             "exposures": self.exposures,
             "desiredVersion": self.desired_version,
@@ -56,7 +60,7 @@ def ports_text(exposure: Exposure) -> list[str]:
     return [str(mapping) for mapping in exposure.mappings]
 
 
-def status_of(twin: Twin) -> DeviceStatus:
+def status_of(twin: Twin, now: datetime | None = None) -> DeviceStatus:
     """The status of one device; an exposure the module has not spoken about yet is Pending (NotReported)."""
     report = report_of(twin)
     declared = current_exposures(twin)
@@ -73,7 +77,11 @@ def status_of(twin: Twin) -> DeviceStatus:
             body["type"] = declared[name].type
             body["ports"] = ports_text(declared[name])
         exposures[name] = body
-    summary = report.summary.model_dump(by_alias=True) if report.summary is not None else _count(exposures)
+    summary = _count(exposures)
+    if report.summary is not None:
+        # A device may report any number; it has no more exposures than it names.
+        said = report.summary.model_dump(by_alias=True)
+        summary = {key: max(0, min(value, len(exposures))) for key, value in said.items()}
     status = report.last_desired_status
     return DeviceStatus(
         device_id=twin.device_id,
@@ -86,6 +94,7 @@ def status_of(twin: Twin) -> DeviceStatus:
         connection_state=twin.connection_state,
         pool=report.pool.model_dump(exclude_none=True) if report.pool is not None else {},
         pending_removal=report.pending_removal.model_dump() if report.pending_removal is not None else None,
+        health=health_of(twin, now or datetime.now(UTC)),
         warnings=tuple(report.warnings),
     )
 

@@ -215,25 +215,28 @@ def row(device: str, **reported: Any) -> fleet.Row:
 
 def test_the_fleet_is_searched_filtered_and_paged() -> None:
     rows = [row(f"d{number:03d}") for number in range(120)]
-    rows[7] = row("d007", summary={"ready": 1, "blocked": 1}, exposures={"kiosk": {"address": "10.9.9.9"}})
+    rows[7] = row("d007", exposures={"kiosk": {"state": "Blocked", "address": "10.9.9.9"}})
     rows[8] = fleet.with_device(rows[8], Twin("d008", None, "E", tags={"site": "north", "place": {"hall": 3}}), 1.0)
 
     def ids(**question: Any) -> list[str]:
         return [item.device_id for item in fleet.answer(rows, fleet.Question(**question)).rows]
 
-    assert ids(text="KIOSK") == ids(text="10.9.9.9") == ids(show="trouble") == ["d007"]
+    assert ids(text="KIOSK") == ids(text="10.9.9.9") == ids(show="attention") == ["d007"]
+    assert ids()[:3] == ["d007", "d000", "d001"], "what needs attention stands first"
+    assert (ids(sort="device")[0], ids(sort="-device")[0], ids(sort="state")[0]) == ("d000", "d119", "d007")
     assert ids(tag="site=north") == ids(tag="place.hall=3") == ids(text="site=north d008") == ["d008"]
     assert ids(text="nothing") == []
     last = fleet.answer(rows, fleet.Question(page=99))
     assert (last.page, last.pages, len(last.rows)) == (3, 3, 20)
-    assert fleet.totals(rows)["blocked"] == 1
+    sums = fleet.totals(rows)
+    assert (sums.counts["blocked"], sums.devices["attention"], sums.devices[""]) == (1, 1, 120)
 
 
 def test_numbers_that_a_device_invents_do_not_break_a_row() -> None:
     odd = row(
         "d", summary={"ready": "x", "pending": -1, "blocked": True, "failed": 1e99}, pool={"size": "many", "used": None}
     )
-    assert (odd.total, odd.size, odd.state) == (0, 0, "Ready")
+    assert (odd.total, odd.available, odd.state) == (2, 0, "Ready")
     assert row("d", summary=[], pool=3, exposures="x").total == 0
 
 

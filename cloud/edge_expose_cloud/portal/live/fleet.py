@@ -1,19 +1,22 @@
-"""Rows of the fleet page: made of twins as the hub's query gives them, searched, filtered and paged. Pure.
+"""Rows of the fleet page: made of twins as the hub's query gives them, searched, filtered, sorted and paged. Pure.
 
 Made of the raw sections, not of parsed documents: 10,000 rows are read in one sweep.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal
+from datetime import UTC, datetime
+from typing import Any, Final
 
 from edge_expose_cloud.hub.api import Twin
+from edge_expose_cloud.plan.clients import is_open
+from edge_expose_cloud.status.health import NEARLY_FULL, NO_MODULE, Health, counts_of, health_of, pool_of
 
-COUNTS: Final = ("ready", "pending", "blocked", "failed", "expired", "disabled")
 PER_PAGE: Final = 50
-Filter = Literal["", "trouble", "offline", "ready", "none"]
+KINDS: Final = ("bad", "warn", "off", "good")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,22 +26,15 @@ class Row:
     device_id: str
     module: bool = False
     connection: str = ""
+    health: Health = NO_MODULE
     counts: Mapping[str, int] = field(default_factory=dict)
+    open: int = 0
     used: int = 0
-    size: int = 0
-    reserved: int = 0
+    available: int = 0
     tags: Mapping[str, str] = field(default_factory=dict)
     words: str = ""
     at: float = 0.0
     stamp: tuple[Any, ...] = ()
-
-    @property
-    def available(self) -> int:
-        return max(0, self.size - self.reserved)
-
-    @property
-    def trouble(self) -> int:
-        return sum(self.counts.get(name, 0) for name in ("pending", "blocked", "failed"))
 
     @property
     def total(self) -> int:
@@ -50,34 +46,24 @@ class Row:
 
     @property
     def state(self) -> str:
-        if not self.module:
-            return "No module"
-        if not self.online:
-            return "Offline"
-        if self.counts.get("blocked", 0) or self.counts.get("failed", 0):
-            return "Blocked"
-        return "Pending" if self.counts.get("pending", 0) else "Ready"
+        return self.health.state
 
 
 def with_module(row: Row | None, twin: Twin, at: float) -> Row:
     """The row with what our module's twin says."""
-    reported = twin.reported
-    summary, pool, exposures = (_object(reported.get(key)) for key in ("summary", "pool", "exposures"))
-    words = " ".join(
-        [
-            *map(str, exposures),
-            *(str(entry.get("address") or "") for entry in exposures.values() if isinstance(entry, dict)),
-        ]
-    )
+    reported, desired = _object(twin.reported.get("exposures")), _object(twin.desired.get("exposures"))
+    addresses = (str(entry.get("address") or "") for entry in reported.values() if isinstance(entry, dict))
+    available, used = pool_of(twin.reported)
     return replace(
         row or Row(twin.device_id),
         module=True,
         connection=twin.connection_state,
-        counts={name: _count(summary.get(name)) for name in COUNTS},
-        used=_count(pool.get("used")),
-        size=_count(pool.get("size")),
-        reserved=_count(pool.get("reserved")),
-        words=words.lower()[:4000],
+        health=health_of(twin, datetime.fromtimestamp(at, UTC)),
+        counts=counts_of(twin.reported),
+        open=sum(isinstance(entry, dict) and is_open(entry) for entry in desired.values()),
+        used=used,
+        available=available,
+        words=" ".join([*map(str, reported), *addresses]).lower()[:4000],
         at=at,
         stamp=(twin.desired_version, twin.reported_version, twin.connection_state, twin.etag),
     )
@@ -102,12 +88,13 @@ def _tags(tags: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What the page asks for; `tag` is `key=value` or a key."""
+    """What the page asks for; `tag` is `key=value` or a key, `sort` a column, with a minus for the other way round."""
 
     text: str = ""
     show: str = ""
     tag: str = ""
     page: int = 1
+    sort: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,43 +105,61 @@ class Answer:
     pages: int
 
 
+ORDERS: Final[Mapping[str, Callable[[Row], Any]]] = {
+    "attention": lambda row: (not row.health.attention, row.device_id),
+    "device": lambda row: row.device_id,
+    "state": lambda row: (KINDS.index(row.health.kind), row.state, row.device_id),
+    "exposures": lambda row: (-row.total, row.device_id),
+    "addresses": lambda row: (-(row.used / row.available if row.available else -1.0), row.device_id),
+    "age": lambda row: (-row.at, row.device_id),
+}
+
+
 def answer(rows: Sequence[Row], question: Question) -> Answer:
-    """One page of `rows`, which are in order of device id: trouble first would move the page under its reader."""
+    """One page of the rows that match: those that need attention first, unless another order is asked for."""
     text, tag = question.text.strip().lower(), question.tag.strip()
-    found = rows
-    if text or tag or question.show:
-        found = [row for row in rows if _shown(row, question.show) and _tagged(row, tag) and _says(row, text)]
+    shown = SHOWN.get(question.show, SHOWN[""])
+    found = [row for row in rows if shown(row) and _tagged(row, tag) and _says(row, text)]
+    column = question.sort.removeprefix("-")
+    found.sort(key=ORDERS.get(column, ORDERS["attention"]), reverse=question.sort.startswith("-"))
     pages = max(1, -(-len(found) // PER_PAGE))
     page = min(max(1, question.page), pages)
-    return Answer(list(found[(page - 1) * PER_PAGE : page * PER_PAGE]), len(found), page, pages)
+    return Answer(found[(page - 1) * PER_PAGE : page * PER_PAGE], len(found), page, pages)
 
 
-def totals(rows: Iterable[Row]) -> dict[str, int]:
-    """Sums for the head of the page."""
-    sums = dict.fromkeys((*COUNTS, "devices", "online", "trouble", "used", "available"), 0)
+#: what can be shown, each a tile of the page
+SHOWN: Final[Mapping[str, Callable[[Row], bool]]] = {
+    "": lambda row: True,
+    "attention": lambda row: row.health.attention,
+    "offline": lambda row: row.module and not row.online,
+    "ready": lambda row: row.state in ("Ready", "Nearly full"),
+    "full": lambda row: row.available > 0 and row.used >= NEARLY_FULL * row.available,
+    "open": lambda row: row.open > 0,
+    "none": lambda row: not row.module,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """`devices` is how many each of `SHOWN` has; the rest are sums over all devices."""
+
+    devices: Mapping[str, int]
+    counts: Mapping[str, int]
+    used: int
+    available: int
+
+
+def totals(rows: Iterable[Row]) -> Totals:
+    """For the head of the page."""
+    devices: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
+    used = available = 0
     for row in rows:
-        sums["devices"] += 1
-        sums["online"] += row.online
-        sums["trouble"] += row.trouble > 0
-        sums["used"] += row.used
-        sums["available"] += row.available
-        for name in COUNTS:
-            sums[name] += row.counts.get(name, 0)
-    return sums
-
-
-def _shown(row: Row, show: str) -> bool:
-    match show:
-        case "trouble":
-            return row.trouble > 0
-        case "offline":
-            return row.module and not row.online
-        case "ready":
-            return row.state == "Ready"
-        case "none":
-            return not row.module
-        case _:
-            return True
+        devices.update(name for name, shown in SHOWN.items() if shown(row))
+        counts.update(row.counts)
+        used += row.used
+        available += row.available
+    return Totals(devices, counts, used, available)
 
 
 def _tagged(row: Row, tag: str) -> bool:
@@ -175,7 +180,3 @@ def _says(row: Row, text: str) -> bool:
 
 def _object(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _count(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 10**9 else 0

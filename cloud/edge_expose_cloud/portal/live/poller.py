@@ -16,7 +16,7 @@ from typing import Final
 from edge_expose_cloud.hub.api import Hub, HubError, HubProblem, Twin
 from edge_expose_cloud.portal.live.cached_hub import ReadingHub
 from edge_expose_cloud.portal.live.events import Event, Events
-from edge_expose_cloud.portal.live.fleet import Row, totals, with_device, with_module
+from edge_expose_cloud.portal.live.fleet import Row, Totals, totals, with_device, with_module
 from edge_expose_contract.identity import MODULE_ID
 
 log = logging.getLogger(__name__)
@@ -79,14 +79,14 @@ class Watching:
         self.queries = 0
         self._last_fleet_event = 0.0
         self._listed_at = 0.0
-        self._listing: tuple[list[Row], dict[str, int]] = ([], totals([]))
+        self._listing: tuple[list[Row], Totals] = ([], totals([]))
 
     @property
     def problem(self) -> str:
         """What keeps the hub from answering, "" when nothing does."""
         return self._health.problem
 
-    def listing(self) -> tuple[list[Row], dict[str, int]]:
+    def listing(self) -> tuple[list[Row], Totals]:
         """All rows in order of device id, and their sums; made anew twice a second at most, since every page asks."""
         now = time.monotonic()
         if now - self._listed_at > LISTING_SECONDS or not self.rows:

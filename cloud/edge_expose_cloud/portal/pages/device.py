@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from edge_expose_cloud.hub.api import HubError, HubProblem, Twin
@@ -21,7 +21,20 @@ from edge_expose_cloud.usecases.export import export_spec
 from edge_expose_contract.identity import MODULE_ID
 
 PageNumber = Annotated[int, Query(alias="page", ge=1, le=1_000_000)]
+SHOWN = {
+    "attention": "Needs attention",
+    "": "All devices",
+    "ready": "Ready",
+    "offline": "Offline",
+    "full": "90 % full",
+    "open": "Open to everyone",
+    "none": "Without the module",
+}
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
+
+def _question(q: str = "", show: str = "", tag: str = "", sort: str = "", number: PageNumber = 1) -> fleet.Question:
+    return fleet.Question(q, show, tag, number, sort)
 
 
 @router.get("/")
@@ -31,16 +44,16 @@ def start() -> Response:
 
 @router.get("/devices")
 def fleet_page(
-    portal: PortalDep, session: SessionDep, q: str = "", show: str = "", tag: str = "", number: PageNumber = 1
+    portal: PortalDep, session: SessionDep, asked: Annotated[fleet.Question, Depends(_question)]
 ) -> Response:
-    return page(portal, session, "fleet.html", **_fleet(portal, fleet.Question(q, show, tag, number)))
+    return page(portal, session, "fleet.html", **_fleet(portal, asked))
 
 
 @router.get("/fragments/fleet")
 def fleet_fragment(
-    portal: PortalDep, session: SessionDep, q: str = "", show: str = "", tag: str = "", number: PageNumber = 1
+    portal: PortalDep, session: SessionDep, asked: Annotated[fleet.Question, Depends(_question)]
 ) -> Response:
-    return page(portal, session, "fleet_rows.html", **_fleet(portal, fleet.Question(q, show, tag, number)))
+    return page(portal, session, "fleet_rows.html", **_fleet(portal, asked))
 
 
 def _fleet(portal: Portal, question: fleet.Question) -> dict[str, Any]:
@@ -52,6 +65,8 @@ def _fleet(portal: Portal, question: fleet.Question) -> dict[str, Any]:
         "question": question,
         "answer": found,
         "totals": sums,
+        "shown": SHOWN,
+        "tone": {"attention": "bad", "full": "warn", "offline": "off", "open": "warn"},
         "sweeps": watching.sweeps,
         "swept_at": watching.swept_at,
     }

@@ -15,6 +15,7 @@ from edge_expose_cloud.portal.views.ip_map import IpMap, ip_map
 from edge_expose_cloud.portal.views.workloads import ExposureView, ModuleView, exposures_view, modules_view
 from edge_expose_cloud.status.device import device_status
 from edge_expose_cloud.status.fleet import DeviceStatus, status_of
+from edge_expose_cloud.status.health import NO_MODULE, Health
 from edge_expose_cloud.usecases.device_ranges import network_of, pool_decides
 from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.models import Exposure
@@ -40,6 +41,10 @@ class DeviceView:
     topology: Topology
     owners: dict[str, str] = field(default_factory=dict)
     deployments: tuple[str, ...] = ()
+
+    @property
+    def health(self) -> Health:
+        return self.status.health if self.status is not None else NO_MODULE
 
     @property
     def online(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from edge_expose_cloud.hub.api import Twin
 from edge_expose_cloud.iotedge.edge_agent import modules_of
+from edge_expose_cloud.plan.clients import is_open
 from edge_expose_cloud.portal.views.presets import known_ports, open_link
 from edge_expose_contract.models import Exposure
 
@@ -47,6 +48,8 @@ class ExposureView:
     share: str
     expires: str
     enabled: bool
+    open: bool
+    allowed: tuple[str, ...]
 
 
 def modules_view(agent: Twin | None) -> list[ModuleView]:
@@ -116,6 +119,8 @@ def _view(name: str, entry: Mapping[str, Any], exposure: Exposure | None, owner:
         share=(exposure.share or "") if exposure is not None else "",
         expires=(exposure.expires or "") if exposure is not None else "",
         enabled=exposure.enabled if exposure is not None else True,
+        open=exposure is not None and is_open(exposure.model_dump(by_alias=True)),
+        allowed=tuple(exposure.allow_from or ()) if exposure is not None else (),
     )
 
 

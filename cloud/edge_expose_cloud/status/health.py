@@ -1,0 +1,167 @@
+"""The state of a device in one word, and one line that says why: the worst of what its module and the hub say. Pure.
+
+The command line, the fleet page and the device page ask here. The sections are read as they come from the hub: a device
+may have written anything, a fleet page has ten thousand of them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal
+
+from edge_expose_cloud.hub.api import Twin
+from edge_expose_contract.identity import State
+
+Kind = Literal["bad", "warn", "off", "good"]
+
+#: a device that is silent for longer needs attention
+OFFLINE_AFTER: Final = timedelta(minutes=15)
+#: a document that is newer has just been written
+BEHIND_AFTER: Final = timedelta(seconds=60)
+NEARLY_FULL: Final = 0.9
+MOST_ADDRESSES: Final = 2**20
+LONGEST: Final = 200
+_COUNTED: Final = {str(state): str(state).lower() for state in State}
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """`attention`: somebody has to look. `kind` is how bad it is; `why` is "" where the state says it all."""
+
+    state: str
+    kind: Kind
+    why: str = ""
+    attention: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        return {"state": self.state, "attention": self.attention, "why": self.why or None}
+
+
+NO_MODULE: Final = Health("No module", "off")
+PREDICTED: Final = Health("Predicted", "off", "edgeAgent makes the Services; nobody reports whether they answer")
+
+
+def health_of(twin: Twin, now: datetime, offline_after: timedelta = OFFLINE_AFTER) -> Health:
+    """The worst there is to say of a device with our module; its own twin is asked, the hub's index may lag behind."""
+    return next(_said(twin, now, offline_after))
+
+
+def _said(twin: Twin, now: datetime, offline_after: timedelta) -> Iterator[Health]:
+    """Everything there is to say, the worst first."""
+    reported = twin.reported
+    status, pool, cluster = (_object(reported.get(key)) for key in ("lastDesiredStatus", "pool", "cluster"))
+    code, version = status.get("code", 200), reported.get("lastDesiredVersion")
+    pending = _object(reported.get("pendingRemoval"))
+    if pending:
+        count = pending.get("count")
+        yield Health("Removal held back", "bad", f"{count} exposures stay until their removal is confirmed", True)
+    if code != 200:
+        yield Health("Refused", "bad", _line(f"the module answered {code}: {status.get('description') or ''}"), True)
+    if cluster.get("api", "ok") not in ("ok", ""):
+        yield Health("Cluster unreadable", "bad", _line(f"the module cannot work with it: {cluster['api']}"), True)
+    if version is None:
+        yield Health("Never reported", "bad", "the module has never reported", True)
+    offline = _offline(twin, now, offline_after)
+    if offline is not None and offline.attention:
+        yield offline
+    counts = counts_of(reported)
+    for state in (State.FAILED, State.BLOCKED):
+        if counts[state.lower()]:
+            yield Health(str(state), "bad", _exposures(reported, state), True)
+    reason = pool.get("reason")
+    if isinstance(reason, str) and reason:
+        yield _pool(reason, pool)
+    size, used = pool_of(reported)
+    if size and used >= size:
+        yield Health("Pool full", "warn", f"all {size} external addresses are used", True)
+    if isinstance(version, int) and version < twin.desired_version:
+        text = f"the module has seen version {version} of {twin.desired_version}"
+        yield Health("Behind", "warn", text, _written(twin, now) > BEHIND_AFTER)
+    if counts["pending"]:
+        yield Health("Pending", "warn", _exposures(reported, State.PENDING), True)
+    if offline is not None:
+        yield offline
+    if size and used >= NEARLY_FULL * size:
+        yield Health("Nearly full", "warn", f"{used} of {size} external addresses are used")
+    yield Health("Ready", "good")
+
+
+def counts_of(reported: Mapping[str, Any]) -> Counter[str]:
+    """How many exposures are in each state, by its name in lower case. The exposures themselves are counted: a summary
+    may say any number, a document holds so many."""
+    return Counter(
+        word
+        for entry in _object(reported.get("exposures")).values()
+        if isinstance(entry, Mapping) and (word := _COUNTED.get(str(entry.get("state")))) is not None
+    )
+
+
+def pool_of(reported: Mapping[str, Any]) -> tuple[int, int]:
+    """(addresses that may be given out, those that are used); (0, 0) where no pool is known."""
+    pool = _object(reported.get("pool"))
+    size, reserved, used = (_number(pool.get(key)) for key in ("size", "reserved", "used"))
+    available = max(0, size - reserved)
+    return available, min(used, available)
+
+
+def _offline(twin: Twin, now: datetime, after: timedelta) -> Health | None:
+    if twin.connection_state == "Connected":
+        return None
+    since = _moment(twin.last_activity)
+    if since is None:
+        return Health("Offline", "off", "not connected to the hub", True)
+    text = f"not connected to the hub; last heard of at {since:%Y-%m-%d %H:%M} UTC"
+    return Health("Offline", "off", text, now - since > after)
+
+
+def _written(twin: Twin, now: datetime) -> timedelta:
+    """How long ago the document was written; long ago, where the hub does not say."""
+    moment = _moment(twin.desired_metadata.get("$lastUpdated"))
+    return now - moment if moment is not None else timedelta.max
+
+
+def _moment(text: Any) -> datetime | None:
+    """None for no time, and for year 1: what the hub says of an identity that was never there."""
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return moment if moment.year > 1 else None
+
+
+def _exposures(reported: Mapping[str, Any], state: State) -> str:
+    """`web: AddressTaken, and 2 more`."""
+    entries = _object(reported.get("exposures"))
+    found = sorted(name for name, entry in entries.items() if _object(entry).get("state") == str(state))
+    reason = _object(entries.get(found[0])).get("reason")
+    first = f"{found[0]}: {reason}" if reason else found[0]
+    return _line(first if len(found) == 1 else f"{first}, and {len(found) - 1} more")
+
+
+def _pool(reason: str, pool: Mapping[str, Any]) -> Health:
+    match reason:
+        case "PoolMismatch":
+            why = _line(f"the declared range is not the load balancer's pool {pool.get('ranges') or ''}")
+            return Health("Pool mismatch", "warn", why, True)
+        case "PoolInvalid":
+            return Health("Pool rejected", "bad", "the load balancer rejects its configuration", True)
+        case _:
+            return Health("Pool", "warn", _line(f"{reason}: {pool.get('message') or ''}"), True)
+
+
+def _line(text: str) -> str:
+    """One line without control characters, and not a long one."""
+    plain = " ".join("".join(char if char.isprintable() else " " for char in text).split()).rstrip(": ")
+    return plain if len(plain) <= LONGEST else f"{plain[: LONGEST - 1]}…"
+
+
+def _number(value: object) -> int:
+    return max(0, min(value, MOST_ADDRESSES)) if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
