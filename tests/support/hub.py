@@ -96,6 +96,10 @@ class RunningHub:
         env: dict[str, str] = self.control("GET", f"/device-env?device={device}&module={module}")
         return env
 
+    def device_connection_string(self, device: str) -> str:
+        text: str = self.control("GET", f"/device-connection-string?device={device}")["connectionString"]
+        return text
+
     def _end(self, number: signal.Signals, seconds: float) -> int:
         assert self.process is not None
         assert self.process.stdout is not None

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from edge_expose_local.hub import faults as fault_rules
+from edge_expose_local.hub.access import certificates
 from edge_expose_local.hub.deployments import configuration_service
 from edge_expose_local.hub.device_api.links import Links
 from edge_expose_local.hub.device_api.messages import DeviceApi
@@ -43,6 +44,9 @@ class ControlApi:
             ("GET", "/modules"): self._modules,
             ("GET", "/policies"): self._policies,
             ("POST", "/devices"): self._add_devices,
+            ("GET", "/certificates"): self._certificates,
+            ("POST", "/certificates"): self._add_certificate,
+            ("DELETE", "/certificates"): self._remove_certificate,
             ("GET", "/faults"): self._fault_list,
             ("POST", "/fault"): self._set_fault,
             ("DELETE", "/fault"): self._clear_faults,
@@ -175,6 +179,25 @@ class ControlApi:
                 registry.create_identity(self._hub.state, TwinKey(device), {"capabilities": {"iotEdge": bool(edge)}})
                 created.append(device)
         return {"created": created}
+
+    async def _certificates(self, request: Request) -> JsonObject:
+        return dict(self._hub.authorities)
+
+    async def _add_certificate(self, request: Request) -> JsonObject:
+        """The CA certificate of devices that sign in by `certificateAuthority`; in Azure the portal does this."""
+        body = self._body(request)
+        name, text = body.get("name"), body.get("certificate")
+        if not isinstance(name, str) or not name or not isinstance(text, str):
+            raise ControlError(400, "name and certificate (PEM) are needed")
+        found = certificates.read_authority(text)
+        if isinstance(found, str):
+            raise ControlError(400, found)
+        self._hub.set_authority(name, certificates.to_pem(found))
+        return {"certificates": sorted(self._hub.authorities)}
+
+    async def _remove_certificate(self, request: Request) -> JsonObject:
+        self._hub.set_authority(request.query.get("name", ""), None)
+        return {"certificates": sorted(self._hub.authorities)}
 
     async def _evaluate(self, request: Request) -> JsonObject:
         configuration_service.evaluate(self._hub.state)

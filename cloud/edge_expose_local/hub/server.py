@@ -14,12 +14,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_expose_local.hub.access.certs import server_context, write_private
+from edge_expose_local.hub.access.certs import device_context, server_context, write_private
 from edge_expose_local.hub.control import ControlApi
 from edge_expose_local.hub.deployments import configuration_service
 from edge_expose_local.hub.device_api.links import Links
 from edge_expose_local.hub.device_api.messages import DeviceApi
 from edge_expose_local.hub.device_api.mqtt_server import MqttServer
+from edge_expose_local.hub.device_api.websocket_door import WebSocketDoor
 from edge_expose_local.hub.device_api.workload import WorkloadApi
 from edge_expose_local.hub.hub import LOGICAL_NAME, Hub, Ports
 from edge_expose_local.hub.jobs.runner import JobRunner
@@ -90,12 +91,12 @@ class Server:
         self._hub = Hub.open(folder, arguments.address)
         links = Links()
         devices = DeviceApi(self._hub, links)
+        self._tls = server_context(folder, [LOGICAL_NAME, "localhost", "127.0.0.1", arguments.address])
         self._links = links
         self._jobs = JobRunner(self._hub, devices)
-        self._mqtt = MqttServer(self._hub, links, devices)
-        self._rest = HttpServer(
-            ServiceApi(self._hub, Operations(self._hub, devices), JobOperations(self._hub, self._jobs)).handle
-        )
+        self._mqtt = MqttServer(self._hub, links, devices, device_context(folder))
+        service = ServiceApi(self._hub, Operations(self._hub, devices), JobOperations(self._hub, self._jobs))
+        self._rest = HttpServer(WebSocketDoor(self._mqtt, service.handle).handle)
         self._workload = HttpServer(WorkloadApi(self._hub).handle)
         self._control = HttpServer(ControlApi(self._hub, links, devices, self._set_drop_every).handle)
         self._mapper: subprocess.Popen[bytes] | None = None
@@ -120,7 +121,6 @@ class Server:
         """Loads before it listens, so that nobody is refused for want of data. Raises OSError for a taken port."""
         hub, wanted = self._hub, self._arguments.ports
         hub.commit()
-        tls = server_context(hub.folder, [LOGICAL_NAME, "localhost", "127.0.0.1", hub.address])
         sockets = [listen(hub.address, port) for port in (wanted.https, wanted.mqtt, wanted.workload)]
         https, mqtt, workload = sockets
         hub.ports.https, hub.ports.mqtt, hub.ports.workload = (sock.getsockname()[1] for sock in sockets)
@@ -128,8 +128,10 @@ class Server:
         write_private(hub.folder / "connection-string", hub.connection_string().encode())
         handshake = HANDSHAKE_SECONDS
         self._servers = [
-            await asyncio.start_server(self._rest.connection, sock=https, ssl=tls, ssl_handshake_timeout=handshake),
-            await asyncio.start_server(self._mqtt.connection, sock=mqtt, ssl=tls, ssl_handshake_timeout=handshake),
+            await asyncio.start_server(
+                self._rest.connection, sock=https, ssl=self._tls, ssl_handshake_timeout=handshake
+            ),
+            await asyncio.start_server(self._mqtt.connection, sock=mqtt),
             await asyncio.start_server(self._workload.connection, sock=workload),
         ]
         self._control_path = control_path(hub.folder)

@@ -80,9 +80,8 @@ def connect(hub: RunningHub, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callab
     clients: list[IoTHubDeviceClient] = []
 
     def run(device: str) -> IoTHubDeviceClient:
-        text = hub.control("GET", f"/device-connection-string?device={device}")["connectionString"]
         client = IoTHubDeviceClient.create_from_connection_string(
-            text, server_verification_cert=hub.ca.read_text(), connection_retry_interval=1
+            hub.device_connection_string(device), server_verification_cert=hub.ca.read_text()
         )
         client.connect()
         clients.append(client)

@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from OpenSSL import SSL
 
 VALID = timedelta(days=3650)
 
@@ -90,6 +91,20 @@ def _authority(folder: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateK
     write_private(key_file, _pem(key))
     write_private(certificate_file, certificate.public_bytes(serialization.Encoding.PEM))
     return certificate, key
+
+
+def device_context(folder: Path) -> SSL.Context:
+    """The context of the MQTT side, after `server_context`: it asks for a client certificate and takes any.
+
+    Whose it is decides the sign-in (access/certificates.py).
+    """
+    context = SSL.Context(SSL.TLS_SERVER_METHOD)
+    context.set_min_proto_version(SSL.TLS1_2_VERSION)
+    context.use_certificate_chain_file(str(folder / "server.pem"))
+    context.use_privatekey_file(str(folder / "server.pem"))
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.set_verify(SSL.VERIFY_PEER, lambda *_: True)
+    return context
 
 
 def server_context(folder: Path, hosts: list[str]) -> ssl.SSLContext:

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from edge_expose_local.hub.records.identities import TwinKey
+from edge_expose_local.hub.transport.channel import Channel
 from edge_expose_local.mqtt import codec
 
 MAX_WAITING_BYTES = 4 * 1024 * 1024
@@ -17,21 +18,21 @@ class Link:
     """One authenticated connection. `subscriptions` is the stored session's own table, filter -> granted QoS."""
 
     key: TwinKey
-    writer: asyncio.StreamWriter
+    channel: Channel
     subscriptions: dict[str, int]
     expiry_timer: asyncio.TimerHandle | None = None
 
     def send(self, packet: codec.Packet) -> None:
         """Queues one packet; a peer that does not read its data loses the link instead of filling memory."""
-        if self.writer.is_closing():
+        if self.channel.closing:
             return
-        if self.writer.transport.get_write_buffer_size() > MAX_WAITING_BYTES:
+        if self.channel.waiting > MAX_WAITING_BYTES:
             self.close()
             return
-        self.writer.write(codec.encode(packet))
+        self.channel.write(codec.encode(packet))
 
     def close(self) -> None:
-        self.writer.transport.abort()
+        self.channel.abort()
 
 
 @dataclass(slots=True)

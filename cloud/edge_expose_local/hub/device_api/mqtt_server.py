@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from urllib.parse import parse_qs
+
+from cryptography import x509
+from OpenSSL import SSL
 
 from edge_expose_local.hub.device_api.links import Link, Links
 from edge_expose_local.hub.device_api.messages import DeviceApi, allowed_filter, decode_filter
 from edge_expose_local.hub.hub import Hub
 from edge_expose_local.hub.records.identities import TwinKey
+from edge_expose_local.hub.transport.channel import Channel, TlsChannel
 from edge_expose_local.mqtt import codec
 
 CONNECT_SECONDS = 10.0
+HANDSHAKE_SECONDS = 10.0
 MAX_KEEPALIVE = 1177
 MAX_CONNECT_BYTES = 16 * 1024
 MAX_PACKET_BYTES = 320 * 1024
@@ -23,39 +27,58 @@ log = logging.getLogger("edge_expose_local.hub.mqtt")
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
+    """`expiry` is when the token ends, in Unix time; a certificate keeps a link open without end."""
+
     key: TwinKey
-    expiry: int
+    expiry: int | None
 
 
-def sign_in(hub: Hub, packet: codec.Connect) -> SignedIn | str:
-    """Who connects, or why it may not: client id and user name must agree, the token must be of that identity."""
+def sign_in(hub: Hub, packet: codec.Connect, certificates: list[x509.Certificate]) -> SignedIn | str:
+    """Who connects, or why it may not: client id and user name must agree, token or certificate must be its own.
+
+    A user name may leave out the api-version (devices without an SDK do), with or without the `/?` before it.
+    """
     host, _, rest = (packet.username or "").partition("/")
-    path, _, query = rest.partition("?")
-    ids = path.strip("/").split("/")
+    ids = rest.partition("?")[0].strip("/").split("/")
     if hub.own_resource(host) != "":
         return "the user name is for another hub"
-    if not parse_qs(query).get("api-version"):
-        return "the user name has no api-version"
     if len(ids) not in (1, 2) or packet.client_id != "/".join(ids):
         return "client id and user name do not agree"
     key = TwinKey(*ids)
+    if not packet.password and certificates:
+        problem = hub.certificate_problem(key, certificates)
+        return problem or SignedIn(key, None)
     token = hub.identity_token(key, packet.password or "")
     return token if isinstance(token, str) else SignedIn(key, token.expiry)
 
 
 class MqttServer:
-    def __init__(self, hub: Hub, links: Links, devices: DeviceApi) -> None:
+    def __init__(self, hub: Hub, links: Links, devices: DeviceApi, tls: SSL.Context) -> None:
         self._hub = hub
         self._links = links
         self._devices = devices
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._tls = tls
+        self._channels: set[Channel] = set()
 
     async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """The callback for asyncio.start_server."""
-        self._writers.add(writer)
+        """The callback for asyncio.start_server on a plain socket: TLS is made here."""
+        channel = TlsChannel(reader, writer, self._tls)
+        try:
+            async with asyncio.timeout(HANDSHAKE_SECONDS):
+                await channel.handshake()
+        except (OSError, TimeoutError):
+            writer.close()
+        except asyncio.CancelledError:
+            writer.transport.abort()  # the process is going down
+        else:
+            await self.serve(channel)
+
+    async def serve(self, channel: Channel) -> None:
+        """One connection from CONNECT to its end."""
+        self._channels.add(channel)
         try:
             if not self._hub.faults.take("refuse-connections"):
-                await self._serve(reader, writer)
+                await self._serve(channel)
         except codec.MalformedPacketError as error:
             log.info("malformed packet: %s", error)
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
@@ -63,56 +86,56 @@ class MqttServer:
         except asyncio.CancelledError:
             pass  # the process is going down
         finally:
-            self._writers.discard(writer)
-            writer.transport.abort()
+            self._channels.discard(channel)
+            channel.abort()
 
     def close(self) -> None:
-        for writer in list(self._writers):
-            writer.transport.abort()
+        for channel in list(self._channels):
+            channel.abort()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, channel: Channel) -> None:
         decoder = codec.Decoder(MAX_CONNECT_BYTES)
         packets: list[codec.Packet] = []
         async with asyncio.timeout(CONNECT_SECONDS):
             while not packets:
-                if not (data := await reader.read(65536)):
+                if not (data := await channel.read()):
                     return
                 packets = decoder.feed(data)
         first = packets[0]
         if not isinstance(first, codec.Connect):
             return
         if self._hub.faults.take("connect-silent", device=first.client_id.partition("/")[0]):
-            while await reader.read(65536):
+            while await channel.read():
                 pass  # until the peer gives up
             return
-        link = await self._accept(first, writer)
+        link = await self._accept(first, channel)
         if link is None:
             return
         decoder.max_packet = MAX_PACKET_BYTES
         keepalive = min(first.keepalive or MAX_KEEPALIVE, MAX_KEEPALIVE)
         try:
-            await self._listen(link, reader, decoder, packets[1:], keepalive * 1.5)
+            await self._listen(link, decoder, packets[1:], keepalive * 1.5)
         finally:
             self._gone(link)
 
-    async def _accept(self, packet: codec.Connect, writer: asyncio.StreamWriter) -> Link | None:
+    async def _accept(self, packet: codec.Connect, channel: Channel) -> Link | None:
         device, _, module = packet.client_id.partition("/")
         code = 0
         if fault := self._hub.faults.take("connack", device=device, module=module):
             code = int(fault.number("code", UNAVAILABLE))
         elif not self._hub.throttle.allow("Connection", self._hub.state.clock()):
             code = UNAVAILABLE
-        who = sign_in(self._hub, packet)
+        who = sign_in(self._hub, packet, channel.certificates)
         if code == 0 and isinstance(who, str):
             log.info("refused %s: %s", packet.client_id[:200], who)
             code = REFUSED
         if code or isinstance(who, str):
-            writer.write(codec.encode(codec.ConnAck(code)))
-            await writer.drain()
+            channel.write(codec.encode(codec.ConnAck(code)))
+            await channel.drain()
             return None
-        return self._join(who, packet.clean_session, writer)
+        return self._join(who, packet.clean_session, channel)
 
-    def _join(self, who: SignedIn, clean: bool, writer: asyncio.StreamWriter) -> Link:
+    def _join(self, who: SignedIn, clean: bool, channel: Channel) -> Link:
         """Takes the identity over (only now: whoever cannot sign in cannot evict) and restores its session."""
         state, key = self._hub.state, who.key
         if (old := self._links.live.pop(key, None)) is not None:
@@ -124,7 +147,7 @@ class MqttServer:
                 state.mark("session", key)
         present = key in state.sessions
         subscriptions = state.sessions.setdefault(key, {}) if not clean else {}
-        link = Link(key, writer, subscriptions)
+        link = Link(key, channel, subscriptions)
         self._links.live[key] = link
         state.connected.add(key)
         self._touch(key)
@@ -133,9 +156,10 @@ class MqttServer:
         self._hub.commit()
         link.send(codec.ConnAck(0, present))
         self._links.resend(link)
-        delay = max(0.0, who.expiry - state.clock())
-        timer = asyncio.get_running_loop().call_later(min(delay, 86400.0 * 365), self._expired, link)
-        link.expiry_timer = timer
+        if who.expiry is not None:
+            delay = max(0.0, who.expiry - state.clock())
+            timer = asyncio.get_running_loop().call_later(min(delay, 86400.0 * 365), self._expired, link)
+            link.expiry_timer = timer
         return link
 
     def _touch(self, key: TwinKey) -> None:
@@ -158,7 +182,6 @@ class MqttServer:
     async def _listen(
         self,
         link: Link,
-        reader: asyncio.StreamReader,
         decoder: codec.Decoder,
         packets: list[codec.Packet],
         seconds: float,
@@ -169,8 +192,8 @@ class MqttServer:
                     await asyncio.sleep(0)
                     return
             async with asyncio.timeout(seconds):
-                await link.writer.drain()
-                data = await reader.read(65536)
+                await link.channel.drain()
+                data = await link.channel.read()
             if not data:
                 return
             packets = decoder.feed(data)

@@ -42,12 +42,18 @@ class Request:
         return json_text.loads(self.body)
 
 
+Upgrade = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
+    """`upgrade` takes the connection over after the head of a 101 was sent, and ends with it."""
+
     status: int
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     close: bool = False
+    upgrade: Upgrade | None = None
 
 
 Handler = Callable[[Request], Awaitable["Response | None"]]
@@ -165,6 +171,11 @@ class HttpServer:
             log.exception("%s %s failed", request.method, request.path)
             response = json_response(500, {"Message": "ErrorCode:ServerError;internal error"})
         if response is None:
+            return False
+        if response.upgrade is not None:
+            lines = [f"{name}: {value}" for name, value in response.headers.items()]
+            writer.write("\r\n".join(["HTTP/1.1 101 Switching Protocols", *lines, "", ""]).encode("latin-1"))
+            await response.upgrade(reader, writer)
             return False
         close = response.close or request.headers.get("connection", "").lower() == "close"
         writer.write(_encode(response, close, request.method == "HEAD"))
