@@ -183,6 +183,48 @@ def test_apply_replaces_listed_twins_and_waits_for_the_next_evaluation(state: Hu
     assert list(desired(state, AGENT)["modules"]) == ["web"]
 
 
+def test_apply_by_paths_sets_what_they_name_and_leaves_the_rest(state: HubState) -> None:
+    service.apply_content(state, "edge1", {"modulesContent": base(web="web:1")})
+    twin_service.write_twin(state, TwinKey("edge1", "web"), {"properties": {"desired": {"a": {"b": 1}}}}, None, False)
+    content = {
+        "$edgeAgent": {"properties.desired.modules.other": {"settings": {"image": "o:1"}}},
+        "web": {"properties.desired.a.c": 2, "properties.desired.d": {"e": [1]}},
+        "other": {"properties.desired.x": 1},
+    }
+    body = {"modulesContent": content, "deviceContent": {"properties.desired.site": "north"}}
+    service.apply_content(state, "edge1", body)
+    assert sorted(desired(state, AGENT)["modules"]) == ["other", "web"]
+    assert desired(state, AGENT)["schemaVersion"] == "1.1"
+    assert desired(state, TwinKey("edge1", "web")) == {"a": {"b": 1, "c": 2}, "d": {"e": [1]}}
+    assert desired(state, TwinKey("edge1", "other")) == {"x": 1}
+    assert desired(state, TwinKey("edge1")) == {"site": "north"}
+    whole = {"web": {"properties.desired": {"new": 1}, "properties.desired.more": 2}}
+    service.apply_content(state, "edge1", {"modulesContent": whole})
+    assert desired(state, TwinKey("edge1", "web")) == {"new": 1, "more": 2}
+
+
+NOT_APPLICABLE: dict[str, Any] = {
+    "device content alone": {"deviceContent": {"properties.desired.a": 1}},
+    "module content": {"modulesContent": {}, "moduleContent": {"properties.desired.a": 1}},
+    "a path outside the desired properties": {"modulesContent": {"web": {"tags.a": 1}}},
+    "a path with an empty step": {"modulesContent": {"web": {"properties.desired.": 1}}},
+    "a section that is no object": {"modulesContent": {"web": 1}},
+    "more than a twin can hold": {
+        "modulesContent": {"web": {f"properties.desired.k{number}": "x" * 4000 for number in range(9)}}
+    },
+}
+
+
+@pytest.mark.parametrize("body", NOT_APPLICABLE.values(), ids=NOT_APPLICABLE.keys())
+def test_what_cannot_be_applied_is_400_and_changes_nothing(state: HubState, body: dict[str, Any]) -> None:
+    before = dict(state.identities)
+    with pytest.raises(HubError) as caught:
+        service.apply_content(state, "edge1", body)
+    assert (caught.value.status, caught.value.name) == (400, "InvalidConfigurationContent")
+    assert caught.value.text.startswith("The content provided for configuration is invalid")
+    assert state.identities == before
+
+
 def test_module_configuration_targets_modules(state: HubState) -> None:
     registry.create_identity(state, TwinKey("plain", "m"), {})
     body = {

@@ -98,25 +98,48 @@ def delete_configuration(state: HubState, identifier: str, if_match: str | None)
 
 
 def apply_content(state: HubState, device: str, body: JsonObject) -> None:
-    """Set modules on one edge device: replaces the desired section of each listed twin. Raises HubError."""
+    """Set modules on one edge device: replaces the desired section of each listed twin. Raises HubError.
+
+    `modulesContent` is needed, `deviceContent` optional, `moduleContent` not applicable (azure-iot-sdk-csharp, remarks
+    of ApplyConfigurationContentOnDeviceAsync). A key `properties.desired.<path>` sets that path and leaves what stands
+    beside it, as the documentation of manifests says of such keys.
+    """
     identity = state.identities.get(TwinKey(device))
     if identity is None:
         raise device_not_found(device)
     if not identity.iot_edge:
         raise bad_request(f"Device {device} is Not an Azure IoT Edge device")
-    if set(body) - {"modulesContent"} or "modulesContent" not in body:
-        raise rules.invalid_content("only modulesContent can be applied to an edge device")
-    content = rules.check_modules_content(body["modulesContent"])
-    for module, section in content.items():
-        if list(section) != [DESIRED] and section:
-            raise rules.invalid_content(f"{module}: a manifest for one device holds {DESIRED} only")
+    try:
+        content, of_device = _applicable(body)
+    except HubError as error:
+        raise rules.invalid_content(error.explanation, applied=True) from error
+    sections = {**{TwinKey(device, name): section for name, section in content.items()}, TwinKey(device): of_device}
+    results: dict[TwinKey, JsonObject] = {}
+    for key, section in sections.items():
+        if section:
+            wanted, twin = deployments.Wanted(), state.twins.get(key)
+            for path in sorted(section, key=len):  # the whole section first, then the paths into it
+                wanted.add(path, section[path])
+            results[key] = wanted.result({} if twin is None else twin.desired.value, "keep")
+            if found := twin_rules.size_problem(results[key], twin_rules.DESIRED_LIMIT, f"{DESIRED} of {key}"):
+                raise rules.invalid_content(found, applied=True)
     registry.ensure_modules(state, device, deployments.modules_named_in(content))
-    for module, section in content.items():
-        key = TwinKey(device, module)
-        if section and key in state.twins:
-            twin_service.set_desired(state, key, section[DESIRED])
+    for key, result in results.items():
+        if key in state.twins:
+            twin_service.set_desired(state, key, result)
             state.twins[key].moved()
     state.evaluation_wanted = False  # a deployment wins back the device when it is next evaluated, not at once
+
+
+def _applicable(body: JsonObject) -> tuple[JsonObject, JsonObject]:
+    """`modulesContent` and `deviceContent` of an apply. Raises HubError 400."""
+    if "modulesContent" not in body:
+        raise rules.invalid_content("modulesContent is missing")
+    if wrong := set(body) - {"modulesContent", "deviceContent"}:
+        raise rules.invalid_content(f"{', '.join(sorted(wrong))} cannot be applied to an edge device")
+    of_device = body.get("deviceContent") or {}
+    rules.check_section("deviceContent", of_device)
+    return rules.check_modules_content(body["modulesContent"]), of_device
 
 
 def _targets(state: HubState, configuration: Configuration) -> list[TwinKey]:

@@ -97,8 +97,10 @@ class Configuration:
         return cls(**data)
 
 
-def invalid_content(text: str) -> HubError:
-    return HubError(400, "InvalidConfigurationContent", text, 400011)
+def invalid_content(detail: str, applied: bool = False) -> HubError:
+    """The texts are from Azure-Samples/azure-iot-samples-csharp#108 and Azure/azure-iot-sdk-csharp#2419 (`applied`)."""
+    text = "The content provided for configuration is invalid. Please check and try again" if applied else "BadRequest"
+    return HubError(400, "InvalidConfigurationContent", text, 400011, detail=detail)
 
 
 def check_id(identifier: str) -> None:
