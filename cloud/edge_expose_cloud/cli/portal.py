@@ -57,6 +57,13 @@ def portal(
     tls_key: Annotated[
         Path | None, typer.Option("--tls-key", metavar="FILE", help="Key of the certificate (PEM).")
     ] = None,
+    plain_http: Annotated[
+        bool, typer.Option("--plain-http", help="Serve plain HTTP beyond loopback: a proxy in front does HTTPS.")
+    ] = False,
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option("--trusted-proxy", metavar="CIDR", help="Proxies whose X-Forwarded-For and -Proto count."),
+    ] = None,
     one_time_link: Annotated[
         bool, typer.Option("--one-time-link", help="Print a link that signs in once, as operator.")
     ] = False,
@@ -73,21 +80,27 @@ def portal(
     host, port = _address(listen)
     if (tls_cert is None) != (tls_key is None):
         raise UsageProblem("--tls-cert and --tls-key go together", "give both, or none")
-    import uvicorn
-
     from edge_expose_cloud.portal.app import make_app, make_portal
     from edge_expose_cloud.portal.auth.accounts import AccountError
     from edge_expose_cloud.portal.auth.guards import Hosts
+    from edge_expose_cloud.portal.server import Certificate, allow_many_files, make_server
     from edge_expose_cloud.portal.shell import Settings
 
     loopback = ipaddress.ip_address(host).is_loopback
-    tls = tls_cert is not None
+    certificate = Certificate(tls_cert, tls_key) if tls_cert is not None and tls_key is not None else None
+    tls = certificate is not None
+    if not loopback and not tls and not plain_http:
+        raise UsageProblem(
+            f"{host} is reachable by others, and without HTTPS passwords and sessions are readable on the way",
+            "give --tls-cert and --tls-key, or --plain-http where a proxy with HTTPS stands in front",
+        )
+    proxies = [_network(text) for text in trusted_proxy or []]
     folder = state_folder(dict(os.environ))
     settings = Settings(
         backups=backup or folder / "backups",
         audit=audit or folder / "portal-audit.jsonl",
         users=users or _users(),
-        secure=tls or not loopback,
+        secure=tls or not loopback or bool(proxies),
         queries_per_minute=queries,
         seal=seal_of(os.environ),
     )
@@ -96,9 +109,7 @@ def portal(
         nobody = not one_time_link and not made.accounts.all()
     except AccountError as error:
         raise Refused(str(error)) from error
-    names = (
-        {host, "localhost", *(name.lower() for name in allow_host or [])} if loopback else {host, *(allow_host or [])}
-    )
+    names = [host, *(["localhost"] if loopback else []), *(allow_host or [])]
     listener = _listen(host, port)
     port = listener.getsockname()[1]
     shown = f"[{host}]" if ":" in host else host
@@ -106,33 +117,20 @@ def portal(
     if not loopback:
         say(f"! {host} is reachable by others: an operator who signs in there can open ports on your devices")
         if not tls:
-            say("! the session cookie needs TLS: give --tls-cert and --tls-key, or put a TLS proxy in front")
+            say("! this is plain HTTP: browsers send the session cookie only through a proxy with HTTPS")
     if nobody:
         say(f"! there is no account yet: edge-expose portal adduser NAME --role operator --users {settings.users}")
     say(f"portal at {url}")
     if one_time_link:
         say(f"sign in once at {url}/link/{made.sessions.make_link('demo', 'operator')}")
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s %(levelname)s %(message)s")
-    config = uvicorn.Config(
-        make_app(made, Hosts(frozenset(names)), tls=tls),
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=2,
-        ssl_certfile=tls_cert,
-        ssl_keyfile=tls_key,
+    allow_many_files()
+    server = make_server(
+        make_app(made, Hosts(names), tls=tls, proxies=proxies), made.events, proxies=proxies, certificate=certificate
     )
-
-    class Server(uvicorn.Server):
-        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            """Streams of open pages have no end of their own: they are told before uvicorn waits for them."""
-            made.events.close()
-            await super().shutdown(sockets)
-
     # uvicorn raises Ctrl-C again when it has ended: it ends the process as SIGTERM does, whatever the poller waits for.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    Server(config).run(sockets=[listener])
+    server.run(sockets=[listener])
 
 
 @app.command()
@@ -197,6 +195,16 @@ def _address(listen: str) -> tuple[str, int]:
     if not colon or not 0 <= number < 65536:
         raise UsageProblem(f"--listen {listen!r} is not IP:PORT", "write it like 127.0.0.1:8480")
     return host, number
+
+
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    try:
+        network = ipaddress.ip_network(text)
+    except ValueError as error:
+        raise UsageProblem(f"--trusted-proxy {text!r} is no network: {error}", "write it like 10.0.0.5/32") from None
+    if network.prefixlen == 0:
+        raise UsageProblem(f"--trusted-proxy {text} trusts everybody", "name the addresses of the proxies")
+    return network
 
 
 def _listen(host: str, port: int) -> socket.socket:

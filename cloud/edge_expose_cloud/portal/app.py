@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from urllib.parse import quote
 
@@ -14,12 +14,15 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from edge_expose_cloud.findings.problems import InputError, Missing, Refused
 from edge_expose_cloud.hub.api import Hub, HubError
 from edge_expose_cloud.portal import api
 from edge_expose_cloud.portal.auth.accounts import Accounts
+from edge_expose_cloud.portal.auth.addresses import Network
 from edge_expose_cloud.portal.auth.audit import Audit
+from edge_expose_cloud.portal.auth.bodies import BodyLimits
 from edge_expose_cloud.portal.auth.guards import Guard, Hosts
 from edge_expose_cloud.portal.auth.sessions import FREE_TRIES_OF_A_NAME, LoginBrake, Sessions
 from edge_expose_cloud.portal.live.cached_hub import ReadingHub
@@ -49,8 +52,15 @@ def make_portal(hub: Hub, settings: Settings) -> Portal:
     )
 
 
-def make_app(portal: Portal, hosts: Hosts, *, tls: bool = False) -> FastAPI:
-    """The ASGI application; its lifespan runs the poller."""
+def make_app(
+    portal: Portal,
+    hosts: Hosts,
+    *,
+    tls: bool = False,
+    proxies: Iterable[Network] = (),
+    bodies: BodyLimits = BodyLimits(),  # noqa: B008 (frozen)
+) -> FastAPI:
+    """The ASGI application; its lifespan runs the poller. Only `proxies` may say for whom they ask."""
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
@@ -70,7 +80,9 @@ def make_app(portal: Portal, hosts: Hosts, *, tls: bool = False) -> FastAPI:
         app.include_router(part.router)
     _answer_problems(app, portal)
     app.add_middleware(GZipMiddleware, minimum_size=800)
-    app.add_middleware(Guard, hosts=hosts, tls=tls)
+    app.add_middleware(Guard, hosts=hosts, tls=tls, bodies=bodies)
+    if trusted := [str(network) for network in proxies]:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=trusted)
     return app
 
 

@@ -60,3 +60,22 @@ def test_an_accounts_file_that_cannot_be_read_is_said_with_what_to_do(users, bro
     assert done.exit_code == code
     assert says in " ".join(done.stderr.split())
     assert "internal" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        pytest.param(["--listen", "0.0.0.0:0"], "--plain-http", id="beyond loopback without HTTPS"),
+        pytest.param(["--listen", "[::]:0"], "--plain-http", id="beyond loopback, IPv6"),
+        pytest.param(["--trusted-proxy", "10.0.0.0.1"], "is no network", id="a proxy that is no network"),
+        pytest.param(["--trusted-proxy", "*"], "is no network", id="a star"),
+        pytest.param(["--trusted-proxy", "10.0.0.5/24"], "is no network", id="host bits"),
+        pytest.param(["--trusted-proxy", "0.0.0.0/0"], "trusts everybody", id="everybody"),
+        pytest.param(["--trusted-proxy", "::/0"], "trusts everybody", id="everybody, IPv6"),
+    ],
+)
+def test_what_would_open_the_portal_to_others_is_refused_before_it_listens(users, arguments, says) -> None:
+    done = run(*arguments, "--users", str(users))
+    assert done.exit_code == 2
+    assert says in " ".join(done.stderr.split())
+    assert "portal at" not in done.stderr

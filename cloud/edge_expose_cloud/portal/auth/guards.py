@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable
 from typing import Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from edge_expose_cloud.portal.auth.bodies import (
+    BodyLimits,
+    Gone,
+    TooLarge,
+    TooSlow,
+    drain,
+    has_body,
+    read_body,
+    replayed,
+)
+
 log = logging.getLogger(__name__)
-MOST_BYTES: Final = 128 * 1024
 MOST_FIELDS: Final = 1000
 UNEXPECTED: Final = "The portal made a mistake here; its log says more. Go back and try again."
 CSP: Final = (
@@ -22,27 +33,33 @@ CSP: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+# host[:port] and nothing else: user information and paths stand in no Host header that a client means well with.
+_HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
+
+
 class Hosts:
     """Host names (without port) the portal answers to, so that a name rebound to this address opens nothing."""
 
-    names: frozenset[str]
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = frozenset(_bare(name) for name in names)
 
     def knows(self, header: str) -> bool:
-        try:
-            host = urlsplit(f"//{header}").hostname if header else None
-        except ValueError:
-            return False
-        return host is not None and host.lower() in self.names
+        found = _HOST.fullmatch(header)
+        return found is not None and _bare(found["name"]) in self._names
+
+
+def _bare(name: str) -> str:
+    return name.strip("[]").rstrip(".").lower()
 
 
 class Guard:
     """ASGI middleware; a request it does not like never reaches a route."""
 
-    def __init__(self, app: ASGIApp, hosts: Hosts, tls: bool) -> None:
+    def __init__(self, app: ASGIApp, hosts: Hosts, tls: bool, bodies: BodyLimits) -> None:
         self._app = app
         self._hosts = hosts
         self._tls = tls
+        self._bodies = bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -59,9 +76,22 @@ class Guard:
                 _harden(MutableHeaders(scope=message), self._tls, static)
             await send(message)
 
-        problem = self._problem(scope["method"], headers)
+        problem, more = self._problem(scope["method"], headers), has_body(headers)
+        if problem is None and more:
+            try:
+                receive = replayed(await read_body(receive, self._bodies), receive)
+            except TooLarge as error:
+                problem, more = (413, f"A request holds at most {self._bodies.most} bytes."), error.more
+            except TooSlow:
+                problem, more = (408, "The request did not arrive in time."), False
+            except Gone:
+                return
         if problem is not None:
-            await PlainTextResponse(problem[1], problem[0])(scope, receive, with_headers)
+            if more:
+                await drain(receive)
+            # Whatever follows on this connection is no request that is worth reading.
+            answer = PlainTextResponse(problem[1], problem[0], {"Connection": "close"})
+            await answer(scope, receive, with_headers)
             return
         head = scope["method"] == "HEAD" and scope["path"] != "/events"
         try:
@@ -78,11 +108,13 @@ class Guard:
     def _problem(self, method: str, headers: Headers) -> tuple[int, str] | None:
         if not self._hosts.knows(headers.get("host", "")):
             return 421, "This portal does not answer to that host name; start it with --allow-host NAME."
+        length = headers.get("content-length", "0")
+        if "transfer-encoding" in headers and "content-length" in headers:
+            return 400, "A request says its length once: Content-Length or Transfer-Encoding."
+        if not length.isdigit() or int(length[:20]) > self._bodies.most:
+            return 413, f"A request holds at most {self._bodies.most} bytes."
         if method in ("GET", "HEAD"):
             return None
-        length = headers.get("content-length", "0" if "transfer-encoding" not in headers else "")
-        if not length.isdigit() or int(length) > MOST_BYTES:
-            return 413, f"A request holds at most {MOST_BYTES} bytes and says how many."
         if not same_origin(headers, self._tls):
             return 403, "This request comes from another site."
         return None

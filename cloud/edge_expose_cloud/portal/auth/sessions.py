@@ -20,6 +20,8 @@ IDLE_SECONDS: Final = 2 * 3600.0
 LONGEST_SECONDS: Final = 12 * 3600.0
 LINK_SECONDS: Final = 15 * 60.0
 MOST_SESSIONS: Final = 1000
+MOST_OF_USER: Final = 20
+MOST_BROWSER: Final = 200
 FREE_TRIES: Final = 5
 FREE_TRIES_OF_A_NAME: Final = 50
 FORGET_SECONDS: Final = 15 * 60.0
@@ -30,7 +32,8 @@ MOST_TRACKED: Final = 10_000
 class Session:
     """`csrf` stands in every form of this session; times are monotonic seconds.
 
-    `hash` is the password's when it was signed in with one, "" for a one-time link.
+    `hash` is the password's when it was signed in with one, "" for a one-time link. `id` names the session to people
+    and opens nothing. `via` names the API token of a program, which has no session; it is "" for people.
     """
 
     user: str
@@ -39,13 +42,17 @@ class Session:
     csrf: str
     started: float
     seen: float
+    id: str = ""
+    client: str = ""
+    browser: str = ""
+    via: str = ""
 
     @property
     def may_change(self) -> bool:
         return self.role == "operator"
 
     def owns(self, token: str) -> bool:
-        return hmac.compare_digest(self.csrf.encode(), token.encode())
+        return self.csrf != "" and hmac.compare_digest(self.csrf.encode(), token.encode())
 
 
 class Sessions:
@@ -57,16 +64,48 @@ class Sessions:
         self._links: dict[str, tuple[str, Role, float]] = {}
         self._lock = threading.Lock()
 
-    def start(self, user: str, role: Role, *, hash: str = "", old: str = "") -> str:
-        """Ends the session of cookie `old`, if any, and gives the cookie of a new one."""
+    def start(
+        self, user: str, role: Role, *, hash: str = "", old: str = "", client: str = "", browser: str = ""
+    ) -> str:
+        """Ends the session of cookie `old`, if any, and gives the cookie of a new one.
+
+        Who has too many loses the one unused for longest; only when all have too many does somebody else's end.
+        """
         cookie = secrets.token_urlsafe(32)
         now = self._now()
+        made = Session(
+            user, role, hash, secrets.token_urlsafe(32), now, now, secrets.token_hex(8), client, browser[:MOST_BROWSER]
+        )
         with self._lock:
             self._sessions.pop(_hash(old), None)
-            if len(self._sessions) >= MOST_SESSIONS:
-                del self._sessions[min(self._sessions, key=lambda key: self._sessions[key].seen)]
-            self._sessions[_hash(cookie)] = Session(user, role, hash, secrets.token_urlsafe(32), now, now)
+            self._forget_ended(now)
+            mine = [key for key, session in self._sessions.items() if session.user == user]
+            if len(mine) >= MOST_OF_USER or len(self._sessions) >= MOST_SESSIONS:
+                crowd = mine if len(mine) >= MOST_OF_USER else list(self._sessions)
+                del self._sessions[min(crowd, key=lambda key: self._sessions[key].seen)]
+            self._sessions[_hash(cookie)] = made
         return cookie
+
+    def live(self) -> list[Session]:
+        """All that have not ended, the last used first."""
+        with self._lock:
+            self._forget_ended(self._now())
+            return sorted(self._sessions.values(), key=lambda session: session.seen, reverse=True)
+
+    def end_by_id(self, id: str) -> Session | None:
+        """Ends the session that people call so, and gives it; None when there is none."""
+        with self._lock:
+            key = next((key for key, session in self._sessions.items() if session.id == id), None)
+            return self._sessions.pop(key) if key is not None else None
+
+    def age(self, at: float) -> float:
+        """Seconds since a time of a session."""
+        return max(0.0, self._now() - at)
+
+    def _forget_ended(self, now: float) -> None:
+        for key, session in list(self._sessions.items()):
+            if _has_ended(session, now):
+                del self._sessions[key]
 
     def find(self, cookie: str, *, used: bool = False) -> Session | None:
         """The live session of a cookie, which being used keeps alive: what a person does, not what a page does."""
@@ -76,7 +115,7 @@ class Sessions:
             session = self._sessions.get(key)
             if session is None:
                 return None
-            if now - session.seen > IDLE_SECONDS or now - session.started > LONGEST_SECONDS:
+            if _has_ended(session, now):
                 del self._sessions[key]
                 return None
             if used:
@@ -148,6 +187,10 @@ class LoginBrake:
             return 0.0
         pause = min(300.0, 5.0 * 2.0 ** min(10, count - self._free))
         return max(0.0, last + pause - self._now())
+
+
+def _has_ended(session: Session, now: float) -> bool:
+    return now - session.seen > IDLE_SECONDS or now - session.started > LONGEST_SECONDS
 
 
 def _hash(token: str) -> str:

@@ -23,14 +23,14 @@ class Events:
     """Used from one event loop only."""
 
     def __init__(self) -> None:
-        self._listeners: dict[asyncio.Queue[Event | None], str] = {}
+        self._listeners: dict[asyncio.Queue[Event | None], tuple[str, frozenset[str]]] = {}
         self._closed = False
 
     @contextmanager
-    def listen(self, topic: str) -> Iterator[asyncio.Queue[Event | None]]:
-        """A queue of the topic's events; None says that the portal ends."""
+    def listen(self, topic: str, *owners: str) -> Iterator[asyncio.Queue[Event | None]]:
+        """A queue of the topic's events, counted for each of `owners`; None says that the portal ends."""
         queue: asyncio.Queue[Event | None] = asyncio.Queue(MOST_WAITING)
-        self._listeners[queue] = topic
+        self._listeners[queue] = (topic, frozenset(owners))
         if self._closed:
             queue.put_nowait(None)
         try:
@@ -39,17 +39,17 @@ class Events:
             del self._listeners[queue]
 
     def send(self, event: Event) -> None:
-        for queue, topic in self._listeners.items():
+        for queue, (topic, _) in self._listeners.items():
             if event.topic == topic and not queue.full():
                 queue.put_nowait(event)
 
     def topics(self) -> set[str]:
         """What somebody listens to now."""
-        return set(self._listeners.values())
+        return {topic for topic, _ in self._listeners.values()}
 
-    @property
-    def listeners(self) -> int:
-        return len(self._listeners)
+    def count(self, owner: str = "") -> int:
+        """Open queues of an owner; of everybody for ""."""
+        return sum(not owner or owner in owners for _, owners in self._listeners.values())
 
     def close(self) -> None:
         """Ends every stream, also those that begin late."""

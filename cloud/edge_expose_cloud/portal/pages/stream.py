@@ -17,6 +17,8 @@ from edge_expose_cloud.portal.shell import Portal, PortalDep, SessionDep
 router = APIRouter(include_in_schema=False)
 BEAT_SECONDS: Final = 15.0
 MOST_STREAMS: Final = 200
+MOST_OF_SESSION: Final = 8
+MOST_OF_USER: Final = 32
 
 
 @router.get("/events")
@@ -28,10 +30,16 @@ async def events(portal: PortalDep, session: SessionDep, request: Request, devic
 
 
 async def _stream(portal: Portal, topic: str, cookie: str) -> AsyncIterator[str]:
-    if portal.events.listeners >= MOST_STREAMS:
+    session = portal.session(cookie)
+    if session is None:
+        return
+    user, mine = f"user {session.user}", f"session {session.id}"
+    count = portal.events.count
+    # A stream is held open for hours: neither one session nor one user may take them all.
+    if count() >= MOST_STREAMS or count(user) >= MOST_OF_USER or count(mine) >= MOST_OF_SESSION:
         yield "retry: 30000\n\n"
         return
-    with portal.events.listen(topic) as queue:
+    with portal.events.listen(topic, user, mine) as queue:
         yield f"retry: 2000\n\n{_message(portal, 'changed')}"
         while portal.session(cookie) is not None:
             try:

@@ -1,0 +1,109 @@
+"""What one connection may cost before it has asked for anything: uvicorn's HTTP/1.1 protocol with deadlines and counts.
+
+uvicorn closes connections that are idle between two requests; it waits for the head of a request without end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from edge_expose_cloud.portal.auth.addresses import Network, brake_key, is_inside
+
+HEAD_SECONDS: Final = 10.0
+FLUSH_SECONDS: Final = 10.0
+MOST_CONNECTIONS: Final = 800
+MOST_OF_ADDRESS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """`head_seconds` is for the whole head of a request, however many bytes of it come in between."""
+
+    head_seconds: float = HEAD_SECONDS
+    flush_seconds: float = FLUSH_SECONDS
+    most: int = MOST_CONNECTIONS
+    most_of_address: int = MOST_OF_ADDRESS
+
+
+class OpenConnections:
+    """Counts open connections, for each client address too; a trusted proxy speaks for many clients."""
+
+    def __init__(self, limits: ConnectionLimits, proxies: Iterable[Network] = ()) -> None:
+        self._limits = limits
+        self._proxies = tuple(proxies)
+        self._open: Counter[str] = Counter()
+
+    def admit(self, address: str) -> bool:
+        key = brake_key(address)
+        many = self._open[key] >= self._limits.most_of_address and not is_inside(address, self._proxies)
+        if many or self._open.total() >= self._limits.most:
+            return False
+        self._open[key] += 1
+        return True
+
+    def leave(self, address: str) -> None:
+        key = brake_key(address)
+        self._open[key] -= 1
+        if self._open[key] <= 0:
+            del self._open[key]
+
+
+def bounded_protocol(limits: ConnectionLimits, proxies: Iterable[Network] = ()) -> type[H11Protocol]:
+    """The class of the connections of one server."""
+    connections = OpenConnections(limits, proxies)
+
+    class BoundedProtocol(H11Protocol):
+        _deadline: asyncio.TimerHandle | None = None
+        _admitted = ""
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            address = self.client[0] if self.client is not None else "unknown"
+            if connections.admit(address):
+                self._admitted = address
+                self._watch()
+            else:
+                transport.abort()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            self._forget_deadline()
+            if self._admitted:
+                connections.leave(self._admitted)
+                self._admitted = ""
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            self._watch()
+
+        def timeout_keep_alive_handler(self) -> None:
+            super().timeout_keep_alive_handler()
+            self._abort_later()
+
+        def _watch(self) -> None:
+            """The clock of a head starts with the connection, or with the first byte after an answer."""
+            if self.cycle is not None and not self.cycle.response_complete:
+                self._forget_deadline()
+            elif self._deadline is None and not self.transport.is_closing():
+                self._deadline = self.loop.call_later(limits.head_seconds, self._too_slow)
+
+        def _too_slow(self) -> None:
+            self.transport.close()
+            self._abort_later()
+
+        def _abort_later(self) -> None:
+            # `close` waits until the peer has read what was sent: without end, when it never does.
+            self.loop.call_later(limits.flush_seconds, self.transport.abort)
+
+        def _forget_deadline(self) -> None:
+            if self._deadline is not None:
+                self._deadline.cancel()
+                self._deadline = None
+
+    return BoundedProtocol
