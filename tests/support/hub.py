@@ -46,14 +46,19 @@ class _UnixConnection(http.client.HTTPConnection):
 class RunningHub:
     """One hub process; `restart` keeps its ports, as its supervisor would."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, address: str = "127.0.0.1", **ports: int) -> None:
         self.state = state
-        self.ports = dict(zip(("https", "mqtt", "proxy", "workload"), own().ports(4), strict=True))
+        self.address = address
+        self.ports = {
+            **dict(zip(("https", "mqtt", "proxy", "workload"), own().ports(4, address), strict=True)),
+            **ports,
+        }
         self.process: subprocess.Popen[str] | None = None
         self.start()
 
     def start(self) -> None:
         arguments = [sys.executable, "-m", "edge_expose_local.hub", "--state", str(self.state)]
+        arguments += ["--address", self.address]
         for name, port in self.ports.items():
             arguments += [f"--{name}-port", str(port)]
         log = (self.state.parent / "hub.log").open("a")
@@ -121,9 +126,9 @@ class RunningHub:
         self.start()
 
 
-def start_hub(folder: Path) -> RunningHub:
-    """A new hub whose state lives in `folder`/hub; the caller stops it."""
-    return RunningHub(folder / "hub")
+def start_hub(folder: Path, address: str = "127.0.0.1", **ports: int) -> RunningHub:
+    """A new hub whose state lives in `folder`/hub; the caller stops it. Ports that are not named are free ones."""
+    return RunningHub(folder / "hub", address, **ports)
 
 
 def sas_token(resource: str, key: str, policy: str | None = None, seconds: int = 3600) -> str:

@@ -60,6 +60,20 @@ def test_module_identity_codes(call: Call, device: str) -> None:
     assert code(call("GET", "/devices/nobody/modules")) == (401, "IotHubUnauthorizedAccess")
 
 
+@pytest.mark.parametrize(
+    ("create", "delete"), [("create", "delete"), ("Create", "Delete"), ("CREATEORUPDATE", "Delete")]
+)
+def test_bulk_modes_in_any_case_as_the_sdks_write_them(call: Call, device: str, create: str, delete: str) -> None:
+    entry = {"id": f"{device}-bulk", "status": "enabled"}
+    made = call("POST", "/devices", [{**entry, "importMode": create}])
+    assert (made.status_code, made.json()["isSuccessful"]) == (200, True)
+    assert call("GET", f"/devices/{device}-bulk").status_code == 200
+    assert call("POST", "/devices", [{**entry, "importMode": delete}]).status_code == 200
+    assert call("GET", f"/devices/{device}-bulk").status_code == 404
+    wrong = call("POST", "/devices", [{**entry, "importMode": "vanish"}])
+    assert (wrong.status_code, wrong.json()["errors"][0]["errorCode"]) == (400, "ArgumentInvalid")
+
+
 def test_ids_may_come_percent_encoded(call: Call, device: str) -> None:
     odd = f"{device}#1"
     assert call("PUT", f"/devices/{device}%231", {"deviceId": odd}).status_code == 200

@@ -72,18 +72,18 @@ class Operations:
     def _bulk_entry(self, entry: JsonObject) -> None:
         key = TwinKey(str(entry.get("id", "")), entry.get("moduleId"))
         etag = entry.get("eTag")
-        match entry.get("importMode"):
+        match str(entry.get("importMode") or "createOrUpdate").lower():  # clients write it with capitals, or without
             case "create":
                 registry.put_identity(self._state, key, entry, None)
             case "update":
                 registry.put_identity(self._state, key, entry, "*")
-            case "updateIfMatchETag":
+            case "updateifmatchetag":
                 registry.put_identity(self._state, key, entry, str(etag))
-            case "createOrUpdate" | None:
+            case "createorupdate":
                 registry.put_identity(self._state, key, entry, "*" if key in self._state.identities else None)
             case "delete":
                 registry.delete_identity(self._state, key, "*")
-            case "deleteIfMatchETag":
+            case "deleteifmatchetag":
                 registry.delete_identity(self._state, key, str(etag))
             case other:
                 raise argument_invalid(f"importMode '{other}' is not supported")
