@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import itertools
 import socket
+import statistics
+import time
+from collections import Counter
 from pathlib import Path
 
 import httpx
 import pytest
 
-from support.portal import portal
+from support.portal import PASSWORD, Process, portal
 from support.waiting import eventually
 
 POURED = 250 << 20
@@ -40,3 +45,64 @@ def test_250_megabytes_before_sign_in_cost_no_memory(tmp_path: Path, headers: by
         grown = running.peak_megabytes() - before
         print(f"250 MB, {headers.splitlines()}: {grown:.1f} MB more at the peak")
         assert grown < 24
+
+
+RATE = 60
+SECONDS = 8
+
+
+async def sign_ins(running: Process, codes: Counter[int], until: asyncio.Event) -> None:
+    """RATE wrong passwords a second, each from an address of its own, so that no brake spares the portal the work."""
+    pending: set[asyncio.Task[None]] = set()
+
+    async def one(number: int) -> None:
+        source = f"127.{1 + number // 60000}.{number // 250 % 240 + 1}.{number % 250 + 1}"
+        transport = httpx.AsyncHTTPTransport(local_address=source)
+        async with httpx.AsyncClient(transport=transport, base_url=running.url, timeout=30) as client:
+            form = {"name": f"user{number}", "password": "wrong"}
+            with contextlib.suppress(httpx.HTTPError):
+                codes[(await client.post("/sign-in", data=form, headers={"Origin": running.url})).status_code] += 1
+
+    begun = time.monotonic()
+    for number in itertools.count():
+        if until.is_set():
+            break
+        pending.add(task := asyncio.create_task(one(number)))
+        task.add_done_callback(pending.discard)
+        await asyncio.sleep(max(0.0, begun + number / RATE - time.monotonic()))
+    await asyncio.gather(*pending)
+
+
+async def measured(running: Process) -> tuple[list[float], Counter[int], int]:
+    """Milliseconds of pages while somebody floods the door, what the flood heard, and what the owner heard there."""
+    async with httpx.AsyncClient(base_url=running.url, headers={"Origin": running.url}, timeout=30) as owner:
+        signed = {"name": "ada", "password": PASSWORD}
+        assert (await owner.post("/sign-in", data=signed)).status_code == 303
+        codes: Counter[int] = Counter()
+        over = asyncio.Event()
+        flood = asyncio.create_task(sign_ins(running, codes, over))
+        took, ends = [], time.monotonic() + SECONDS
+        while time.monotonic() < ends:
+            begun = time.perf_counter()
+            assert (await owner.get("/devices")).status_code == 200
+            took.append((time.perf_counter() - begun) * 1000)
+            await asyncio.sleep(0.05)
+        again = (await owner.post("/sign-in", data=signed)).status_code
+        over.set()
+        await flood
+    return sorted(took), codes, again
+
+
+def test_60_sign_ins_a_second_leave_pages_fast_and_the_owner_in(tmp_path: Path) -> None:
+    with portal(tmp_path, users=("ada",)) as running:
+        eventually(lambda: httpx.get(f"{running.url}/sign-in").is_success)
+        took, codes, again = asyncio.run(measured(running))
+        median, high = statistics.median(took), took[int(len(took) * 0.95)]
+        print(f"{len(took)} pages: median {median:.0f} ms, 95 % {high:.0f} ms, {codes}")
+        assert codes.keys() <= {403, 503}
+        assert codes[503] > 0, "beyond the queue it says so"
+        assert codes[403] > 0, "some are checked"
+        assert codes.total() > RATE * SECONDS / 3, "the flood was one"
+        assert median < 300
+        assert again == 303, "a browser that is known goes first"
+        assert running.peak_megabytes() < 400

@@ -24,6 +24,7 @@ from edge_expose_cloud.portal.auth.addresses import Network
 from edge_expose_cloud.portal.auth.audit import Audit
 from edge_expose_cloud.portal.auth.bodies import BodyLimits
 from edge_expose_cloud.portal.auth.guards import Guard, Hosts
+from edge_expose_cloud.portal.auth.passwords import PasswordQueue
 from edge_expose_cloud.portal.auth.sessions import FREE_TRIES_OF_A_NAME, LoginBrake, Sessions
 from edge_expose_cloud.portal.live.cached_hub import ReadingHub
 from edge_expose_cloud.portal.live.events import Events
@@ -47,6 +48,8 @@ def make_portal(hub: Hub, settings: Settings) -> Portal:
         sessions=Sessions(time.monotonic),
         address_brake=LoginBrake(time.monotonic),
         name_brake=LoginBrake(time.monotonic, FREE_TRIES_OF_A_NAME),
+        browser_brake=LoginBrake(time.monotonic),
+        passwords=PasswordQueue(),
         audit=Audit(settings.audit),
         templates=environment(),
     )

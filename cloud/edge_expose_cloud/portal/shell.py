@@ -19,8 +19,11 @@ from edge_expose_cloud.findings.problems import Refused
 from edge_expose_cloud.hub.api import Hub
 from edge_expose_cloud.plan.backups import Backup
 from edge_expose_cloud.portal.auth.accounts import AccountError, Accounts
+from edge_expose_cloud.portal.auth.addresses import plain_address
 from edge_expose_cloud.portal.auth.audit import Audit
+from edge_expose_cloud.portal.auth.browsers import KNOWN_SECONDS
 from edge_expose_cloud.portal.auth.guards import read_fields
+from edge_expose_cloud.portal.auth.passwords import PasswordQueue
 from edge_expose_cloud.portal.auth.sessions import LoginBrake, Session, Sessions
 from edge_expose_cloud.portal.live.cached_hub import ReadingHub
 from edge_expose_cloud.portal.live.events import Events
@@ -54,6 +57,8 @@ class Portal:
     sessions: Sessions
     address_brake: LoginBrake
     name_brake: LoginBrake
+    browser_brake: LoginBrake
+    passwords: PasswordQueue
     audit: Audit
     templates: Environment
 
@@ -65,6 +70,10 @@ class Portal:
     @property
     def cookie(self) -> str:
         return "__Host-edge-expose" if self.settings.secure else "edge-expose"
+
+    @property
+    def browser_cookie(self) -> str:
+        return f"{self.cookie}-browser"
 
     def session(self, cookie: str, *, used: bool = False) -> Session | None:
         """The session of a cookie with the role its account has now; one whose account is gone or changed has ended."""
@@ -183,12 +192,30 @@ _COOKIE_PATH: Final = "/"
 
 
 def set_cookie(portal: Portal, response: Response, cookie: str) -> None:
+    """Lax, so that a link in a mail or a chat opens the page; forms carry a token and must come from our own pages."""
     response.set_cookie(
-        portal.cookie, cookie, path=_COOKIE_PATH, httponly=True, samesite="strict", secure=portal.settings.secure
+        portal.cookie, cookie, path=_COOKIE_PATH, httponly=True, samesite="lax", secure=portal.settings.secure
+    )
+
+
+def set_browser_cookie(portal: Portal, response: Response, cookie: str) -> None:
+    response.set_cookie(
+        portal.browser_cookie,
+        cookie,
+        max_age=KNOWN_SECONDS,
+        path=_COOKIE_PATH,
+        httponly=True,
+        samesite="strict",
+        secure=portal.settings.secure,
     )
 
 
 def clear_cookie(portal: Portal, response: Response) -> None:
     response.delete_cookie(
-        portal.cookie, path=_COOKIE_PATH, httponly=True, samesite="strict", secure=portal.settings.secure
+        portal.cookie, path=_COOKIE_PATH, httponly=True, samesite="lax", secure=portal.settings.secure
     )
+
+
+def client_of(request: Request) -> str:
+    """The client's address; behind a trusted proxy, the one that it names."""
+    return plain_address(request.client.host) if request.client is not None else "unknown"

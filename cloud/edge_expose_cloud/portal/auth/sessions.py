@@ -142,8 +142,9 @@ class Sessions:
 class LoginBrake:
     """After `free` wrong tries a key waits: 5 s, then twice as long each time, at most 5 minutes.
 
-    Keys are client addresses with few free tries, and names with many: whoever knows a name must not be able to lock
-    its owner out, and guessing from many addresses must not be free.
+    Keys are client addresses with few free tries, and names with many, since guessing from many addresses must not be
+    free. Whoever guesses so can make an owner wait in a browser that is new to the account; one that signed in before
+    is a key of its own, and waits for its own tries only.
     """
 
     def __init__(self, now: Callable[[], float], free: int = FREE_TRIES) -> None:

@@ -3,50 +3,109 @@
 from __future__ import annotations
 
 import math
+import time
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
+from starlette.concurrency import run_in_threadpool
 
 from edge_expose_cloud.portal.auth.accounts import Account, AccountError
-from edge_expose_cloud.portal.shell import CheckedDep, FieldsDep, Portal, PortalDep, clear_cookie, page, set_cookie
+from edge_expose_cloud.portal.auth.addresses import brake_key
+from edge_expose_cloud.portal.auth.browsers import browser_cookie, known_browser
+from edge_expose_cloud.portal.auth.passwords import RETRY_SECONDS
+from edge_expose_cloud.portal.shell import (
+    CheckedDep,
+    FieldsDep,
+    Portal,
+    PortalDep,
+    clear_cookie,
+    client_of,
+    page,
+    set_browser_cookie,
+    set_cookie,
+)
 
 router = APIRouter(include_in_schema=False)
 
 
 @router.get("/sign-in", response_class=HTMLResponse)
-def sign_in_page(portal: PortalDep, next: str = "") -> Response:
+def sign_in_page(portal: PortalDep, request: Request, next: str = "") -> Response:
+    """Whoever is signed in already is not asked again."""
+    if portal.session(request.cookies.get(portal.cookie, "")) is not None:
+        return RedirectResponse(_inside(next), 303)
     return page(portal, None, "sign_in.html", error="", name="", next=_inside(next))
 
 
 @router.post("/sign-in")
-def sign_in(portal: PortalDep, fields: FieldsDep, request: Request) -> Response:
-    """The same answer for a wrong name and a wrong password; after five tries it waits."""
+async def sign_in(portal: PortalDep, fields: FieldsDep, request: Request) -> Response:
+    """The same answer for a wrong name and a wrong password; after some tries it waits."""
     name, password = fields.get("name", "")[:64], fields.get("password", "")
-    target = _inside(fields.get("next", ""))
-    who, client = name.lower(), _client(request)
-    wait = max(portal.name_brake.wait_for(who), portal.address_brake.wait_for(client))
-    if wait > 0:
-        first = [portal.name_brake.first_held_back(who), portal.address_brake.first_held_back(client)]
-        if any(first):
-            portal.audit.write(name, "sign-in-held-back", client=client)
-        text = f"Too many wrong tries. Wait {math.ceil(wait)} seconds and try again."
-        answer = page(portal, None, "sign_in.html", status=429, error=text, name=name, next=target)
-        answer.headers["Retry-After"] = str(math.ceil(wait))
+    target, client = _inside(fields.get("next", "")), client_of(request)
+    tries = _Tries(portal, name, client, request.cookies.get(portal.browser_cookie, ""))
+
+    def again(status: int, text: str, seconds: float = 0) -> Response:
+        answer = page(portal, None, "sign_in.html", status=status, error=text, name=name, next=target)
+        if seconds:
+            answer.headers["Retry-After"] = str(math.ceil(seconds))
         return answer
+
+    wait = tries.wait()
+    if wait > 0:
+        if tries.first_held_back():
+            await run_in_threadpool(portal.audit.write, name, "sign-in-held-back", client=client)
+        return again(429, f"Too many wrong tries. Wait {math.ceil(wait)} seconds and try again.", wait)
+    if portal.passwords.is_full(tries.known):
+        text = "Too many people sign in just now. Try again in a few seconds."
+        return again(503, text, RETRY_SECONDS)
     # Counted before the slow check, so that tries sent at once are held back as well.
-    portal.name_brake.failed(who)
-    portal.address_brake.failed(client)
-    try:
-        account = portal.accounts.verify(name, password)
-    except AccountError:
-        account = None
+    tries.failed()
+    account = await portal.passwords.run(lambda: _verified(portal, name, password), known=tries.known)
     if account is None:
-        portal.audit.write(name, "sign-in-refused", client=client)
-        text = "Name or password is wrong."
-        return page(portal, None, "sign_in.html", status=403, error=text, name=name, next=target)
-    portal.name_brake.succeeded(who)
-    portal.address_brake.succeeded(client)
-    return _enter(portal, request, account, target)
+        await run_in_threadpool(portal.audit.write, name, "sign-in-refused", client=client)
+        return again(403, "Name or password is wrong.")
+    tries.succeeded()
+    answer = await run_in_threadpool(enter, portal, request, account, target)
+    set_browser_cookie(portal, answer, browser_cookie(account, time.time()))
+    return answer
+
+
+def _verified(portal: Portal, name: str, password: str) -> Account | None:
+    try:
+        return portal.accounts.verify(name, password)
+    except AccountError:
+        return None
+
+
+class _Tries:
+    """The brakes of one try: the browser's own where it signed in to that account before, else name and address."""
+
+    def __init__(self, portal: Portal, name: str, client: str, cookie: str) -> None:
+        try:
+            account = portal.accounts.all().get(name)
+        except AccountError:
+            account = None
+        browser = known_browser(cookie, account, time.time())
+        self.known = browser != ""
+        self._brakes = (
+            [(portal.browser_brake, browser)]
+            if browser
+            else [(portal.name_brake, name.lower()), (portal.address_brake, brake_key(client))]
+        )
+
+    def wait(self) -> float:
+        return max(brake.wait_for(key) for brake, key in self._brakes)
+
+    def first_held_back(self) -> bool:
+        """Each brake is asked, so that each wait is told once."""
+        return sum(brake.first_held_back(key) for brake, key in self._brakes) > 0
+
+    def failed(self) -> None:
+        for brake, key in self._brakes:
+            brake.failed(key)
+
+    def succeeded(self) -> None:
+        for brake, key in self._brakes:
+            brake.succeeded(key)
 
 
 @router.get("/link/{token}", response_class=HTMLResponse)
@@ -61,7 +120,7 @@ def use_link(portal: PortalDep, fields: FieldsDep, request: Request) -> Response
     if found is None:
         text = "This link was used already, or is older than 15 minutes."
         return page(portal, None, "link.html", status=403, token="", error=text)
-    return _enter(portal, request, Account(*found, hash=""), "/")
+    return enter(portal, request, Account(*found, hash=""), "/")
 
 
 @router.post("/sign-out")
@@ -72,17 +131,21 @@ def sign_out(portal: PortalDep, fields: CheckedDep, request: Request) -> Respons
     return answer
 
 
-def _enter(portal: Portal, request: Request, account: Account, target: str) -> Response:
-    old = request.cookies.get(portal.cookie, "")
-    cookie = portal.sessions.start(account.name, account.role, hash=account.hash, old=old)
-    portal.audit.write(account.name, "sign-in", role=account.role, client=_client(request))
+def enter(portal: Portal, request: Request, account: Account, target: str, action: str = "sign-in") -> Response:
+    """Starts a session in place of the one there was."""
+    old, client = request.cookies.get(portal.cookie, ""), client_of(request)
+    cookie = portal.sessions.start(
+        account.name,
+        account.role,
+        hash=account.hash,
+        old=old,
+        client=client,
+        browser=request.headers.get("user-agent", ""),
+    )
+    portal.audit.write(account.name, action, role=account.role, client=client)
     answer = RedirectResponse(target, 303)
     set_cookie(portal, answer, cookie)
     return answer
-
-
-def _client(request: Request) -> str:
-    return request.client.host if request.client is not None else "unknown"
 
 
 def _inside(target: str) -> str:
