@@ -44,6 +44,10 @@ def portal(
     audit: Annotated[
         Path | None, typer.Option("--audit", metavar="FILE", help="Audit log. Default: in the state folder.")
     ] = None,
+    syslog: Annotated[
+        str | None,
+        typer.Option("--syslog", metavar="SOCKET|HOST:PORT", help="Also send audit lines there, such as to /dev/log."),
+    ] = None,
     queries: Annotated[
         float, typer.Option("--queries-per-minute", min=1, help="Share of the hub's query quota (S1: 20 a unit).")
     ] = 10.0,
@@ -83,6 +87,7 @@ def portal(
     from edge_expose_cloud.portal.app import make_app, make_portal
     from edge_expose_cloud.portal.auth.accounts import AccountError
     from edge_expose_cloud.portal.auth.guards import Hosts
+    from edge_expose_cloud.portal.auth.syslog import Syslog, SyslogError
     from edge_expose_cloud.portal.server import Certificate, allow_many_files, make_server
     from edge_expose_cloud.portal.shell import Settings
 
@@ -96,9 +101,14 @@ def portal(
         )
     proxies = [_network(text) for text in trusted_proxy or []]
     folder = state_folder(dict(os.environ))
+    try:
+        copy = Syslog(syslog).send if syslog is not None else None
+    except SyslogError as error:
+        raise UsageProblem(f"--syslog {error}", "write it like /dev/log or logs.example.com:514") from error
     settings = Settings(
         backups=backup or folder / "backups",
-        audit=audit or folder / "portal-audit.jsonl",
+        audit=audit or _audit(),
+        audit_copy=copy,
         users=users or _users(),
         secure=tls or not loopback or bool(proxies),
         queries_per_minute=queries,
@@ -178,6 +188,42 @@ def deluser(name: Annotated[str, typer.Argument(metavar="NAME")], users: Users =
     except AccountError as error:
         raise UsageProblem(str(error)) from error
     say(f"{name} may no longer sign in ({path})")
+
+
+@app.command("verify-audit")
+@guarded
+def verify_audit(
+    audit: Annotated[
+        Path | None, typer.Option("--audit", metavar="FILE", help="Audit log. Default: in the state folder.")
+    ] = None,
+    expect: Annotated[
+        str, typer.Option("--expect", metavar="HASH", help="Hash that an earlier check printed: it must be there.")
+    ] = "",
+) -> None:
+    """Check that no line of the audit log was changed, moved or taken out, and print the hash of the last one.
+
+    Lines cut off at the end show only against a hash that was noted elsewhere (--expect), or in syslog.
+
+    Example: edge-expose portal verify-audit
+    """
+    from edge_expose_cloud.portal.auth.audit_check import check_audit
+
+    path = audit or _audit()
+    found = check_audit(path, expect.lower())
+    if found.problem:
+        raise Refused(found.problem, "compare with what syslog holds, and find out who may write that file")
+    if not found.begins:
+        say("! older entries were given up when the log was full")
+    if found.unchained:
+        say(f"! the first {found.unchained} entries are of a version that made no chain")
+    if found.cut:
+        say(f"! {found.cut} lines are cut off, as when a machine loses power")
+    say(f"{path} is whole: {found.entries} entries")
+    typer.echo(found.last)
+
+
+def _audit() -> Path:
+    return state_folder(dict(os.environ)) / "portal-audit.jsonl"
 
 
 def _users() -> Path:

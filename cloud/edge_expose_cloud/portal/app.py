@@ -50,7 +50,7 @@ def make_portal(hub: Hub, settings: Settings) -> Portal:
         name_brake=LoginBrake(time.monotonic, FREE_TRIES_OF_A_NAME),
         browser_brake=LoginBrake(time.monotonic),
         passwords=PasswordQueue(),
-        audit=Audit(settings.audit),
+        audit=Audit(settings.audit, copy=settings.audit_copy),
         templates=environment(),
     )
 

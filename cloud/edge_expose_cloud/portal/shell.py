@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -41,6 +42,7 @@ class Settings:
     users: Path
     secure: bool = False
     seal: Seal = OPEN
+    audit_copy: Callable[[str], None] | None = None
     queries_per_minute: float = 10.0
 
 

@@ -9,6 +9,7 @@ from typer.testing import CliRunner, Result
 
 from edge_expose_cloud.cli import app
 from edge_expose_cloud.portal.auth.accounts import Accounts
+from edge_expose_cloud.portal.auth.audit import Audit
 
 HUB = "HostName=hub.invalid;SharedAccessKeyName=iothubowner;SharedAccessKey=a2V5"
 PASSWORD = "correct horse battery"
@@ -67,6 +68,7 @@ def test_an_accounts_file_that_cannot_be_read_is_said_with_what_to_do(users, bro
     [
         pytest.param(["--listen", "0.0.0.0:0"], "--plain-http", id="beyond loopback without HTTPS"),
         pytest.param(["--listen", "[::]:0"], "--plain-http", id="beyond loopback, IPv6"),
+        pytest.param(["--syslog", "/nowhere/log"], "--syslog /nowhere/log cannot be used", id="no syslog"),
         pytest.param(["--trusted-proxy", "10.0.0.0.1"], "is no network", id="a proxy that is no network"),
         pytest.param(["--trusted-proxy", "*"], "is no network", id="a star"),
         pytest.param(["--trusted-proxy", "10.0.0.5/24"], "is no network", id="host bits"),
@@ -79,3 +81,22 @@ def test_what_would_open_the_portal_to_others_is_refused_before_it_listens(users
     assert done.exit_code == 2
     assert says in " ".join(done.stderr.split())
     assert "portal at" not in done.stderr
+
+
+def test_an_audit_log_is_verified_on_the_command_line(tmp_path) -> None:
+    path = tmp_path / "audit.jsonl"
+    for number in range(3):
+        Audit(path).write("ada", "expose", device="d1", number=str(number))
+    done = run("verify-audit", "--audit", str(path))
+    assert done.exit_code == 0
+    assert "is whole: 3 entries" in " ".join(done.stderr.split())
+    noted = done.stdout.strip()
+    assert len(noted) == 64
+    assert run("verify-audit", "--audit", str(path), "--expect", noted).exit_code == 0
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    assert run("verify-audit", "--audit", str(path)).exit_code == 0
+    done = run("verify-audit", "--audit", str(path), "--expect", noted)
+    assert done.exit_code == 1
+    assert "no line has the hash" in " ".join(done.stderr.split())
+    path.write_text(path.read_text().replace("ada", "eve", 1))
+    assert run("verify-audit", "--audit", str(path)).exit_code == 1

@@ -52,7 +52,7 @@ async def sign_in(portal: PortalDep, fields: FieldsDep, request: Request) -> Res
     wait = tries.wait()
     if wait > 0:
         if tries.first_held_back():
-            await run_in_threadpool(portal.audit.write, name, "sign-in-held-back", client=client)
+            await run_in_threadpool(portal.audit.write_refusal, name, "sign-in-held-back", client=client)
         return again(429, f"Too many wrong tries. Wait {math.ceil(wait)} seconds and try again.", wait)
     if portal.passwords.is_full(tries.known):
         text = "Too many people sign in just now. Try again in a few seconds."
@@ -61,7 +61,7 @@ async def sign_in(portal: PortalDep, fields: FieldsDep, request: Request) -> Res
     tries.failed()
     account = await portal.passwords.run(lambda: _verified(portal, name, password), known=tries.known)
     if account is None:
-        await run_in_threadpool(portal.audit.write, name, "sign-in-refused", client=client)
+        await run_in_threadpool(portal.audit.write_refusal, name, "sign-in-refused", client=client)
         return again(403, "Name or password is wrong.")
     tries.succeeded()
     answer = await run_in_threadpool(enter, portal, request, account, target)
