@@ -171,13 +171,24 @@ OperatorDep = Annotated[Session, Depends(operator_only)]
 
 
 def page(
-    portal: Portal, session: Session | None, template: str, *, status: int = 200, at: float | None = None, **values: Any
+    portal: Portal,
+    session: Session | None,
+    template: str,
+    *,
+    status: int = 200,
+    at: float | None = None,
+    late: bool = False,
+    **values: Any,
 ) -> HTMLResponse:
-    """A template with what every page shows: who, which hub, how old, and what is wrong with the hub."""
+    """A template with what every page shows: who, which hub, how old, and what is wrong with the hub.
+
+    `late`: the hub has not answered for this page.
+    """
+    problem = portal.watching.problem or ("no answer within a second" if late else "")
     text = portal.templates.get_template(template).render(
         session=session,
         host=portal.hub.host,
-        problem=portal.watching.problem if session is not None else "",
+        problem=problem if session is not None else "",
         now=time.time(),
         at=at,
         **values,

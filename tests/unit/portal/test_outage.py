@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 
 import pytest
 
@@ -11,6 +12,7 @@ from edge_expose_cloud.hub.api import HubError, HubProblem
 from edge_expose_cloud.portal.live import poller
 from edge_expose_cloud.portal.pages.stream import _stream
 from edge_expose_contract.identity import MODULE_ID
+from support.waiting import eventually
 
 TEXT = "reading a twin: the hub answered 503"
 
@@ -162,3 +164,52 @@ def test_a_hub_that_hangs_is_said_long_before_the_call_fails(world, monkeypatch)
 
     assert "no answer" in asyncio.run(look())
     assert watching.problem == "", "it answers after all"
+
+
+PAGES = [*LIVE, "/devices/d1/exposures/web-out", "/devices/d1/who-wins", "/devices/d1/twin", "/devices/d1/history"]
+FORMS = ["/devices/d1/expose", "/devices/d1/exposures/web-out/edit", "/devices/d1/network"]
+
+
+@pytest.mark.parametrize("path", [*PAGES, *FORMS])
+def test_a_page_of_a_hub_that_hangs_is_made_of_memory_within_a_second(world, ada, path) -> None:
+    """Nobody has found out yet that it hangs: the page itself waits a moment, once, for all that it reads."""
+    asyncio.run(world.portal.watching._sweep())
+    ada.get(path)
+    world.portal.reading.forget("d1")
+    answered = threading.Event()
+    world.hub.before = lambda call: answered.wait(60)
+    try:
+        begun = time.monotonic()
+        answer = ada.get(path)
+        took = time.monotonic() - begun
+    finally:
+        answered.set()
+    assert answer.status_code == 200
+    assert took < 5.0, "seven reads that each wait a moment would take longer"
+    if path in LIVE[:1]:
+        assert "no answer within a second" in answer.text
+        assert 'class="old"' in answer.text
+
+
+def test_a_device_that_only_a_query_has_read_is_shown_while_the_hub_hangs(world, ada) -> None:
+    asyncio.run(world.portal.watching._sweep())
+    answered = threading.Event()
+    world.hub.before = lambda call: answered.wait(60)
+    try:
+        text = ada.get("/devices/d1").text
+    finally:
+        answered.set()
+    assert "10.0.0.11:8080" in text
+
+
+def test_what_a_call_that_hung_brings_is_kept_for_the_next_page(world, ada) -> None:
+    asyncio.run(world.portal.watching._sweep())
+    answered = threading.Event()
+    world.hub.before = lambda call: answered.wait(60)
+    ada.get("/devices/d1")
+    calls = len(world.hub.calls)
+    ada.get("/devices/d1")
+    assert len(world.hub.calls) == calls, "what is being asked is not asked twice"
+    answered.set()
+    works(world)
+    eventually(lambda: "no answer within a second" not in ada.get("/devices/d1").text, what="the page is fresh again")

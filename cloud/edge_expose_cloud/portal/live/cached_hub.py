@@ -24,6 +24,7 @@ METHOD_SECONDS: Final = 5
 TOPOLOGY_SECONDS: Final = 1.0
 PATIENCE_SECONDS: Final = 0.7
 MOST_ASKED: Final = 16
+ANSWER_SECONDS: Final = 8.0
 UNANSWERED_SECONDS: Final = 60.0
 LOOKING: Final = frozenset({"status", "explain", "topology"})
 
@@ -40,7 +41,9 @@ class ReadingHub:
         self._lock = threading.Lock()
         self._listing: Future[None] | None = None
         self._asked: dict[str, Future[Any]] = {}
+        self._reads: dict[tuple[tuple[str, ...], int | None], Future[Any]] = {}
         self._workers = ThreadPoolExecutor(6, "reading")
+        self._readers = ThreadPoolExecutor(16, "hub")
 
     @property
     def host(self) -> str:
@@ -182,6 +185,13 @@ class ReadingHub:
         """A module twin that somebody has just read, who asked for it in this `epoch`."""
         self._keep(("module", twin.device_id, twin.module_id or ""), twin, epoch)
 
+    def remember(self, twin: Twin) -> None:
+        """A module twin from a query, whose answers lag behind: for when nothing better can be had."""
+        key = ("module", twin.device_id, twin.module_id or "")
+        with self._lock:
+            if key not in self._kept and len(self._kept) < MOST_KEPT // 2:
+                self._kept[key] = (twin, -math.inf, time.time())
+
     def forget(self, device_id: str) -> None:
         """The next look at this device's twins is a fresh one; the last one stays for when there can be none."""
         with self._lock:
@@ -196,12 +206,32 @@ class ReadingHub:
 
     def _get(self, key: tuple[str, ...], seconds: float, read: Callable[[], T], missing: T) -> T:
         """`missing` stands in for what was never read, where the last known is enough."""
+        try:
+            return self._within(key, seconds, read, ANSWER_SECONDS)
+        except TimeoutError:
+            error = HubError(HubProblem.UNREACHABLE, f"no answer for {ANSWER_SECONDS:.0f} seconds")
+            self.health.failed(error)
+            raise error from None
+
+    def _within(self, key: tuple[str, ...], seconds: float, read: Callable[[], T], patience: float) -> T:
+        """What is kept and no older than `seconds`, else what the hub answers; TimeoutError when it takes longer.
+
+        It is asked once at a time for the same thing, beside the page: a call that hangs goes on, and what it brings is
+        kept for the next page.
+        """
         with self._lock:
             kept = self._kept.get(key)
-        if kept is not None and self._now() - kept[1] <= seconds:
-            value: T = kept[0]
-            return value
-        epoch = self.epoch(key[1]) if len(key) > 1 else None
+            if kept is not None and self._now() - kept[1] <= seconds:
+                value: T = kept[0]
+                return value
+            epoch = self._epochs.get(key[1], 0) if len(key) > 1 else None
+            asked = self._reads.get((key, epoch))
+            if asked is None:
+                asked = self._reads[key, epoch] = self._readers.submit(self._read, key, epoch, read)
+        found: T = asked.result(patience)
+        return found
+
+    def _read(self, key: tuple[str, ...], epoch: int | None, read: Callable[[], T]) -> T:
         try:
             fresh = read()
         except HubError as error:
@@ -209,6 +239,9 @@ class ReadingHub:
             if error.is_transient and error.problem is not HubProblem.THROTTLED:
                 self.health.failed(error)
             raise
+        finally:
+            with self._lock:
+                self._reads.pop((key, epoch), None)
         self._keep(key, fresh, epoch)
         return fresh
 

@@ -170,6 +170,8 @@ class Watching:
         at = time.time()
         for twin in twins:
             row = into(self.rows.get(twin.device_id), twin, at)
+            if twin.module_id == MODULE_ID:
+                self._reading.remember(twin)
             self.rows[twin.device_id] = row if row.module else replace(row, at=at)
 
     async def _look_forever(self) -> None:

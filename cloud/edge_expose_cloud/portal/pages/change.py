@@ -65,7 +65,7 @@ def expose_form(
     name: str = "",
 ) -> Response:
     """`name` is one that somebody typed before choosing a preset."""
-    view = device_view(portal.reading, device)
+    view = device_view(portal.last_known, device)
     declared = next((item.ports for item in view.modules if item.name == module), ())
     form = form_of_preset(BY_KEY.get(preset), module, declared, address, name)
     return expose_page(portal, session, view, form, None, preset=preset, typed=name)
@@ -73,7 +73,7 @@ def expose_form(
 
 @router.get("/devices/{device}/exposures/{name}/edit")
 def edit_form(portal: PortalDep, session: OperatorDep, device: str, name: str) -> Response:
-    view = device_view(portal.reading, device)
+    view = device_view(portal.last_known, device)
     exposure = view.declared.get(name)
     if exposure is None:
         raise Refused(f"device {device} declares no valid exposure {name!r}", "the exposure's page says more")
@@ -145,7 +145,7 @@ def _trouble(error: InputError | HubError) -> Trouble:
 
 @router.get("/devices/{device}/network")
 def network_form(portal: PortalDep, session: OperatorDep, device: str) -> Response:
-    view = device_view(portal.reading, device)
+    view = device_view(portal.last_known, device)
     base = site_base(view.site)
     return network_page(portal, session, view, *site_values(base), base)
 

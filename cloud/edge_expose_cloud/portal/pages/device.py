@@ -83,8 +83,10 @@ def device_fragment(portal: PortalDep, session: SessionDep, device: str) -> Resp
 
 
 def _device(portal: Portal, session: SessionDep, device: str, template: str) -> Response:
-    view = device_view(portal.last_known, device)
-    return page(portal, session, template, view=view, device=device, at=portal.reading.read_at(device, MODULE_ID))
+    known = portal.last_known
+    view = device_view(known, device)
+    at = portal.reading.read_at(device, MODULE_ID)
+    return page(portal, session, template, view=view, device=device, at=at, late=known.late)
 
 
 # Hand-typed keys of a twin that are no names come as ?name=: they may hold a slash, or nothing at all.
@@ -101,9 +103,10 @@ def exposure_fragment(portal: PortalDep, session: SessionDep, device: str, name:
 
 
 def _exposure(portal: Portal, session: SessionDep, device: str, name: str, template: str) -> Response:
-    view = device_view(portal.last_known, device)
+    known = portal.last_known
+    view = device_view(known, device)
     row = next((item for item in view.exposures if item.name == name), None)
-    explanation = explain_exposure(portal.last_known, device, name) if row is not None and view.has_module else None
+    explanation = explain_exposure(known, device, name) if row is not None and view.has_module else None
     return page(
         portal,
         session,
@@ -115,6 +118,7 @@ def _exposure(portal: Portal, session: SessionDep, device: str, name: str, templ
         row=row,
         explanation=explanation,
         at=portal.reading.read_at(device, MODULE_ID),
+        late=known.late,
     )
 
 

@@ -101,6 +101,7 @@ function placeOf(element) {
 function tellProblem(problem) {
   const banner = document.querySelector("#banner");
   const text = problem ? banner.dataset.before + problem + banner.dataset.after : "";
+  document.body.classList.toggle("old", Boolean(problem));
   if (banner.textContent === text) return;
   banner.replaceChildren();
   if (!text) return;
@@ -157,6 +158,7 @@ function follow(section) {
     });
     stream.addEventListener("error", () => {
       section.dataset.stale = "";
+      signedIn(); // which says when the portal is gone, and takes it back when it is there again
       if (stream?.readyState !== EventSource.CLOSED) return; // it tries again by itself
       stop();
       refresh(); // which tells why, when it is for want of a session
