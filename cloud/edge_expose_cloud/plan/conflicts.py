@@ -104,3 +104,14 @@ def expiry_findings(name: str, exposure: Exposure, now: datetime | None) -> list
     return [
         finding("ExposureExpired", f"exposures.{name}.expires", f"{exposure.expires} has passed: nothing is made of it")
     ]
+
+
+def target_findings(name: str, exposure: Exposure, listening: Mapping[str, Collection[str]]) -> Iterator[Finding]:
+    """`listening` maps a module to the ports it names, as `80/tcp`; of a module that names none, nothing is known."""
+    known = listening.get(exposure.module or "", ())
+    for number, mapping in enumerate(exposure.mappings if known and exposure.enabled else ()):
+        target = f"{mapping.target}/{mapping.protocol.lower()}"
+        if isinstance(mapping.target, int) and target not in known:
+            text = f"the module {shown(exposure.module)} names {', '.join(sorted(known))}, not {target}"
+            path = f"exposures.{name}.ports"
+            yield finding("TargetPortUnknown", f"{path}[{number}]" if len(exposure.mappings) > 1 else path, text)

@@ -9,7 +9,15 @@ from collections.abc import Mapping
 
 from edge_expose_cloud.findings.finding import Finding
 from edge_expose_cloud.hub.api import Hub
-from edge_expose_cloud.plan.conflicts import expiry_findings, foreign_addresses, name_findings, taken_findings
+from edge_expose_cloud.iotedge.edge_agent import modules_of
+from edge_expose_cloud.iotedge.module_ports import known_ports
+from edge_expose_cloud.plan.conflicts import (
+    expiry_findings,
+    foreign_addresses,
+    name_findings,
+    taken_findings,
+    target_findings,
+)
 from edge_expose_cloud.plan.device import DeviceState, current_exposures, report_of, surroundings
 from edge_expose_cloud.plan.observation import device_topology
 from edge_expose_cloud.usecases.device_ranges import network_of
@@ -26,6 +34,9 @@ def conflicts(hub: Hub, state: DeviceState, after: Mapping[str, Exposure]) -> li
     _, held = network_of(twin)
     topology = device_topology(hub, twin)
     default = surroundings(state).namespace
+    agent = state.twins.get("$edgeAgent")
+    manifest = {"$edgeAgent": {"properties.desired": agent.desired}} if agent is not None else {}
+    listening = {module: known_ports(entry) for module, entry, _ in modules_of(manifest)}
     found: list[Finding] = []
     for name, exposure in sorted(changed.items()):
         others = {other: item for other, item in after.items() if other != name}
@@ -33,4 +44,5 @@ def conflicts(hub: Hub, state: DeviceState, after: Mapping[str, Exposure]) -> li
         found += taken_findings(name, exposure, others, held, foreign)
         found += name_findings(name, exposure, default, topology.foreign_services())
         found += expiry_findings(name, exposure, state.read_at)
+        found += target_findings(name, exposure, listening)
     return found

@@ -10,7 +10,7 @@ from edge_expose_cloud.findings.problems import InputError, Refused
 from edge_expose_cloud.usecases.apply import apply_plan
 from edge_expose_cloud.usecases.expose import plan_expose, plan_unexpose
 from edge_expose_contract.merging import merge_patch, merged
-from support.cloud import applied_hub
+from support.cloud import SPEC, applied_hub
 from support.planning import FLEET, do, new_hub, operator
 
 
@@ -88,3 +88,25 @@ def test_a_merge_patch_leads_from_before_to_after(before: dict[str, Any], after:
     patch = merge_patch(before, after)
     assert merged(before, patch) == after
     assert (patch == {}) == (before == after and str(before) == str(after))
+
+
+@pytest.mark.parametrize(
+    ("port", "found"),
+    [
+        ("554:8554", []),
+        ("8554", []),
+        ("554", ['the module "camera" names 8554/tcp, 9000/udp, not 554/tcp']),
+        ("9000", ['the module "camera" names 8554/tcp, 9000/udp, not 9000/tcp']),
+        ("554:rtsp", []),
+    ],
+)
+def test_a_target_port_that_the_module_does_not_name_is_told(port: str, found: list[str]) -> None:
+    options = 'createOptions: {ExposedPorts: {"8554/tcp": {}}, HostConfig: {PortBindings: {"9000/udp": []}}}'
+    hub = applied_hub(SPEC.replace("exposures:", f'  camera: {{image: "a/cam:1", {options}}}\nexposures:'))
+    made = plan_expose(hub, "d1", "cam", {"module": "camera", "ports": [port]})
+    assert [item.message for item in made.findings] == found
+    assert all(item.severity == "warning" for item in made.findings)
+
+
+def test_of_a_module_that_names_no_ports_nothing_is_known() -> None:
+    assert plan_expose(applied_hub(), "d1", "api", {"module": "web", "ports": ["9"]}).findings == ()

@@ -10,6 +10,7 @@ import pytest
 
 from edge_expose_cloud.findings.finding import Finding, finding
 from edge_expose_cloud.hub.api import Deployment, Twin
+from edge_expose_cloud.iotedge.module_ports import known_ports
 from edge_expose_cloud.plan.device import DeviceState
 from edge_expose_cloud.plan.ownership import owned_keys
 from edge_expose_cloud.plan.render import text_of
@@ -28,11 +29,12 @@ from edge_expose_cloud.portal.live import fleet
 from edge_expose_cloud.portal.live.poller import Budget
 from edge_expose_cloud.portal.pages.templates import ago
 from edge_expose_cloud.portal.views.ip_map import ip_map
-from edge_expose_cloud.portal.views.presets import BY_KEY, known_ports, open_link
+from edge_expose_cloud.portal.views.presets import BY_KEY, open_link, try_it
 from edge_expose_cloud.spec.model import Network
 from edge_expose_contract.addressing import parse_address
 from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.models import Exposure
+from edge_expose_contract.ports import PortMapping, Protocol
 from edge_expose_contract.reported import parse_reported
 from support.cloud import READY
 
@@ -250,21 +252,48 @@ def test_the_query_budget_lets_a_burst_through_and_then_its_rate() -> None:
     assert budget.take() > 0
 
 
+def mapping(port: int, protocol: str = "TCP", app: str | None = None) -> PortMapping:
+    return PortMapping(port, port, Protocol(protocol), "p", app)
+
+
 @pytest.mark.parametrize(
-    ("address", "port", "protocol", "url"),
+    ("address", "port", "probe", "url"),
     [
-        ("10.0.0.1", 80, "TCP", "http://10.0.0.1/"),
-        ("10.0.0.1", 8443, "TCP", "https://10.0.0.1:8443/"),
-        ("10.0.0.1", 554, "TCP", "rtsp://10.0.0.1"),
-        ("fd00::1", 8080, "TCP", "http://[fd00::1]:8080/"),
-        ("10.0.0.1", 80, "UDP", None),
-        ("10.0.0.1", 1883, "TCP", None),
-        ("evil.example", 80, "TCP", None),
-        ("10.0.0.1/x", 80, "TCP", None),
+        ("10.0.0.1", mapping(80), None, "http://10.0.0.1/"),
+        ("10.0.0.1", mapping(443), None, "https://10.0.0.1/"),
+        ("10.0.0.1", mapping(8443), None, None),
+        ("10.0.0.1", mapping(9443, app="https"), None, "https://10.0.0.1:9443/"),
+        ("10.0.0.1", mapping(8080), "/healthz", "http://10.0.0.1:8080/"),
+        ("10.0.0.1", mapping(8080, app="mqtt"), "/healthz", None),
+        ("10.0.0.1", mapping(8080), "tcp", None),
+        ("10.0.0.1", mapping(8554), None, "rtsp://10.0.0.1:8554"),
+        ("fd00::1", mapping(8080, app="http"), None, "http://[fd00::1]:8080/"),
+        ("10.0.0.1", mapping(80, "UDP"), None, None),
+        ("10.0.0.1", mapping(1883), None, None),
+        ("evil.example", mapping(80), None, None),
+        ("10.0.0.1/x", mapping(80), None, None),
     ],
 )
-def test_only_what_a_browser_opens_becomes_a_link(address, port, protocol, url) -> None:
-    assert open_link(address, port, protocol) == url
+def test_only_what_is_known_to_speak_http_becomes_a_link(
+    address: str, port: PortMapping, probe: str | None, url: str | None
+) -> None:
+    assert open_link(address, port, probe) == url
+
+
+@pytest.mark.parametrize(
+    ("address", "port", "command"),
+    [
+        ("10.0.0.1", mapping(80), "curl http://10.0.0.1/"),
+        ("10.0.0.1", mapping(554), "ffplay rtsp://10.0.0.1"),
+        ("10.0.0.1", mapping(1883), "mosquitto_sub -h 10.0.0.1 -p 1883 -t '#' -C 1"),
+        ("10.0.0.1", mapping(5432), "psql -h 10.0.0.1 -U USER"),
+        ("10.0.0.1", mapping(9999), "nc -vz 10.0.0.1 9999"),
+        ("10.0.0.1", mapping(9999, "UDP"), "nc -vzu 10.0.0.1 9999"),
+        ("10.0.0.1; rm -rf /", mapping(9999), ""),
+    ],
+)
+def test_there_is_a_command_to_try_an_app_with(address: str, port: PortMapping, command: str) -> None:
+    assert try_it(address, port, open_link(address, port, None)) == command
 
 
 def test_ports_are_known_from_create_options() -> None:

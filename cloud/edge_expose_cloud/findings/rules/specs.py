@@ -203,6 +203,12 @@ ROWS: tuple[Row, ...] = (
         "Rename the exposure, or take the Service over with adopt: true.",
     ),
     (
+        "TargetPortUnknown",
+        "warning",
+        "A target port that the module's createOptions do not name.",
+        "Check on which port the app listens; the image may expose more ports than createOptions name.",
+    ),
+    (
         "ExposureExpired",
         "warning",
         "An exposure that expired before it is written.",

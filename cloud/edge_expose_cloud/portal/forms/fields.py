@@ -77,7 +77,7 @@ def form_of_preset(
     values = {"target": "module", "module": module, "reach": "outside", "address_mode": "auto"}
     rows = preset.ports if preset is not None else ()
     if preset is not None:
-        values |= {"name": preset.name, "reach": "inside" if preset.inside else "outside"}
+        values |= {"name": preset.name, "reach": "inside" if preset.inside else "outside", "probe": preset.probe}
     if ports:
         known = {port.partition("/")[0]: published for published, port, _ in rows}
         declared = [port.partition("/") for port in ports]

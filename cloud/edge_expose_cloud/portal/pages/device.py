@@ -13,11 +13,12 @@ from edge_expose_cloud.plan.backups import difference
 from edge_expose_cloud.plan.observation import observe_device
 from edge_expose_cloud.plan.ownership import who_wins
 from edge_expose_cloud.portal.live import fleet
-from edge_expose_cloud.portal.shell import Portal, PortalDep, SessionDep, page
+from edge_expose_cloud.portal.shell import CheckedDep, Portal, PortalDep, SessionDep, page
 from edge_expose_cloud.portal.views.device import device_view
 from edge_expose_cloud.spec.text.yaml_writer import yaml_text
 from edge_expose_cloud.status.explain import explain_exposure
 from edge_expose_cloud.usecases.export import export_spec
+from edge_expose_cloud.usecases.probe import Tested, probe_exposure
 from edge_expose_contract.identity import MODULE_ID
 
 PageNumber = Annotated[int, Query(alias="page", ge=1, le=1_000_000)]
@@ -102,7 +103,9 @@ def exposure_fragment(portal: PortalDep, session: SessionDep, device: str, name:
     return _exposure(portal, session, device, name, "exposure_state.html")
 
 
-def _exposure(portal: Portal, session: SessionDep, device: str, name: str, template: str) -> Response:
+def _exposure(
+    portal: Portal, session: SessionDep, device: str, name: str, template: str, tested: Tested | None = None
+) -> Response:
     known = portal.last_known
     view = device_view(known, device)
     row = next((item for item in view.exposures if item.name == name), None)
@@ -117,6 +120,7 @@ def _exposure(portal: Portal, session: SessionDep, device: str, name: str, templ
         name=name,
         row=row,
         explanation=explanation,
+        tested=tested,
         at=portal.reading.read_at(device, MODULE_ID),
         late=known.late,
     )
@@ -140,6 +144,14 @@ def exposure_checks(portal: PortalDep, session: SessionDep, device: str, name: s
         who = "The device did not answer" if error.problem is HubProblem.OFFLINE else "The device could not be asked"
         trouble = f"{who}: {error.message}"
     return page(portal, session, "checks.html", device=device, name=name, checks=checks, trouble=trouble)
+
+
+@router.post("/devices/{device}/exposure/test")
+@router.post("/devices/{device}/exposures/{name}/test")
+def exposure_test(portal: PortalDep, session: SessionDep, fields: CheckedDep, device: str, name: str) -> Response:
+    """Has the device connect to the exposure now; that changes nothing, so that a viewer may."""
+    tested = probe_exposure(portal.hub, device, name)
+    return _exposure(portal, session, device, name, "exposure.html", tested)
 
 
 @router.get("/devices/{device}/who-wins")

@@ -70,6 +70,7 @@ function swap(target, html) {
   target.replaceChildren(fresh.content);
   [...target.querySelectorAll("details")].forEach((item, index) => (item.open = open[index] ?? item.open));
   [...target.querySelectorAll(".scroll")].forEach((item, index) => (item.scrollLeft = scrolled[index] ?? 0));
+  showCopies(target);
   if (place) [...target.querySelectorAll(place[0])][place[1]]?.focus({ preventScroll: true });
 }
 
@@ -259,8 +260,25 @@ function fillPorts(form, select) {
   });
 }
 
+// -- copying: the button is there where the browser can --
+
+function showCopies(root) {
+  if (!navigator.clipboard) return;
+  for (const button of root.querySelectorAll("button[data-copy]")) button.hidden = false;
+}
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("button[data-copy]");
+  if (!button) return;
+  const done = await navigator.clipboard.writeText(button.dataset.copy).then(() => true, () => false);
+  const before = button.firstChild.textContent;
+  button.firstChild.textContent = done ? "Copied" : "Not copied";
+  setTimeout(() => (button.firstChild.textContent = before), 1500);
+});
+
 // -- start --
 
+showCopies(document);
 for (const section of document.querySelectorAll("[data-live]")) follow(section);
 for (const form of document.querySelectorAll("form[data-check]")) {
   check(form);

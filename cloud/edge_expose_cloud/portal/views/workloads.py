@@ -8,8 +8,9 @@ from typing import Any
 
 from edge_expose_cloud.hub.api import Twin
 from edge_expose_cloud.iotedge.edge_agent import modules_of
+from edge_expose_cloud.iotedge.module_ports import known_ports
 from edge_expose_cloud.plan.clients import is_open
-from edge_expose_cloud.portal.views.presets import known_ports, open_link
+from edge_expose_cloud.portal.views.presets import open_link, try_it
 from edge_expose_contract.models import Exposure
 
 
@@ -28,7 +29,8 @@ class ModuleView:
 class ExposureView:
     """A row of the exposures table: declared and reported together.
 
-    `links` are (text, URL or None) per port; `service` and `dns_name` are "" while there is no Service.
+    `links` are (text, URL or None) per port, `commands` try them; `service` and `dns_name` are "" while there is no
+    Service. `answers` is "yes" or "no" as its health check found, "" where nobody has tested it.
     """
 
     name: str
@@ -50,6 +52,9 @@ class ExposureView:
     enabled: bool
     open: bool
     allowed: tuple[str, ...]
+    probe: str
+    answers: str
+    commands: tuple[str, ...]
 
 
 def modules_view(agent: Twin | None) -> list[ModuleView]:
@@ -96,11 +101,14 @@ def _view(name: str, entry: Mapping[str, Any], exposure: Exposure | None, owner:
     namespace, slash, short = service.partition("/")
     links: list[tuple[str, str | None]] = []
     ports: list[str] = []
+    commands: list[str] = []
     for mapping in exposure.mappings if exposure is not None else ():
         ports.append(f"{mapping.port}→{mapping.target}/{mapping.protocol.lower()}")
         for part in address.split(",") if address else ():
             text = f"{part}:{mapping.port}" if ":" not in part else f"[{part}]:{mapping.port}"
-            links.append((text, open_link(part, mapping.port, mapping.protocol)))
+            link = open_link(part, mapping, exposure.probe if exposure is not None else None)
+            links.append((text, link))
+            commands.append(try_it(part, mapping, link))
     return ExposureView(
         name=name,
         state=str(entry.get("state") or "?"),
@@ -121,6 +129,9 @@ def _view(name: str, entry: Mapping[str, Any], exposure: Exposure | None, owner:
         enabled=exposure.enabled if exposure is not None else True,
         open=exposure is not None and is_open(exposure.model_dump(by_alias=True)),
         allowed=tuple(exposure.allow_from or ()) if exposure is not None else (),
+        probe=(exposure.probe or "") if exposure is not None else "",
+        answers={"ok": "yes", "failing": "no"}.get(str(entry.get("probe")), ""),
+        commands=tuple(filter(None, commands)),
     )
 
 
