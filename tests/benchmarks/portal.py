@@ -83,13 +83,13 @@ def fill(local: Local, count: int) -> None:
 class Session:
     """A signed-in client of the portal."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, token: str) -> None:
         self.url = url
         self.opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
         )
         self.post("/sign-in", {"name": "ada", "password": PASSWORD})
-        self.csrf = json.loads(self.get("/api/session"))["csrfToken"]
+        self.token = token
 
     def get(self, path: str) -> str:
         with self.opener.open(self.url + path, timeout=60) as answer:
@@ -105,7 +105,7 @@ class Session:
         self.opener.open(urllib.request.Request(self.url + path, body, {"Origin": self.url}), timeout=60).close()
 
     def put(self, path: str, body: dict[str, Any]) -> None:
-        headers = {"Origin": self.url, "X-CSRF-Token": self.csrf, "Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         request = urllib.request.Request(self.url + path, json.dumps(body).encode(), headers, method="PUT")
         self.opener.open(request, timeout=60).close()
 
@@ -117,6 +117,8 @@ def portal(local: Local, folder: Path, *arguments: str) -> Iterator[Session]:
     command = [sys.executable, "-m", "edge_expose_cloud", "portal"]
     adduser = [*command, "adduser", "ada", "--role", "operator", "--password-stdin"]
     subprocess.run(adduser, env=environment, input=PASSWORD.encode(), check=True, capture_output=True)
+    adding = [*command, "token", "add", "bench", "--user", "ada", "--scope", "operator"]
+    token = subprocess.run(adding, env=environment, check=True, capture_output=True, text=True).stdout.strip()
     serve = [*command, "--listen", "127.0.0.1:0", *arguments]
     process = subprocess.Popen(serve, env=environment, stderr=subprocess.PIPE)
     assert process.stderr is not None
@@ -125,7 +127,7 @@ def portal(local: Local, folder: Path, *arguments: str) -> Iterator[Session]:
             if line.startswith(b"portal at "):
                 break
         threading.Thread(target=process.stderr.read, daemon=True).start()
-        yield Session(line.split()[-1].decode())
+        yield Session(line.split()[-1].decode(), token)
     finally:
         process.terminate()
         process.wait(10)

@@ -25,6 +25,8 @@ app = new_app(
     help="Serve the web page, where apps are exposed without any JSON.\n\nExample: edge-expose portal",
     invoke_without_command=True,
 )
+token_app = new_app(no_args_is_help=True, help="API tokens, which programs show in place of a password.")
+app.add_typer(token_app, name="token")
 Users = Annotated[
     Path | None, typer.Option("--users", metavar="FILE", help="Accounts file. Default: in the state folder.")
 ]
@@ -176,18 +178,94 @@ def adduser(
 @app.command()
 @guarded
 def deluser(name: Annotated[str, typer.Argument(metavar="NAME")], users: Users = None) -> None:
-    """Remove a user, who is signed out wherever they are signed in.
+    """Remove a user, who is signed out wherever they are signed in; their API tokens end.
 
     Example: edge-expose portal deluser ada
     """
     from edge_expose_cloud.portal.auth.accounts import AccountError, Accounts
+    from edge_expose_cloud.portal.auth.tokens import Tokens, tokens_beside
 
     path = users or _users()
     try:
         Accounts(path).remove(name)
+        ended = Tokens(tokens_beside(path)).revoke_all(name)
     except AccountError as error:
         raise UsageProblem(str(error)) from error
-    say(f"{name} may no longer sign in ({path})")
+    say(f"{name} may no longer sign in ({path})" + (f"; {ended} API tokens ended" if ended else ""))
+
+
+@token_app.command("add")
+@guarded
+def token_add(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the token is for, such as ci.")],
+    user: Annotated[str, typer.Option("--user", metavar="USER", help="Account for which the program acts.")],
+    scope: Annotated[
+        str, typer.Option("--scope", metavar="viewer|operator", help="viewer may look, operator may change.")
+    ] = "viewer",
+    days: Annotated[int, typer.Option("--days", metavar="N", help="How long it lasts, at most 365.")] = 90,
+    users: Users = None,
+) -> None:
+    """Make an API token and print it; nobody can be shown it again.
+
+    Example: edge-expose portal token add ci --user ada --scope operator --days 30
+    """
+    from edge_expose_cloud.portal.auth.accounts import AccountError, Accounts
+    from edge_expose_cloud.portal.auth.tokens import Tokens, tokens_beside
+
+    path = users or _users()
+    try:
+        account = Accounts(path).all().get(user)
+        if account is None:
+            raise AccountError(f"{path} holds no user {user!r}")
+        if scope == "operator" and account.role != "operator":
+            raise AccountError(f"{user} is a viewer, and a token may do no more than its account")
+        made, token = Tokens(tokens_beside(path)).add(user, name, scope, days)
+    except AccountError as error:
+        raise UsageProblem(str(error)) from error
+    say(f"token {made.id} ({made.name}): {made.scope} for {user}, {days} days; keep it, it is shown once")
+    typer.echo(token)
+
+
+@token_app.command("list")
+@guarded
+def token_list(users: Users = None) -> None:
+    """List the API tokens: id, user, scope, the day each ends, and what it is for.
+
+    Example: edge-expose portal token list
+    """
+    import datetime as dt
+
+    from edge_expose_cloud.portal.auth.accounts import AccountError
+    from edge_expose_cloud.portal.auth.tokens import Tokens, tokens_beside
+
+    try:
+        found = Tokens(tokens_beside(users or _users())).all()
+    except AccountError as error:
+        raise UsageProblem(str(error)) from error
+    for item in sorted(found.values(), key=lambda item: (item.user, item.created)):
+        ends = dt.datetime.fromtimestamp(item.expires, dt.UTC).strftime("%Y-%m-%d")
+        typer.echo(f"{item.id}  {item.user}  {item.scope}  {ends}  {item.name}")
+    if not found:
+        say("there are no API tokens")
+
+
+@token_app.command("revoke")
+@guarded
+def token_revoke(
+    id: Annotated[str, typer.Argument(metavar="ID", help="As `token list` shows it.")], users: Users = None
+) -> None:
+    """End an API token at once.
+
+    Example: edge-expose portal token revoke 1f0c3a9e
+    """
+    from edge_expose_cloud.portal.auth.accounts import AccountError
+    from edge_expose_cloud.portal.auth.tokens import Tokens, tokens_beside
+
+    try:
+        found = Tokens(tokens_beside(users or _users())).revoke(id)
+    except AccountError as error:
+        raise UsageProblem(str(error), "edge-expose portal token list") from error
+    say(f"token {found.id} ({found.name}) of {found.user} ended")
 
 
 @app.command("verify-audit")

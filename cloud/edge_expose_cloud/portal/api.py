@@ -1,11 +1,16 @@
-"""The JSON API: small, the same use cases, the same session and CSRF token (header X-CSRF-Token) as the pages."""
+"""The JSON API: small, the same use cases as the pages, for programs that show an API token.
+
+A token is sent by nobody but the program that has it, so there is nothing to forge. A browser's session may read here,
+as the pages do, and changes nothing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
@@ -16,7 +21,7 @@ from edge_expose_cloud.portal.auth.sessions import Session
 from edge_expose_cloud.portal.forms.changes import Wish, plan_wish
 from edge_expose_cloud.portal.live import fleet
 from edge_expose_cloud.portal.pages.change import apply_wish, plan_fresh
-from edge_expose_cloud.portal.shell import Forbidden, PortalDep, SessionDep
+from edge_expose_cloud.portal.shell import Forbidden, NotSignedIn, PortalDep, signed_in
 from edge_expose_cloud.portal.views.device import device_view
 
 _Problem = {
@@ -31,11 +36,30 @@ DeviceId = Annotated[str, Path(pattern=r"^[A-Za-z0-9\-:.+%_#*?!(),=@$']{1,128}$"
 Name = Annotated[str, Path(pattern=r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$")]
 
 
-def _operator(session: SessionDep, request: Request) -> Session:
+_bearer = HTTPBearer(
+    auto_error=False, scheme_name="token", description="An API token of the portal: `eex_` and 43 characters."
+)
+TokenDep = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
+
+
+def _reader(request: Request, portal: PortalDep, token: TokenDep) -> Session:
+    """Whoever shows a token is nobody else, whatever cookies come along."""
+    if "authorization" not in request.headers:
+        return signed_in(request, portal)
+    found = portal.program(token.credentials) if token is not None else None
+    if found is None:
+        raise NotSignedIn
+    return found
+
+
+ReaderDep = Annotated[Session, Depends(_reader)]
+
+
+def _operator(session: ReaderDep) -> Session:
+    if not session.via:
+        raise Forbidden("a browser's session changes nothing here: send an API token")
     if not session.may_change:
-        raise Forbidden("your role is viewer: an operator may change things")
-    if not session.owns(request.headers.get("x-csrf-token", "")):
-        raise Forbidden("the header X-CSRF-Token does not belong to this session; GET /api/session gives it")
+        raise Forbidden("this token may only look: its scope or its account's role is viewer")
     return session
 
 
@@ -69,13 +93,13 @@ class Checked(Strict):
 
 
 @router.get("/session")
-def session_of(session: SessionDep) -> dict[str, Any]:
-    """Who asks, and the token that changes need."""
+def session_of(session: ReaderDep) -> dict[str, Any]:
+    """Who asks; for a browser's session, the token of its forms too."""
     return {"user": session.user, "role": session.role, "csrfToken": session.csrf}
 
 
 @router.get("/openapi.json", include_in_schema=False)
-def openapi(session: SessionDep, request: Request) -> dict[str, Any]:
+def openapi(session: ReaderDep, request: Request) -> dict[str, Any]:
     found: dict[str, Any] = request.app.openapi()
     return found
 
@@ -83,7 +107,7 @@ def openapi(session: SessionDep, request: Request) -> dict[str, Any]:
 @router.get("/devices")
 def devices(
     portal: PortalDep,
-    session: SessionDep,
+    session: ReaderDep,
     q: str = "",
     show: Annotated[str, Query(pattern=f"^({'|'.join(fleet.SHOWN)})$")] = "",
     tag: str = "",
@@ -114,7 +138,7 @@ def devices(
 
 
 @router.get("/devices/{device}")
-def device(portal: PortalDep, session: SessionDep, device: DeviceId) -> dict[str, Any]:
+def device(portal: PortalDep, session: ReaderDep, device: DeviceId) -> dict[str, Any]:
     """Status, declared ranges, the map of addresses and the modules of one device."""
     view = device_view(portal.reading, device)
     return {
@@ -133,7 +157,7 @@ def device(portal: PortalDep, session: SessionDep, device: DeviceId) -> dict[str
 
 
 @router.get("/devices/{device}/exposures/{name}")
-def exposure(portal: PortalDep, session: SessionDep, device: DeviceId, name: Name) -> dict[str, Any]:
+def exposure(portal: PortalDep, session: ReaderDep, device: DeviceId, name: Name) -> dict[str, Any]:
     """One exposure: declared, reported, and the deployment that owns it."""
     view = device_view(portal.reading, device)
     reported = view.status.exposures.get(name) if view.status is not None else None

@@ -26,6 +26,7 @@ from edge_expose_cloud.portal.auth.bodies import BodyLimits
 from edge_expose_cloud.portal.auth.guards import Guard, Hosts
 from edge_expose_cloud.portal.auth.passwords import PasswordQueue
 from edge_expose_cloud.portal.auth.sessions import FREE_TRIES_OF_A_NAME, LoginBrake, Sessions
+from edge_expose_cloud.portal.auth.tokens import Tokens, tokens_beside
 from edge_expose_cloud.portal.live.cached_hub import ReadingHub
 from edge_expose_cloud.portal.live.events import Events
 from edge_expose_cloud.portal.live.poller import Watching
@@ -45,6 +46,7 @@ def make_portal(hub: Hub, settings: Settings) -> Portal:
         watching=Watching(hub, reading, events, settings.queries_per_minute),
         events=events,
         accounts=Accounts(settings.users),
+        tokens=Tokens(tokens_beside(settings.users)),
         sessions=Sessions(time.monotonic),
         address_brake=LoginBrake(time.monotonic),
         name_brake=LoginBrake(time.monotonic, FREE_TRIES_OF_A_NAME),
@@ -99,7 +101,8 @@ def _answer_problems(app: FastAPI, portal: Portal) -> None:
     @app.exception_handler(NotSignedIn)
     def not_signed_in(request: Request, error: NotSignedIn) -> Response:
         if request.url.path.startswith("/api/"):
-            return JSONResponse({"error": "sign in first", "hint": "POST /sign-in"}, 401)
+            hint = "send Authorization: Bearer TOKEN; `edge-expose portal token add` makes a token"
+            return JSONResponse({"error": "no valid API token", "hint": hint}, 401, {"WWW-Authenticate": "Bearer"})
         if request.method != "GET" or not by_a_person(request):
             return problem(request, 401, "Your session has ended.", "Sign in again.")
         target = request.url.path + (f"?{request.url.query}" if request.url.query else "")

@@ -19,13 +19,14 @@ from edge_expose_cloud.adapters.sealing import OPEN, KeyFileError, Seal
 from edge_expose_cloud.findings.problems import Refused
 from edge_expose_cloud.hub.api import Hub
 from edge_expose_cloud.plan.backups import Backup
-from edge_expose_cloud.portal.auth.accounts import AccountError, Accounts
+from edge_expose_cloud.portal.auth.accounts import AccountError, Accounts, Role
 from edge_expose_cloud.portal.auth.addresses import plain_address
 from edge_expose_cloud.portal.auth.audit import Audit
 from edge_expose_cloud.portal.auth.browsers import KNOWN_SECONDS
 from edge_expose_cloud.portal.auth.guards import read_fields
 from edge_expose_cloud.portal.auth.passwords import PasswordQueue
 from edge_expose_cloud.portal.auth.sessions import LoginBrake, Session, Sessions
+from edge_expose_cloud.portal.auth.tokens import Tokens
 from edge_expose_cloud.portal.live.cached_hub import ReadingHub
 from edge_expose_cloud.portal.live.events import Events
 from edge_expose_cloud.portal.live.last_known import LastKnown
@@ -56,6 +57,7 @@ class Portal:
     watching: Watching
     events: Events
     accounts: Accounts
+    tokens: Tokens
     sessions: Sessions
     address_brake: LoginBrake
     name_brake: LoginBrake
@@ -90,6 +92,18 @@ class Portal:
             self.sessions.end(cookie)
             return None
         return replace(found, role=account.role)
+
+    def program(self, token: str) -> Session | None:
+        """Who a program with that API token acts for: it may do what both token and account allow now."""
+        try:
+            found = self.tokens.find(token, time.time())
+            account = self.accounts.all().get(found.user) if found is not None else None
+        except AccountError:
+            return None
+        if found is None or account is None:
+            return None
+        role: Role = "operator" if found.scope == account.role == "operator" else "viewer"
+        return Session(found.user, role, account.hash, "", 0.0, 0.0, found.id, via=f"token {found.name}")
 
     def backups(self, device: str) -> list[Backup]:
         try:

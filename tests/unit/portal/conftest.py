@@ -117,6 +117,10 @@ class World:
     def desired(self, device: str = "d1") -> dict[str, Any]:
         return dict(self.hub.twins[device, MODULE_ID].desired)
 
+    def bearer(self, user: str = "ada", scope: str = "operator") -> dict[str, str]:
+        """The header of a program with a new API token."""
+        return {"Authorization": f"Bearer {self.portal.tokens.add(user, 'a test', scope, 1)[1]}"}
+
     def audit(self) -> str:
         path = self.portal.settings.audit
         return path.read_text(encoding="utf-8") if path.exists() else ""

@@ -18,9 +18,10 @@ PATH = "/api/devices/d1/exposures/api-made"
 
 
 @pytest.fixture
-def api(ada):
-    ada.client.headers.update({"Origin": "http://127.0.0.1:8480", "X-CSRF-Token": ada.csrf})
-    return ada.client
+def api(world):
+    client = world.browser().client
+    client.headers.update(world.bearer())
+    return client
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings  # noqa: E402
 
 @pytest.fixture
 def api(world, ada):
-    ada.client.headers.update({"Origin": "http://127.0.0.1:8480", "X-CSRF-Token": ada.csrf})
+    ada.client.headers.update(world.bearer())
     document = ada.client.app.openapi()
     schema = schemathesis.openapi.from_dict(document)
     schema.app = ada.client.app
@@ -49,7 +49,11 @@ def fuzz(operation, ada, answered) -> None:
         kwargs.pop("cookies", None)
         path = kwargs.pop("url").removeprefix("http://127.0.0.1:8480")
         headers = {
-            **{k: v for k, v in (kwargs.pop("headers", None) or {}).items() if k.isascii()},
+            **{
+                key: value
+                for key, value in (kwargs.pop("headers", None) or {}).items()
+                if key.isascii() and key.lower() != "authorization"
+            },
             **ada.client.headers,
         }
         raw = ada.client.request(kwargs.pop("method"), path, headers=headers, follow_redirects=False, **kwargs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,37 @@ def test_an_audit_log_is_verified_on_the_command_line(tmp_path) -> None:
     assert "no line has the hash" in " ".join(done.stderr.split())
     path.write_text(path.read_text().replace("ada", "eve", 1))
     assert run("verify-audit", "--audit", str(path)).exit_code == 1
+
+
+def test_api_tokens_are_made_listed_and_revoked(users) -> None:
+    for name, role in (("ada", "operator"), ("vic", "viewer")):
+        run("adduser", name, "--role", role, "--password-stdin", "--users", str(users), stdin=PASSWORD)
+    where = ["--users", str(users)]
+    done = run("token", "add", "ci", "--user", "ada", "--scope", "operator", "--days", "30", *where)
+    assert done.exit_code == 0
+    token = done.stdout.strip()
+    assert token.startswith("eex_")
+    assert token not in done.stderr
+    listed = run("token", "list", *where).stdout
+    assert re.fullmatch(r"([0-9a-f]{8})  ada  operator  \d{4}-\d\d-\d\d  ci\n", listed)
+    for wrong in (
+        ["--user", "nobody"],
+        ["--user", "vic", "--scope", "operator"],
+        ["--user", "ada", "--days", "366"],
+        ["--user", "ada", "--days", "0"],
+        ["--user", "ada", "--scope", "root"],
+    ):
+        assert run("token", "add", "x", *wrong, *where).exit_code == 2
+    assert run("token", "revoke", listed[:8], *where).exit_code == 0
+    assert run("token", "revoke", listed[:8], *where).exit_code == 2
+    assert run("token", "list", *where).stdout == ""
+
+
+def test_whoever_is_removed_leaves_no_token(users) -> None:
+    where = ["--users", str(users)]
+    adding = ["adduser", "ada", "--role", "operator", "--password-stdin", *where]
+    run(*adding, stdin=PASSWORD)
+    run("token", "add", "ci", "--user", "ada", *where)
+    assert "1 API tokens ended" in run("deluser", "ada", *where).stderr
+    run(*adding, stdin=PASSWORD)
+    assert run("token", "list", *where).stdout == ""

@@ -338,8 +338,7 @@ def test_api_and_pages_speak_of_the_same_device(world, ada) -> None:
     body = ada.get("/api/devices/d1").json()
     assert body["status"]["exposures"]["web-out"]["address"] == "10.0.0.11"
     assert {cell["address"]: cell["kind"] for cell in body["addresses"]}["10.0.0.11"] == "pinned"
-    token = ada.get("/api/session").json()["csrfToken"]
-    headers = {"X-CSRF-Token": token, "Origin": "http://127.0.0.1:8480"}
+    headers = world.bearer()
     wanted = {"exposure": {"module": "web", "ports": ["9000:80"]}}
     shown = ada.client.put("/api/devices/d1/exposures/api-made?dryRun=true", json=wanted, headers=headers).json()
     assert "api-made" not in world.desired()["exposures"]

@@ -33,7 +33,7 @@ def test_a_foreign_address_is_refused_in_the_form_as_you_type_and_through_the_ap
     assert 'data-place="address"' in typed.text
     posted = ada.change("/devices/d1/expose", **FIELDS)
     assert (posted.status_code, says in posted.text) == (422, True)
-    headers = {"Origin": "http://127.0.0.1:8480", "X-CSRF-Token": ada.csrf}
+    headers = foreign.bearer()
     body = {"exposure": {"module": "web", "ports": ["8443:443"], "address": "10.0.0.14"}}
     for query in ("?dryRun=true", ""):
         answer = ada.client.put(f"/api/devices/d1/exposures/shop{query}", json=body, headers=headers)

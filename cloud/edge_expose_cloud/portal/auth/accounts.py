@@ -7,7 +7,7 @@ import json
 import re
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -15,6 +15,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from edge_expose_cloud.adapters.files import write_private
+from edge_expose_cloud.portal.auth.stored import only_writer
 
 Role = Literal["viewer", "operator"]
 ROLES: Final[tuple[Role, ...]] = ("viewer", "operator")
@@ -76,17 +77,32 @@ class Accounts:
             raise AccountError(f"{name!r} is not a user name: letters, digits and . _ @ -, at most 64")
         if role not in ROLES:
             raise AccountError(f"{role!r} is not a role: viewer or operator")
-        if len(password) < SHORTEST or len(password) > LONGEST:
-            raise AccountError(f"a password has {SHORTEST} to {LONGEST} characters")
-        self._write({**self.all(), name: Account(name, _role(role), self._hasher.hash(password))})
+        check_password(password)
+        made = Account(name, _role(role), self._hasher.hash(password))
+        with only_writer(self._path):
+            self._write({**self.all(), name: made})
+
+    def change_password(self, account: Account, password: str) -> Account:
+        """Another password for an account that is still the one given. Raises AccountError."""
+        check_password(password)
+        hash = self._hasher.hash(password)
+        with only_writer(self._path):
+            accounts = self.all()
+            now = accounts.get(account.name)
+            if now is None or now.hash != account.hash:
+                raise AccountError("somebody else changed this account just now: sign in again")
+            made = replace(now, hash=hash)
+            self._write({**accounts, account.name: made})
+        return made
 
     def remove(self, name: str) -> None:
         """Takes a user out; whoever is signed in by that name is out with the next request. Raises AccountError."""
-        accounts = self.all()
-        if name not in accounts:
-            known = ", ".join(sorted(accounts)) or "none"
-            raise AccountError(f"{self._path} holds no user {name!r} (users: {known})")
-        self._write({key: account for key, account in accounts.items() if key != name})
+        with only_writer(self._path):
+            accounts = self.all()
+            if name not in accounts:
+                known = ", ".join(sorted(accounts)) or "none"
+                raise AccountError(f"{self._path} holds no user {name!r} (users: {known})")
+            self._write({key: account for key, account in accounts.items() if key != name})
 
     def _write(self, accounts: Mapping[str, Account]) -> None:
         entries = {key: {"role": item.role, "hash": item.hash} for key, item in sorted(accounts.items())}
@@ -100,6 +116,12 @@ class Accounts:
         except (VerificationError, InvalidHashError):
             return None
         return account
+
+
+def check_password(password: str) -> None:
+    """Raises AccountError."""
+    if not SHORTEST <= len(password) <= LONGEST:
+        raise AccountError(f"a password has {SHORTEST} to {LONGEST} characters")
 
 
 def _role(text: str) -> Role:

@@ -270,6 +270,7 @@ def apply_wish(
 ) -> str:
     """Plans again, compares, applies, and writes the audit line whatever happens. `note` says why."""
     what = {"device": wish.device, "exposure": wish.name, "role": session.role}
+    what |= {"via": session.via} if session.via else {}
     try:
         if is_too_long(note):
             raise Refused(f"the note is longer than {NOTE_BYTES} bytes", "shorten it; nothing was sent")
