@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from edge_expose_local.http.server import HttpServer, Request, Response, json_response
 from edge_expose_local.hub.server import control_path
-from edge_expose_local.hub.transport.http_server import HttpServer, Request, Response, json_response
 
 ControlHandler = Callable[[str, str, Any], Awaitable[Any]]
 

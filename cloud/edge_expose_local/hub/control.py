@@ -6,6 +6,7 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from edge_expose_local.http.server import Request, Response, json_response
 from edge_expose_local.hub import faults as fault_rules
 from edge_expose_local.hub.access import certificates
 from edge_expose_local.hub.deployments import configuration_service
@@ -17,7 +18,6 @@ from edge_expose_local.hub.hub import LOGICAL_NAME, Hub
 from edge_expose_local.hub.records.identities import TwinKey, valid_id
 from edge_expose_local.hub.registry import identity_service as registry
 from edge_expose_local.hub.registry import twin_service
-from edge_expose_local.hub.transport.http_server import Request, Response, json_response
 
 JsonObject = dict[str, Any]
 

@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_expose_local.http.server import HttpServer
 from edge_expose_local.hub.access.certs import device_context, server_context, write_private
 from edge_expose_local.hub.control import ControlApi
 from edge_expose_local.hub.deployments import configuration_service
@@ -27,7 +28,6 @@ from edge_expose_local.hub.jobs.runner import JobRunner
 from edge_expose_local.hub.service_api.job_operations import JobOperations
 from edge_expose_local.hub.service_api.operations import Operations
 from edge_expose_local.hub.service_api.rest import ServiceApi
-from edge_expose_local.hub.transport.http_server import HttpServer
 from edge_expose_local.hub.transport.proxy_process import end_mapper, living_mapper, start_mapper, try_lock
 
 EVALUATION_SECONDS = 300.0

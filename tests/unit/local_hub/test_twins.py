@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_expose_local.http import json_text
 from edge_expose_local.hub.records import twin_rules
 from edge_expose_local.hub.records.twins import Section, Twin, difference, merge
-from edge_expose_local.hub.transport import json_text
 
 MERGES = {
     "a new key is added": ({"a": 1}, {"b": 2}, {"a": 1, "b": 2}),

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote
 
+from edge_expose_local.http import json_text
 from edge_expose_local.hub.device_api.links import Link, Links
 from edge_expose_local.hub.errors import HubError, device_not_online
 from edge_expose_local.hub.hub import Hub
 from edge_expose_local.hub.records.identities import TwinKey
 from edge_expose_local.hub.registry import twin_service
 from edge_expose_local.hub.store.state import DesiredChanged, Effect, IdentityClosed
-from edge_expose_local.hub.transport import json_text
 from edge_expose_local.mqtt import codec
 
 JsonObject = dict[str, Any]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-
+from edge_expose_local.http.server import Connection, Handler, Request, Response
 from edge_expose_local.hub.device_api.mqtt_server import MqttServer
 from edge_expose_local.hub.transport import websocket
-from edge_expose_local.hub.transport.http_server import Handler, Request, Response
 
 SEGMENTS = ["$iothub", "websocket"]
 
@@ -30,5 +28,5 @@ class WebSocketDoor:
             return Response(400, headers.encode(), {"Content-Type": "text/plain"}, close=True)
         return Response(101, headers=headers, upgrade=self._serve)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await self._mqtt.serve(websocket.WebSocketChannel(reader, writer))
+    async def _serve(self, connection: Connection) -> None:
+        await self._mqtt.serve(websocket.WebSocketChannel(connection))

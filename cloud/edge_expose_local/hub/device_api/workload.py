@@ -13,10 +13,10 @@ import hashlib
 import hmac
 from urllib.parse import quote
 
+from edge_expose_local.http.server import Request, Response, json_response
 from edge_expose_local.hub.access import sas
 from edge_expose_local.hub.hub import Hub
 from edge_expose_local.hub.records.identities import TwinKey
-from edge_expose_local.hub.transport.http_server import Request, Response, json_response
 
 API_VERSION = "2019-01-30"
 API_VERSIONS = ("2018-06-28", API_VERSION, "2020-07-07")

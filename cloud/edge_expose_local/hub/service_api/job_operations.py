@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
+from edge_expose_local.http.server import Request, Response, json_response
 from edge_expose_local.hub.errors import HubError
 from edge_expose_local.hub.hub import Hub
 from edge_expose_local.hub.jobs import job_service
 from edge_expose_local.hub.jobs.runner import JobRunner
 from edge_expose_local.hub.service_api.paging import page, read_body
 from edge_expose_local.hub.service_api.routes import Caller
-from edge_expose_local.hub.transport.http_server import Request, Response, json_response
 
 
 class JobOperations:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from edge_expose_local.http.server import Request, Response, json_response
 from edge_expose_local.hub.deployments import configuration_service
 from edge_expose_local.hub.device_api.messages import DeviceApi
 from edge_expose_local.hub.errors import HubError, argument_invalid, bad_request, device_not_found
@@ -15,7 +16,6 @@ from edge_expose_local.hub.registry import identity_service as registry
 from edge_expose_local.hub.registry import twin_service
 from edge_expose_local.hub.service_api.paging import page, read_body, read_top
 from edge_expose_local.hub.service_api.routes import Caller
-from edge_expose_local.hub.transport.http_server import Request, Response, json_response
 
 JsonObject = dict[str, Any]
 

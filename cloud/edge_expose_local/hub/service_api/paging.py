@@ -7,8 +7,8 @@ import hashlib
 import json
 from typing import Any
 
+from edge_expose_local.http.server import Request, Response, json_response
 from edge_expose_local.hub.errors import argument_invalid, bad_request
-from edge_expose_local.hub.transport.http_server import Request, Response, json_response
 
 JsonObject = dict[str, Any]
 MAX_PAGE = 1000

@@ -10,6 +10,7 @@ import re
 from collections.abc import Awaitable, Callable
 from datetime import date
 
+from edge_expose_local.http.server import Request, Response
 from edge_expose_local.hub.access import sas
 from edge_expose_local.hub.errors import HubError, argument_invalid, unauthorized
 from edge_expose_local.hub.hub import RIGHTS, Hub
@@ -17,7 +18,6 @@ from edge_expose_local.hub.records.identities import TwinKey
 from edge_expose_local.hub.service_api.job_operations import JobOperations
 from edge_expose_local.hub.service_api.operations import Operations
 from edge_expose_local.hub.service_api.routes import ROUTES, Caller, Route, find_route, not_offered
-from edge_expose_local.hub.transport.http_server import Request, Response
 
 _API_VERSION = re.compile(r"(\d{4}-\d{2}-\d{2})(-preview)?")
 OLDEST_API, NEWEST_API = date(2016, 2, 3), date(2026, 12, 31)

@@ -1,6 +1,6 @@
 """The hub's records in memory, which of them changed, and what must be told to whom. No I/O.
 
-Operations on it live in registry.py, twin_service.py and configuration_service.py. Whoever calls one commits
+Operations on it live in registry/, deployments/ and jobs/. Whoever calls one commits
 `take_changes()` to disk and only then delivers `take_effects()` and answers.
 """
 

@@ -1,1 +1,1 @@
-"""Bytes to requests and back: the HTTP server, strict JSON, and the port mapper. Knows nothing of IoT Hub."""
+"""What carries bytes to one peer: plain streams, TLS with client certificates, WebSocket; and the port mapper."""

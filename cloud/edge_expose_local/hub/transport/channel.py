@@ -37,15 +37,11 @@ class Channel(Protocol):
         """The peer's certificate and what it sent along to vouch for it; nothing of it is checked yet."""
 
 
-class StreamChannel:
-    """asyncio's own streams, plain or with TLS, of a peer that shows no certificate."""
+class WriterChannel:
+    """What all channels on asyncio's streams have in common; reading is each one's own."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
-
-    async def read(self) -> bytes:
-        return await self._reader.read(CHUNK)
 
     def write(self, data: bytes) -> None:
         self._writer.write(data)
@@ -69,7 +65,7 @@ class StreamChannel:
         return []
 
 
-class TlsChannel(StreamChannel):
+class TlsChannel(WriterChannel):
     """TLS on a plain stream, with whatever certificate the peer shows.
 
     Python's own `ssl` can only ask for client certificates that it can trace to a known authority; a device that
@@ -77,7 +73,8 @@ class TlsChannel(StreamChannel):
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, context: SSL.Context) -> None:
-        super().__init__(reader, writer)
+        super().__init__(writer)
+        self._reader = reader
         self._tls = SSL.Connection(context, None)
         self._tls.set_accept_state()
 

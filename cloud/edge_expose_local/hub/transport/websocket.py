@@ -9,8 +9,8 @@ import hashlib
 import struct
 from enum import IntEnum
 
-from edge_expose_local.hub.transport.channel import StreamChannel
-from edge_expose_local.hub.transport.http_server import Request
+from edge_expose_local.http.server import Connection, Request
+from edge_expose_local.hub.transport.channel import WriterChannel
 
 MAX_FRAME = 512 * 1024
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -49,22 +49,26 @@ def accept(request: Request, subprotocol: str) -> dict[str, str] | str:
     }
 
 
-class WebSocketChannel(StreamChannel):
+class WebSocketChannel(WriterChannel):
     """Bytes in binary messages; where a message ends says nothing about the stream."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection.writer)
+        self._connection = connection
 
     async def read(self) -> bytes:
         while True:
             try:
-                first, second = await self._reader.readexactly(2)
+                first, second = await self._connection.readexactly(2)
                 length = second & 0x7F
                 if length == 126:
-                    (length,) = struct.unpack("!H", await self._reader.readexactly(2))
+                    (length,) = struct.unpack("!H", await self._connection.readexactly(2))
                 elif length == 127:
-                    (length,) = struct.unpack("!Q", await self._reader.readexactly(8))
+                    (length,) = struct.unpack("!Q", await self._connection.readexactly(8))
                 if not second & 0x80 or first & 0x70 or length > MAX_FRAME:
                     raise ConnectionError("an unmasked, extended or oversized WebSocket frame")
-                mask = await self._reader.readexactly(4)
-                data = _unmask(await self._reader.readexactly(length), mask)
+                mask = await self._connection.readexactly(4)
+                data = _unmask(await self._connection.readexactly(length), mask)
             except asyncio.IncompleteReadError:
                 return b""
             match first & 0x0F:
