@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -57,6 +58,15 @@ class Answer:
 
     def __repr__(self) -> str:
         return f"{self.status} {json.dumps(self.body)[:400]}"
+
+
+@dataclass(frozen=True)
+class Raw:
+    """One answer as it came."""
+
+    status: int
+    kind: str
+    data: bytes
 
 
 def _read(response: Any) -> Any:
@@ -144,6 +154,22 @@ class Handle:
         except urllib.error.HTTPError as error:
             with error:
                 return Answer(error.code, _read(error))
+
+    def raw(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        kind: str = "application/json",
+        accept: str = "application/json",
+    ) -> Raw:
+        """Send a request and return the answer as it came, in the form that `accept` asks for."""
+        try:
+            with self.open(method, path, body, kind, more={"Accept": accept}) as response:
+                return Raw(response.status, response.headers.get("Content-Type", ""), response.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return Raw(error.code, error.headers.get("Content-Type", ""), error.read())
 
     def account(self, namespace: str, name: str) -> str:
         """Make a ServiceAccount and return a token of it."""

@@ -87,6 +87,8 @@ ELSEWHERE = (
     "Bookmarks come within seconds",
     "`continue` tokens are good for",
     "Constrained impersonation",
+    "OpenAPI has no descriptions",
+    "A value of the wrong type is told",
     "Addresses outside 127.0.0.0/8 need",
 )
 

@@ -9,11 +9,13 @@ import pytest
 
 from edge_expose_local.cluster.access.rbac import Attributes, rule_allows
 from edge_expose_local.cluster.datapath import dns_codec
-from edge_expose_local.cluster.encoding import protobuf
+from edge_expose_local.cluster.encoding.protobuf import Codec
 from edge_expose_local.cluster.kinds.errors import ApiError
 from edge_expose_local.cluster.kinds.selectors import label_predicate
+from edge_expose_local.cluster.kinds.types import types_of
 from edge_expose_local.cluster.kubelet.images import IMAGES
-from edge_expose_local.cluster.objects.patches import json_merge, json_patch, strategic_merge
+from edge_expose_local.cluster.objects.patches import json_merge, json_patch
+from edge_expose_local.cluster.objects.strategic import StrategicMerge
 
 
 @pytest.mark.parametrize(
@@ -46,7 +48,9 @@ def test_strategic_merge_joins_orders_and_deletes_ports_by_number() -> None:
             "ports": [{"port": 3}, {"$patch": "delete", "port": 2}],
         }
     }
-    assert strategic_merge({"spec": {"ports": ports}}, patch) == {"spec": {"ports": [{"port": 3}, ports[0]]}}
+    assert StrategicMerge(types_of("1.36.3")).merge({"spec": {"ports": ports}}, patch, "Service") == {
+        "spec": {"ports": [{"port": 3}, ports[0]]}
+    }
 
 
 @pytest.mark.parametrize(
@@ -105,9 +109,9 @@ def test_a_protobuf_envelope_is_read_and_garbage_is_refused() -> None:
     raw = b"\x0a" + bytes([len(meta)]) + meta
     head = b"\x0a\x02v1\x12\x09Namespace"
     body = b"k8s\0\x0a" + bytes([len(head)]) + head + b"\x12" + bytes([len(raw)]) + raw
-    assert protobuf.decode(body) == {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n"}}
+    assert Codec(types_of("1.36.3")).read(body) == {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n"}}
     with pytest.raises(ApiError):
-        protobuf.decode(b"k8s\0\xff\xff")
+        Codec(types_of("1.36.3")).read(b"k8s\0\xff\xff")
 
 
 def test_every_image_of_the_table_has_its_program() -> None:

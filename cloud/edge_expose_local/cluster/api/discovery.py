@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from typing import Any
 
 from ..kinds.errors import Document
+from ..kinds.openapi import PREFIX, definitions
 from ..kinds.profiles import Profile
 from ..kinds.resources import Resource, reviews
-from ..kinds.schema import openapi, schema_of
 
 
 def version(profile: Profile) -> Document:
@@ -103,15 +101,13 @@ def openapi_document(resources: list[Resource], group: str, served: str, profile
     schemas: Document = {}
     paths: Document = {}
     base = f"/apis/{group}/{served}" if group else f"/api/{served}"
-    for r in resources:
-        if (r.group, r.version) != (group, served):
-            continue
+    types = profile.types
+    kinds = [r for r in resources if (r.group, r.version) == (group, served)]
+    schemas.update(definitions([types.root(r.api_version, r.kind) for r in kinds], types, "#/components/schemas/"))
+    for r in kinds:
         kind = {"group": r.group, "version": r.version, "kind": r.kind}
-        name = f"io.edge-expose.{group or 'core'}.{served}.{r.kind}"
-        fields = schema_of(r.kind, profile) or {"apiVersion": "string", "kind": "string", "metadata": "any"}
-        schemas[name] = {**openapi(fields), "x-kubernetes-group-version-kind": [kind]}
-        if not schema_of(r.kind, profile):
-            schemas[name]["x-kubernetes-preserve-unknown-fields"] = True
+        name = PREFIX + types.root(r.api_version, r.kind)
+        schemas[name]["x-kubernetes-group-version-kind"] = [kind]
         reference = {"schema": {"$ref": f"#/components/schemas/{name}"}}
         content = {"content": {"application/json": reference}}
 
@@ -137,13 +133,10 @@ def openapi_document(resources: list[Resource], group: str, served: str, profile
 
 def openapi_v2(resources: list[Resource], profile: Profile) -> Document:
     """Return a Swagger 2.0 document with the kinds' schemas."""
-    definitions: dict[str, Any] = {}
+    types = profile.types
+    found = definitions([types.root(r.api_version, r.kind) for r in resources], types, "#/definitions/")
     for r in resources:
         kind = {"group": r.group, "version": r.version, "kind": r.kind}
-        schema = json.loads(json.dumps(openapi(schema_of(r.kind, profile))))
-        definitions[f"io.edge-expose.{r.group or 'core'}.{r.version}.{r.kind}"] = {
-            **schema,
-            "x-kubernetes-group-version-kind": [kind],
-        }
+        found[PREFIX + types.root(r.api_version, r.kind)]["x-kubernetes-group-version-kind"] = [kind]
     info = {"title": "Kubernetes", "version": profile.git_version}
-    return {"swagger": "2.0", "info": info, "paths": {}, "definitions": definitions}
+    return {"swagger": "2.0", "info": info, "paths": {}, "definitions": found}

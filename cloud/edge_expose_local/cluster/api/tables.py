@@ -149,11 +149,6 @@ _COLUMNS: dict[str, tuple[list[str], _Row]] = {
 }
 
 
-def wants_table(accept: str) -> bool:
-    """Tell whether an Accept header asks for a Table first."""
-    return "as=Table" in accept.split(",")[0]
-
-
 def table(resource: Resource, objects: list[Document], meta: Document, include: str) -> Document:
     """Return a Table. `include` is Metadata (default), Object or None."""
     columns, row = _COLUMNS.get(resource.kind, (["Age"], lambda o: [_age(o)]))

@@ -29,6 +29,8 @@ class WatchWish:
     labels: Predicate | None
     fields: Predicate | None
     shape: Callable[[Document], Document]
+    frame: Callable[[str, Document], bytes]
+    """Writes one event: its type, and its object in the shape it is shown in."""
     bookmark_kind: tuple[str, str]
     """apiVersion and kind of the object in a bookmark."""
 
@@ -41,7 +43,8 @@ class WatchWish:
         return self.fields is None or self.fields(obj)
 
 
-def _line(kind: str, obj: Document) -> bytes:
+def json_line(kind: str, obj: Document) -> bytes:
+    """Write one event as a line of JSON."""
     return json.dumps({"type": kind, "object": obj}, separators=(",", ":")).encode() + b"\n"
 
 
@@ -49,11 +52,11 @@ def _event(wish: WatchWish, change: Change) -> bytes:
     now = change.type != "DELETED" and wish.wants(change.obj)
     before = change.before is not None and wish.wants(change.before)
     if now:
-        return _line("MODIFIED" if before else "ADDED", wish.shape(change.obj))
+        return wish.frame("MODIFIED" if before else "ADDED", wish.shape(change.obj))
     if before:
         assert change.before is not None
         meta = {**change.before["metadata"], "resourceVersion": str(change.version)}
-        return _line("DELETED", wish.shape({**change.before, "metadata": meta}))
+        return wish.frame("DELETED", wish.shape({**change.before, "metadata": meta}))
     return b""
 
 
@@ -62,18 +65,18 @@ def _bookmark(wish: WatchWish, version: int, *, initial_end: bool = False) -> by
     meta: Document = {"resourceVersion": str(version), "creationTimestamp": None}
     if initial_end:
         meta["annotations"] = {"k8s.io/initial-events-end": "true"}
-    return _line("BOOKMARK", {"kind": kind, "apiVersion": api_version, "metadata": meta})
+    return wish.frame("BOOKMARK", {"kind": kind, "apiVersion": api_version, "metadata": meta})
 
 
 async def watch(store: Store, wish: WatchWish, *, forced_gone: bool) -> AsyncGenerator[bytes, None]:
     """Stream the lines of a watch until its time is over or the store cuts it off."""
     if forced_gone or 0 < wish.version < store.oldest:
-        yield _line("ERROR", expired(wish.version, store.version).status())
+        yield wish.frame("ERROR", expired(wish.version, store.version).status())
         return
     subscription = store.subscribe(wish.storage)
     try:
         if wish.version == 0 or wish.initial_events:
-            lines = [_line("ADDED", wish.shape(o)) for o in store.all(wish.storage) if wish.wants(o)]
+            lines = [wish.frame("ADDED", wish.shape(o)) for o in store.all(wish.storage) if wish.wants(o)]
             if wish.initial_events:
                 lines.append(_bookmark(wish, store.version, initial_end=True))
         else:

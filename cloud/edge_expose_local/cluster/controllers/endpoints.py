@@ -51,6 +51,9 @@ class EndpointsController:
             case "services" | "endpoints":
                 if change.resource == "services" and not _matters(change):
                     return
+                alone = self._store.get("services", *_key(change.obj)) is None
+                if change.resource == "endpoints" and change.type != "DELETED" and alone:
+                    return  # made before its Service, or for none: it is nobody's to remove
                 self._dirty[_key(change.obj)] = None
             case "pods":
                 namespace = change.obj["metadata"]["namespace"]

@@ -1,199 +1,188 @@
-"""Kubernetes' protobuf bodies, decoded: some kubectl commands send nothing else. Answers are always JSON.
-
-Only what kubectl and typed Go clients send for the kinds in `_MESSAGES` can be read; other kinds are refused with 415.
-"""
+"""Kubernetes' protobuf bodies of every kind the types are known of, read and written; and the frames of its watches."""
 
 from __future__ import annotations
 
 import base64
 import datetime
-from collections.abc import Iterator
+import json
+import struct
 from typing import Any
 
 from ..kinds.errors import ApiError, Document, bad_request
+from ..kinds.types import Field, Types
+from . import wire
 
+MEDIA_TYPE = "application/vnd.kubernetes.protobuf"
 _MAGIC = b"k8s\x00"
-# field number : JSON name : type; * repeats, map: is a map of strings to that type
-_MESSAGES = {
-    "AggregationRule": "1:clusterRoleSelectors:*LabelSelector",
-    "BoundObjectReference": "1:kind:string 2:apiVersion:string 3:name:string 4:uid:string",
-    "ClientIPConfig": "1:timeoutSeconds:int32",
-    "ClusterRole": "1:metadata:ObjectMeta 2:rules:*PolicyRule 3:aggregationRule:AggregationRule",
-    "ClusterRoleBinding": "1:metadata:ObjectMeta 2:subjects:*Subject 3:roleRef:RoleRef",
-    "ConfigMap": "1:metadata:ObjectMeta 2:data:map:string 3:binaryData:map:bytes 4:immutable:bool",
-    "DeleteOptions": (
-        "1:gracePeriodSeconds:int64 2:preconditions:Preconditions 3:orphanDependents:bool "
-        "4:propagationPolicy:string 5:dryRun:*string"
-    ),
-    "LabelSelector": "1:matchLabels:map:string 2:matchExpressions:*LabelSelectorRequirement",
-    "LabelSelectorRequirement": "1:key:string 2:operator:string 3:values:*string",
-    "LocalObjectReference": "1:name:string",
-    "Namespace": "1:metadata:ObjectMeta 2:spec:NamespaceSpec",
-    "NamespaceSpec": "1:finalizers:*string",
-    "NonResourceAttributes": "1:path:string 2:verb:string",
-    "ObjectMeta": (
-        "1:name:string 2:generateName:string 3:namespace:string 4:selfLink:string 5:uid:string "
-        "6:resourceVersion:string 7:generation:int64 8:creationTimestamp:Time 9:deletionTimestamp:Time "
-        "10:deletionGracePeriodSeconds:int64 11:labels:map:string 12:annotations:map:string "
-        "13:ownerReferences:*OwnerReference 14:finalizers:*string"
-    ),
-    "ObjectReference": (
-        "1:kind:string 2:namespace:string 3:name:string 4:uid:string 5:apiVersion:string "
-        "6:resourceVersion:string 7:fieldPath:string"
-    ),
-    "OwnerReference": (
-        "1:kind:string 3:name:string 4:uid:string 5:apiVersion:string 6:controller:bool 7:blockOwnerDeletion:bool"
-    ),
-    "PolicyRule": (
-        "1:verbs:*string 2:apiGroups:*string 3:resources:*string 4:resourceNames:*string 5:nonResourceURLs:*string"
-    ),
-    "Preconditions": "1:uid:string 2:resourceVersion:string",
-    "ResourceAttributes": (
-        "1:namespace:string 2:verb:string 3:group:string 4:version:string 5:resource:string "
-        "6:subresource:string 7:name:string"
-    ),
-    "Role": "1:metadata:ObjectMeta 2:rules:*PolicyRule",
-    "RoleBinding": "1:metadata:ObjectMeta 2:subjects:*Subject 3:roleRef:RoleRef",
-    "RoleRef": "1:apiGroup:string 2:kind:string 3:name:string",
-    "Secret": "1:metadata:ObjectMeta 2:data:map:bytes 3:type:string 4:stringData:map:string 5:immutable:bool",
-    "SelfSubjectAccessReview": "1:metadata:ObjectMeta 2:spec:SelfSubjectAccessReviewSpec",
-    "SelfSubjectAccessReviewSpec": (
-        "1:resourceAttributes:ResourceAttributes 2:nonResourceAttributes:NonResourceAttributes"
-    ),
-    "SelfSubjectReview": "1:metadata:ObjectMeta",
-    "SelfSubjectRulesReview": "1:metadata:ObjectMeta 2:spec:SelfSubjectRulesReviewSpec",
-    "SelfSubjectRulesReviewSpec": "1:namespace:string",
-    "Service": "1:metadata:ObjectMeta 2:spec:ServiceSpec",
-    "ServiceAccount": (
-        "1:metadata:ObjectMeta 2:secrets:*ObjectReference 3:imagePullSecrets:*LocalObjectReference "
-        "4:automountServiceAccountToken:bool"
-    ),
-    "ServicePort": (
-        "1:name:string 2:protocol:string 3:port:int32 4:targetPort:IntOrString 5:nodePort:int32 6:appProtocol:string"
-    ),
-    "ServiceSpec": (
-        "1:ports:*ServicePort 2:selector:map:string 3:clusterIP:string 4:type:string 5:externalIPs:*string "
-        "7:sessionAffinity:string 8:loadBalancerIP:string 9:loadBalancerSourceRanges:*string 10:externalName:string "
-        "11:externalTrafficPolicy:string 12:healthCheckNodePort:int32 13:publishNotReadyAddresses:bool "
-        "14:sessionAffinityConfig:SessionAffinityConfig 17:ipFamilyPolicy:string 18:clusterIPs:*string "
-        "19:ipFamilies:*string 20:allocateLoadBalancerNodePorts:bool 21:loadBalancerClass:string "
-        "22:internalTrafficPolicy:string 23:trafficDistribution:string"
-    ),
-    "SessionAffinityConfig": "1:clientIP:ClientIPConfig",
-    "Subject": "1:kind:string 2:apiGroup:string 3:name:string 4:namespace:string",
-    "TokenRequest": "1:metadata:ObjectMeta 2:spec:TokenRequestSpec",
-    "TokenRequestSpec": "1:audiences:*string 3:boundObjectRef:BoundObjectReference 4:expirationSeconds:int64",
-}
-_FIELDS: dict[str, dict[int, tuple[str, str]]] = {
-    message: {int(part.split(":", 2)[0]): (part.split(":", 2)[1], part.split(":", 2)[2]) for part in text.split()}
-    for message, text in _MESSAGES.items()
-}
+_WHOLE = "%Y-%m-%dT%H:%M:%S"
 
 
-def is_protobuf(content_type: str) -> bool:
-    """Tell whether a content type is Kubernetes' protobuf."""
-    return content_type == "application/vnd.kubernetes.protobuf"
+def _time(raw: bytes, *, micro: bool) -> str | None:
+    parts = dict(wire.fields(raw))
+    seconds, nanos = parts.get(1, 0), parts.get(2, 0)
+    if not isinstance(seconds, int) or not isinstance(nanos, int) or not seconds or seconds >> 63:
+        return None
+    stamp = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    if micro:
+        return stamp.replace(microsecond=nanos // 1000).strftime(_WHOLE + ".%fZ")
+    return stamp.strftime(_WHOLE + "Z")
 
 
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        if at >= len(data) or shift > 63:
-            raise ValueError("a number runs out")
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if not byte & 0x80:
-            return value, at
-        shift += 7
+def _time_bytes(text: str) -> bytes:
+    stamp = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return wire.number(1, int(stamp.timestamp())) + wire.number(2, stamp.microsecond * 1000)
 
 
-def _wire(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    at = 0
-    while at < len(data):
-        tag, at = _varint(data, at)
-        match tag & 7:
-            case 0:
-                number, at = _varint(data, at)
-                yield tag >> 3, number
-            case 2:
-                size, at = _varint(data, at)
-                if at + size > len(data):
-                    raise ValueError("a field runs out")
-                yield tag >> 3, data[at : at + size]
-                at += size
-            case 1 | 5 as kind:
-                size = 8 if kind == 1 else 4
-                yield tag >> 3, data[at : at + size]
-                at += size
-            case _:
-                raise ValueError("an unknown wire type")
+class Codec:
+    """Reads and writes the objects of one version's types."""
 
+    def __init__(self, types: Types) -> None:
+        self._types = types
 
-def _value(kind: str, raw: int | bytes) -> Any:
-    if isinstance(raw, int):
-        if kind == "bool":
-            return bool(raw)
-        return raw - (1 << 64) if raw >> 63 else raw
-    match kind:
-        case "string":
-            return raw.decode()
-        case "bytes":
-            return base64.b64encode(raw).decode()
-        case "Time":
-            seconds = next((v for n, v in _wire(raw) if n == 1 and isinstance(v, int)), 0)
-            if not seconds or seconds >> 63:
-                return None
-            return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        case "IntOrString":
-            parts = dict(_wire(raw))
-            if parts.get(1):
-                text = parts.get(3, b"")
+    # -- reading ------------------------------------------------------------------------------------
+
+    def read(self, body: bytes) -> Document:
+        """Return the object in an envelope as the JSON it stands for; raises 400 or 415."""
+        if not body.startswith(_MAGIC):
+            raise bad_request("the body is no Kubernetes protobuf envelope")
+        try:
+            envelope = dict(wire.fields(body[len(_MAGIC) :]))
+            head, raw = envelope.get(1, b""), envelope.get(2, b"")
+            if not isinstance(head, bytes) or not isinstance(raw, bytes):
+                raise ValueError("the envelope is broken")
+            types = dict(wire.fields(head))
+            api_version, kind = types.get(1, b""), types.get(2, b"")
+            if not isinstance(api_version, bytes) or not isinstance(kind, bytes):
+                raise ValueError("the envelope names no kind")
+            head_text = {"apiVersion": api_version.decode(), "kind": kind.decode()}
+            name = self._types.root(head_text["apiVersion"], head_text["kind"])
+            if not name:
+                message = f"protobuf of a {kind.decode()} is not served by this stand-in, send application/json"
+                raise ApiError(415, "UnsupportedMediaType", message, {})
+            return {**head_text, **self._message(name, raw)}
+        except (ValueError, UnicodeDecodeError, OverflowError) as error:
+            raise bad_request(f"the protobuf body cannot be read: {error}") from None
+
+    def _message(self, name: str, data: bytes) -> Document:
+        numbers = {field.number: (key, field) for key, field in self._types.wire(name).items()}
+        result: Document = {}
+        for number, raw in wire.fields(data):
+            if number not in numbers:
+                continue
+            key, field = numbers[number]
+            if field.inline:
+                assert isinstance(raw, bytes)
+                result.update(self._message(field.type, raw))
+            elif field.shape == "list":
+                result.setdefault(key, []).append(self._value(field.type, raw))
+            elif field.shape == "map" and isinstance(raw, bytes):
+                entry = dict(wire.fields(raw))
+                name_raw = entry.get(1, b"")
+                if isinstance(name_raw, bytes):
+                    result.setdefault(key, {})[name_raw.decode()] = self._value(field.type, entry.get(2, b""))
+            else:
+                value = self._value(field.type, raw)
+                # plain Go fields are always on the wire; empty ones mean "not set"
+                empty = value is None or (value in ("", 0, False) and not field.optional and not field.always)
+                if not empty or field.type == "IntOrString":
+                    result[key] = value
+        return result
+
+    def _value(self, kind: str, raw: int | bytes) -> Any:
+        if isinstance(raw, int):
+            if kind == "bool":
+                return bool(raw)
+            return raw - (1 << 64) if raw >> 63 else raw
+        match kind:
+            case "string":
+                return raw.decode()
+            case "bytes":
+                return base64.b64encode(raw).decode()
+            case "float64":
+                return struct.unpack("<d", raw)[0]
+            case "Time" | "MicroTime":
+                return _time(raw, micro=kind == "MicroTime")
+            case "IntOrString":
+                parts = dict(wire.fields(raw))
+                text, whole = parts.get(3, b""), parts.get(2, 0)
+                if parts.get(1):
+                    return text.decode() if isinstance(text, bytes) else ""
+                return self._value("int32", whole)
+            case "Quantity":
+                text = dict(wire.fields(raw)).get(1, b"")
                 return text.decode() if isinstance(text, bytes) else ""
-            return parts.get(2, 0)
-    return _message(kind, raw)
+            case "FieldsV1" | "RawExtension":
+                text = dict(wire.fields(raw)).get(1, b"")
+                return json.loads(text) if isinstance(text, bytes) and text else {}
+            case "ExtraValue":
+                return [item.decode() for number, item in wire.fields(raw) if number == 1 and isinstance(item, bytes)]
+        return self._message(kind, raw)
 
+    # -- writing ------------------------------------------------------------------------------------
 
-def _message(name: str, data: bytes) -> Document:
-    fields = _FIELDS[name]
-    result: Document = {}
-    for number, raw in _wire(data):
-        if number not in fields:
-            continue
-        key, kind = fields[number]
-        if kind.startswith("map:") and isinstance(raw, bytes):
-            entry = dict(_wire(raw))
-            name_raw, value_raw = entry.get(1, b""), entry.get(2, b"")
-            if isinstance(name_raw, bytes):
-                result.setdefault(key, {})[name_raw.decode()] = _value(kind[4:], value_raw)
-        elif kind.startswith("*"):
-            result.setdefault(key, []).append(_value(kind[1:], raw))
+    def can_write(self, api_version: str, kind: str) -> bool:
+        """Tell whether a kind, or a list of it, has a type here that protobuf knows."""
+        name = self._types.root(api_version, kind.removesuffix("List")) or self._types.root(api_version, kind)
+        return bool(name) and all(field.number for field in self._types.wire(name).values())
+
+    def write(self, document: Document) -> bytes:
+        """Return the envelope of an object, of a list or of a Status."""
+        api_version, kind = document["apiVersion"], document["kind"]
+        head = wire.chunk(1, api_version.encode()) + wire.chunk(2, kind.encode())
+        name = self._types.root(api_version, kind)
+        if name:
+            raw = self._written(name, document)
         else:
-            value = _value(kind, raw)
-            # plain Go fields are always on the wire; empty ones mean "not set"
-            if value not in ("", None) and (value != 0 or isinstance(value, bool) or key == "gracePeriodSeconds"):
-                result[key] = value
-    return result
+            item = self._types.root(api_version, kind.removesuffix("List"))
+            raw = wire.chunk(1, self._written("ListMeta", document.get("metadata") or {}))
+            raw += b"".join(wire.chunk(2, self._written(item, one)) for one in document["items"])
+        return _MAGIC + wire.chunk(1, head) + wire.chunk(2, raw) + wire.chunk(3, b"") + wire.chunk(4, b"")
 
+    def frame(self, type_: str, document: Document) -> bytes:
+        """Return one event of a watch: its length in four bytes, and the event."""
+        event = wire.chunk(1, type_.encode()) + wire.chunk(2, wire.chunk(1, self.write(document)))
+        return struct.pack(">I", len(event)) + event
 
-def decode(body: bytes) -> Document:
-    """Return the object in an envelope as the JSON it stands for; raises 400 or 415."""
-    if not body.startswith(_MAGIC):
-        raise bad_request("the body is no Kubernetes protobuf envelope")
-    try:
-        envelope = dict(_wire(body[len(_MAGIC) :]))
-        head, raw = envelope.get(1, b""), envelope.get(2, b"")
-        if not isinstance(head, bytes) or not isinstance(raw, bytes):
-            raise ValueError("the envelope is broken")
-        types = dict(_wire(head))
-        api_version, kind = types.get(1, b""), types.get(2, b"")
-        if not isinstance(api_version, bytes) or not isinstance(kind, bytes):
-            raise ValueError("the envelope names no kind")
-        name = kind.decode()
-        if name not in _FIELDS:
-            message = f"this stand-in cannot read a {name} in protobuf, send application/json"
-            raise ApiError(415, "UnsupportedMediaType", message, {})
-        document = _message(name, raw)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise bad_request(f"the protobuf body cannot be read: {error}") from None
-    return {"apiVersion": api_version.decode(), "kind": name, **document}
+    def _written(self, name: str, value: Document) -> bytes:
+        out = bytearray()
+        for key, field in self._types.wire(name).items():
+            if field.inline:
+                if any(value.get(inner) is not None for inner in self._types.fields(field.type)):
+                    out += wire.chunk(field.number, self._written(field.type, value))
+            elif (found := value.get(key)) is not None:
+                out += self._field(field, found)
+        return bytes(out)
+
+    def _field(self, field: Field, value: Any) -> bytes:
+        if field.shape == "list":
+            return b"".join(self._one(field.number, field.type, item) for item in value)
+        if field.shape == "map":
+            entries = [
+                wire.chunk(1, key.encode()) + self._one(2, field.type, item) for key, item in sorted(value.items())
+            ]
+            return b"".join(wire.chunk(field.number, entry) for entry in entries)
+        return self._one(field.number, field.type, value)
+
+    def _one(self, number: int, kind: str, value: Any) -> bytes:
+        match kind:
+            case "bool" | "int32" | "int64":
+                return wire.number(number, int(value))
+            case "float64":
+                return wire.double(number, float(value))
+            case "string":
+                return wire.chunk(number, str(value).encode())
+            case "bytes":
+                return wire.chunk(number, base64.b64decode(value))
+            case "Time" | "MicroTime":
+                return wire.chunk(number, _time_bytes(value))
+            case "Quantity":
+                return wire.chunk(number, wire.chunk(1, str(value).encode()))
+            case "FieldsV1" | "RawExtension":
+                return wire.chunk(number, wire.chunk(1, json.dumps(value, separators=(",", ":")).encode()))
+            case "ExtraValue":
+                return wire.chunk(number, b"".join(wire.chunk(1, item.encode()) for item in value))
+            case "IntOrString" if isinstance(value, str):
+                return wire.chunk(number, wire.number(1, 1) + wire.number(2, 0) + wire.chunk(3, value.encode()))
+            case "IntOrString":
+                return wire.chunk(number, wire.number(1, 0) + wire.number(2, value) + wire.chunk(3, b""))
+        return wire.chunk(number, self._written(kind, value))

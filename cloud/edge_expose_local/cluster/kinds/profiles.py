@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .types import Types, types_of
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:
@@ -30,8 +32,17 @@ class Profile:
     """Impersonate-Uid counts (else it is ignored in silence)."""
     constrained_impersonation: bool
     """The verbs impersonate-on:MODE:VERB exist; refusals name them."""
+    names_representations: bool
+    """A 406 says what can be had."""
+    strict_fields: bool
+    """fieldValidation is known (else unknown and doubled fields are dropped in silence)."""
     self_review: bool
     """SelfSubjectReview is served."""
+
+    @property
+    def types(self) -> Types:
+        """The types of this version."""
+        return types_of(self.git_version.removeprefix("v"))
 
 
 PROFILES: dict[str, Profile] = {
@@ -52,6 +63,8 @@ PROFILES: dict[str, Profile] = {
         ip_mode=True,
         impersonates_uid=True,
         constrained_impersonation=True,
+        names_representations=True,
+        strict_fields=True,
         self_review=True,
     ),
     "1.20": Profile(
@@ -71,6 +84,8 @@ PROFILES: dict[str, Profile] = {
         ip_mode=False,
         impersonates_uid=False,
         constrained_impersonation=False,
+        names_representations=False,
+        strict_fields=False,
         self_review=False,
     ),
 }

@@ -102,6 +102,8 @@ class Kubelet:
                 self._begin_stop(key, self._pods[key], 0.0, remove=False)
 
     def _adopt(self, key: tuple[str, str], pod: Document) -> None:
+        if pod["spec"].get("nodeName", NODE) != NODE:
+            return  # another kubelet's
         containers = pod["spec"].get("containers") or []
         commands = {c["name"]: command_of(c) for c in containers}
         if any(command is None for command in commands.values()):

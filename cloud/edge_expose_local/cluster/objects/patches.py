@@ -1,33 +1,11 @@
-"""JSON merge patch (RFC 7386), JSON patch (RFC 6902) and Kubernetes' strategic merge patch."""
+"""JSON merge patch (RFC 7386) and JSON patch (RFC 6902)."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from typing import Any
 
 from ..kinds.errors import ApiError, Document, bad_request
-
-MERGE_KEYS: dict[str, str] = {
-    "spec.ports": "port",
-    "spec.containers": "name",
-    "spec.initContainers": "name",
-    "spec.containers.env": "name",
-    "spec.containers.ports": "containerPort",
-    "spec.containers.volumeMounts": "mountPath",
-    "spec.volumes": "name",
-    "spec.imagePullSecrets": "name",
-    "spec.hostAliases": "ip",
-    "status.conditions": "type",
-    "status.addresses": "type",
-    "metadata.ownerReferences": "uid",
-    "metadata.managedFields": "",
-    "secrets": "name",
-    "imagePullSecrets": "name",
-}
-"""Lists that strategic merge joins by key; a Service's ports by `port` alone, as the real one does."""
-
-_PRIMITIVE_MERGE = frozenset({"metadata.finalizers", "spec.finalizers", "spec.podCIDRs"})
 
 
 def json_merge(target: Any, patch: Any) -> Any:
@@ -140,73 +118,3 @@ def json_patch(document: Document, operations: Any) -> Document:
     if not isinstance(result, dict):
         raise bad_request("the patched document is no object")
     return result
-
-
-def strategic_merge(target: Mapping[str, Any], patch: Mapping[str, Any], path: str = "") -> Document:
-    """Apply a strategic merge patch with its directives ($patch, $retainKeys, $deleteFromPrimitiveList ...)."""
-    if patch.get("$patch") == "replace":
-        return {k: copy.deepcopy(v) for k, v in patch.items() if k != "$patch"}
-    if patch.get("$patch") == "delete":
-        return {}
-    result: Document = dict(target)
-    retain = patch.get("$retainKeys")
-    if isinstance(retain, list):
-        result = {k: v for k, v in result.items() if k in retain}
-    for key, value in patch.items():
-        inner = f"{path}.{key}" if path else key
-        if key.startswith("$deleteFromPrimitiveList/"):
-            name = key.split("/", 1)[1]
-            result[name] = [item for item in result.get(name) or [] if item not in value]
-        elif key.startswith("$"):
-            continue
-        elif value is None:
-            result.pop(key, None)
-        elif isinstance(value, dict):
-            current = result.get(key)
-            result[key] = strategic_merge(current if isinstance(current, dict) else {}, value, inner)
-        elif isinstance(value, list):
-            current = result.get(key)
-            result[key] = _merge_list(current if isinstance(current, list) else [], value, inner, patch)
-        else:
-            result[key] = value
-    for key in patch:
-        if key.startswith("$setElementOrder/"):
-            name = key.split("/", 1)[1]
-            inner = f"{path}.{name}" if path else name
-            if isinstance(result.get(name), list):
-                result[name] = _ordered(result[name], patch[key], MERGE_KEYS.get(inner, ""))
-    return result
-
-
-def _merge_list(current: list[Any], value: list[Any], path: str, patch: Mapping[str, Any]) -> list[Any]:
-    if path in _PRIMITIVE_MERGE:
-        return current + [item for item in value if item not in current]
-    merge_key = MERGE_KEYS.get(path, "")
-    if not merge_key or not all(isinstance(item, dict) for item in value):
-        return copy.deepcopy(value)
-    if any(item.get("$patch") == "replace" for item in value):
-        return [copy.deepcopy(item) for item in value if "$patch" not in item]
-    merged = [dict(item) for item in current]
-    for item in value:
-        if merge_key not in item:
-            raise bad_request(f"map: {item} does not contain declared merge key: {merge_key}")
-        matching = [i for i, old in enumerate(merged) if old.get(merge_key) == item[merge_key]]
-        if item.get("$patch") == "delete":
-            merged = [old for old in merged if old.get(merge_key) != item[merge_key]]
-        elif matching:
-            merged[matching[0]] = strategic_merge(merged[matching[0]], item, path)
-        else:
-            merged.append(strategic_merge({}, item, path))
-    return merged
-
-
-def _ordered(items: list[Any], order: Any, merge_key: str) -> list[Any]:
-    if not isinstance(order, list):
-        return items
-    wanted = [o.get(merge_key) if isinstance(o, dict) else o for o in order]
-
-    def rank(item: Any) -> int:
-        value = item.get(merge_key) if isinstance(item, dict) else item
-        return wanted.index(value) if value in wanted else len(wanted)
-
-    return sorted(items, key=rank)

@@ -1,0 +1,164 @@
+"""The verbs that change something: create, update, patch, delete and deletecollection."""
+
+from __future__ import annotations
+
+import json
+
+from ..encoding import bodies
+from ..encoding.bodies import Body
+from ..encoding.protobuf import Codec
+from ..http.server import Request
+from ..kinds.decode import decode
+from ..kinds.errors import ApiError, Cause, Document, bad_request, invalid, method_not_allowed
+from ..kinds.pairs import Pairs
+from ..kinds.resources import Resource
+from ..objects import patches
+from ..objects.registry import Registry
+from ..objects.strategic import StrategicMerge
+from .reads import predicates
+from .replies import Answers, Reply, served
+from .routing import Route
+
+_JSON_PATCH, _MERGE_PATCH = "application/json-patch+json", "application/merge-patch+json"
+_STRATEGIC_PATCH = "application/strategic-merge-patch+json"
+
+
+def _dry(request: Request) -> bool:
+    value = request.arg("dryRun")
+    if value not in ("", "All"):
+        message = f'Invalid value: []string{{"{value}"}}: dryRun: Unsupported value: "{value}": supported values: "All"'
+        raise ApiError(422, "Invalid", message, {})
+    return value == "All"
+
+
+class Writes:
+    """Does them through the registry."""
+
+    def __init__(self, registry: Registry, codec: Codec) -> None:
+        self._registry = registry
+        self._store = registry.store
+        self._profile = registry.profile
+        self._codec = codec
+        self._strategic = StrategicMerge(self._profile.types)
+
+    def answer(self, request: Request, found: Route, resource: Resource, answers: Answers) -> Reply:
+        """Do what the request asks for."""
+        match found.verb:
+            case "create":
+                return self._create(request, found, resource, answers)
+            case "update":
+                return self._update(request, found, resource, answers)
+            case "patch":
+                return self._patch(request, found, resource, answers)
+            case "delete":
+                return self._delete(request, found, resource, answers)
+            case "deletecollection":
+                return self._delete_collection(request, found, resource, answers)
+        raise method_not_allowed()
+
+    def _body(self, request: Request, *, optional: bool = False) -> Body:
+        return bodies.read(request.body, request.headers.get("content-type", ""), self._codec, optional=optional)
+
+    def _decoded(self, request: Request, resource: Resource, body: Body) -> tuple[Document, dict[str, str]]:
+        document = body.document
+        kind, api_version = document.get("kind"), document.get("apiVersion")
+        if (kind and kind != resource.kind) or (api_version and api_version != resource.api_version):
+            message = (
+                f'{kind} in version "{str(api_version).rsplit("/", 1)[-1]}" cannot be handled as a {resource.kind}: '
+                f"converting ({api_version}.{kind}) to ({resource.api_version}.{resource.kind}): unknown conversion"
+            )
+            raise bad_request(message)
+        mode = request.arg("fieldValidation", "Warn") if self._profile.strict_fields else "Ignore"
+        types = self._profile.types
+        decoded, warnings = decode(resource.kind, resource.api_version, document, types, mode, body.problems)
+        texts = [json.dumps(warning.replace("\n", " ")) for warning in warnings]
+        headers = {"Warning": ", ".join(f"299 - {text}" for text in texts)} if texts else {}
+        return resource.stored(decoded), headers
+
+    def _create(self, request: Request, found: Route, resource: Resource, answers: Answers) -> Reply:
+        document, headers = self._decoded(request, resource, self._body(request))
+        if document.get("metadata") is None:
+            document["metadata"] = {}
+        created = self._registry.create(resource, found.namespace, document, dry_run=_dry(request))
+        reply = answers.object(resource, created, 201)
+        reply.headers.update(headers)
+        return reply
+
+    def _update(self, request: Request, found: Route, resource: Resource, answers: Answers) -> Reply:
+        document, headers = self._decoded(request, resource, self._body(request))
+        if document.get("metadata") is None:
+            document["metadata"] = {}
+        updated, created = self._registry.update(
+            resource, found.namespace, found.name, document, subresource=found.subresource, dry_run=_dry(request)
+        )
+        reply = answers.object(resource, updated, 201 if created else 200)
+        reply.headers.update(headers)
+        return reply
+
+    def _patch(self, request: Request, found: Route, resource: Resource, answers: Answers) -> Reply:
+        kind = request.headers.get("content-type", "").split(";")[0].strip()
+        accepted = [_JSON_PATCH, _MERGE_PATCH] + ([] if resource.custom else [_STRATEGIC_PATCH])
+        if kind not in accepted:
+            why = "server-side apply is not served by this stand-in; " if "apply-patch" in kind else ""
+            message = f"{why}the body of the request was in an unknown format - accepted media types include: "
+            message += ", ".join(accepted)
+            raise ApiError(415, "UnsupportedMediaType", message, {})
+        current = served(resource, self._registry.get(resource, found.namespace, found.name))
+        document, headers = self._decoded_patch(request, resource, self._patched(request, resource, kind, current))
+        if not isinstance(document.get("metadata"), dict):
+            raise bad_request("metadata is missing after the patch")
+        updated, _ = self._registry.update(
+            resource, found.namespace, found.name, document, subresource=found.subresource, dry_run=_dry(request)
+        )
+        reply = answers.object(resource, updated)
+        reply.headers.update(headers)
+        return reply
+
+    def _patched(self, request: Request, resource: Resource, kind: str, current: Document) -> Body:
+        try:
+            patch = json.loads(request.body, object_pairs_hook=Pairs.read)
+        except ValueError as error:
+            raise bad_request(f"error decoding patch: {error}") from None
+        if kind == _JSON_PATCH:
+            return Body(patches.json_patch(current, patch))
+        if not isinstance(patch, dict):
+            why = "json: cannot unmarshal into Go value of type map[string]interface {}"
+            raise bad_request(f"error decoding patch: {why}")
+        problems = tuple(f'duplicate field "{path}"' for path in Pairs.doubled(patch))
+        patch = Pairs.plain(patch)
+        if kind == _MERGE_PATCH:
+            return Body(patches.json_merge(current, patch), problems)
+        name = self._profile.types.root(resource.api_version, resource.kind)
+        return Body(self._strategic.merge(current, patch, name), problems)
+
+    def _decoded_patch(self, request: Request, resource: Resource, result: Body) -> tuple[Document, dict[str, str]]:
+        try:
+            return self._decoded(request, resource, result)
+        except ApiError as error:
+            _, strict, found = error.message.partition("strict decoding error: ")
+            if not strict:
+                raise
+            shown = json.dumps(json.dumps(result.document, separators=(",", ":")))
+            cause = Cause("FieldValueInvalid", f"Invalid value: {shown}: {strict}{found}", "patch")
+            raise invalid("", "", "", [cause]) from None
+
+    def _delete(self, request: Request, found: Route, resource: Resource, answers: Answers) -> Reply:
+        options = self._body(request, optional=True).document
+        if request.arg("gracePeriodSeconds").isdigit():
+            options["gracePeriodSeconds"] = int(request.arg("gracePeriodSeconds"))
+        dry = _dry(request) or bool(options.get("dryRun"))
+        answer = self._registry.delete(resource, found.namespace, found.name, options, dry_run=dry)
+        return Reply(answer) if answer.get("kind") == "Status" else answers.object(resource, answer)
+
+    def _delete_collection(self, request: Request, found: Route, resource: Resource, answers: Answers) -> Reply:
+        labels, fields = predicates(request, found, resource)
+        options = self._body(request, optional=True).document
+        namespace = (found.namespace or None) if resource.namespaced else None
+        deleted: list[Document] = []
+        for obj in self._store.all(resource.storage, namespace):
+            if (labels is None or labels(obj)) and (fields is None or fields(obj)):
+                meta = obj["metadata"]
+                name = meta["name"]
+                self._registry.delete(resource, meta.get("namespace", ""), name, options, dry_run=_dry(request))
+                deleted.append(obj)
+        return answers.list(resource, deleted, {"resourceVersion": str(self._store.version)})
