@@ -9,10 +9,11 @@ from ..encoding.bodies import Body
 from ..encoding.protobuf import Codec
 from ..http.server import Request
 from ..kinds.decode import decode
-from ..kinds.errors import ApiError, Cause, Document, bad_request, invalid, method_not_allowed
+from ..kinds.errors import ApiError, Cause, Document, bad_request, conflict, invalid, method_not_allowed, not_found
 from ..kinds.pairs import Pairs
 from ..kinds.resources import Resource
 from ..objects import patches
+from ..objects.ownership import APPLY, UPDATE, Manager
 from ..objects.registry import Registry
 from ..objects.strategic import StrategicMerge
 from .reads import predicates
@@ -21,6 +22,7 @@ from .routing import Route
 
 _JSON_PATCH, _MERGE_PATCH = "application/json-patch+json", "application/merge-patch+json"
 _STRATEGIC_PATCH = "application/strategic-merge-patch+json"
+_APPLY_PATCH = "application/apply-patch+yaml"
 
 
 def _dry(request: Request) -> bool:
@@ -29,6 +31,13 @@ def _dry(request: Request) -> bool:
         message = f'Invalid value: []string{{"{value}"}}: dryRun: Unsupported value: "{value}": supported values: "All"'
         raise ApiError(422, "Invalid", message, {})
     return value == "All"
+
+
+def _option(kind: str, cause: Cause) -> ApiError:
+    """A refusal of the options of a request."""
+    error = invalid("meta.k8s.io", kind, "", [cause])
+    error.details = {"group": "meta.k8s.io", "kind": kind, "causes": (error.details or {})["causes"]}
+    return error
 
 
 class Writes:
@@ -79,7 +88,8 @@ class Writes:
         document, headers = self._decoded(request, resource, self._body(request))
         if document.get("metadata") is None:
             document["metadata"] = {}
-        created = self._registry.create(resource, found.namespace, document, dry_run=_dry(request))
+        manager = self._manager(request, found)
+        created = self._registry.create(resource, found.namespace, document, dry_run=_dry(request), manager=manager)
         reply = answers.object(resource, created, 201)
         reply.headers.update(headers)
         return reply
@@ -89,7 +99,13 @@ class Writes:
         if document.get("metadata") is None:
             document["metadata"] = {}
         updated, created = self._registry.update(
-            resource, found.namespace, found.name, document, subresource=found.subresource, dry_run=_dry(request)
+            resource,
+            found.namespace,
+            found.name,
+            document,
+            subresource=found.subresource,
+            dry_run=_dry(request),
+            manager=self._manager(request, found),
         )
         reply = answers.object(resource, updated, 201 if created else 200)
         reply.headers.update(headers)
@@ -97,22 +113,96 @@ class Writes:
 
     def _patch(self, request: Request, found: Route, resource: Resource, answers: Answers) -> Reply:
         kind = request.headers.get("content-type", "").split(";")[0].strip()
-        accepted = [_JSON_PATCH, _MERGE_PATCH] + ([] if resource.custom else [_STRATEGIC_PATCH])
+        accepted = [_JSON_PATCH, _MERGE_PATCH] + ([] if resource.custom else [_STRATEGIC_PATCH]) + [_APPLY_PATCH]
         if kind not in accepted:
-            why = "server-side apply is not served by this stand-in; " if "apply-patch" in kind else ""
-            message = f"{why}the body of the request was in an unknown format - accepted media types include: "
-            message += ", ".join(accepted)
-            raise ApiError(415, "UnsupportedMediaType", message, {})
+            raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
+        manager = self._manager(request, found, APPLY if kind == _APPLY_PATCH else UPDATE)
+        if kind == _APPLY_PATCH:
+            return self._apply(request, found, resource, answers, manager)
+        if request.arg("force"):
+            why = "may not be specified for non-apply patch"
+            raise _option("PatchOptions", Cause("FieldValueForbidden", f"Forbidden: {why}", "force"))
         current = served(resource, self._registry.get(resource, found.namespace, found.name))
         document, headers = self._decoded_patch(request, resource, self._patched(request, resource, kind, current))
         if not isinstance(document.get("metadata"), dict):
             raise bad_request("metadata is missing after the patch")
         updated, _ = self._registry.update(
-            resource, found.namespace, found.name, document, subresource=found.subresource, dry_run=_dry(request)
+            resource,
+            found.namespace,
+            found.name,
+            document,
+            subresource=found.subresource,
+            dry_run=_dry(request),
+            manager=manager,
         )
         reply = answers.object(resource, updated)
         reply.headers.update(headers)
         return reply
+
+    def _apply(self, request: Request, found: Route, resource: Resource, answers: Answers, manager: Manager) -> Reply:
+        config = self._configuration(request, found, resource)
+        meta = config["metadata"]
+        ownership = self._registry.ownership
+        shown = f"{meta.get('namespace', '')}/{found.name}".removeprefix("/")
+        fields = ownership.configuration(config, resource, manager, shown)
+        types = self._profile.types
+        config, _ = decode(resource.kind, resource.api_version, config, types, "Ignore")
+        kept = self._store.get(resource.storage, found.namespace if resource.namespaced else "", found.name)
+        live = None if kept is None else served(resource, kept)
+        if live is None:
+            if found.subresource:
+                raise not_found(resource.group, resource.plural, found.name)
+            if meta.get("uid"):
+                why = f"uid mismatch: the provided object specified uid {meta['uid']}, and no existing object was found"
+                raise conflict(resource.group, resource.plural, found.name, why)
+            if self._profile.strict_fields:
+                config["metadata"].pop("resourceVersion", None)
+        result = ownership.applied(live, config, fields, resource, manager, force=request.flag("force"))
+        document, dry = resource.stored(result), _dry(request)
+        if live is None:
+            created = self._registry.create(resource, found.namespace, document, dry_run=dry, manager=manager)
+            return answers.object(resource, created, 201)
+        updated, _ = self._registry.update(
+            resource,
+            found.namespace,
+            found.name,
+            document,
+            subresource=found.subresource,
+            dry_run=dry,
+            manager=manager,
+        )
+        return answers.object(resource, updated)
+
+    def _configuration(self, request: Request, found: Route, resource: Resource) -> Document:
+        """The document that is applied; raises 400 for what is none of this kind and name."""
+        config = bodies.read_applied(request.body)
+        kind, api_version = config.get("kind") or "", config.get("apiVersion") or ""
+        if api_version != resource.api_version and not self._profile.owners_by_subresource:
+            head = "Incorrect version specified in apply patch."
+            raise bad_request(f"{head} Specified patch version: {api_version}, expected: {resource.api_version}")
+        if (kind, api_version) != (resource.kind, resource.api_version):
+            group, _, version = api_version.rpartition("/")
+            raise bad_request(f"invalid object type: {group}/{version}, Kind={kind}")
+        meta = config.setdefault("metadata", {})
+        if meta.get("managedFields") is not None:
+            raise bad_request("metadata.managedFields must be nil")
+        if meta.setdefault("name", found.name) != found.name:
+            why = f"the name of the object ({meta['name']}) does not match the name on the URL ({found.name})"
+            raise bad_request(why)
+        return config
+
+    def _manager(self, request: Request, found: Route, operation: str = UPDATE) -> Manager:
+        """Who writes: the field manager that is named, or the program that asks."""
+        options = {"create": "CreateOptions", "update": "UpdateOptions"}.get(found.verb, "PatchOptions")
+        name = request.arg("fieldManager")
+        if len(name.encode()) > 128:
+            limit = "may not be more than 128 bytes" if self._profile.strict_fields else "must have at most 128 bytes"
+            raise _option(options, Cause("FieldValueTooLong", f"Too long: {limit}", "fieldManager"))
+        if not name and operation == APPLY:
+            why = "Required value: is required for apply patch"
+            raise _option(options, Cause("FieldValueRequired", why, "fieldManager"))
+        program = request.headers.get("user-agent", "").partition("/")[0][:128]
+        return Manager(name or program or "unknown", operation, found.subresource)
 
     def _patched(self, request: Request, resource: Resource, kind: str, current: Document) -> Body:
         try:

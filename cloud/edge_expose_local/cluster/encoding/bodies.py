@@ -86,6 +86,19 @@ def read(data: bytes, content_type: str, codec: Codec, *, optional: bool = False
     return Body(document, problems)
 
 
+def read_applied(data: bytes) -> Document:
+    """Read what is applied, YAML or JSON; raises 400."""
+    try:
+        document, _ = _yaml(data)
+    except yaml.YAMLError as error:
+        where = error.problem_mark.line + 1 if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark else 1
+        why = error.problem if isinstance(error, yaml.MarkedYAMLError) else str(error)
+        raise bad_request(f"error decoding YAML: error converting YAML to JSON: yaml: line {where}: {why}") from None
+    if not isinstance(document, dict):
+        raise bad_request("error decoding YAML: the configuration is no object")
+    return document
+
+
 def write(document: Document, media: Media, codec: Codec) -> tuple[bytes, str]:
     """Write an answer; returns it and its content type."""
     if media.type == YAML:

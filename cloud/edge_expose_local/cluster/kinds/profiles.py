@@ -34,6 +34,8 @@ class Profile:
     """The verbs impersonate-on:MODE:VERB exist; refusals name them."""
     names_representations: bool
     """A 406 says what can be had."""
+    owners_by_subresource: bool
+    """managedFields tell the subresource, and a write through one owns nothing beyond it."""
     strict_fields: bool
     """fieldValidation is known (else unknown and doubled fields are dropped in silence)."""
     self_review: bool
@@ -64,6 +66,7 @@ PROFILES: dict[str, Profile] = {
         impersonates_uid=True,
         constrained_impersonation=True,
         names_representations=True,
+        owners_by_subresource=True,
         strict_fields=True,
         self_review=True,
     ),
@@ -85,6 +88,7 @@ PROFILES: dict[str, Profile] = {
         impersonates_uid=False,
         constrained_impersonation=False,
         names_representations=False,
+        owners_by_subresource=False,
         strict_fields=False,
         self_review=False,
     ),

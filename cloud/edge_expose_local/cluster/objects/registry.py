@@ -25,6 +25,7 @@ from ..services.allocation import ServiceAllocator
 from ..services.rules import service_errors
 from ..store.store import Store
 from . import prepare
+from .ownership import APPLY, Manager, Ownership
 
 _CREATE_ON_PUT = frozenset(
     {"endpoints", "events", "leases", "roles", "rolebindings", "clusterroles", "clusterrolebindings"}
@@ -52,6 +53,7 @@ class Registry:
         self.profile = profile
         self.resources = {(r.group, r.plural): r for r in resources}
         self._allocator = allocator
+        self.ownership = Ownership(profile)
         self.graceful: Callable[[Document], bool] = lambda pod: bool((pod.get("spec") or {}).get("nodeName"))
 
     def resource(self, plural: str, group: str = "") -> Resource:
@@ -65,8 +67,16 @@ class Registry:
             raise not_found(resource.group, resource.plural, name)
         return found
 
-    def create(self, resource: Resource, namespace: str, sent: Document, *, dry_run: bool = False) -> Document:
-        """Store a new object."""
+    def create(
+        self,
+        resource: Resource,
+        namespace: str,
+        sent: Document,
+        *,
+        dry_run: bool = False,
+        manager: Manager | None = None,
+    ) -> Document:
+        """Store a new object. `manager` owns its fields; controllers name none."""
         obj = copy.deepcopy(sent)
         meta = obj.setdefault("metadata", {})
         if meta.get("resourceVersion") not in (None, ""):
@@ -74,8 +84,13 @@ class Registry:
         obj["apiVersion"], obj["kind"] = resource.api_version, resource.kind
         self._check_namespace(resource, namespace, meta)
         generated = bool(meta.get("generateName")) and not meta.get("name")
+        owners = meta.get("managedFields")
         prepare.new_metadata(meta, resource, namespace)
         prepare.defaults(obj, resource, self.profile)
+        if manager is not None and manager.operation == APPLY:
+            meta["managedFields"] = owners
+        elif manager is not None:
+            self.ownership.created(obj, resource, manager)
         prepare.on_create(obj, resource, self.profile)
         self._check(obj, None, resource)
         name = meta["name"]
@@ -100,6 +115,7 @@ class Registry:
         *,
         subresource: str = "",
         dry_run: bool = False,
+        manager: Manager | None = None,
     ) -> tuple[Document, bool]:
         """Replace an object (or its status); returns it and whether it was created."""
         obj = copy.deepcopy(sent)
@@ -120,12 +136,15 @@ class Registry:
                     why = f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: "
                     raise conflict(resource.group, resource.plural, name, why)
                 raise not_found(resource.group, resource.plural, name)
-            return self.create(resource, namespace, obj, dry_run=dry_run), True
-        if resource.plural == "services" and not self.profile.put_creates and not meta.get("resourceVersion"):
+            return self.create(resource, namespace, obj, dry_run=dry_run, manager=manager), True
+        versioned = resource.plural == "services" and not subresource and not self.profile.put_creates
+        if versioned and not meta.get("resourceVersion"):
             cause = wrong("metadata.resourceVersion", "", "must be specified for an update")
             raise invalid(resource.group, resource.kind, name, [cause])
         self._preconditions(resource, meta, old)
+        owners = meta.pop("managedFields", None)
         obj = self._merged(resource, obj, old, subresource)
+        self._own(obj, old, owners, resource, manager)
         if obj == old:
             return old, False
         if subresource != "status":
@@ -174,7 +193,6 @@ class Registry:
             else:
                 meta.pop(field, None)
         meta["resourceVersion"] = before["resourceVersion"]
-        meta.pop("managedFields", None)
         meta.pop("selfLink", None)
         prepare.drop_empty(meta)
         obj["apiVersion"], obj["kind"] = old["apiVersion"], old["kind"]
@@ -185,6 +203,23 @@ class Registry:
         if "generation" in before and obj.get("spec") != old.get("spec"):
             meta["generation"] = before["generation"] + 1
         return obj
+
+    def _own(
+        self, obj: Document, old: Document, sent: list[Document] | None, resource: Resource, manager: Manager | None
+    ) -> None:
+        """Write down, in place, who owns what after an update; `sent` are the entries that came with it."""
+        before = old["metadata"].get("managedFields")
+        if manager is None:
+            kept = before
+        elif manager.operation == APPLY:
+            kept = sent
+        else:
+            if sent is not None:
+                obj["metadata"]["managedFields"] = sent
+            self.ownership.updated(obj, old, resource, manager)
+            return
+        if kept:
+            obj["metadata"]["managedFields"] = kept
 
     def _check_namespace(self, resource: Resource, namespace: str, meta: Document) -> None:
         if not resource.namespaced:

@@ -308,11 +308,13 @@ def _modern(spec: Document) -> list[Cause]:
 def _traffic_policy(spec: Document, profile: Profile) -> list[Cause]:
     errors: list[Cause] = []
     policy = spec.get("externalTrafficPolicy")
-    exposed = spec.get("type") in EXPOSED or (spec.get("type") == "ClusterIP" and spec.get("externalIPs"))
+    new = profile.modern_service_fields
+    exposed = spec.get("type") in EXPOSED or (new and spec.get("type") == "ClusterIP" and spec.get("externalIPs"))
     at = "spec.externalTrafficPolicy"
     if not exposed:
         if policy:
-            errors.append(wrong(at, policy, "may only be set for externally-accessible services"))
+            old = "ExternalTrafficPolicy can only be set on NodePort and LoadBalancer service"
+            errors.append(wrong(at, policy, "may only be set for externally-accessible services" if new else old))
     elif not policy:
         errors.append(required(at))
     elif policy not in ("Cluster", "Local") and profile.modern_service_fields:
