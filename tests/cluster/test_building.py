@@ -94,6 +94,7 @@ def test_the_pins_name_the_versions_they_are_called_by() -> None:
         "coredns": "github.com/coredns/coredns",
         "cilium": "github.com/cilium/cilium",
         "service-controller": "k8s.io/cloud-provider",
+        "client-go": "k8s.io/client-go",
     }
     for combination in COMBINATIONS:
         name, _, version = combination.name.rpartition("-")

@@ -81,9 +81,11 @@ COMBINATIONS: Final = (
         "cilium-1.15.19", {"cilium-operator": "github.com/cilium/cilium/operator"}, tags="ipam_provider_operator"
     ),
     Combination("service-controller-0.36.3", {"service-controller": "."}),
+    # What an operator built on an unmodified client-go does.
+    Combination("client-go-0.36.3", {"operator": "."}),
 )
 _BY_NAME: Final = {combination.name: combination for combination in COMBINATIONS}
-_EITHER: Final = (_BY_NAME["cilium-1.15.19"], _BY_NAME["service-controller-0.36.3"])
+_EITHER: Final = tuple(_BY_NAME[name] for name in ("cilium-1.15.19", "service-controller-0.36.3", "client-go-0.36.3"))
 """Programs that run beside either version of Kubernetes."""
 
 
