@@ -66,8 +66,8 @@ bench-loop: $(STAMP) ## twin edit to reported address, four spans, median of N
 bench-demo: $(STAMP) ## wall time and peak memory of the demo
 	@$(CLEAN) $(BIN)/python tests/benchmarks/demo.py
 
-soak: $(STAMP)   ## a randomised run of STEPS steps with SEED on the local stand-in; REAL=1 on the real test bed, SWAPS=1 only changes of places
-	@$(CLEAN) $(BIN)/python tests/benchmarks/soak --seed $(SEED) --steps $(STEPS) --profile $(PROFILE) $(if $(filter 1,$(REAL)),--real) $(if $(filter 1,$(SWAPS)),--swaps)
+soak: $(STAMP)   ## a randomised run of STEPS steps with SEED on the local stand-in; REAL=1 on the real test bed, SWAPS=1 only changes of places, WATCHES=1 with trouble in watches
+	@$(CLEAN) $(BIN)/python tests/benchmarks/soak --seed $(SEED) --steps $(STEPS) --profile $(PROFILE) $(if $(filter 1,$(REAL)),--real) $(if $(filter 1,$(SWAPS)),--swaps) $(if $(filter 1,$(WATCHES)),--watches)
 
 fuzz: $(STAMP)   ## N generated desired documents through the pure core and a fake cluster
 	@$(CLEAN) $(BIN)/python tests/benchmarks/fuzz.py --seed $(SEED) --documents $(DOCUMENTS)

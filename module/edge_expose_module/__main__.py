@@ -33,6 +33,8 @@ log = logging.getLogger("edge_expose_module")
 
 # No pass ends for this long: something below us is stuck in a way we cannot mend; the agent restarts us.
 WATCHDOG_SECONDS = 600.0
+# Writes side by side: more make the API server of a small device wait for its disk.
+WRITERS = 8
 # Each call into a hub client that is stuck holds a thread until it comes back; asyncio's own choice on a two-core
 # device, six, would leave none for the cluster.
 _THREADS = 32
@@ -68,6 +70,7 @@ def main() -> None:
         probe,
         resync_seconds=settings.resync_seconds,
         load_balancer_namespace=settings.load_balancer_namespace,
+        writers=WRITERS,
     )
     methods = Methods(controller, probe, lambda: list(recent.lines))
     health = _start_health(settings, metrics, controller)

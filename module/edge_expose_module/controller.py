@@ -31,11 +31,12 @@ from edge_expose_contract.parsing import DesiredDocument
 from edge_expose_module import pass_memory
 from edge_expose_module.allocation.rejected_addresses import RejectionLog
 from edge_expose_module.cluster.api import GUARD_RAILS, Cluster, ClusterError
+from edge_expose_module.cluster.cached_cluster import CachedCluster
 from edge_expose_module.cluster.homes import Homes, stray_text
 from edge_expose_module.cluster.observer import Observer
 from edge_expose_module.cluster.service import Key
 from edge_expose_module.cluster.state import Observed
-from edge_expose_module.cluster.watches import Watches, Watching, to_watch
+from edge_expose_module.cluster.watches import Watches, Watching
 from edge_expose_module.desired.homes import homes_of
 from edge_expose_module.desired.rails.model import Guards
 from edge_expose_module.desired.rails.reader import Rails, RailsReader
@@ -50,7 +51,7 @@ from edge_expose_module.services.apply import apply
 from edge_expose_module.services.contention import Contention
 from edge_expose_module.services.instances import Instance
 from edge_expose_module.services.outcome import Failure, Outcome
-from edge_expose_module.services.plan import Plan, Verb
+from edge_expose_module.services.plan import Plan, Verb, gives_up
 from edge_expose_module.state.history import History
 from edge_expose_module.state.store import Keeper, Store
 from edge_expose_module.status.assess import assess, unavailable, why_unavailable
@@ -99,12 +100,14 @@ class Controller:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         clock: Callable[[], float] = time.monotonic,
         watches: Watching | None = None,
+        writers: int = 1,
         load_balancer_namespace: str = DEFAULT_NAMESPACE,
     ) -> None:
         self.identity = identity
         self.passes = 0
         self.result = PassResult()
-        self._cluster = cluster
+        self._cluster = CachedCluster(cluster, clock, resync_seconds)
+        self._writers = writers
         self._twin = twin
         self._keeper = Keeper(store)
         known = self._keeper.memory.identities
@@ -117,16 +120,16 @@ class Controller:
         self._resync = resync_seconds
         self._now = now
         detector = Detector(load_balancer_namespace, self._keeper.memory.pools)
-        self._observer = Observer(cluster, identity.owner, detector)
+        self._observer = Observer(self._cluster, identity.owner, detector)
         self._rejections = RejectionLog(clock)
-        self._rails = RailsReader(cluster, identity.namespace, guards)
-        self._retrigger = Retrigger(cluster, clock)
+        self._rails = RailsReader(self._cluster, identity.namespace, guards)
+        self._retrigger = Retrigger(self._cluster, clock)
         self._contention = Contention()
         self._instance = Instance(now(), self._keeper.memory.lives)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._awake = asyncio.Event()
         self._passed = asyncio.Condition()
-        self._watches = watches or Watches(cluster, self.wake)
+        self._watches = watches or Watches(self._cluster, self.wake)
         self.prober = Prober(lambda: self.result.to_probe(), ask, self.wake)
         self._stopping = False
         self._passing: asyncio.Task[float] | None = None
@@ -163,6 +166,7 @@ class Controller:
     async def reconcile_now(self, deadline: float) -> bool:
         """A whole pass that starts after this call; False when it did not end in time."""
         async with self._passed:
+            self._cluster.refresh()
             goal = self.passes + 2  # one may be under way and not have seen what the caller means
             self.wake_for_twin()
             try:
@@ -240,15 +244,23 @@ class Controller:
         homes = homes_of(self._keeper.memory, document, self.identity.namespace)
         observed, error = await self._observe(homes)
         plan: PassPlan | None = None
+        proposed: PassPlan | None = None
         outcomes: dict[str, Outcome] = {}
         result = self.result
         if document is not None and observed is not None:
             rails = await self._read_rails(document, observed)
             before = self._keeper.memory
-            plan, read_only = self._within_limits(self._plan(document, observed), observed, homes)
+            proposed = self._plan(document, observed)
+            if gives_up(proposed.plan, observed) and self._cluster.refresh():
+                # No address is given up for what a watch showed, or did not show.
+                self._keeper.memory = before
+                observed, error = await self._observe(homes)
+                proposed = self._plan(document, observed) if observed is not None else None
+        if document is not None and observed is not None and proposed is not None:
+            plan, read_only = self._within_limits(proposed, observed, homes)
             self._keeper.save()  # before the cluster is touched: a kill at any point is safe
             if plan.plan.changes:
-                outcomes = await asyncio.to_thread(apply, self._cluster, plan.plan)
+                outcomes = await asyncio.to_thread(apply, self._cluster, plan.plan, self._writers)
                 refused = [name for name, outcome in outcomes.items() if outcome.failure is not Failure.TRANSIENT]
                 self._keeper.memory = pass_memory.without_refused(self._keeper.memory, before, refused)
                 homes = homes_of(self._keeper.memory, document, self.identity.namespace)
@@ -257,7 +269,9 @@ class Controller:
                 self._keeper.memory = pass_memory.after_writes(self._keeper.memory, plan, observed, self.identity.owner)
             if not read_only:
                 await asyncio.to_thread(self._retrigger.touch, plan, observed, self.identity.owner)
-            self._watches.ensure(to_watch(observed, homes.namespaces) | {(GUARD_RAILS, self.identity.namespace)})
+            self._watches.ensure(
+                self._cluster.take_used() | observed.load_balancer.watched | {(GUARD_RAILS, self.identity.namespace)}
+            )
             result = replace(
                 result,
                 statuses=assess(plan, observed, self.identity.owner, outcomes),

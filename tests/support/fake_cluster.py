@@ -28,6 +28,7 @@ from edge_expose_module.cluster.api import (
     NotFound,
     Resource,
     Unavailable,
+    WatchEvent,
 )
 from edge_expose_module.load_balancers.metallb import BGP_ADVERTISEMENTS, CONFIGURATION_STATES, L2_ADVERTISEMENTS, POOLS
 from support.fake_answers import FakeAnswers
@@ -214,7 +215,7 @@ class FakeCluster:
             return self.metallb.configuration_state()
         raise NotFound(self._missing(resource, namespace, name))
 
-    def create(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> None:
+    def create(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         name = body["metadata"]["name"]
         self._write("create", resource, namespace, name)
         self._validate(namespace, body)
@@ -225,7 +226,9 @@ class FakeCluster:
             raise self.answers.error("already-exists", namespace=namespace, name=name)
         else:
             self.objects.add_service(made)
+        answer = copy.deepcopy(made)
         self.settle()
+        return answer
 
     def rehearse(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> None:
         self._allow("create", resource, namespace)
@@ -233,7 +236,7 @@ class FakeCluster:
             raise refused
         self._validate(namespace, body)
 
-    def patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> None:
+    def patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         self._write("patch", resource, namespace, name)
         changed = self._patched(resource, namespace, name, body)
         if resource is SERVICES:
@@ -241,7 +244,9 @@ class FakeCluster:
             if changed["spec"].get("type") != "LoadBalancer":
                 changed["status"] = {"loadBalancer": {}}
         self.objects.put(resource, changed, "MODIFIED")
+        answer = copy.deepcopy(changed)
         self.metallb.settle(changed)
+        return answer
 
     def rehearse_patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> None:
         self._allow("patch", resource, namespace)
@@ -258,7 +263,7 @@ class FakeCluster:
         self.objects.end(resource, body)
         self.settle()
 
-    def watch(self, resource: Resource, namespace: str | None, version: str, stop: Event) -> Iterator[str]:
+    def watch(self, resource: Resource, namespace: str | None, version: str, stop: Event) -> Iterator[WatchEvent]:
         return self.objects.follow(resource, namespace, version, stop, self._reach)
 
     # --- inside ---

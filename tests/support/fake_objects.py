@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from threading import Condition, Event
 from typing import Any
 
-from edge_expose_module.cluster.api import SERVICES, Resource
+from edge_expose_module.cluster.api import SERVICES, Resource, WatchEvent
 
 Body = dict[str, Any]
 
@@ -35,8 +35,8 @@ class FakeObjects:
         self.events: list[Body] = []
         self.numbers = itertools.count(1)
         self._node_ports = itertools.count(30000)
-        self._changes: list[tuple[int, str, str, str]] = []
-        """Every change: its version, the plural, the namespace, and ADDED, MODIFIED or DELETED."""
+        self._changes: list[tuple[int, str, WatchEvent]] = []
+        """Every change: its version, the plural, and the event."""
         self._moved = Condition()
 
     def find(self, resource: Resource, namespace: str, name: str) -> Body | None:
@@ -103,9 +103,9 @@ class FakeObjects:
     # --- watches ---
 
     def tell(self, resource: Resource, kind: str, body: Body) -> None:
-        meta = body["metadata"]
+        event = WatchEvent(kind, copy.deepcopy(body))
         with self._moved:
-            self._changes.append((int(meta["resourceVersion"]), resource.plural, meta.get("namespace", ""), kind))
+            self._changes.append((int(body["metadata"]["resourceVersion"]), resource.plural, event))
             self._moved.notify_all()
 
     def tell_of(self, resource: Resource, namespace: str, kind: str) -> None:
@@ -114,8 +114,9 @@ class FakeObjects:
 
     def follow(
         self, resource: Resource, namespace: str | None, version: str, stop: Event, reach: Callable[[], None]
-    ) -> Iterator[str]:
-        """The kinds of changes since a version; `reach` raises when the API cannot be reached."""
+    ) -> Iterator[WatchEvent]:
+        """The changes since a version; `reach` raises when the API cannot be reached."""
+        yield WatchEvent("BOOKMARK", {"metadata": {"resourceVersion": version}})
         at = int(version)
         while not stop.is_set():
             reach()
@@ -123,7 +124,7 @@ class FakeObjects:
                 news = [change for change in self._changes if change[0] > at]
                 if not news:
                     self._moved.wait(0.05)
-            for number, plural, where, kind in news:
+            for number, plural, event in news:
                 at = number
-                if plural == resource.plural and namespace in (None, where):
-                    yield kind
+                if plural == resource.plural and namespace in (None, event.body["metadata"].get("namespace", "")):
+                    yield event

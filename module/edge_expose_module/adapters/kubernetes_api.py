@@ -27,11 +27,13 @@ from edge_expose_contract.violations import RuleError
 from edge_expose_module.adapters.api_refusals import error_of
 from edge_expose_module.cluster.api import (
     FIELD_MANAGER,
+    SILENT_SECONDS,
     Conflict,
     Listing,
     NotFound,
     Resource,
     Unavailable,
+    WatchEvent,
 )
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,11 @@ class NoCluster(Exception):
     """Neither a kubeconfig nor a pod's ServiceAccount is there."""
 
 
+_ACCEPT: Final = "application/json"
+_ACCEPT_METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+_ACCEPT_METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+_CONNECTIONS: Final = 32
+"""Kept open: each watch has one, and writes run side by side."""
 _AS_OURS: Final = {"fieldManager": FIELD_MANAGER}
 
 
@@ -102,9 +109,10 @@ class KubernetesApi:
             query["labelSelector"] = labels
         if fields or resource.only:
             query["fieldSelector"] = fields or f"metadata.name={resource.only}"
+        accept = _ACCEPT_METADATA_LIST if resource.metadata_only else _ACCEPT
         items: list[Mapping[str, Any]] = []
         while True:
-            page = self._json("GET", _path(resource, namespace), query)
+            page = self._json("GET", _path(resource, namespace), query, accept=accept)
             items.extend(page.get("items") or [])
             meta = page.get("metadata") or {}
             if not meta.get("continue"):
@@ -114,16 +122,16 @@ class KubernetesApi:
     def get(self, resource: Resource, namespace: str, name: str) -> Mapping[str, Any]:
         return self._json("GET", _path(resource, namespace, name))
 
-    def create(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> None:
-        self._json("POST", _path(resource, namespace), _AS_OURS, body)
+    def create(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        return self._json("POST", _path(resource, namespace), _AS_OURS, body)
 
     def rehearse(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> None:
         # The API server looks for the name last, after defaults, admission and validation.
         with contextlib.suppress(Conflict):
             self._json("POST", _path(resource, namespace), {"dryRun": "All", **_AS_OURS}, body)
 
-    def patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> None:
-        self._json("PATCH", _path(resource, namespace, name), _AS_OURS, body, "application/merge-patch+json")
+    def patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        return self._json("PATCH", _path(resource, namespace, name), _AS_OURS, body, "application/merge-patch+json")
 
     def rehearse_patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> None:
         query = {"dryRun": "All", **_AS_OURS}
@@ -135,7 +143,9 @@ class KubernetesApi:
             body["preconditions"] = {"uid": uid}
         self._json("DELETE", _path(resource, namespace, name), body=body)
 
-    def watch(self, resource: Resource, namespace: str | None, version: str, stop: threading.Event) -> Iterator[str]:
+    def watch(
+        self, resource: Resource, namespace: str | None, version: str, stop: threading.Event
+    ) -> Iterator[WatchEvent]:
         query = {
             "watch": "true",
             "resourceVersion": version,
@@ -144,16 +154,19 @@ class KubernetesApi:
         }
         if resource.only:
             query["fieldSelector"] = f"metadata.name={resource.only}"
-        timeout = (5.0, WATCH_SECONDS + 30.0)
+        # The server sends a bookmark every minute.
+        timeout = (5.0, SILENT_SECONDS)
+        accept = _ACCEPT_METADATA if resource.metadata_only else _ACCEPT
         try:
-            with contextlib.closing(self._send("GET", _path(resource, namespace), query, timeout=timeout)) as response:
+            with contextlib.closing(
+                self._send("GET", _path(resource, namespace), query, timeout=timeout, accept=accept)
+            ) as response:
+                yield WatchEvent("BOOKMARK", {"metadata": {"resourceVersion": version}})
                 for event in _lines(response, stop):
-                    kind = str(event.get("type", ""))
+                    kind, body = str(event.get("type", "")), event.get("object") or {}
                     if kind == "ERROR":
-                        status = event.get("object") or {}
-                        raise error_of(int(status.get("code", 500)), status)
-                    if kind != "BOOKMARK":
-                        yield kind
+                        raise error_of(int(body.get("code", 500)), body)
+                    yield WatchEvent(kind, body)
         except (urllib3.exceptions.HTTPError, ValueError, RecursionError, OSError, AttributeError) as error:
             if not stop.is_set():
                 raise Unavailable(f"watch of {resource.plural} broke: {type(error).__name__}") from error
@@ -167,9 +180,10 @@ class KubernetesApi:
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
         content_type: str = "application/json",
+        accept: str = _ACCEPT,
     ) -> dict[str, Any]:
         try:
-            response = self._send(method, path, query, body, content_type)
+            response = self._send(method, path, query, body, content_type, accept=accept)
             data = response.read()
             response.release_conn()
             content = json.loads(data) if data else {}
@@ -187,10 +201,11 @@ class KubernetesApi:
         body: Mapping[str, Any] | None = None,
         content_type: str = "application/json",
         timeout: tuple[float, float] = _TIMEOUT,
+        accept: str = _ACCEPT,
     ) -> Any:
         """The open response of a call that was accepted."""
         client = self._connect()
-        headers = {"Accept": "application/json", "Content-Type": content_type}
+        headers = {"Accept": accept, "Content-Type": content_type}
         try:
             method, url, headers, content, _ = client.param_serialize(
                 method,
@@ -250,6 +265,7 @@ class KubernetesApi:
             where = self._kubeconfig or SERVICE_ACCOUNT
             raise Unavailable(f"no usable credentials in {where} ({type(error).__name__})") from error
         configuration.retries = False
+        configuration.connection_pool_maxsize = _CONNECTIONS
         configuration.proxy = None
         return ApiClient(configuration)
 

@@ -23,6 +23,8 @@ class Resource:
     kind: str
     only: str = ""
     """The name of the one object that is meant, where others of the kind may not be read."""
+    metadata_only: bool = False
+    """Only the metadata of the objects is read, where the server can leave out the rest."""
 
     @property
     def label(self) -> str:
@@ -34,7 +36,7 @@ class Resource:
 SERVICES = Resource("/api/v1", "services", "Service")
 ENDPOINTS = Resource("/api/v1", "endpoints", "Endpoints")
 NAMESPACES = Resource("/api/v1", "namespaces", "Namespace")
-PODS = Resource("/api/v1", "pods", "Pod")
+PODS = Resource("/api/v1", "pods", "Pod", metadata_only=True)
 EVENTS = Resource("/api/v1", "events", "Event")
 CONFIG_MAPS = Resource("/api/v1", "configmaps", "ConfigMap")
 GUARD_RAILS = Resource("/api/v1", "configmaps", "ConfigMap", only="edge-expose-guard-rails")
@@ -46,6 +48,8 @@ OLD_SLICES = Resource("/apis/discovery.k8s.io/v1beta1", "endpointslices", "Endpo
 BY_KIND = {resource.kind: resource for resource in (SERVICES, ENDPOINTS, ENDPOINT_SLICES, OLD_SLICES)}
 
 
+SILENT_SECONDS: Final = 90.0
+"""A watch of which nothing was heard for so long, not even a bookmark, is not believed any more."""
 FIELD_MANAGER: Final = "edge-expose"
 """Under this name our writes stand in managedFields."""
 
@@ -101,6 +105,14 @@ class Listing:
     version: str
 
 
+@dataclass(frozen=True, slots=True)
+class WatchEvent:
+    """ADDED, MODIFIED or DELETED with the object, or BOOKMARK with a version up to which everything was sent."""
+
+    kind: str
+    body: Mapping[str, Any]
+
+
 class Cluster(Protocol):
     """Blocking calls with deadlines of their own; run them in threads."""
 
@@ -118,13 +130,14 @@ class Cluster(Protocol):
 
     def get(self, resource: Resource, namespace: str, name: str) -> Mapping[str, Any]: ...
 
-    def create(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> None: ...
+    def create(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The object as it was made."""
 
     def rehearse(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> None:
         """Raises what `create` would raise, and changes nothing. An object of that name is no objection."""
 
-    def patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> None:
-        """JSON merge patch."""
+    def patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """JSON merge patch; the object as it is now."""
 
     def rehearse_patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> None:
         """Raises what `patch` would raise, and changes nothing."""
@@ -132,5 +145,6 @@ class Cluster(Protocol):
     def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
         """Only the object of this uid, when one is given."""
 
-    def watch(self, resource: Resource, namespace: str | None, version: str, stop: Event) -> Iterator[str]:
-        """Yields the kind of each event (ADDED, MODIFIED, DELETED); ends on time-out or when `stop` is set."""
+    def watch(self, resource: Resource, namespace: str | None, version: str, stop: Event) -> Iterator[WatchEvent]:
+        """Yields a BOOKMARK of `version` once the server has accepted the watch, then its events; ends on time-out or
+        when `stop` is set. Raises Unavailable when nothing is heard for `SILENT_SECONDS`."""

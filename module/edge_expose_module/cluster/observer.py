@@ -1,4 +1,4 @@
-"""Takes one look at the cluster: reads what it may, remembers what it may not, and makes it an `Observed`."""
+"""Observes the cluster: reads what it may, remembers what it may not, and makes an `Observed` of it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from edge_expose_module.cluster.api import (
     OLD_SLICES,
     PODS,
     SERVICES,
-    Cluster,
     Denied,
     NotFound,
     Resource,
 )
+from edge_expose_module.cluster.cached_cluster import CachedCluster
 from edge_expose_module.cluster.homes import Homes
 from edge_expose_module.cluster.service import LONGEST_MESSAGE, Key, ObservedService, ServiceEvent
 from edge_expose_module.cluster.state import (
@@ -48,7 +48,7 @@ class Observer:
     `served`, `get` and `list` are the reads of detection.
     """
 
-    def __init__(self, cluster: Cluster, owner: str, detector: Detector | None = None) -> None:
+    def __init__(self, cluster: CachedCluster, owner: str, detector: Detector | None = None) -> None:
         self._cluster = cluster
         self._owner = owner
         self._detector = detector or Detector()
@@ -57,9 +57,17 @@ class Observer:
 
     def observe(self, homes: Homes) -> Observed:
         """Reads everything a pass needs; what counts as ours is said by `homes`. Raises ClusterError when Services
-        cannot be read at all, since then nothing may be decided; a namespace whose Services may not be read is told as
-        such.
+        cannot be read at all, since then nothing may be decided; a namespace whose Services may not be read is reported
+        as such. While a Service lacks what it asks for, nothing about addresses comes from memory.
         """
+        observed, unanswered = self._observe(homes)
+        if unanswered and self._cluster.refresh():
+            observed, unanswered = self._observe(homes)
+        events = self._events(sorted({service.namespace for service in unanswered})) if unanswered else {}
+        return replace(observed, events=events, denied=tuple(sorted(self._denied, key=str)))
+
+    def _observe(self, homes: Homes) -> tuple[Observed, tuple[ObservedService, ...]]:
+        """All but Events, and our Services that lack what they ask for."""
         for key in self._asked_again:
             self._denied.pop(key, None)
         self._asked_again.clear()
@@ -75,11 +83,10 @@ class Observer:
         }
         pods = {namespace: found for namespace in wanted if (found := self._pod_labels(namespace)) is not None}
         load_balancer = self._detector.detect(self, services.values())
-        unanswered = [
+        unanswered = tuple(
             s for s in services.values() if s.owned_by(self._owner) and not _has_what_it_asks(s, load_balancer)
-        ]
-        events = self._events(sorted({s.namespace for s in unanswered})) if unanswered else {}
-        return Observed(
+        )
+        observed = Observed(
             services=services,
             unreadable=unreadable,
             ready=ready,
@@ -89,10 +96,9 @@ class Observer:
             namespace_labels=self._namespace_labels(load_balancer),
             load_balancer=load_balancer,
             capabilities=capabilities,
-            events=events,
-            denied=tuple(sorted(self._denied, key=str)),
             companions=companions,
         )
+        return observed, unanswered
 
     def _services(self, namespaces: list[str], homes: Homes) -> tuple[dict[Key, ObservedService], frozenset[str]]:
         """Those that may be read, and the namespaces whose may not."""

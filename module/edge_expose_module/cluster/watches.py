@@ -1,62 +1,41 @@
-"""Watches that only wake the loop: a thread for each resource and namespace, relisting whenever its place is lost."""
+"""Watches that keep the cache up and wake the loop: a thread for each resource and namespace that passes read."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Final, Protocol
 
-from edge_expose_module.cluster.api import (
-    ENDPOINT_SLICES,
-    ENDPOINTS,
-    SERVICES,
-    Cluster,
-    ClusterError,
-    Gone,
-    Resource,
-)
-from edge_expose_module.cluster.state import Observed
-from edge_expose_module.load_balancers.api import Watched
+from edge_expose_module.cluster.api import ClusterError, Denied, Gone, Resource
+from edge_expose_module.cluster.cached_cluster import CachedCluster, Scope
 
 log = logging.getLogger(__name__)
 
-_PAUSES = (0.2, 1.0, 3.0, 10.0)
+_PAUSES: Final = (0.2, 1.0, 3.0, 10.0)
+_DENIED_PAUSE: Final = 60.0
+"""Meanwhile every pass reads for itself."""
 
 
 class Watching(Protocol):
-    def ensure(self, wanted: Iterable[Watched]) -> None: ...
+    def ensure(self, wanted: Iterable[Scope]) -> None: ...
 
     def stop(self) -> None: ...
-
-
-def to_watch(observed: Observed, namespaces: Iterable[str]) -> set[Watched]:
-    """What a change of may matter and may be read: Services, endpoints of these namespaces, address pools."""
-    denied = {(denied.resource, denied.namespace) for denied in observed.denied}
-    slices = ENDPOINT_SLICES if observed.capabilities.endpoint_slices else ENDPOINTS
-    watched: set[Watched] = {(slices, namespace) for namespace in namespaces}
-    if (SERVICES.label, "") in denied:
-        watched |= {(SERVICES, namespace) for namespace in namespaces}
-    else:
-        watched.add((SERVICES, None))
-    for resource, namespace in observed.load_balancer.watched:
-        if (resource.label, namespace or "") not in denied:
-            watched.add((resource, namespace))
-    return watched
 
 
 class Watches:
     """`ensure` starts what is missing and ends what is not wanted any more."""
 
-    def __init__(self, cluster: Cluster, wake: Callable[[], None]) -> None:
+    def __init__(self, cluster: CachedCluster, wake: Callable[[], None]) -> None:
         self._cluster = cluster
         self._wake = wake
-        self._running: dict[Watched, threading.Event] = {}
+        self._running: dict[Scope, threading.Event] = {}
 
-    def ensure(self, wanted: Iterable[Watched]) -> None:
+    def ensure(self, wanted: Iterable[Scope]) -> None:
         targets = set(wanted)
         for gone in set(self._running) - targets:
             self._running.pop(gone).set()
+            self._cluster.forget(*gone)
         for resource, namespace in targets - set(self._running):
             stop = threading.Event()
             self._running[(resource, namespace)] = stop
@@ -68,26 +47,42 @@ class Watches:
 
     def _run(self, resource: Resource, namespace: str | None, stop: threading.Event) -> None:
         failures = 0
-        seen = ""
         while not stop.is_set():
             try:
-                version = self._cluster.list(resource, namespace).version
-                # What changed between two watches, or since the look of the pass that started us, is in no event.
-                if failures or version != seen:
-                    self._wake()
-                failures, seen = 0, version
-                for _ in self._cluster.watch(resource, namespace, version, stop):
-                    self._wake()
-                    if stop.is_set():
-                        return
-            except Gone:
-                seen = ""
+                self._follow(resource, namespace, stop, woken=failures > 0)
+                failures = 0
             except Exception as error:
-                failures += 1
-                if failures == 1:
+                if stop.is_set():
+                    return
+                self._cluster.lost(resource, namespace)
+                if failures == 0:
                     self._wake()
+                failures += 1
+                where = namespace or "all namespaces"
                 if isinstance(error, ClusterError):
-                    log.debug("watch %s in %s: %s", resource.plural, namespace or "all namespaces", error)
-                else:  # not foreseen; but a watch that ended would be missed by nobody
-                    log.exception("watch %s in %s", resource.plural, namespace or "all namespaces")
-                stop.wait(_PAUSES[min(failures, len(_PAUSES)) - 1])
+                    log.debug("watch %s in %s: %s", resource.plural, where, error)
+                else:  # unforeseen, but nobody would miss a watch that ended
+                    log.exception("watch %s in %s", resource.plural, where)
+                stop.wait(_pause(error, failures))
+
+    def _follow(self, resource: Resource, namespace: str | None, stop: threading.Event, *, woken: bool) -> None:
+        """One watch, until it ends. `woken` means that the loop waits to hear that it works again."""
+        version = self._cluster.place(resource, namespace)
+        if not version:
+            version = self._cluster.read(resource, namespace).version
+            woken = True
+        for event in self._cluster.watch(resource, namespace, version, stop):
+            if stop.is_set():
+                return
+            if self._cluster.follow(resource, namespace, event) or woken:
+                woken = False
+                self._wake()
+            if not self._cluster.place(resource, namespace):
+                raise Gone(f"an event of {resource.plural} cannot be put in order")
+
+
+def _pause(error: Exception, failures: int) -> float:
+    """Before the next attempt; a place that was lost is found at once, unless that goes on."""
+    if isinstance(error, Gone) and failures == 1:
+        return 0.0
+    return _DENIED_PAUSE if isinstance(error, Denied) else _PAUSES[min(failures, len(_PAUSES)) - 1]

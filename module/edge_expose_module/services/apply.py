@@ -1,9 +1,16 @@
-"""Carries out a plan, change by change; one that fails never stops the others."""
+"""Carries out a plan; a change that fails never stops the others.
+
+What frees an address comes before what takes one: deletions, then changes, then what is new, each when all before are
+done. Within each, what exposures do is independent, so several write side by side, and those of one exposure in order;
+but who may give an address up and who may take it change one after the other.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, groupby
 from typing import Any
 
 from edge_expose_contract.reason_table import values_for
@@ -20,13 +27,14 @@ from edge_expose_module.cluster.api import (
     Unauthorized,
     Unavailable,
 )
+from edge_expose_module.cluster.service import ObservedService
 from edge_expose_module.services.outcome import Failure, Outcome
-from edge_expose_module.services.plan import Change, Plan, Verb
+from edge_expose_module.services.plan import Change, Plan, Verb, touches_request
 
 log = logging.getLogger(__name__)
 
 
-def apply(cluster: Cluster, plan: Plan) -> dict[str, Outcome]:
+def apply(cluster: Cluster, plan: Plan, writers: int = 1) -> dict[str, Outcome]:
     """The failures by exposure. A conflict or a vanished object is no failure: the next pass looks again."""
     outcomes: dict[str, Outcome] = {}
 
@@ -67,19 +75,41 @@ def apply(cluster: Cluster, plan: Plan) -> dict[str, Outcome]:
         if refusal is not None:
             outcomes.update(dict.fromkeys({change.exposure for change in patches}, refusal))
             held_up.update(change.exposure for change in patches)
-    for change in plan.changes:
-        if change.exposure in held_up and change.kind == "Service" and change.verb is Verb.PATCH:
-            continue
-        outcome = attempt(change, _apply_one)
-        if outcome is None:
-            log.info("%s %s %s/%s: %s", change.verb, change.kind, change.namespace, change.name, change.why)
-        elif outcome.failure is Failure.TRANSIENT:
-            outcomes.setdefault(change.exposure, outcome)
-        else:
-            outcomes[change.exposure] = outcome
+
+    def write(changes: Sequence[Change]) -> list[tuple[Change, Outcome | None]]:
+        return [(change, attempt(change, _apply_one)) for change in changes]
+
+    changes = [c for c in plan.changes if c.exposure not in held_up or c.kind != "Service" or c.verb is not Verb.PATCH]
+    with ThreadPoolExecutor(writers, "write") as threads:
+        for stage in _stages(changes):
+            for change, outcome in chain.from_iterable(threads.map(write, stage)):
+                if outcome is None:
+                    log.info("%s %s %s/%s: %s", change.verb, change.kind, change.namespace, change.name, change.why)
+                elif outcome.failure is Failure.TRANSIENT:
+                    outcomes.setdefault(change.exposure, outcome)
+                else:
+                    outcomes[change.exposure] = outcome
     for name, outcome in sorted(outcomes.items()):
         log.warning("exposure %s: %s", name, outcome.message)
     return outcomes
+
+
+def _stages(changes: Iterable[Change]) -> Iterator[list[list[Change]]]:
+    """Chains of changes that are made in order, beside those of the same stage."""
+    for _, stage in groupby(changes, lambda change: change.verb):
+        chains: dict[str, list[Change]] = {}
+        for change in stage:
+            chains.setdefault("" if _is_contested(change) else change.exposure, []).append(change)
+        yield list(chains.values())
+
+
+def _is_contested(change: Change) -> bool:
+    """Whether it matters who asks the load balancer first."""
+    if change.kind != "Service" or change.verb is Verb.DELETE:
+        return False
+    if change.verb is Verb.PATCH:
+        return touches_request(change)
+    return not ObservedService.of(change.body or {}).asked  # the load balancer chooses
 
 
 def _about(change: Change, party: str) -> dict[str, object]:

@@ -5,11 +5,13 @@ Only fields we declare are compared; what the cluster owns (clusterIP, nodePorts
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
+from edge_expose_contract.addressing import Address
 from edge_expose_contract.identity import EDGE_DEVICE_LABEL, LABEL_CLAIM, LABEL_EXPOSURE, LABEL_MANAGED_BY, LABEL_OWNER
 from edge_expose_module.cluster.service import ObservedService
 from edge_expose_module.cluster.state import Observed
@@ -88,6 +90,34 @@ def plan(
             changes.append(_deletion(existing, "not declared any more", coming.get(existing.exposure or "")))
     changes.extend(_companion_changes(companions, observed, keep))
     return Plan(tuple(sorted(changes, key=Change.sort_key)))
+
+
+# What decides which address a Service has, by itself; the rest does where an address is shared.
+_REQUEST: Final = frozenset({"type", "loadBalancerIP", "loadBalancerClass", "ipFamilies", "ipFamilyPolicy"})
+
+
+def gives_up(plan: Plan, observed: Observed) -> bool:
+    """Whether a change may cost a Service the address it has: it is deleted, asks for another one, or changes in a way
+    that whoever shares the address has to agree with."""
+    holders = Counter(address for service in observed.services.values() for address in service.assigned)
+    return any(_may_cost(change, observed, holders) for change in plan.changes if change.kind == "Service")
+
+
+def _may_cost(change: Change, observed: Observed, holders: Mapping[Address, int]) -> bool:
+    existing = observed.services.get((change.namespace, change.name))
+    if change.verb is Verb.CREATE or existing is None or not existing.is_load_balancer:
+        return change.verb is Verb.DELETE
+    is_shared = any(holders[address] > 1 for address in existing.assigned)
+    return change.verb is Verb.DELETE or is_shared or touches_request(change)
+
+
+def touches_request(change: Change) -> bool:
+    """Whether a patch may change what a Service asks of its load balancer, or which pools serve it."""
+    body = change.body or {}
+    metadata = body.get("metadata") or {}
+    return any(metadata.get(key) for key in ("labels", "annotations")) or bool(
+        _REQUEST & (body.get("spec") or {}).keys()
+    )
 
 
 def _deletion(service: ObservedService, why: str, successor: DeclaredService | None) -> Change:

@@ -137,8 +137,9 @@ class AnyCluster:
         stop, seen = threading.Event(), []
 
         def follow() -> None:
-            for kind in api.watch(SERVICES, ns, version, stop):
-                seen.append(kind)
+            for event in api.watch(SERVICES, ns, version, stop):
+                if event.kind != "BOOKMARK":
+                    seen.append(event.kind)
                 if len(seen) == 3:
                     return
 

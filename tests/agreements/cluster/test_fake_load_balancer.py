@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from threading import Event
 from typing import Any
 
 import pytest
 
-from edge_expose_module.cluster.api import CONFIG_MAPS, EVENTS, SERVICES, ClusterError, Conflict, Refused
+from edge_expose_module.cluster.api import CONFIG_MAPS, EVENTS, SERVICES, ClusterError, Conflict, Refused, Resource
 from edge_expose_module.load_balancers.metallb import CONFIGURATION_STATES, POOLS
 from support import recorded
 from support.fake_bed import FakeBed
@@ -98,8 +99,12 @@ def test_whoever_watches_is_told_of_pools_events_and_deletions_that_wait() -> No
     cluster.release("web")
     cluster.set_pool("10.0.0.1-10.0.0.9")
     cluster.add_service("late", WEB)
-    services = cluster.watch(SERVICES, "edge1", start, Event())
-    assert [next(services), next(services), next(services)] == ["MODIFIED", "DELETED", "ADDED"]
-    assert next(cluster.watch(POOLS, "metallb-system", start, Event())) == "MODIFIED"
-    assert next(cluster.watch(CONFIGURATION_STATES, "metallb-system", start, Event())) == "MODIFIED"
-    assert next(cluster.watch(EVENTS, "edge1", start, Event())) == "ADDED"
+
+    def heard(resource: Resource, namespace: str, count: int = 1) -> list[str]:
+        events = islice(cluster.watch(resource, namespace, start, Event()), 1 + count)
+        return [event.kind for event in events]
+
+    assert heard(SERVICES, "edge1", 3) == ["BOOKMARK", "MODIFIED", "DELETED", "ADDED"]
+    assert heard(POOLS, "metallb-system") == ["BOOKMARK", "MODIFIED"]
+    assert heard(CONFIGURATION_STATES, "metallb-system") == ["BOOKMARK", "MODIFIED"]
+    assert heard(EVENTS, "edge1") == ["BOOKMARK", "ADDED"]

@@ -35,9 +35,12 @@ FIRST_BLOCK = 140
 
 
 class Soak:
-    def __init__(self, world: World, seed: int, *, swaps: bool = False) -> None:
+    def __init__(self, world: World, seed: int, *, swaps: bool = False, watches: bool = False) -> None:
         self.record = Record()
         self.world = world
+        self._account = world.blind_account()
+        if watches:
+            self._account = world.trouble_watches(self._account, seed)
         self.random = random.Random(seed)
         self.steps = Steps(world, self.record, self.random)
         self.trouble = Trouble(world, self.record, self.steps)
@@ -50,7 +53,7 @@ class Soak:
     def start(self) -> None:
         """Deploys the module with an account that does not see everything, and a first exposure."""
         first = {"module": "idle", "ports": ["1000:8080"]}
-        own = {"image": "edge-expose/module:1", "env": {"KUBECONFIG": str(self.world.blind_account())}}
+        own = {"image": "edge-expose/module:1", "env": {"KUBECONFIG": str(self._account)}}
         local = self.world.local
         local.deploy({"e0": first}, {"idle": {"image": "edge-expose/echo:1"}, "edge-expose": own})
         local.wait_for("e0", "Ready")
@@ -108,8 +111,8 @@ class Soak:
         print("\n".join(named[-80:]))
 
 
-def run(world: World, seed: int, steps: int, *, swaps: bool = False) -> int:
-    soak = Soak(world, seed, swaps=swaps)
+def run(world: World, seed: int, steps: int, *, swaps: bool = False, watches: bool = False) -> int:
+    soak = Soak(world, seed, swaps=swaps, watches=watches)
     started, pauses, longest = time.monotonic(), 0, 0.0
     try:
         soak.start()
@@ -149,12 +152,17 @@ def main() -> int:
     parser.add_argument(
         "--swaps", action="store_true", help="only exposures that change places, with a pause after each"
     )
+    parser.add_argument(
+        "--watches",
+        action="store_true",
+        help="the module's watches are delayed, kept back, reordered and replayed",
+    )
     arguments = parser.parse_args()
     make = on_real_cluster if arguments.real else stand_in
     with tempfile.TemporaryDirectory(prefix="edge-expose-soak-") as folder:
         block = FIRST_BLOCK + 2 * (arguments.seed % 20)
         with make(Path(folder), block, arguments.profile) as world:
-            return run(world, arguments.seed, arguments.steps, swaps=arguments.swaps)
+            return run(world, arguments.seed, arguments.steps, swaps=arguments.swaps, watches=arguments.watches)
 
 
 if __name__ == "__main__":

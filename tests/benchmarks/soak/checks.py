@@ -10,6 +10,7 @@ from azure.iot.hub import IoTHubRegistryManager
 from benchmarks.soak.record import Record, Service
 from benchmarks.soak.world import ELSEWHERE, NAMESPACE, World, address_of
 from edge_expose_module.cluster.api import SERVICES
+from support.waiting import eventually
 
 REFUSED = frozenset({"PoolExhausted", "AddressTaken", "AddressOutsideRange", "AddressRefused", "PoolNotForService"})
 LIMITS = {"threads": 60, "files": 60, "MiB": 200}
@@ -99,7 +100,8 @@ class Checks:
 
     def footprint(self) -> dict[str, float]:
         """Of the module's process."""
-        process = Path(f"/proc/{self.world.local.part('module')['pid']}")
+        # The runtime may just be starting it again.
+        process = Path(f"/proc/{eventually(lambda: self.world.local.part('module')['pid'], what='the module runs')}")
         fields = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
         return {
             "threads": int(fields["Threads"]),

@@ -19,6 +19,7 @@ from benchmarks.soak.world import ELSEWHERE, NAMESPACE, World, address_of
 from edge_expose_contract.addressing import AddressSet, parse_address
 from edge_expose_module.adapters.kubernetes_api import KubernetesApi
 from edge_expose_module.cluster.api import SERVICES, ClusterError
+from support.watch_proxy import MODES
 
 FIGHT_SECONDS = 3.0
 MOST_REPAIRS = 40
@@ -50,7 +51,17 @@ class Trouble:
             (self.stop_second, 2),
             (self.fight, 2),
             (self.make_identity_again, 1),
+            *([(self.trouble_watches, 12)] if self.world.proxy is not None else []),
         ]
+
+    # --- watches ---
+
+    def trouble_watches(self) -> None:
+        """From now on the module's watches are kept back, delayed, told in another order, or told again."""
+        assert self.world.proxy is not None
+        self.world.proxy.mode = self.random.choice(MODES)
+        self.record.note(f"watches: {self.world.proxy.mode}, for every exposure")
+        self.record.counts[f"watches: {self.world.proxy.mode}"] += 1
 
     # --- pools ---
 
@@ -242,6 +253,8 @@ class Trouble:
     def calm_down(self) -> None:
         """Everything that goes on by itself ends. A configuration that is rejected may stand over a pause, unless
         MetalLB was started anew since and knows no other one."""
+        if self.world.proxy is not None:
+            self.world.proxy.mode = "plain"
         self.stop_second()
         for fight in self._fights:
             fight.join()

@@ -21,6 +21,7 @@ from support.local import Local
 from support.testbed_api import Api
 from support.testbed_loopback import start_real_cluster
 from support.testbed_module import account_kubeconfig, apply_all, shipped
+from support.watch_proxy import WatchProxy
 
 NAMESPACE = "edge1"
 ELSEWHERE = "elsewhere"
@@ -57,6 +58,8 @@ class World:
         self.profile = profile
         self.restart = restart
         self.kubeconfig = kubeconfig
+        self.proxy: WatchProxy | None = None
+        """Before the module's API, where its watches are to have trouble."""
         self.api = self.new_api()
         self.ranges = first
         self.extra: dict[str, dict[str, Any]] = {}
@@ -75,6 +78,11 @@ class World:
         apply_all(admin, rights)
         admin.call("POST", "/api/v1/namespaces", {"metadata": {"name": ELSEWHERE}})
         return account_kubeconfig(admin, NAMESPACE, self.local.folder / "module.kubeconfig", _ACCOUNT)
+
+    def trouble_watches(self, account: Path, seed: int) -> Path:
+        """Puts a proxy before the API for this account; a kubeconfig that leads to it."""
+        self.proxy = WatchProxy(account, seed)
+        return self.proxy.write_kubeconfig(self.local.folder / "watched.kubeconfig")
 
     def told_of(self, names: Collection[str]) -> Iterator[str]:
         """Services of these names, and the load balancer's newest Events about them."""

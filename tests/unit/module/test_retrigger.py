@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edge_expose_module.cluster.cached_cluster import CachedCluster
 from edge_expose_module.cluster.homes import Homes
 from edge_expose_module.cluster.observer import Observer
 from edge_expose_module.load_balancers.metallb import MetalLB
@@ -17,7 +18,7 @@ def test_a_service_that_waits_is_touched_now_and_then_and_a_held_one_never() -> 
     bench.cluster.services[("edge1", "a")]["status"] = {"loadBalancer": {}}
     decided = bench.controller.result.plan
     assert decided is not None
-    observed = Observer(bench.cluster, OWNER).observe(Homes(frozenset({"edge1"})))
+    observed = Observer(CachedCluster(bench.cluster), OWNER).observe(Homes(frozenset({"edge1"})))
     clock = [0.0]
     retrigger = Retrigger(bench.cluster, lambda: clock[0])
     assert retrigger.touch(decided, observed, OWNER) == []
@@ -38,7 +39,7 @@ def test_a_claim_that_waits_is_touched_too() -> None:
     bench.cluster.services[("edge1", "a-claim")]["status"] = {"loadBalancer": {}}
     decided = bench.controller.result.plan
     assert decided is not None
-    observed = Observer(bench.cluster, OWNER).observe(Homes(frozenset({"edge1"})))
+    observed = Observer(CachedCluster(bench.cluster), OWNER).observe(Homes(frozenset({"edge1"})))
     clock = [0.0]
     retrigger = Retrigger(bench.cluster, lambda: clock[0])
     assert retrigger.touch(decided, observed, OWNER) == []

@@ -1,4 +1,4 @@
-"""Watches wake the loop for everything that may have changed, and end when they are told to and never else."""
+"""Watches keep the cache up, wake the loop for what is news to it, and end when they are told to and never else."""
 
 from __future__ import annotations
 
@@ -11,68 +11,107 @@ import pytest
 import yaml
 
 from edge_expose_module.adapters.kubernetes_api import KubernetesApi
-from edge_expose_module.cluster.api import SERVICES, Gone, Listing, Resource, Unavailable
+from edge_expose_module.cluster.api import SERVICES, Denied, Gone, Listing, Resource, Unavailable, WatchEvent
+from edge_expose_module.cluster.cached_cluster import CachedCluster
 from edge_expose_module.cluster.watches import Watches
 from support.fake_cluster import FakeCluster
 from support.waiting import eventually
+
+OPEN = WatchEvent("BOOKMARK", {"metadata": {}})
+
+
+def news(version: int, kind: str = "MODIFIED") -> WatchEvent:
+    return WatchEvent(kind, {"metadata": {"namespace": "n", "name": "a", "resourceVersion": str(version)}})
 
 
 class WatchedCluster(FakeCluster):
     """Answers each list with the next version and each watch with the next turn; then it is quiet."""
 
-    def __init__(self, versions: list[str], turns: list[Callable[[], Iterator[str]]]) -> None:
+    def __init__(self, versions: list[str], turns: list[Callable[[], Iterator[WatchEvent]]]) -> None:
         super().__init__()
         self.versions = versions
         self.turns = turns
         self.watched: list[str] = []
+        self.listed = 0
 
     def list(self, resource: Resource, namespace: str | None, *, labels: str = "", fields: str = "") -> Listing:
-        return Listing((), self.versions[min(len(self.watched), len(self.versions) - 1)])
+        self.listed += 1
+        return Listing((), self.versions[min(self.listed, len(self.versions)) - 1])
 
-    def watch(self, resource: Resource, namespace: str | None, version: str, stop: threading.Event) -> Iterator[str]:
+    def watch(
+        self, resource: Resource, namespace: str | None, version: str, stop: threading.Event
+    ) -> Iterator[WatchEvent]:
         self.watched.append(version)
         if self.turns:
-            return self.turns.pop(0)()
+            yield from self.turns.pop(0)()
+            return
+        yield OPEN
         stop.wait(60)
-        return iter(())
 
 
-def quiet() -> Iterator[str]:
-    return iter(())
+def heard(*events: WatchEvent) -> Callable[[], Iterator[WatchEvent]]:
+    return lambda: iter((OPEN, *events))
 
 
-def gone() -> Iterator[str]:
-    raise Gone("too old")
+def broken(error: Exception, *events: WatchEvent) -> Callable[[], Iterator[WatchEvent]]:
+    def turn() -> Iterator[WatchEvent]:
+        yield from events
+        raise error
 
-
-def away() -> Iterator[str]:
-    raise Unavailable("broke")
-
-
-def unforeseen() -> Iterator[str]:
-    raise RuntimeError("nobody thought of this")
+    return turn
 
 
 @pytest.mark.parametrize(
-    ("versions", "turns", "wakes"),
+    ("versions", "turns", "wakes", "watched"),
     [
-        pytest.param(["1"], [], 1, id="once for what came between the pass and the first list"),
-        pytest.param(["1", "1", "1"], [quiet, quiet], 1, id="not for lists that show nothing new"),
-        pytest.param(["1", "2", "2"], [quiet, quiet], 2, id="for what came between two watches"),
-        pytest.param(["1"], [lambda: iter(["ADDED", "DELETED"])], 3, id="for every event"),
-        pytest.param(["1"], [gone], 2, id="when its place was lost"),
-        pytest.param(["1"], [away], 3, id="when the cluster goes away, and when it is back"),
-        pytest.param(["1"], [unforeseen], 3, id="when something breaks that nobody foresaw, and it goes on"),
+        pytest.param(["1"], [], 0, ["1"], id="not for a watch that begins where the pass listed"),
+        pytest.param(["1"], [heard(), heard()], 0, ["1", "1", "1"], id="not when it goes on after its time is over"),
+        pytest.param(["1"], [heard(news(2), news(3, "DELETED"))], 2, ["1", "1"], id="for every event"),
+        pytest.param(["1"], [heard(news(2), news(2))], 1, ["1", "1"], id="not for an event that comes again"),
+        pytest.param(["1", "7"], [broken(Gone("too old"))], 2, ["1", "7"], id="when its place was lost and found"),
+        pytest.param(["1", "7"], [broken(Unavailable("broke"), OPEN)], 2, ["1", "7"], id="when it breaks and is back"),
+        pytest.param(["1", "7"], [heard(WatchEvent("ADDED", {}))], 3, ["1", "7"], id="for what has no place in order"),
+        pytest.param(["1", "7"], [broken(RuntimeError("unforeseen"))], 2, ["1", "7"], id="when nobody foresaw it"),
     ],
 )
-def test_a_watch_wakes(versions: list[str], turns: list[Callable[[], Iterator[str]]], wakes: int) -> None:
-    rounds = len(turns) + 1
+def test_a_watch_wakes(
+    versions: list[str], turns: list[Callable[[], Iterator[WatchEvent]]], wakes: int, watched: list[str]
+) -> None:
     cluster, woken = WatchedCluster(versions, list(turns)), list[int]()
-    watches = Watches(cluster, lambda: woken.append(1))
+    cached = CachedCluster(cluster)
+    cached.list(SERVICES, None)  # as the pass does that starts the watch
+    watches = Watches(cached, lambda: woken.append(1))
     watches.ensure({(SERVICES, None)})
-    eventually(lambda: len(cluster.watched) == rounds, 5.0, "the last watch is under way")
+    eventually(lambda: len(cluster.watched) == len(watched), 5.0, "the last watch is under way")
+    eventually(lambda: len(woken) >= wakes, 5.0, "all wakes came")
     watches.stop()
-    assert len(woken) == wakes
+    assert (len(woken), cluster.watched) == (wakes, watched)
+
+
+def test_a_watch_that_may_not_be_made_leaves_the_reads_to_the_passes() -> None:
+    cluster = WatchedCluster(["1"], [broken(Denied("no"))])
+    cached, woken = CachedCluster(cluster), threading.Event()
+    cached.list(SERVICES, None)
+    watches = Watches(cached, woken.set)
+    watches.ensure({(SERVICES, None)})
+    assert woken.wait(5.0)
+    for _ in range(3):
+        cached.list(SERVICES, None)
+    assert cluster.listed == 4
+    watches.stop()
+
+
+def test_what_nobody_reads_any_more_is_neither_watched_nor_kept() -> None:
+    cluster = WatchedCluster(["1"], [])
+    cached = CachedCluster(cluster)
+    watches = Watches(cached, lambda: None)
+    cached.list(SERVICES, None)
+    watches.ensure(cached.take_used())
+    eventually(lambda: cluster.watched == ["1"], 5.0, "it is watched")
+    watches.ensure(cached.take_used())
+    assert cached.place(SERVICES, None) == ""
+    cached.list(SERVICES, None)
+    assert cluster.listed == 2
 
 
 class RefusesBrokenly(http.server.BaseHTTPRequestHandler):
