@@ -12,7 +12,8 @@ The stages of a pass:
 8. `retrigger`: touch Services that wait although nothing is in their way.
 9. `status.assess`, `status.reporter`: find the state of every exposure, and report what differs.
 
-Handlers and watches only wake the loop. Nothing that fails ends it.
+A pass that would find what the one before found is spared (`settled`). Handlers and watches only wake the loop. Nothing
+that fails ends it.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ from edge_expose_module.services.contention import Contention
 from edge_expose_module.services.instances import Instance
 from edge_expose_module.services.outcome import Failure, Outcome
 from edge_expose_module.services.plan import Plan, Verb, gives_up
+from edge_expose_module.settled import Settled, is_at_rest
 from edge_expose_module.state.history import History
 from edge_expose_module.state.store import Keeper, Store
 from edge_expose_module.status.assess import assess, unavailable, why_unavailable
@@ -125,6 +127,7 @@ class Controller:
         self._rails = RailsReader(self._cluster, identity.namespace, guards)
         self._retrigger = Retrigger(self._cluster, clock)
         self._contention = Contention()
+        self._settled: Settled | None = None
         self._instance = Instance(now(), self._keeper.memory.lives)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._awake = asyncio.Event()
@@ -241,6 +244,10 @@ class Controller:
         start = time.monotonic()
         await self._source.read()
         document = self._source.document
+        if self._is_settled():
+            self._record(start, self.result.plan, {}, "")
+            return self._pause(self.result.plan, {}, "", True)
+        revision = self._cluster.revision
         homes = homes_of(self._keeper.memory, document, self.identity.namespace)
         observed, error = await self._observe(homes)
         plan: PassPlan | None = None
@@ -281,11 +288,40 @@ class Controller:
             )
         result = self._with_outage(replace(result, observed=observed or result.observed, cluster_error=error))
         reported = await self._report(result, plan)
+        self._record(start, plan, outcomes, error)
+        self._settled = self._settle(document, plan, revision) if reported and not error else None
+        return self._pause(plan, outcomes, error, reported)
+
+    # --- a pass that can be spared ---
+
+    def _is_settled(self) -> bool:
+        source, settled = self._source, self._settled
+        return (
+            settled is not None
+            and settled.holds(source.document, self._keeper.memory, source.reported, self._probes(), self._now())
+            and self._cluster.is_unchanged(settled.revision)
+        )
+
+    def _settle(self, document: DesiredDocument | None, plan: PassPlan | None, revision: int) -> Settled | None:
+        """`revision` is from before the cluster was observed."""
+        result, source, memory = self.result, self._source, self._keeper.memory
+        if document is None or plan is None or result.observed is None or source.refusal is not None:
+            return None
+        waits = (self._retrigger.due_in(), self._contention.due_in(), self._reporter.due_in())
+        if any(due is not None for due in waits) or self._contention.warnings or result.read_only:
+            return None
+        if self._keeper.trouble or not is_at_rest(plan, result.observed, result.statuses, memory):
+            return None
+        return Settled(document, memory, source.reported, self._probes(), revision, plan.resolved.next_expiry)
+
+    def _probes(self) -> dict[str, bool]:
+        return {name: probed.ok for name, probed in self.prober.results.items()}
+
+    def _record(self, start: float, plan: PassPlan | None, outcomes: Mapping[str, Outcome], error: str) -> None:
         outcome = "ok" if not error and not outcomes else "partial"
         self._measures.record_pass(time.monotonic() - start, outcome, plan, outcomes)
         latencies = {n: p.milliseconds for n, p in self.prober.results.items() if p.milliseconds is not None}
         self._measures.record_state(self.result.report, self._twin.connected, not error, latencies)
-        return self._pause(plan, outcomes, error, reported)
 
     # --- stages ---
 
@@ -323,8 +359,7 @@ class Controller:
 
     async def _report(self, result: PassResult, plan: PassPlan | None) -> bool:
         """Leaves the result where methods and probes find it, then tells the twin; whether the twin has it all."""
-        probes = {name: probed.ok for name, probed in self.prober.results.items()}
-        report = self._reporter.compose(result, plan, probes)
+        report = self._reporter.compose(result, plan, self._probes())
         self.result = replace(result, report=report)
         reported = await self._reporter.send(report)
         if self._instance.rival and reported and self._twin.connected:

@@ -61,7 +61,11 @@ class Bench:
         twin: FakeTwin | None = None,
         guards: Guards | None = None,
         store: MemoryStore | None = None,
+        *,
+        watched: bool = False,
     ) -> None:
+        """`watched` means that watches keep the cluster's objects up, as in the real process."""
+        self.watched = watched
         self.cluster = cluster or FakeCluster()
         self.twin = twin or FakeTwin()
         self.guards = guards or Guards()
@@ -70,6 +74,11 @@ class Bench:
         self.passed = 0.0
         """Seconds on the monotonic clock, which a wall clock that is set back does not move."""
         self.controller = self._new()
+
+    def stop(self) -> None:
+        """Ends what a watched one started."""
+        self.controller.stop()
+        asyncio.run(self.controller.run(None))
 
     def _new(self) -> Controller:
         return Controller(
@@ -82,7 +91,7 @@ class Bench:
             nobody_answers,
             now=lambda: self.time,
             clock=lambda: self.passed,
-            watches=NoWatches(),
+            watches=None if self.watched else NoWatches(),
         )
 
     def restart(self, *, keep_disk: bool = True) -> None:

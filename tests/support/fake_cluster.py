@@ -337,6 +337,11 @@ class FakeCluster:
             return [{"metadata": {"name": f"n{n}"}, "spec": {"podCIDR": c}} for n, c in enumerate(self.pod_networks)]
         if resource is L2_ADVERTISEMENTS:
             return [{"metadata": {"name": "all", "namespace": "metallb-system"}}]
+        if resource is GUARD_RAILS:
+            if self.rails_error is not None:
+                raise self.rails_error
+            meta = {"name": resource.only, "namespace": namespace}
+            return [{"metadata": meta, "data": self.rails}] if self.rails is not None else []
         assert resource in (BGP_ADVERTISEMENTS, CONFIG_MAPS)
         return []
 

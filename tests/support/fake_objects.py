@@ -38,6 +38,7 @@ class FakeObjects:
         self._changes: list[tuple[int, str, WatchEvent]] = []
         """Every change: its version, the plural, and the event."""
         self._moved = Condition()
+        self._muted: set[str] = set()
 
     def find(self, resource: Resource, namespace: str, name: str) -> Body | None:
         if resource is SERVICES:
@@ -103,10 +104,16 @@ class FakeObjects:
     # --- watches ---
 
     def tell(self, resource: Resource, kind: str, body: Body) -> None:
+        if resource.plural in self._muted:
+            return
         event = WatchEvent(kind, copy.deepcopy(body))
         with self._moved:
             self._changes.append((int(body["metadata"]["resourceVersion"]), resource.plural, event))
             self._moved.notify_all()
+
+    def mute(self, resource: Resource) -> None:
+        """From now on watches tell nothing of it."""
+        self._muted.add(resource.plural)
 
     def tell_of(self, resource: Resource, namespace: str, kind: str) -> None:
         """A change of something that is made up when it is read, such as pools and Events."""

@@ -76,6 +76,7 @@ class CachedCluster:
         self._scopes: dict[Scope, _Scope] = {}
         self._known = _Known()
         self._absent: dict[str, float] = {}
+        self._revision = 0
 
     # --- reads ---
 
@@ -129,13 +130,25 @@ class CachedCluster:
             scope = self._scopes.setdefault((resource, namespace), _Scope(Cache(resource)))
             scope.cache.replace(listing, later=scope.answered is not None and started > scope.answered)
             scope.listed, scope.answered, scope.used = started, self._clock(), True
+            self._revision += 1
             return Listing(scope.cache.items, listing.version)
+
+    @property
+    def revision(self) -> int:
+        """Another number after anything was read, heard or written."""
+        return self._revision
+
+    def is_unchanged(self, revision: int) -> bool:
+        """Whether reading again would show what was there at this revision, and ask the API for nothing."""
+        with self._lock:
+            return revision == self._revision and all(self._is_fresh(scope) for scope in self._scopes.values())
 
     def refresh(self) -> bool:
         """What says who holds which address is read from the API the next time: before one is given up, and while one
         is asked for. False when it would have been anyway."""
         kept = False
         with self._lock:
+            self._revision += 1
             for (resource, _), scope in self._scopes.items():
                 if resource not in _HOLD_NOTHING and self._is_fresh(scope):
                     scope.listed, kept = None, True
@@ -155,6 +168,7 @@ class CachedCluster:
             self._cluster.delete(resource, namespace, name, uid)
         finally:
             with self._lock:
+                self._revision += 1
                 for where in (namespace, None):
                     if (scope := self._scopes.get((resource, where))) is not None:
                         scope.listed = None
@@ -185,11 +199,14 @@ class CachedCluster:
             if scope is None:
                 return False
             scope.heard = self._clock()
-            return scope.cache.follow(event)
+            is_news = scope.cache.follow(event)
+            self._revision += is_news
+            return is_news
 
     def lost(self, resource: Resource, namespace: str | None) -> None:
         """The watch of a scope broke, or was refused: what is kept counts for nothing until it is listed again."""
         with self._lock:
+            self._revision += 1
             self._known = _Known()
             if (scope := self._scopes.get((resource, namespace))) is not None:
                 scope.cache.lose_place()
@@ -228,6 +245,7 @@ class CachedCluster:
 
     def _answered(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         with self._lock:
+            self._revision += 1
             for where in (namespace, None):
                 if (scope := self._scopes.get((resource, where))) is not None:
                     scope.cache.put(body)
