@@ -24,6 +24,7 @@ PAGES = {
     "who-wins": "/devices/edge1/who-wins",
     "history": "/devices/edge1/history",
     "twin": "/devices/edge1/twin",
+    "account": "/account",
     "plan": "",
 }
 LOOKS = [("light", 1280, 860), ("dark", 1280, 860), ("light", 390, 844), ("dark", 390, 844)]

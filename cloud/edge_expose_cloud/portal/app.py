@@ -30,9 +30,9 @@ from edge_expose_cloud.portal.auth.tokens import Tokens, tokens_beside
 from edge_expose_cloud.portal.live.cached_hub import ReadingHub
 from edge_expose_cloud.portal.live.events import Events
 from edge_expose_cloud.portal.live.poller import Watching
+from edge_expose_cloud.portal.pages import account, sign_in, stream
 from edge_expose_cloud.portal.pages import change as change_pages
 from edge_expose_cloud.portal.pages import device as device_pages
-from edge_expose_cloud.portal.pages import sign_in, stream
 from edge_expose_cloud.portal.pages.templates import STATIC, environment
 from edge_expose_cloud.portal.shell import Forbidden, NotSignedIn, Portal, Settings, by_a_person, page, writable
 
@@ -81,7 +81,7 @@ def make_app(
     )
     app.state.portal = portal
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    for part in (sign_in, stream, device_pages, change_pages, api):
+    for part in (sign_in, account, stream, device_pages, change_pages, api):
         app.include_router(part.router)
     _answer_problems(app, portal)
     app.add_middleware(GZipMiddleware, minimum_size=800)

@@ -93,6 +93,21 @@ class Portal:
             return None
         return replace(found, role=account.role)
 
+    def live_sessions(self) -> list[Session]:
+        """All sessions that would be let in now, the last used first."""
+        try:
+            accounts = self.accounts.all()
+        except AccountError:
+            accounts = {}
+        found = []
+        for session in self.sessions.live():
+            account = accounts.get(session.user)
+            if not session.hash:
+                found.append(session)
+            elif account is not None and account.hash == session.hash:
+                found.append(replace(session, role=account.role))
+        return found
+
     def program(self, token: str) -> Session | None:
         """Who a program with that API token acts for: it may do what both token and account allow now."""
         try:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 from starlette.testclient import TestClient
 
 from edge_expose_cloud.portal.app import make_app, make_portal
@@ -131,7 +132,8 @@ def accounts_file(tmp_path_factory: pytest.TempPathFactory) -> str:
     from edge_expose_cloud.portal.auth.accounts import Accounts
 
     path = tmp_path_factory.mktemp("accounts") / "users.json"
-    accounts = Accounts(path)
+    # A hash says what it costs to check: these cost little, as hundreds of tests sign in.
+    accounts = Accounts(path, PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
     accounts.add("ada", "operator", PASSWORD)
     accounts.add("vic", "viewer", PASSWORD)
     return path.read_text(encoding="utf-8")

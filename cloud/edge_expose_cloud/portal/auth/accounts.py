@@ -47,9 +47,9 @@ class Accounts:
     `verify` costs the same for a name that does not exist.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, hasher: PasswordHasher | None = None) -> None:
         self._path = path
-        self._hasher = PasswordHasher()
+        self._hasher = hasher or PasswordHasher()
         self._lock = threading.Lock()
         self._seen: tuple[int, int, int] | None = None
         self._accounts: dict[str, Account] = {}
