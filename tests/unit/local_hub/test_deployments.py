@@ -295,3 +295,28 @@ def test_device_cut_off_gets_one_computed_patch_and_sends_its_reports_on_return(
     effects = [effect for effect in state.take_effects() if isinstance(effect, DesiredChanged) and effect.key == key]
     assert effects == [DesiredChanged(key, {"a": None, "c": 3}, 6)]
     assert state.twins[key].reported.value == {"state": "ok"}
+
+
+CONDITIONS = {
+    "nobody": ("modulesContent", "", 0),
+    "everybody on edge": ("modulesContent", "*", 2),
+    "some": ("modulesContent", "tags.site = 'north' OR tags.site = 'nowhere'", 1),
+    "every device": ("deviceContent", "*", 3),
+    "a device": ("deviceContent", "deviceId = 'plain'", 1),
+    "modules": ("moduleContent", "FROM devices.modules WHERE moduleId = '$edgeHub'", 2),
+}
+
+
+@pytest.mark.parametrize(("kind", "condition", "count"), CONDITIONS.values(), ids=CONDITIONS.keys())
+def test_system_metrics_are_queries_that_give_their_own_results(
+    state: HubState, kind: str, condition: str, count: int
+) -> None:
+    content = base(web="web:1") if kind == "modulesContent" else {"properties.desired.level": 3}
+    body = {"content": {kind: content}, "targetCondition": condition}
+    made, _ = service.put_configuration(state, "metrics", body, None)
+    metrics = service.view(state, made)["systemMetrics"]
+    assert metrics["results"]["targetedCount"] == count
+    assert (metrics["queries"]["targetedCount"] == "") is (condition == "")
+    for name, text in metrics["queries"].items():
+        if text:
+            assert len(service.run_query(state, text)[0]) == metrics["results"][name], name

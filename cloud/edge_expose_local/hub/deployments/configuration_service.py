@@ -255,7 +255,7 @@ def view(state: HubState, configuration: Configuration) -> JsonObject:
     # Only twins that carry the status can match the system queries, so only those are looked at.
     rows = [state.twin_view(key) for key, twin in state.twins.items() if configuration.id in twin.configurations]
     for name, text in configuration.system_queries().items():
-        if text:
+        if name not in results:
             results[name] = len(query.run(query_parser.parse_query(text), rows))
     asked = {name: text for name, text in configuration.metrics.items() if not rules.is_bare(text)}
     return configuration.view(results, {name: _metric(state, text) for name, text in asked.items()})

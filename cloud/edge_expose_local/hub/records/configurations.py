@@ -25,6 +25,7 @@ _REPORTED_QUERY = (
     " and properties.desired.$version = properties.reported.lastDesiredVersion"
     " and properties.reported.lastDesiredStatus.code {sign} 200"
 )
+_EVERY_DEVICE = "select deviceId from devices"
 _PLAIN_QUERY = "select deviceId from {source} where configurations.[[{id}]].status = 'Applied'"
 
 
@@ -66,13 +67,24 @@ class Configuration:
         if self.kind == "modulesContent":
             applied = _AGENT_QUERY.format(id=self.id)
             return {
-                "targetedCount": "",
+                "targetedCount": self._targeted_query(),
                 "appliedCount": applied,
                 "reportedSuccessfulCount": applied + _REPORTED_QUERY.format(sign="="),
                 "reportedFailedCount": applied + _REPORTED_QUERY.format(sign="!="),
             }
         source = "devices" if self.kind == "deviceContent" else "devices.modules"
-        return {"targetedCount": "", "appliedCount": _PLAIN_QUERY.format(source=source, id=self.id)}
+        return {"targetedCount": self._targeted_query(), "appliedCount": _PLAIN_QUERY.format(source=source, id=self.id)}
+
+    def _targeted_query(self) -> str:
+        """Empty without a target condition, as recorded; else what the condition selects (its text is not known)."""
+        condition = self.target_condition.strip()
+        if not condition:
+            return ""
+        if condition.upper().startswith("FROM"):
+            return f"select deviceId {condition}"
+        parts = ["capabilities.iotEdge = true"] if self.kind == "modulesContent" else []
+        parts += [] if condition == "*" else [f"({condition})"]
+        return " where ".join([_EVERY_DEVICE, *filter(None, [" and ".join(parts)])])
 
     def view(self, system_results: dict[str, int], custom_results: dict[str, int]) -> JsonObject:
         return {
