@@ -99,6 +99,9 @@ def samples(name: str, namespace: str, profile: str) -> list[Sample]:
         "reportingInstance": "test-1",
     }
     slices = "v1" if profile == "1.36" else "v1beta1"
+    template = {"metadata": {"labels": {"a": "1"}}, "spec": {"containers": [container], "volumes": volumes}}
+    workload = {"replicas": 0, "selector": {"matchLabels": {"a": "1"}}, "template": template}
+    rolling = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": "50%"}}
     return [
         _sample(
             "",
@@ -132,6 +135,10 @@ def samples(name: str, namespace: str, profile: str) -> list[Sample]:
             imagePullSecrets=[{"name": "r"}],
             automountServiceAccountToken=False,
         ),
+        _sample(
+            "apps", "deployments", "Deployment", metadata=meta, spec={**workload, "strategy": rolling, "paused": True}
+        ),
+        _sample("apps", "replicasets", "ReplicaSet", metadata=meta, spec=workload),
         _sample("coordination.k8s.io", "leases", "Lease", metadata=meta, spec=lease),
         _sample(
             "discovery.k8s.io",

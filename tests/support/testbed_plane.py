@@ -24,8 +24,9 @@ SERVICE_API: Final = "10.96.0.1"
 NODE_PORTS: Final = "10000-65000"
 _CONTROLLERS: Final = {
     "1.36": "endpoints-controller,endpointslice-controller,endpointslice-mirroring-controller,namespace-controller,"
-    "serviceaccount-controller",
-    "1.20": "endpoint,endpointslice,endpointslicemirroring,namespace,serviceaccount",
+    "serviceaccount-controller,deployment-controller,replicaset-controller,garbage-collector-controller",
+    "1.20": "endpoint,endpointslice,endpointslicemirroring,namespace,serviceaccount,deployment,replicaset,"
+    "garbagecollector",
 }
 
 

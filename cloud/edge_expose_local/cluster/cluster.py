@@ -15,10 +15,16 @@ from .access.tokens import Tokens
 from .api.server import Api
 from .control.bootstrap import furnish, write_kubeconfig
 from .control.control import Control, serve_control
+from .controllers.deployments import WATCHED as DEPLOYMENTS_WATCHED
+from .controllers.deployments import DeploymentController
 from .controllers.endpoints import WATCHED as ENDPOINTS_WATCHED
 from .controllers.endpoints import EndpointsController
+from .controllers.garbage import WATCHED as GARBAGE_WATCHED
+from .controllers.garbage import GarbageCollector
 from .controllers.namespaces import WATCHED as NAMESPACE_WATCHED
 from .controllers.namespaces import NamespaceController
+from .controllers.replicasets import WATCHED as SETS_WATCHED
+from .controllers.replicasets import ReplicaSetController
 from .datapath.dns_server import DnsServer, Names
 from .datapath.forwarder import Forwarder
 from .faults import Faults
@@ -116,7 +122,10 @@ class Cluster:
         namespaces = NamespaceController(self.registry, self._ca.decode())
         self._lb_loop = Loop("load balancer", self.store, LB_WATCHED, self._load_balancer.work)
         loops = [
-            Loop("namespaces", self.store, NAMESPACE_WATCHED | {"services", "configmaps"}, namespaces.work),
+            Loop("namespaces", self.store, NAMESPACE_WATCHED, namespaces.work),
+            Loop("garbage collector", self.store, GARBAGE_WATCHED, GarbageCollector(self.registry).work),
+            Loop("deployments", self.store, DEPLOYMENTS_WATCHED, DeploymentController(self.registry).work),
+            Loop("replicasets", self.store, SETS_WATCHED, ReplicaSetController(self.registry).work),
             Loop("endpoints", self.store, ENDPOINTS_WATCHED, endpoints.work),
             Loop("kubelet", self.store, KUBELET_WATCHED, self._kubelet.work),
             self._lb_loop,

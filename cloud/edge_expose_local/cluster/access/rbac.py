@@ -154,10 +154,15 @@ def bootstrap_roles(profile: Profile) -> list[tuple[str, Document]]:
     plain = ["configmaps", "endpoints", "pods", "serviceaccounts", "services"]
     seen = [*plain, "events", "namespaces", "pods/log", "pods/status", "services/status"]
     slices = ["discovery.k8s.io"]
+    workloads = ["deployments", "deployments/scale", "replicasets", "replicasets/scale"]
     reviews = ["authorization.k8s.io"]
     public = ["/healthz", "/livez", "/readyz", "/version", "/version/"]
     discovery = ["/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*"]
-    view = [rule(read, [""], seen), rule(read, slices, ["endpointslices"])]
+    view = [
+        rule(read, [""], seen),
+        rule(read, slices, ["endpointslices"]),
+        rule(read, ["apps"], [*workloads, "deployments/status", "replicasets/status"]),
+    ]
     edit = [
         *view,
         rule(read, [""], ["secrets"]),
@@ -165,6 +170,7 @@ def bootstrap_roles(profile: Profile) -> list[tuple[str, Document]]:
         rule(["impersonate"], [""], ["serviceaccounts"]),
         rule(["create"], [""], ["serviceaccounts/token"]),
         rule(write, slices, ["endpointslices"]),
+        rule(write, ["apps"], workloads),
     ]
     admin = [
         *edit,

@@ -76,6 +76,9 @@ def resource_list(resources: list[Resource], profile: Profile, group: str, serve
         subresource = {"singularName": "", "namespaced": r.namespaced, "kind": r.kind}
         if r.status:
             entries.append({"name": f"{r.plural}/status", **subresource, "verbs": ["get", "patch", "update"]})
+        if r.scale:
+            scale = {"group": "autoscaling", "version": "v1", "kind": "Scale", "verbs": ["get", "patch", "update"]}
+            entries.append({"name": f"{r.plural}/scale", **subresource, **scale})
         if r.plural == "pods":
             entries.append({"name": "pods/log", **subresource, "verbs": ["get"]})
         if r.plural == "serviceaccounts":

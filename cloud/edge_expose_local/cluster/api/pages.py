@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ..http.server import Request
 from ..kinds.errors import ApiError, Cause, Document, bad_request, invalid, quote
-from ..kinds.validation import forbidden
+from ..kinds.field_errors import forbidden
 from ..store.store import Store
 
 Key = tuple[str, str]

@@ -167,6 +167,8 @@ class Api:
         if found.subresource == "token" and resource.plural == "serviceaccounts":
             answer = self._tokens.request(found.namespace, found.name, self._body(request))
             return answers.write(Reply(answer, 201))
+        if found.subresource == "scale" and resource.scale:
+            return answers.write(self._writes.scale(request, found, resource))
         if found.subresource and not (found.subresource == "status" and resource.status):
             raise unknown_path()
         if found.verb not in resource.verbs and not (found.verb == "get"):

@@ -129,10 +129,40 @@ def _role_reference(obj: Document) -> list[Any]:
     return [f"{reference.get('kind')}/{reference.get('name')}", _age(obj)]
 
 
+def _template(obj: Document) -> list[Any]:
+    containers = obj["spec"]["template"]["spec"].get("containers") or []
+    labels = (obj["spec"].get("selector") or {}).get("matchLabels") or {}
+    return [
+        ",".join(c.get("name", "") for c in containers),
+        ",".join(c.get("image", "") for c in containers),
+        ",".join(f"{k}={v}" for k, v in sorted(labels.items())) or "<none>",
+    ]
+
+
 # name of the column, with a leading * when only -o wide shows it
 _COLUMNS: dict[str, tuple[list[str], _Row]] = {
     "Service": (["Type", "Cluster-IP", "External-IP", "Port(s)", "Age", "*Selector"], _service),
     "Pod": (["Ready", "Status", "Restarts", "Age", "*IP", "*Node"], _pod),
+    "Deployment": (
+        ["Ready", "Up-to-date", "Available", "Age", "*Containers", "*Images", "*Selector"],
+        lambda o: [
+            f"{o.get('status', {}).get('readyReplicas', 0)}/{o['spec']['replicas']}",
+            o.get("status", {}).get("updatedReplicas", 0),
+            o.get("status", {}).get("availableReplicas", 0),
+            _age(o),
+            *_template(o),
+        ],
+    ),
+    "ReplicaSet": (
+        ["Desired", "Current", "Ready", "Age", "*Containers", "*Images", "*Selector"],
+        lambda o: [
+            o["spec"]["replicas"],
+            o.get("status", {}).get("replicas", 0),
+            o.get("status", {}).get("readyReplicas", 0),
+            _age(o),
+            *_template(o),
+        ],
+    ),
     "Endpoints": (["Endpoints", "Age"], _endpoints),
     "EndpointSlice": (["AddressType", "Ports", "Endpoints", "Age"], _slice),
     "Event": (["Last Seen", "Type", "Reason", "Object", "Message"], _event),

@@ -19,6 +19,7 @@ from ..objects.strategic import StrategicMerge
 from .reads import predicates
 from .replies import Answers, Reply, served
 from .routing import Route
+from .scale import scale_of, scaled
 
 _JSON_PATCH, _MERGE_PATCH = "application/json-patch+json", "application/merge-patch+json"
 _STRATEGIC_PATCH = "application/strategic-merge-patch+json"
@@ -231,6 +232,27 @@ class Writes:
             shown = json.dumps(json.dumps(result.document, separators=(",", ":")))
             cause = Cause("FieldValueInvalid", f"Invalid value: {shown}: {strict}{found}", "patch")
             raise invalid("", "", "", [cause]) from None
+
+    def scale(self, request: Request, found: Route, resource: Resource) -> Reply:
+        """Answer for the scale of a workload."""
+        obj = self._registry.get(resource, found.namespace, found.name)
+        match found.verb:
+            case "get":
+                return Reply(scale_of(obj))
+            case "update":
+                wanted = self._body(request).document
+            case "patch":
+                kind = request.headers.get("content-type", "").split(";")[0].strip()
+                if kind not in (_JSON_PATCH, _MERGE_PATCH, _STRATEGIC_PATCH):
+                    raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
+                wanted = self._patched(request, resource, kind, scale_of(obj)).document
+            case _:
+                raise method_not_allowed()
+        manager = self._manager(request, found)
+        dry = _dry(request)
+        changed = scaled(obj, wanted)
+        updated, _ = self._registry.update(resource, found.namespace, found.name, changed, dry_run=dry, manager=manager)
+        return Reply(scale_of(updated))
 
     def _delete(self, request: Request, found: Route, resource: Resource, answers: Answers) -> Reply:
         options = self._body(request, optional=True).document

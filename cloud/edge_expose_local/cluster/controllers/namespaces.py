@@ -1,4 +1,4 @@
-"""Namespace termination, the objects every namespace starts with, owner references and old events."""
+"""Namespace termination, the objects every namespace starts with, and old events."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import datetime
 from ..kinds.errors import ApiError, Document
 from ..objects.recorder import KEEP_SECONDS
 from ..objects.registry import Registry
-from ..store.store import Change
 
 WATCHED = frozenset({"namespaces", "pods", "serviceaccounts"})
 
@@ -19,12 +18,6 @@ class NamespaceController:
         self._registry = registry
         self._store = registry.store
         self._ca = ca
-        self._orphaned: set[str] = set()
-        self._store.listeners.append(self._changed)
-
-    def _changed(self, change: Change) -> None:
-        if change.type == "DELETED" and change.resource in ("services", "pods", "configmaps"):
-            self._orphaned.add(change.obj["metadata"]["uid"])
 
     def work(self) -> None:
         """One pass over all namespaces."""
@@ -33,7 +26,6 @@ class NamespaceController:
                 self._empty(namespace)
             else:
                 self._furnish(namespace["metadata"]["name"])
-        self.collect()
         self._forget_events()
 
     def _furnish(self, name: str) -> None:
@@ -61,21 +53,6 @@ class NamespaceController:
             left += len(self._store.all(resource.storage, name))
         if left == 0:
             self._store.delete("namespaces", "", name)
-
-    def collect(self) -> None:
-        """Delete objects all of whose owners are gone."""
-        if not self._orphaned:
-            return
-        gone, self._orphaned = self._orphaned, set()
-        for resource in list(self._registry.resources.values()):
-            if resource.group == "events.k8s.io" or not resource.namespaced:
-                continue
-            for obj in self._store.all(resource.storage):
-                owners = obj["metadata"].get("ownerReferences") or []
-                if owners and all(owner.get("uid") in gone for owner in owners):
-                    meta = obj["metadata"]
-                    if self._store.get(resource.storage, meta["namespace"], meta["name"]) is not None:
-                        self._registry.delete(resource, meta["namespace"], meta["name"], {})
 
     def _forget_events(self) -> None:
         limit = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=KEEP_SECONDS)

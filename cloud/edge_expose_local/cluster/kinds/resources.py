@@ -30,6 +30,7 @@ class Resource:
     verbs: tuple[str, ...] = ALL_VERBS
     short: tuple[str, ...] = ()
     status: bool = False
+    scale: bool = False
     custom: bool = False
     """A custom resource: list items carry apiVersion and kind, strategic merge is refused."""
     fields: frozenset[str] = _META_FIELDS
@@ -93,6 +94,12 @@ _EVENT_FIELDS = _META_FIELDS | {
 _RBAC = "rbac.authorization.k8s.io"
 
 
+def _workload(plural: str, kind: str, short: str) -> Resource:
+    storage, fields = f"{plural}.apps", _META_FIELDS | ({"status.replicas"} if kind == "ReplicaSet" else set())
+    more = {"short": (short,), "fields": fields, "status": True, "scale": True, "category_all": True}
+    return Resource("apps", "v1", plural, kind, True, storage, **more)  # type: ignore[arg-type]
+
+
 def served_resources(profile: Profile) -> list[Resource]:
     """Return every resource of a profile, core group first."""
     service_verbs = ALL_VERBS if profile.service_deletecollection else _NO_COLLECTION
@@ -150,6 +157,8 @@ def served_resources(profile: Profile) -> list[Resource]:
             True,
             "endpointslices.discovery.k8s.io",
         ),
+        _workload("deployments", "Deployment", "deploy"),
+        _workload("replicasets", "ReplicaSet", "rs"),
         Resource("coordination.k8s.io", "v1", "leases", "Lease", True, "leases.coordination.k8s.io"),
         Resource(_RBAC, "v1", "clusterroles", "ClusterRole", False, f"clusterroles.{_RBAC}"),
         Resource(_RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", False, f"clusterrolebindings.{_RBAC}"),

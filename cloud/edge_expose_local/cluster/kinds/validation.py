@@ -1,61 +1,15 @@
-"""Field errors, metadata rules and the rules of the smaller kinds."""
+"""Metadata rules and the rules of the smaller kinds."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from typing import Any
 
 from . import names
 from .errors import Cause, Document
+from .field_errors import duplicate, forbidden, required, unsupported, wrong
 from .profiles import Profile
 from .resources import Resource
-
-
-class Literal(str):
-    """A text that a field error shows as it stands."""
-
-    __slots__ = ()
-
-
-def many(values: list[str], profile: Profile) -> Any:
-    """A list as a field error shows it: as JSON in new versions, as a Go value in old ones."""
-    return Literal(json.dumps(values, separators=(",", ":"))) if profile.modern_service_fields else values
-
-
-def shown(value: Any) -> str:
-    """Show a value as a field error does: text quoted, lists as Go writes them."""
-    if isinstance(value, Literal):
-        return str(value)
-    if isinstance(value, list):
-        return "[]string{" + ", ".join(json.dumps(item) for item in value) + "}"
-    return json.dumps(value, ensure_ascii=False)
-
-
-def wrong(field: str, value: Any, why: str) -> Cause:
-    """Return an Invalid value error."""
-    return Cause("FieldValueInvalid", f"Invalid value: {shown(value)}: {why}", field)
-
-
-def required(field: str, why: str = "") -> Cause:
-    """Return a Required value error."""
-    return Cause("FieldValueRequired", f"Required value: {why}" if why else "Required value", field)
-
-
-def forbidden(field: str, why: str) -> Cause:
-    """Return a Forbidden error."""
-    return Cause("FieldValueForbidden", f"Forbidden: {why}", field)
-
-
-def duplicate(field: str, value: Any) -> Cause:
-    """Return a Duplicate value error."""
-    return Cause("FieldValueDuplicate", f"Duplicate value: {shown(value)}", field)
-
-
-def unsupported(field: str, value: Any, supported: list[str]) -> Cause:
-    """Return an Unsupported value error."""
-    listed = ", ".join(json.dumps(item) for item in sorted(supported))
-    return Cause("FieldValueNotSupported", f"Unsupported value: {shown(value)}: supported values: {listed}", field)
+from .workload_rules import pod_errors, workload_errors
 
 
 def name_check(resource: Resource, profile: Profile) -> Callable[[str], list[str]]:
@@ -152,7 +106,7 @@ def _port_errors(ports: list[Document], field: str, *, names_required: bool) -> 
     return errors
 
 
-def kind_errors(obj: Document, old: Document | None, resource: Resource) -> list[Cause]:
+def kind_errors(obj: Document, old: Document | None, resource: Resource, profile: Profile) -> list[Cause]:
     """Check what a kind demands of its own fields (Services have a module of their own)."""
     match resource.kind:
         case "Endpoints":
@@ -160,7 +114,9 @@ def kind_errors(obj: Document, old: Document | None, resource: Resource) -> list
         case "EndpointSlice":
             return _slice(obj, old)
         case "Pod":
-            return _pod(obj)
+            return pod_errors(obj.get("spec") or {}, "spec")
+        case "Deployment" | "ReplicaSet":
+            return workload_errors(obj, old, profile)
         case "RoleBinding" | "ClusterRoleBinding":
             errors = [] if (obj.get("roleRef") or {}).get("name") else [required("roleRef.name")]
             if old is not None and obj.get("roleRef") != old.get("roleRef"):
@@ -213,25 +169,3 @@ def _slice(obj: Document, old: Document | None) -> list[Cause]:
             if kind in ("IPv4", "IPv6"):
                 errors += address_errors(address, f"{at}[{j}]")
     return errors + _port_errors(obj.get("ports") or [], "ports", names_required=False)
-
-
-def _pod(obj: Document) -> list[Cause]:
-    containers = (obj.get("spec") or {}).get("containers") or []
-    errors: list[Cause] = [] if containers else [required("spec.containers")]
-    seen: set[str] = set()
-    for i, container in enumerate(containers):
-        at = f"spec.containers[{i}]"
-        name = container.get("name", "")
-        if not name:
-            errors.append(required(f"{at}.name"))
-        else:
-            errors += [wrong(f"{at}.name", name, why) for why in names.dns1123_label(name)]
-        if name in seen:
-            errors.append(duplicate(f"{at}.name", name))
-        seen.add(name)
-        if not container.get("image"):
-            errors.append(required(f"{at}.image"))
-        for j, port in enumerate(container.get("ports") or []):
-            number = port.get("containerPort") or 0
-            errors += [wrong(f"{at}.ports[{j}].containerPort", number, why) for why in names.port_number(number)]
-    return errors

@@ -13,7 +13,7 @@ from ..kinds.resources import Resource
 from ..services.defaults import apply_defaults, carry_over, drop_dependents, normalize_cluster_ips
 
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
-_WITH_GENERATION = frozenset({"pods", "ipaddresspools", "l2advertisements"})
+_WITH_GENERATION = frozenset({"pods", "ipaddresspools", "l2advertisements", "deployments", "replicasets"})
 
 
 def now() -> str:
@@ -58,7 +58,11 @@ def defaults(obj: Document, resource: Resource, profile: Profile) -> None:
             apply_defaults(obj.setdefault("spec", {}), profile)
             obj.setdefault("status", {"loadBalancer": {}})
         case "Pod":
-            _pod_defaults(obj.setdefault("spec", {}))
+            spec = obj.setdefault("spec", {})
+            _pod_defaults(spec)
+            spec.setdefault("serviceAccountName", "default")
+        case "Deployment" | "ReplicaSet":
+            _workload_defaults(obj.setdefault("spec", {}), resource.kind)
         case "Secret":
             data = dict(obj.get("data") or {})
             for key, text in (obj.pop("stringData", None) or {}).items():
@@ -102,6 +106,10 @@ def on_create(obj: Document, resource: Resource, profile: Profile) -> None:
                 labels["kubernetes.io/metadata.name"] = obj["metadata"].get("name", "")
         case "Pod":
             obj["status"] = {"phase": "Pending", "qosClass": "BestEffort"}
+        case "Deployment":
+            obj["status"] = {}
+        case "ReplicaSet":
+            obj["status"] = {"replicas": 0}
         case "Event":
             obj["metadata"].pop("generation", None)
         case _:
@@ -145,11 +153,25 @@ def status_update(obj: Document, old: Document, resource: Resource, profile: Pro
     return result
 
 
+def _workload_defaults(spec: Document, kind: str) -> None:
+    spec.setdefault("replicas", 1)
+    template = spec.setdefault("template", {})
+    template.setdefault("metadata", {}).pop("creationTimestamp", None)
+    _pod_defaults(template.setdefault("spec", {}))
+    if kind == "Deployment":
+        strategy = spec.setdefault("strategy", {})
+        if strategy.setdefault("type", "RollingUpdate") == "RollingUpdate":
+            rolling = strategy.setdefault("rollingUpdate", {})
+            rolling.setdefault("maxUnavailable", "25%")
+            rolling.setdefault("maxSurge", "25%")
+        spec.setdefault("revisionHistoryLimit", 10)
+        spec.setdefault("progressDeadlineSeconds", 600)
+
+
 def _pod_defaults(spec: Document) -> None:
     spec.setdefault("restartPolicy", "Always")
     spec.setdefault("terminationGracePeriodSeconds", 30)
     spec.setdefault("dnsPolicy", "ClusterFirst")
-    spec.setdefault("serviceAccountName", "default")
     spec.setdefault("schedulerName", "default-scheduler")
     spec.setdefault("securityContext", {})
     for container in spec.get("containers") or []:

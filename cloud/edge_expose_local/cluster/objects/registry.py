@@ -18,9 +18,10 @@ from ..kinds.errors import (
     invalid,
     not_found,
 )
+from ..kinds.field_errors import wrong
 from ..kinds.profiles import Profile
 from ..kinds.resources import Resource
-from ..kinds.validation import kind_errors, metadata_errors, metadata_update_errors, wrong
+from ..kinds.validation import kind_errors, metadata_errors, metadata_update_errors
 from ..services.allocation import ServiceAllocator
 from ..services.rules import service_errors
 from ..store.store import Store
@@ -30,6 +31,8 @@ from .ownership import APPLY, Manager, Ownership
 _CREATE_ON_PUT = frozenset(
     {"endpoints", "events", "leases", "roles", "rolebindings", "clusterroles", "clusterrolebindings"}
 )
+FOREGROUND = "foregroundDeletion"
+"""The finalizer of what waits until all that it owns is gone."""
 _RETURNS_OBJECT = frozenset({"pods", "namespaces", "serviceaccounts"})
 
 
@@ -245,7 +248,7 @@ class Registry:
                     self._allocator.complete(obj)
             errors = service_errors(obj, old, self.profile)
         else:
-            errors = kind_errors(obj, old, resource)
+            errors = kind_errors(obj, old, resource, self.profile)
         if old is None:
             errors = metadata_errors(obj, resource, self.profile) + errors
         else:
@@ -277,6 +280,16 @@ class Registry:
             )
             if seconds > 0:
                 return self._mark(resource, old, seconds, dry_run=dry_run)
+        policy = options.get("propagationPolicy") or ("Orphan" if options.get("orphanDependents") else "")
+        if resource.group == "apps" and not dry_run:
+            if policy == "Orphan":
+                self._disown(meta["uid"])
+            elif policy == "Foreground" and FOREGROUND not in (meta.get("finalizers") or []):
+                old = {**old, "metadata": {**meta, "finalizers": [*(meta.get("finalizers") or []), FOREGROUND]}}
+                return self._mark(resource, old, 0, dry_run=dry_run)
+            elif FOREGROUND in (meta.get("finalizers") or []):
+                left = [name for name in meta["finalizers"] if name != FOREGROUND]
+                meta = {**meta, "finalizers": left}
         held = bool(meta.get("finalizers")) or (
             resource.plural == "namespaces" and (old.get("spec") or {}).get("finalizers")
         )
@@ -292,6 +305,17 @@ class Registry:
         if resource.group:
             details = {"name": name, "group": resource.group, "kind": resource.plural, "uid": meta["uid"]}
         return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+
+    def _disown(self, uid: str) -> None:
+        """Take an owner out of the references of all that it owns."""
+        for resource in list(self.resources.values()):
+            for obj in self.store.all(resource.storage):
+                owners = obj["metadata"].get("ownerReferences") or []
+                left = [owner for owner in owners if owner.get("uid") != uid]
+                if left != owners:
+                    meta = {k: v for k, v in obj["metadata"].items() if k != "ownerReferences"}
+                    more = {"ownerReferences": left} if left else {}
+                    self.store.put(resource.storage, {**obj, "metadata": {**meta, **more}})
 
     def _mark(self, resource: Resource, old: Document, seconds: int, *, dry_run: bool) -> Document:
         meta = old["metadata"]

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from ..kinds import names
 from ..kinds.errors import ApiError, Cause, Document, invalid
+from ..kinds.field_errors import many, wrong
 from ..kinds.profiles import Profile
-from ..kinds.validation import many, wrong
 from ..store.store import Store
 from .defaults import has_cluster_ip, has_node_ports
 from .rules import is_headless, needs_health_check

@@ -8,8 +8,9 @@ from typing import Any
 
 from ..kinds import names
 from ..kinds.errors import Cause, Document
+from ..kinds.field_errors import Literal, duplicate, forbidden, many, required, unsupported, wrong
 from ..kinds.profiles import Profile
-from ..kinds.validation import Literal, duplicate, forbidden, label_errors, many, required, unsupported, wrong
+from ..kinds.validation import label_errors
 
 _PROTOCOLS = ["SCTP", "TCP", "UDP"]
 _TYPES = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"]
