@@ -311,3 +311,14 @@ def test_a_pod_is_owned_by_containers_and_ports(cluster) -> None:
         "f:nodeName": {},
         "f:nodeSelector": selector(cluster, "a"),
     }
+
+
+def test_an_object_whose_items_are_alike_is_refused_by_its_own_rules(cluster) -> None:
+    path = cluster.services(cluster.namespace())
+    ports = [{"name": "a", "port": 80}, {"name": "b", "port": 80}]
+    answer = cluster.call("POST", path, {"metadata": {"name": "s"}, "spec": {"ports": ports}})
+    assert (answer.status, answer.body["reason"]) == (422, "Invalid")
+    good = [{"name": "a", "port": 80}, {"name": "b", "port": 81}]
+    assert cluster.call("POST", path, {"metadata": {"name": "s"}, "spec": {"ports": good}}).status == 201
+    answer = cluster.merge(f"{path}/s", {"spec": {"ports": ports}})
+    assert (answer.status, answer.body["reason"]) == (422, "Invalid")

@@ -19,7 +19,7 @@ EMPTY: FieldSet = frozenset()
 _PLAIN = Field(0, ANY)
 
 
-class Duplicate(Exception):
+class Duplicate(ValueError):
     """Two items of one list have the same keys."""
 
     def __init__(self, path: Path, key: str) -> None:

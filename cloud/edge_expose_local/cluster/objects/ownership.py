@@ -121,7 +121,10 @@ class Ownership:
     def created(self, obj: Document, resource: Resource, manager: Manager) -> None:
         """Note, in place, that a new object is its maker's."""
         owners = _Owners()
-        fields = Difference({"metadata": {}}, obj, self._root(resource), self._types).changed
+        try:
+            fields = Difference({"metadata": {}}, obj, self._root(resource), self._types).changed
+        except Duplicate:
+            return  # its fields cannot be told apart; the rules of the kind refuse it, or it stays without owners
         key = self._key(manager, resource)
         owners.fields[key] = fieldsets.without(fields, (*self._left_out("", resource), ("f:status",)))
         owners.times[key] = now()
@@ -136,7 +139,11 @@ class Ownership:
         if not (sent or old["metadata"].get("managedFields")):
             return
         owners = self._read(obj if sent else old)
-        difference = Difference(_bare(old), _bare(obj), self._root(resource), self._types)
+        try:
+            difference = Difference(_bare(old), _bare(obj), self._root(resource), self._types)
+        except Duplicate:
+            self._write(obj, owners)
+            return
         left_out = self._left_out(manager.subresource, resource)
         changed = fieldsets.without(difference.changed, left_out)
         removed = fieldsets.without(difference.removed, left_out)
