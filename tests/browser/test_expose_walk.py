@@ -44,7 +44,7 @@ def test_from_the_fleet_to_an_app_that_opens_then_edit_then_remove(open_page, se
     page.get_by_role("link", name="edge1").click()
     page.get_by_role("link", name=re.compile(r"\.17: free")).click()
     assert page.get_by_label("External service IP", exact=True).input_value() == local.address(17)
-    page.get_by_role("link", name="Web page or API").click()
+    page.get_by_role("button", name="Web page or API").click()
     page.get_by_label("Name", exact=True).fill("kiosk")
     page.get_by_label("Module", exact=True).select_option("webserver")
     page.locator("#check", has_text="Service edge1/kiosk").wait_for()
@@ -110,17 +110,68 @@ def test_an_error_is_said_in_one_place_before_and_while_it_is_corrected(open_pag
 def test_a_preset_keeps_what_was_typed_and_chosen(open_page, served) -> None:
     page = open_page()
     page.goto("/devices/edge1/expose")
-    page.get_by_role("link", name="Web page or API").click()
-    page.get_by_role("link", name="MQTT broker").click()
+    page.get_by_role("button", name="Web page or API").click()
+    page.get_by_role("button", name="MQTT broker").click()
     assert page.get_by_label("Name", exact=True).input_value() == "mqtt", "a preset's own name is nobody's"
     page.get_by_label("Name", exact=True).fill("mine")
     page.get_by_label("Module", exact=True).select_option("broker")
+    page.locator("summary", has_text="More").click()
+    page.get_by_label("Clients that may connect").fill("10.1.0.0/16")
     for preset, port in (("Camera stream", "554"), ("OPC UA server", "4840")):
-        page.get_by_role("link", name=preset).click()
-        page.locator(".presets [aria-current]", has_text=preset).wait_for()
+        page.get_by_role("button", name=preset).click()
+        page.locator(".presets [aria-pressed=true]", has_text=preset).wait_for()
         assert page.get_by_label("Name", exact=True).input_value() == "mine"
         assert page.get_by_label("Module", exact=True).input_value() == "broker"
+        assert page.get_by_label("Clients that may connect").input_value() == "10.1.0.0/16"
         assert page.get_by_label("Port outside, row 1").input_value() == port
+
+
+def test_what_was_typed_is_there_after_back_cancel_and_a_reload(open_page, served) -> None:
+    page = open_page()
+    page.goto("/devices/edge1/expose?module=broker")
+    page.get_by_label("Name", exact=True).fill("drafted")
+    page.get_by_label("Port outside, row 1").fill("7077")
+    page.get_by_label("Port in the app, row 1").fill("80")
+    page.get_by_role("button", name="Add port").click()
+    page.get_by_label("Port outside, row 2").fill("7078")
+    page.get_by_label("This address").check()
+    page.get_by_label("External service IP", exact=True).fill(served.local.address(19))
+
+    def is_there() -> bool:
+        page.get_by_role("heading", name="Expose an app").wait_for()
+        fields = {"Name": "drafted", "Port outside, row 1": "7077", "Port outside, row 2": "7078"}
+        fields["External service IP"] = served.local.address(19)
+        return all(page.get_by_label(name, exact=True).input_value() == text for name, text in fields.items())
+
+    page.reload()
+    assert is_there()
+    page.get_by_role("link", name="Cancel").click()
+    page.get_by_role("heading", name="edge1").wait_for()
+    page.go_back()
+    assert is_there()
+    page.get_by_role("button", name="Show the plan").click()
+    page.get_by_role("heading", name="Expose drafted").wait_for()
+    plan = page.url
+    page.reload()
+    page.get_by_role("heading", name="Expose drafted").wait_for()
+    page.go_back()
+    assert is_there()
+    page.goto(plan)
+    page.get_by_role("button", name="Apply").click()
+    expect_state(page, "Ready")
+    page.go_back()
+    page.get_by_text("Nothing would change").wait_for()
+    page.goto("/devices/edge1/expose")
+    assert page.get_by_label("Name", exact=True).input_value() == "", "a new form is an empty one"
+    remove(page, "drafted")
+
+
+def test_the_device_tests_the_connection_when_it_is_asked(open_page, served) -> None:
+    page = open_page()
+    page.goto("/devices/edge1/exposures/shop")
+    page.get_by_text("Not tested").wait_for()
+    page.get_by_role("button", name="Test connection").click()
+    page.locator(".note.good", has_text="answers in").wait_for()
 
 
 def test_two_people_at_once_see_each_others_changes_and_never_overwrite_them(open_page, served) -> None:

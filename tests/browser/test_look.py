@@ -42,7 +42,7 @@ def go(page: Any, name: str) -> None:
         page.get_by_label("Name", exact=True).fill("kiosk")
         page.locator("#check .note.good").wait_for()
     if name in ("exposure", "blocked"):
-        page.locator("#h-checks + div ol").wait_for()
+        page.locator("[data-load] ol").wait_for(state="attached")
 
 
 def shrink(picture: Path) -> None:

@@ -6,7 +6,7 @@ import datetime as dt
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -27,9 +27,11 @@ from edge_expose_cloud.portal.auth.guards import read_fields
 from edge_expose_cloud.portal.auth.passwords import PasswordQueue
 from edge_expose_cloud.portal.auth.sessions import LoginBrake, Session, Sessions
 from edge_expose_cloud.portal.auth.tokens import Tokens
+from edge_expose_cloud.portal.forms.changes import Wish
 from edge_expose_cloud.portal.live.cached_hub import ReadingHub
 from edge_expose_cloud.portal.live.events import Events
 from edge_expose_cloud.portal.live.last_known import LastKnown
+from edge_expose_cloud.portal.live.plans import Kept
 from edge_expose_cloud.portal.live.poller import Watching
 from edge_expose_cloud.usecases.operator import Operator
 
@@ -65,6 +67,7 @@ class Portal:
     passwords: PasswordQueue
     audit: Audit
     templates: Environment
+    plans: Kept[Wish] = field(default_factory=Kept)
 
     @property
     def last_known(self) -> LastKnown:

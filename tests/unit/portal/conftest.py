@@ -75,8 +75,12 @@ class Browser:
         return self.client.get(path, follow_redirects=False, **options)
 
     def post(self, path: str, fields: dict[str, str] | None = None, **options: Any) -> Any:
+        """What comes of it; a plan is shown at a URL of its own, to which it goes on."""
         headers = {"Origin": BASE, **options.pop("headers", {})}
-        return self.client.post(path, data=fields or {}, headers=headers, follow_redirects=False, **options)
+        answer = self.client.post(path, data=fields or {}, headers=headers, follow_redirects=False, **options)
+        if answer.status_code == 303 and "/plans/" in answer.headers["location"]:
+            return self.get(answer.headers["location"])
+        return answer
 
     @property
     def csrf(self) -> str:

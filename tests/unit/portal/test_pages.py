@@ -14,6 +14,8 @@ from support.cloud import HELD_BACK, READY
 from support.cloud import SHOP_FORM as NEW
 from support.fake_hub import FakeHub
 
+from .conftest import BASE, Form
+
 PAGES = [
     "/devices",
     "/devices?q=d1&show=ready&tag=site%3Dnorth&page=1",
@@ -383,12 +385,38 @@ def test_a_service_that_is_blocked_but_still_there_is_named(world, ada) -> None:
     assert "Service d1/late" in ada.change("/devices/d1/plan", kind="remove", name="late").text
 
 
-def test_a_preset_keeps_the_name_that_was_typed_and_gives_its_own_otherwise(ada) -> None:
-    kept = ada.get("/devices/d1/expose?preset=rtsp&module=web&name=mine").text
-    assert 'name="name" value="mine"' in kept
-    assert "preset=mqtt&amp;module=web&amp;address=&amp;name=mine" in kept, "and the next preset keeps it too"
-    assert 'name="name" value="camera"' in ada.get("/devices/d1/expose?preset=rtsp").text
-    assert "&amp;name=" not in ada.get("/devices/d1/expose?preset=rtsp").text
+def test_another_preset_drops_nothing_that_was_typed(ada) -> None:
+    page = ada.get("/devices/d1/expose?preset=web")
+    typed = {**Form.of(page.text).fields, "name": "mine", "module": "web", "allow_from": "10.1.0.0/16", "out1": "9000"}
+    answer = ada.post("/devices/d1/expose/preset", {**typed, "in1": "9000", "hostname": "x.example.com", "to": "rtsp"})
+    assert answer.status_code == 200
+    now = Form.of(answer.text).fields
+    kept = {key: now[key] for key in ("name", "module", "allow_from", "hostname")}
+    assert kept == {"name": "mine", "module": "web", "allow_from": "10.1.0.0/16", "hostname": "x.example.com"}
+    assert (now["out0"], now["out1"]) == ("8080", "9000"), "rows that somebody changed stay as they are"
+    assert now["probe"] == "", "the health check was the preset's"
+    untouched = ada.post("/devices/d1/expose/preset", {**Form.of(page.text).fields, "to": "rtsp"})
+    fresh = Form.of(untouched.text).fields
+    assert (fresh["name"], fresh["out0"], fresh["proto1"]) == ("camera", "554", "UDP")
+
+
+def test_a_plan_has_a_url_of_its_own_and_a_way_back_to_its_form(ada, world) -> None:
+    asked = ada.client.post(
+        "/devices/d1/expose",
+        data={"csrf": ada.csrf, **NEW},
+        headers={"Origin": BASE},
+        follow_redirects=False,
+    )
+    place = asked.headers["location"]
+    assert (asked.status_code, place.startswith("/devices/d1/plans/")) == (303, True)
+    for _ in range(2):
+        page = ada.get(place)
+        assert (page.status_code, "What will happen on d1" in page.text) == (200, True)
+    assert Form.of(ada.get(f"{place}/form").text).fields["name"] == NEW["name"]
+    assert "patch_module_twin" not in world.hub.calls
+    assert ada.get(place.replace("/d1/", "/d2/")).status_code == 404, "a plan is of one device"
+    assert ada.get("/devices/d1/plans/nosuch").status_code == 404
+    assert world.browser("vic", "viewer").get(place).status_code == 403
 
 
 def test_who_wins_on_a_device_without_the_module_says_what_to_do(world, ada) -> None:

@@ -90,12 +90,24 @@ def test_a_time_box_is_counted_from_now_and_kept_when_it_is_not_touched() -> Non
     assert "expires" not in fields_of(read_form({"open_for": "", "expires": "2027-01-01T00:00:00Z"}), {}, NOW)
 
 
-def test_a_preset_gives_way_to_the_ports_a_module_declares() -> None:
-    assert form_of_preset(BY_KEY["web"], "", (), "").ports == (("8080", "80", "TCP"),)
-    assert form_of_preset(BY_KEY["web"], "m", ("80/tcp", "9000/udp"), "").ports == (
-        ("8080", "80", "TCP"),
-        ("9000", "9000", "UDP"),
-    )
+@pytest.mark.parametrize(
+    ("preset", "ports", "rows"),
+    [
+        ("web", (), [("8080", "80", "TCP")]),
+        ("web", ("80/tcp", "9000/udp"), [("8080", "80", "TCP"), ("9000", "9000", "UDP")]),
+        ("rtsp", ("8554/tcp",), [("554", "8554", "TCP")]),
+        ("rtsp", ("8554/tcp", "7000/udp"), [("554", "8554", "TCP"), ("8000", "7000", "UDP")]),
+        ("rtsp", ("8080/tcp", "554/tcp"), [("8080", "8080", "TCP"), ("554", "554", "TCP")]),
+        ("custom", ("8554/tcp",), [("8554", "8554", "TCP")]),
+    ],
+)
+def test_a_preset_and_what_a_module_names_are_joined(
+    preset: str, ports: tuple[str, ...], rows: list[tuple[str, str, str]]
+) -> None:
+    assert list(form_of_preset(BY_KEY[preset], "m", ports, "").ports) == rows
+
+
+def test_a_database_is_meant_for_the_cluster() -> None:
     assert form_of_preset(BY_KEY["sql"], "", (), "").get("reach") == "inside"
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -35,6 +35,7 @@ _TEXTS: Final = tuple(
 )
 #: controls of the part that is folded until one of them says something
 MORE: Final = ("allow_from", "hostname", "open_for", "probe", "namespace", "pool", "affinity", "local", "adopt")
+Row = tuple[str, str, str]
 _SPLIT = re.compile(r"[\s,;]+")
 
 
@@ -73,20 +74,36 @@ def _rows(data: Mapping[str, str], *prefixes: str) -> list[int]:
 def form_of_preset(
     preset: Preset | None, module: str, ports: tuple[str, ...], address: str, name: str = ""
 ) -> ExposeForm:
-    """A new exposure: ports the module declares win over the preset's, and a `name` that was typed over its name."""
+    """A new exposure: published ports of the preset lead to the ports that the module names; a `name` is one that was
+    typed."""
     values = {"target": "module", "module": module, "reach": "outside", "address_mode": "auto"}
     rows = preset.ports if preset is not None else ()
     if preset is not None:
         values |= {"name": preset.name, "reach": "inside" if preset.inside else "outside", "probe": preset.probe}
     if ports:
-        known = {port.partition("/")[0]: published for published, port, _ in rows}
-        declared = [port.partition("/") for port in ports]
-        rows = tuple((known.get(number, number), number, protocol.upper()) for number, _, protocol in declared)
+        rows = _joined(rows, [(number, protocol.upper()) for number, _, protocol in (p.partition("/") for p in ports)])
     if name:
         values["name"] = name
     if address:
         values |= {"address": address, "address_mode": "fixed"}
     return ExposeForm(values, rows)
+
+
+def _joined(rows: Iterable[Row], named: list[tuple[str, str]]) -> tuple[Row, ...]:
+    """`554 -> 554` of a preset and a module that listens on 8554 make `554 -> 8554`; equal targets come first."""
+    published: dict[tuple[str, str], str] = {}
+    waiting: list[Row] = []
+    for row in rows:
+        if (row[1], row[2]) in named:
+            published[row[1], row[2]] = row[0]
+        else:
+            waiting.append(row)
+    for port in named:
+        partner = next((row for row in waiting if row[2] == port[1]), None) if port not in published else None
+        if partner is not None:
+            waiting.remove(partner)
+            published[port] = partner[0]
+    return tuple((published.get(port, port[0]), *port) for port in named)
 
 
 def form_of_exposure(name: str, exposure: Exposure) -> ExposeForm:

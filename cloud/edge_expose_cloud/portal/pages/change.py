@@ -10,7 +10,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from edge_expose_cloud.findings.finding import Finding
-from edge_expose_cloud.findings.problems import InputError, Refused
+from edge_expose_cloud.findings.problems import InputError, Missing, Refused
 from edge_expose_cloud.hub.api import HubError
 from edge_expose_cloud.plan.model import Plan
 from edge_expose_cloud.plan.render import lines_of
@@ -31,6 +31,7 @@ from edge_expose_cloud.portal.forms.fields import (
     form_of_exposure,
     form_of_preset,
     in_words,
+    merged_form,
     place_of,
     read_form,
     reserved_rows,
@@ -40,7 +41,7 @@ from edge_expose_cloud.portal.forms.fields import (
 from edge_expose_cloud.portal.pages.form import Trouble, expose_page, filled, look_again, network_page
 from edge_expose_cloud.portal.pages.templates import exposure_path, path_of
 from edge_expose_cloud.portal.shell import CheckedDep, OperatorDep, Portal, PortalDep, page
-from edge_expose_cloud.portal.views.device import device_view
+from edge_expose_cloud.portal.views.device import DeviceView, device_view
 from edge_expose_cloud.portal.views.presets import BY_KEY
 from edge_expose_cloud.usecases.apply import apply_plan, check_dangers, check_expected
 from edge_expose_cloud.usecases.operator import is_too_long
@@ -64,11 +65,25 @@ def expose_form(
     address: str = "",
     name: str = "",
 ) -> Response:
-    """`name` is one that somebody typed before choosing a preset."""
     view = device_view(portal.last_known, device)
-    declared = next((item.ports for item in view.modules if item.name == module), ())
-    form = form_of_preset(BY_KEY.get(preset), module, declared, address, name)
-    return expose_page(portal, session, view, form, None, preset=preset, typed=name)
+    form = form_of_preset(BY_KEY.get(preset), module, _ports_of(view, module), address, name)
+    return expose_page(portal, session, view, form, None, preset=preset)
+
+
+def _ports_of(view: DeviceView, module: str) -> tuple[str, ...]:
+    return next((item.ports for item in view.modules if item.name == module), ())
+
+
+@router.post("/devices/{device}/expose/preset")
+def choose_preset(portal: PortalDep, session: OperatorDep, fields: CheckedDep, device: str) -> Response:
+    """The form as it is filled, with another preset: only what the one before filled in gives way."""
+    view, typed = device_view(portal.last_known, device), read_form(fields)
+    module, chosen = typed.get("module"), fields.get("to", "")
+    before, after = (
+        form_of_preset(BY_KEY.get(key), module, _ports_of(view, module), "")
+        for key in (fields.get("preset", ""), chosen)
+    )
+    return expose_page(portal, session, view, merged_form(before, typed, after), None, preset=chosen)
 
 
 @router.get("/devices/{device}/exposures/{name}/edit")
@@ -117,7 +132,7 @@ def _checked(portal: Portal, session: Session, wish: Wish, findings: list[Findin
 def plan_exposure(portal: PortalDep, session: OperatorDep, fields: CheckedDep, device: str) -> Response:
     wish, form = _exposure_wish(device, fields)
     try:
-        return _plan(portal, session, wish)
+        return _to_plan(portal, session, wish)
     except (InputError, HubError) as error:
         view = device_view(portal.last_known, device)
         return expose_page(portal, session, view, form, wish.base, _trouble(error))
@@ -157,7 +172,7 @@ def plan_network(portal: PortalDep, session: OperatorDep, fields: CheckedDep, de
     try:
         if wrong:
             raise InputError(wrong)
-        return _plan(portal, session, wish)
+        return _to_plan(portal, session, wish)
     except (InputError, HubError) as error:
         view, rows = device_view(portal.last_known, device), reserved_rows(fields)
         return network_page(portal, session, view, fields, rows, wish.base, _trouble(error))
@@ -173,13 +188,40 @@ def plan_other(portal: PortalDep, session: OperatorDep, fields: CheckedDep, devi
     wish = Wish(kind, device, fields.get("name", "")) if kind is not None else None
     if wish is None or wish.has_form:
         raise Refused("this page asks for something unknown", "start again from the device's page")
-    return _plan(portal, session, wish)
+    return _to_plan(portal, session, wish)
+
+
+@router.get("/devices/{device}/plans/{plan}")
+def plan_page(portal: PortalDep, session: OperatorDep, device: str, plan: str) -> Response:
+    """A plan that was asked for, as it is now."""
+    return _plan(portal, session, _kept(portal, device, plan))
+
+
+@router.get("/devices/{device}/plans/{plan}/form")
+def plan_form(portal: PortalDep, session: OperatorDep, device: str, plan: str) -> Response:
+    """Back from a plan to the form as it was filled."""
+    return filled(portal, session, _kept(portal, device, plan))
+
+
+def _kept(portal: Portal, device: str, plan: str) -> Wish:
+    wish = portal.plans.get(plan)
+    if wish is None or wish.device != device:
+        raise Missing("this plan is no longer kept", "nothing was sent; start again from the device's page")
+    return wish
 
 
 @router.post("/devices/{device}/change")
 def change_plan(portal: PortalDep, session: OperatorDep, fields: CheckedDep, device: str) -> Response:
     """Back from a plan to the form as it was filled."""
     return filled(portal, session, wish_of(device, fields.get("wish", "")))
+
+
+def _to_plan(portal: Portal, session: Session, wish: Wish) -> Response:
+    """To the plan's own page, or the form again where there is no plan."""
+    found = _plan(portal, session, wish)
+    if found.status_code != 200:
+        return found
+    return RedirectResponse(f"{_device(wish)}/plans/{portal.plans.put(wish)}", 303)
 
 
 def _plan(

@@ -62,9 +62,8 @@ def expose_page(
     trouble: Trouble = NONE,
     *,
     preset: str = "",
-    typed: str = "",
 ) -> Response:
-    """`base` is the declaration that the form is about, None for a new exposure; `typed` a name for other presets."""
+    """`base` is the declaration that the form is about, None for a new exposure."""
     name, editing = form.get("name"), base is not None
     wrong: dict[str, Finding] = {}
     elsewhere: list[Finding] = []
@@ -90,7 +89,6 @@ def expose_page(
         labels={place: label_of(place, form, editing) for place in wrong},
         presets=PRESETS,
         preset=preset,
-        typed=name if trouble.findings else typed,
         open_for=OPEN_FOR,
         more_open=any(form.get(key) or key in wrong for key in MORE),
     )

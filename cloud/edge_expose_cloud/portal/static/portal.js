@@ -233,31 +233,83 @@ function check(form) {
   if (form.querySelector('[name="name"]').value) later();
 }
 
-// A preset fills in the rest: what somebody has typed or chosen goes along.
-function keepTyped(link, form) {
-  const url = new URL(link.href);
-  const name = form.querySelector("#name");
-  if (name && name.value !== name.defaultValue) url.searchParams.set("name", name.value.trim());
-  const module = form.querySelector("#module");
-  if (module) url.searchParams.set("module", module.value);
-  const address = form.querySelector("#address");
-  const fixed = form.querySelector('[name="address_mode"][value="fixed"]');
-  if (address && fixed) url.searchParams.set("address", fixed.checked ? address.value.trim() : "");
-  link.href = url.href;
-}
-
-// Ports that the module declares go into rows that nobody has filled.
+// Ports that the module names become the inner side of rows that nobody has touched; what is left fills free rows.
 function fillPorts(form, select) {
   const ports = (select.selectedOptions[0]?.dataset.ports ?? "").split(" ").filter(Boolean);
-  const rows = [...form.querySelectorAll('[name^="in"]')].filter((input) => /^in\d+$/.test(input.name));
-  if (!ports.length || rows.some((input) => input.value)) return;
-  ports.slice(0, rows.length).forEach((port, index) => {
+  const rows = rowsOf(form);
+  const leads = (row) => `${row.target.value}/${row.protocol.value.toLowerCase()}`;
+  let left = ports.filter((port) => !rows.some((row) => leads(row) === port));
+  for (const row of rows) {
+    if (!row.target.value || row.target.value !== row.target.defaultValue || ports.includes(leads(row))) continue;
+    const match = left.find((port) => port.endsWith(`/${row.protocol.value.toLowerCase()}`));
+    if (!match) continue;
+    row.target.value = match.split("/")[0];
+    left = left.filter((port) => port !== match);
+  }
+  if (rows.some((row) => row.target.value || row.published.value)) return;
+  left.forEach((port, index) => {
+    const row = rowsOf(form)[index] ?? addRow(form);
     const [number, protocol] = port.split("/");
-    const row = rows[index].name.slice(2);
-    rows[index].value = number;
-    form.querySelector(`[name="out${row}"]`).value ||= number;
-    form.querySelector(`[name="proto${row}"]`).value = protocol.toUpperCase();
+    [row.published.value, row.target.value, row.protocol.value] = [number, number, protocol.toUpperCase()];
+    row.element.hidden = false;
   });
+}
+
+// -- rows of ports: those that are empty wait until somebody adds one --
+
+function rowsOf(form) {
+  return [...form.querySelectorAll("[data-row]")].map((element) => {
+    const [published, target] = element.querySelectorAll("input");
+    return { element, published, target, protocol: element.querySelector("select") };
+  });
+}
+
+function addRow(form) {
+  const rows = rowsOf(form);
+  let row = rows.find(({ element }) => element.hidden);
+  if (!row) {
+    const last = rows.at(-1).element;
+    const number = Number(last.dataset.row) + 1;
+    const copy = last.cloneNode(true);
+    copy.dataset.row = number;
+    for (const item of copy.querySelectorAll("input, select")) {
+      item.name = item.name.replace(/\d+$/, number);
+      if (item.id) item.id = item.name;
+      item.setAttribute("aria-label", item.getAttribute("aria-label").replace(/\d+$/, number + 1));
+      if (item.tagName === "INPUT") item.value = "";
+    }
+    last.after(copy);
+    row = rowsOf(form).at(-1);
+  }
+  row.element.hidden = false;
+  return row;
+}
+
+function foldRows(form) {
+  const button = form.querySelector("#add-port");
+  if (!button) return;
+  button.hidden = false;
+  rowsOf(form).forEach(({ element, published, target }, index) => (element.hidden = index > 0 && !published.value && !target.value));
+  button.addEventListener("click", () => addRow(form).published.focus());
+}
+
+// -- what somebody typed stays with its place in the browser's history: after Back, a reload, or a portal that was gone --
+
+const kept = (form) => [...new FormData(form)].filter(([name]) => name !== "csrf" && name !== "base");
+
+function remember(form) {
+  const save = () => history.replaceState({ ...history.state, typed: kept(form) }, "");
+  form.addEventListener("input", save);
+  form.addEventListener("change", save);
+  const typed = history.state?.typed;
+  if (!typed) return;
+  for (const [name] of typed)
+    if (/^out\d+$/.test(name)) while (!form.elements[name]) addRow(form);
+  for (const item of form.elements) {
+    const values = typed.filter(([name]) => name === item.name).map(([, value]) => value);
+    if (item.type === "radio" || item.type === "checkbox") item.checked = values.includes(item.value);
+    else if (item.type !== "hidden" && item.type !== "submit" && values.length) item.value = values[0];
+  }
 }
 
 // -- copying: the button is there where the browser can --
@@ -280,11 +332,14 @@ document.addEventListener("click", async (event) => {
 
 showCopies(document);
 for (const section of document.querySelectorAll("[data-live]")) follow(section);
-for (const form of document.querySelectorAll("form[data-check]")) {
-  check(form);
-  for (const link of document.querySelectorAll(".presets a")) link.addEventListener("click", () => keepTyped(link, form));
+for (const form of document.querySelectorAll("form[data-keep]")) {
+  remember(form);
+  keep(form);
 }
-for (const form of document.querySelectorAll("form[data-keep]")) keep(form);
+for (const form of document.querySelectorAll("form[data-check]")) {
+  foldRows(form);
+  check(form);
+}
 addEventListener("focus", lookAgain);
 document.addEventListener("visibilitychange", lookAgain);
 for (const form of document.querySelectorAll("form[data-auto]"))
