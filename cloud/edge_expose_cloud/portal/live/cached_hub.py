@@ -26,7 +26,7 @@ PATIENCE_SECONDS: Final = 0.7
 MOST_ASKED: Final = 16
 ANSWER_SECONDS: Final = 8.0
 UNANSWERED_SECONDS: Final = 60.0
-LOOKING: Final = frozenset({"status", "explain", "topology"})
+LOOKING: Final = frozenset({"status", "explain", "topology", "history"})
 
 
 class ReadingHub:
@@ -40,7 +40,7 @@ class ReadingHub:
         self._epochs: dict[str, int] = {}
         self._lock = threading.Lock()
         self._listing: Future[None] | None = None
-        self._asked: dict[str, Future[Any]] = {}
+        self._asked: dict[tuple[str, str], Future[Any]] = {}
         self._reads: dict[tuple[tuple[str, ...], int | None], Future[Any]] = {}
         self._workers = ThreadPoolExecutor(6, "reading")
         self._readers = ThreadPoolExecutor(16, "hub")
@@ -106,25 +106,25 @@ class ReadingHub:
             raise HubError(HubProblem.FORBIDDEN, f"{method} is not for pages")
         if method == "topology":
             # Who holds addresses is worth knowing even when it is old.
-            answer = self.topology(device_id, module_id)
-            last = self.last_topology(device_id) if answer is None else answer
+            answer = self.answer(device_id, module_id, method)
+            last = self.last_answer(device_id, method) if answer is None else answer
             return MethodResult(504 if last is None else 200, last)
         return self._hub.invoke(device_id, module_id, method, payload, timeout)
 
-    def topology(self, device_id: str, module_id: str) -> Any:
-        """What the module says is in its cluster, None when it has not answered.
+    def answer(self, device_id: str, module_id: str, method: str) -> Any:
+        """What the module answers to a method without parameters, None when it has not answered.
 
         Asked beside the page, which waits a moment at most: a link that has just died answers after many seconds.
         """
-        key = ("topology", device_id)
+        key = (method, device_id)
         with self._lock:
             kept = self._kept.get(key)
             age = self._now() - kept[1] if kept is not None else None
             lasts = UNANSWERED_SECONDS if kept is not None and kept[0] is None else TOPOLOGY_SECONDS
             fresh = age is not None and age <= lasts
-            asked = self._asked.get(device_id)
+            asked = self._asked.get(key)
             if not fresh and asked is None and len(self._asked) < MOST_ASKED and not self.health.down:
-                asked = self._asked[device_id] = self._workers.submit(self._ask, device_id, module_id)
+                asked = self._asked[key] = self._workers.submit(self._ask, device_id, module_id, method)
         if not fresh and asked is not None:
             try:
                 return asked.result(PATIENCE_SECONDS)
@@ -132,24 +132,24 @@ class ReadingHub:
                 pass
         return kept[0] if kept is not None else None
 
-    def last_topology(self, device_id: str) -> Any:
+    def last_answer(self, device_id: str, method: str) -> Any:
         """What it said when it last answered, None when it never has; nobody is asked."""
-        kept = self._kept.get(("picture", device_id))
+        kept = self._kept.get((f"last {method}", device_id))
         return kept[0] if kept is not None else None
 
-    def _ask(self, device_id: str, module_id: str) -> Any:
+    def _ask(self, device_id: str, module_id: str, method: str) -> Any:
         payload: Any = None
         try:
-            result = self._hub.invoke(device_id, module_id, "topology", {}, METHOD_SECONDS)
+            result = self._hub.invoke(device_id, module_id, method, {}, METHOD_SECONDS)
             payload = result.payload if result.status == 200 else None
         except HubError:
             payload = None
         finally:
-            self._keep(("topology", device_id), payload)
+            self._keep((method, device_id), payload)
             if payload is not None:
-                self._keep(("picture", device_id), payload)
+                self._keep((f"last {method}", device_id), payload)
             with self._lock:
-                self._asked.pop(device_id, None)
+                self._asked.pop((method, device_id), None)
         return payload
 
     # -- writes do not belong here --

@@ -49,6 +49,7 @@ from edge_expose_contract.merging import same_json
 from edge_expose_contract.models import NOTE_BYTES
 
 Problem = Refused | HubError
+MOST_WORDS = 2000
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 
@@ -229,7 +230,9 @@ def _plan(
 ) -> Response:
     """The plan, or the form again when somebody changed meanwhile what it was opened on."""
     planned = plan_fresh(portal, wish)
-    if wish.has_form:
+    if (
+        wish.has_form and planned.changes
+    ):  # one that has been done is looked at again: there is nothing to be in its way
         now = declared_now(portal.reading, wish)
         _check_name(wish, now)
         if not same_json(now, wish.base):
@@ -323,7 +326,9 @@ def apply_wish(
     except (Refused, InputError, HubError) as error:
         portal.audit.write(session.user, wish.kind, **what, result="refused", why=str(error)[:300])
         raise
-    portal.audit.write(session.user, wish.kind, **what, result=done, digest=planned.digest[:16])
+    words = "; ".join([*(f"{line.what} {line.says}" for line in lines_of(planned)), *(i.text for i in planned.impact)])
+    done_what = {**what, "result": done, "digest": planned.digest[:16], "plan": words[:MOST_WORDS], "note": note}
+    portal.audit.write(session.user, wish.kind, **{key: text for key, text in done_what.items() if text})
     portal.reading.forget(wish.device)
     portal.watching.poke(wish.device)
     return done

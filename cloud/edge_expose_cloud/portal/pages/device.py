@@ -17,6 +17,7 @@ from edge_expose_cloud.portal.shell import CheckedDep, Portal, PortalDep, Sessio
 from edge_expose_cloud.portal.views.device import device_view
 from edge_expose_cloud.spec.text.yaml_writer import yaml_text
 from edge_expose_cloud.status.explain import explain_exposure
+from edge_expose_cloud.status.timeline import tenures, timeline
 from edge_expose_cloud.usecases.export import export_spec
 from edge_expose_cloud.usecases.probe import Tested, probe_exposure
 from edge_expose_contract.identity import MODULE_ID
@@ -162,13 +163,41 @@ def who_wins_page(portal: PortalDep, session: SessionDep, device: str) -> Respon
 
 
 @router.get("/devices/{device}/history")
-def history_page(portal: PortalDep, session: SessionDep, device: str) -> Response:
+def history_page(
+    portal: PortalDep, session: SessionDep, device: str, exposure: str = "", address: str = ""
+) -> Response:
+    """Of the device, or of one `exposure` or `address` of it."""
     twin = _our_twin(portal, device)
     now = twin.desired if twin is not None else {}
+    said, old = None, False
+    if twin is not None:
+        said = portal.reading.answer(device, MODULE_ID, "history") if twin.connection_state == "Connected" else None
+        old = said is None
+        said = portal.reading.last_answer(device, "history") if old else said
+    moments = timeline(said)
+    shown = [
+        moment
+        for moment in moments
+        if (not exposure or moment.exposure == exposure) and (not address or address in moment.address.split(","))
+    ]
     backups = [
         (backup, difference(now, backup.desired)) for backup in portal.backups(device) if backup.desired is not None
     ]
-    return page(portal, session, "history.html", device=device, backups=backups, entries=portal.audit.of_device(device))
+    held = [item for item in tenures(moments) if not address or address in item.address.split(",")]
+    return page(
+        portal,
+        session,
+        "history.html",
+        device=device,
+        backups=backups,
+        entries=portal.audit.of_device(device),
+        moments=shown,
+        held=[item for item in held if not exposure or item.exposure == exposure],
+        known=said is not None,
+        old=old,
+        exposure=exposure,
+        address=address,
+    )
 
 
 @router.get("/devices/{device}/twin")

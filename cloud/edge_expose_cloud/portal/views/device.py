@@ -114,5 +114,5 @@ def topologies(hub: ReadingHub, twin: Twin | None) -> tuple[Topology, Topology]:
         return Topology(), Topology()
     now = Topology()
     if twin.connection_state == "Connected":
-        now = topology_of(hub.topology(twin.device_id, MODULE_ID))
-    return now, now if now.known else topology_of(hub.last_topology(twin.device_id))
+        now = topology_of(hub.answer(twin.device_id, MODULE_ID, "topology"))
+    return now, now if now.known else topology_of(hub.last_answer(twin.device_id, "topology"))
