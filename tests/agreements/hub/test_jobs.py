@@ -12,7 +12,7 @@ import pytest
 from azure.iot.device import IoTHubDeviceClient, MethodResponse
 from azure.iot.hub import IoTHubJobManager, IoTHubRegistryManager
 from azure.iot.hub.models import CloudToDeviceMethod, JobRequest, QuerySpecification, Twin, TwinProperties
-from msrest.exceptions import HttpOperationError
+from msrest.exceptions import DeserializationError, HttpOperationError
 
 from support.hub import Call, RunningHub, start_hub
 from support.waiting import PATIENCE, eventually
@@ -158,6 +158,10 @@ def test_jobs_are_listed_in_pages_as_az_and_node_ask_for_them(jobs: IoTHubJobMan
             break
         token = {"x_ms_continuation": answer.headers["x-ms-continuation"]}
     assert len(found) == len(set(found)) >= 3
+    with pytest.raises(
+        DeserializationError
+    ):  # azure-iot-hub 2.7.0 expects an object here, and the service sends a list
+        jobs.query_scheduled_jobs("scheduleUpdateTwin", "completed")
     assert call("GET", "/jobs").json() == []
     assert call("GET", "/jobs/nothing").status_code == 404
     assert call("POST", "/jobs/create", {"type": "export"}).status_code == 501

@@ -262,6 +262,18 @@ def test_a_job_survives_a_restart_in_its_middle(world: World) -> None:
     assert (world.job()["status"], world.tagged()) == ("completed", 3)
 
 
+def test_a_job_that_trips_over_a_broken_record_fails_alone(world: World) -> None:
+    world.hub.state.settings.concurrent_jobs = 2
+    world.devices("a")
+    world.create("broken", queryCondition="deviceId = 'a'")
+    world.create("sound", queryCondition="deviceId = 'a'")
+    del world.hub.state.device_jobs["broken"]
+    world.queue_time()
+    world.hub.state.device_jobs["broken"] = {}
+    world.tick(4)
+    assert (world.job("broken")["status"], world.job("sound")["status"]) == ("failed", "completed")
+
+
 def test_history_is_kept_for_thirty_days(world: World) -> None:
     world.devices("a")
     world.create("old")

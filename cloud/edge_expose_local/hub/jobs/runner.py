@@ -7,6 +7,7 @@ is not: a real hub takes up to a few seconds, this one takes QUEUE_SECONDS.
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from edge_expose_local.hub.device_api.messages import DeviceApi
 from edge_expose_local.hub.errors import HubError
@@ -17,6 +18,7 @@ from edge_expose_local.hub.records.jobs import DeviceJob, Job
 from edge_expose_local.hub.records.methods import read_method
 from edge_expose_local.hub.registry import twin_service
 
+log = logging.getLogger("edge_expose_local.hub.jobs")
 QUEUE_SECONDS = 1.0
 OPERATIONS_PER_SECOND = 10
 TICK_SECONDS = 1 / OPERATIONS_PER_SECOND
@@ -53,16 +55,23 @@ class JobRunner:
         """One tick: moves every active job on, and starts at most one device operation."""
         now, budget = self._state.clock(), 1
         for job in [job for job in self._state.jobs.values() if job.active]:
-            if job.cancel_asked:
-                self._end(job, "cancelled", now)
-                continue
-            if job.status == "queued" and now >= job.created + QUEUE_SECONDS:
-                job.status = "scheduled"
-                self._state.mark("job", job.id)
-            if job.status == "scheduled" and now >= job.start:
-                self._begin(job, now)
-            if job.status == "running":
-                budget -= self._advance(job, now, budget)
+            try:
+                budget -= self._move(job, now, budget)
+            except Exception:
+                log.exception("job %s failed", job.id)  # and the other jobs go on
+                job.failure = "internal error of the local hub; see its log"
+                self._end(job, "failed", now)
+
+    def _move(self, job: Job, now: float, budget: int) -> int:
+        """Moves one job on; how many device operations it started."""
+        if job.cancel_asked:
+            self._end(job, "cancelled", now)
+        if job.status == "queued" and now >= job.created + QUEUE_SECONDS:
+            job.status = "scheduled"
+            self._state.mark("job", job.id)
+        if job.status == "scheduled" and now >= job.start:
+            self._begin(job, now)
+        return self._advance(job, now, budget) if job.status == "running" else 0
 
     def _begin(self, job: Job, now: float) -> None:
         job.status, job.began = "running", now
@@ -95,7 +104,7 @@ class JobRunner:
 
     def _end(self, job: Job, status: str, now: float) -> None:
         job.status, job.ended = status, now  # type: ignore[assignment]  # the callers name one of the literals
-        for part in self._state.device_jobs[job.id].values():
+        for part in self._state.device_jobs.get(job.id, {}).values():
             if part.status in ("pending", "running"):
                 part.finish("canceled" if status == "cancelled" else "failed", now)
                 self._mark(part)
