@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_expose_local.http.server import HttpServer, Request, Response, json_response
-from edge_expose_local.hub.server import control_path
+from edge_expose_local.private_files import control_path
 
 ControlHandler = Callable[[str, str, Any], Awaitable[Any]]
 

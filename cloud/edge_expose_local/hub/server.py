@@ -9,13 +9,12 @@ import logging
 import os
 import socket
 import subprocess
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge_expose_local.http.server import HttpServer
-from edge_expose_local.hub.access.certs import device_context, server_context, write_private
+from edge_expose_local.hub.access.certs import device_context, server_context
 from edge_expose_local.hub.control import ControlApi
 from edge_expose_local.hub.deployments import configuration_service
 from edge_expose_local.hub.device_api.links import Links
@@ -29,11 +28,11 @@ from edge_expose_local.hub.service_api.job_operations import JobOperations
 from edge_expose_local.hub.service_api.operations import Operations
 from edge_expose_local.hub.service_api.rest import ServiceApi
 from edge_expose_local.hub.transport.proxy_process import end_mapper, living_mapper, start_mapper, try_lock
+from edge_expose_local.private_files import control_path, write_private
 
 EVALUATION_SECONDS = 300.0
 MAPPER_CHECK_SECONDS = 1.0
 HANDSHAKE_SECONDS = 10.0
-MAX_SOCKET_PATH = 100
 log = logging.getLogger("edge_expose_local.hub")
 
 
@@ -67,16 +66,6 @@ def lock(folder: Path) -> int:
             return descriptor
         time.sleep(0.02)
     raise OSError(f"another hub runs with the state folder {folder}")
-
-
-def control_path(folder: Path) -> Path:
-    """Where the control socket lives: in the state folder, or in a fresh private one when that path is too long."""
-    path = folder / "control.sock"
-    if len(os.fsencode(path)) > MAX_SOCKET_PATH:
-        path = Path(tempfile.mkdtemp(prefix="edge-expose-")) / "control.sock"
-    path.unlink(missing_ok=True)
-    write_private(folder / "control.path", str(path).encode())
-    return path
 
 
 class Server:
