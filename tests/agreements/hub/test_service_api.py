@@ -331,7 +331,10 @@ def test_groups_and_system_metrics_by_query(call: Call, device: str) -> None:
     for name in ("appliedCount", "reportedSuccessfulCount", "reportedFailedCount"):
         rows = call("POST", "/devices/query", {"query": queries[name]}).json()
         assert len(rows) == made["systemMetrics"]["results"][name], name
-    call("DELETE", f"/configurations/{device}", If_Match="*")
+    call("PUT", f"/configurations/{device}-2", {**body, "id": f"{device}-2"})
+    assert [item["id"] for item in call("GET", "/configurations?top=1").json()] == [device, f"{device}-2"]
+    for name in (device, f"{device}-2"):
+        call("DELETE", f"/configurations/{name}", If_Match="*")
 
 
 def test_policies_have_different_rights(hub: RunningHub, device: str) -> None:

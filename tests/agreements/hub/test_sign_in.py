@@ -114,6 +114,7 @@ def test_a_self_signed_certificate_signs_in_by_its_thumbprint(
         whole_life(client, registry, name)
     twin = call("GET", f"/twins/{name}").json()
     assert twin["authenticationType"] == "selfSigned"
+    assert twin["x509Thumbprint"][slot[0].upper() + slot[1:]] == own.thumbprint(kind)
 
 
 def x509_client(hub: RunningHub, name: str, own: Certified, folder: Path, *more: Certified) -> IoTHubDeviceClient:

@@ -132,7 +132,7 @@ class Operations:
     # -- configurations --------------------------------------------------------------------------------------------
 
     async def list_configurations(self, request: Request, caller: Caller) -> Response:
-        items = sorted(self._state.configurations.values(), key=lambda item: item.id)[: read_top(request)]
+        items = sorted(self._state.configurations.values(), key=lambda item: item.id)  # `top` is ignored, as measured
         return json_response(200, [configuration_service.view(self._state, item) for item in items])
 
     async def get_configuration(self, request: Request, caller: Caller, identifier: str) -> Response:

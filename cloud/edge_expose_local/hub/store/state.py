@@ -184,10 +184,7 @@ class HubState:
             "lastActivityTime": identity.last_activity,
             "cloudToDeviceMessageCount": 0,
             "authenticationType": identity.auth_type,
-            "x509Thumbprint": {
-                "primaryThumbprint": identity.thumbprints[0],
-                "secondaryThumbprint": identity.thumbprints[1],
-            },
+            "x509Thumbprint": _twin_thumbprints(identity),
             "modelId": "",
             "version": twin.version,
             "tags": twin.tags,
@@ -212,6 +209,14 @@ class HubState:
         for _, parts in sorted(self.device_jobs.items()):
             for _, part in sorted(parts.items()):
                 yield part.view()
+
+
+def _twin_thumbprints(identity: Identity) -> JsonObject:
+    """Twins write these names with a capital once a thumbprint is set (measured for `mwalser/iothub`), else without."""
+    names = ("PrimaryThumbprint", "SecondaryThumbprint")
+    if not any(identity.thumbprints):
+        names = ("primaryThumbprint", "secondaryThumbprint")
+    return dict(zip(names, identity.thumbprints, strict=True))
 
 
 def _disk_key(key: TwinKey | str) -> str:
