@@ -5,6 +5,7 @@ They are installed once into the cache folder; without Node.js, or where npm can
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -18,6 +19,7 @@ import pytest
 from support.hub import start_hub
 from support.lots import own
 
+pytestmark = pytest.mark.timeout(400)  # the first run on a machine installs the SDKs
 SUITE = Path(__file__).parent / "node"
 CHECKS = [
     "devices: create, get, update, list, delete",
@@ -41,14 +43,16 @@ def packages() -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "edge-expose"
     text = (SUITE / "package.json").read_bytes()
     folder = cache / f"node-sdks-{hashlib.sha256(text).hexdigest()[:12]}"
-    if not (folder / "complete").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "package.json").write_bytes(text)
-        command = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts"]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=110)
-        if done.returncode:
-            pytest.skip(f"npm cannot install the SDKs: {done.stderr[-300:]}")
-        (folder / "complete").touch()
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another run may be at it
+        if not (folder / "complete").exists():
+            (folder / "package.json").write_bytes(text)
+            command = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts"]
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240)
+            if done.returncode:
+                pytest.skip(f"npm cannot install the SDKs: {done.stderr[-300:]}")
+            (folder / "complete").touch()
     return folder
 
 
