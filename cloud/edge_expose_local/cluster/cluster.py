@@ -82,7 +82,8 @@ class Cluster:
         )
         self._kubelet.moved = self._forwarder.wake
         self._load_balancer = LoadBalancer(self.registry, self._faults)
-        self._api = Api(self.registry, Authorizer(self.store), self._tokens, self._faults, self._kubelet.logs)
+        kubelet, rights = self._kubelet, Authorizer(self.store)
+        self._api = Api(self.registry, rights, self._tokens, self._faults, kubelet.logs, kubelet.port_forward)
         self._server = HttpServer(self._api.handle, self._tls)
         self._dns = DnsServer(Names(self.store))
         self._control: HttpServer | None = None

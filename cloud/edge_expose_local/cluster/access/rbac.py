@@ -171,6 +171,7 @@ def bootstrap_roles(profile: Profile) -> list[tuple[str, Document]]:
         rule(["create"], [""], ["serviceaccounts/token"]),
         rule(write, slices, ["endpointslices"]),
         rule(write, ["apps"], workloads),
+        rule(["create", "get"], [""], ["pods/portforward"]),
     ]
     admin = [
         *edit,

@@ -80,6 +80,8 @@ def resource_list(resources: list[Resource], profile: Profile, group: str, serve
             scale = {"group": "autoscaling", "version": "v1", "kind": "Scale", "verbs": ["get", "patch", "update"]}
             entries.append({"name": f"{r.plural}/scale", **subresource, **scale})
         if r.plural == "pods":
+            forward = {"kind": "PodPortForwardOptions", "verbs": ["create", "get"]}
+            entries.append({"name": "pods/portforward", **subresource, **forward})
             entries.append({"name": "pods/log", **subresource, "verbs": ["get"]})
         if r.plural == "serviceaccounts":
             token = {"group": "authentication.k8s.io", "version": "v1", "kind": "TokenRequest"}

@@ -69,8 +69,8 @@ def route(
     kind = reviews.get((group, plural))
     served = {(r.group, r.version) for r in resources.values()} | {(known, "v1") for known, _ in reviews}
     if (group, version) not in served or (kind is not None and version != "v1"):
-        raise unknown_path()
+        raise unknown_path(f"{group}/{version}" if group else version)
     if resource is not None and resource.version != version:
-        raise unknown_path()
+        raise unknown_path(f"{plural} of {group}/{version}")
     verb = _verb(request, named=bool(name), watching=watching)
     return Route(verb, group, plural, namespace, name, subresource, resource, kind)

@@ -5,7 +5,6 @@ Stages of a request: faults, authentication, routing, impersonation, authorizati
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 from ..access.impersonation import Impersonation, asked
@@ -23,7 +22,6 @@ from ..kinds.errors import (
     PlainError,
     bad_request,
     method_not_allowed,
-    not_found,
     unknown_path,
 )
 from ..kinds.resources import Resource, reviews
@@ -35,14 +33,22 @@ from .replies import Answers, Reply, refused
 from .routing import Route, route
 from .writes import Writes
 
-Logs = Callable[[str, str, Request], Awaitable[Response]]
+PodAnswer = Callable[[str, str, Request], Awaitable[Response]]
 _HEALTH = ("/healthz", "/livez", "/readyz")
 
 
 class Api:
     """Answers every request to the secure port."""
 
-    def __init__(self, registry: Registry, authorizer: Authorizer, tokens: Tokens, faults: Faults, logs: Logs) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        authorizer: Authorizer,
+        tokens: Tokens,
+        faults: Faults,
+        logs: PodAnswer,
+        port_forward: PodAnswer,
+    ) -> None:
         self._registry = registry
         self._profile = registry.profile
         self._resources = list(registry.resources.values())
@@ -52,6 +58,7 @@ class Api:
         self._tokens = tokens
         self._faults = faults
         self._logs = logs
+        self._port_forward = port_forward
         self._codec = Codec(self._profile.types)
         self._reads = Reads(registry, faults)
         self._writes = Writes(registry, self._codec)
@@ -89,7 +96,7 @@ class Api:
             body = self._body(request)
             return answers.write(Reply(review(kind, found.group, body, user, self._authorizer, self._tokens), 201))
         if resource is None:
-            raise unknown_path()
+            raise unknown_path(f"{found.plural} of {found.group or 'the core group'}")
         return await self._verb(request, found, resource)
 
     def _acting(self, request: Request, user: User, wish: Attributes) -> User:
@@ -161,6 +168,9 @@ class Api:
         if found.subresource == "log" and resource.plural == "pods" and found.verb == "get":
             self._registry.get(resource, found.namespace, found.name)
             return await self._logs(found.namespace, found.name, request)
+        if found.subresource == "portforward" and resource.plural == "pods" and found.verb in ("get", "create"):
+            self._registry.get(resource, found.namespace, found.name)
+            return await self._port_forward(found.namespace, found.name, request)
         watching, collection = found.verb == "watch", found.verb in ("list", "watch")
         offer = Offer(turns=True, collection=collection, watch=watching, protobuf=not resource.custom)
         answers = Answers(request, offer, self._profile, self._codec)
@@ -170,7 +180,7 @@ class Api:
         if found.subresource == "scale" and resource.scale:
             return answers.write(self._writes.scale(request, found, resource))
         if found.subresource and not (found.subresource == "status" and resource.status):
-            raise unknown_path()
+            raise unknown_path(f"{found.plural}/{found.subresource}")
         if found.verb not in resource.verbs and not (found.verb == "get"):
             raise method_not_allowed()
         if watching:
@@ -179,9 +189,3 @@ class Api:
             read = self._reads.get if found.verb == "get" else self._reads.list
             return answers.write(read(request, found, resource, answers))
         return answers.write(self._writes.answer(request, found, resource, answers))
-
-
-async def no_logs(namespace: str, name: str, request: Request) -> Response:
-    """Answer pods/log where no kubelet runs."""
-    await asyncio.sleep(0)
-    raise not_found("", "pods/log", name)

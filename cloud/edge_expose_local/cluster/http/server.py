@@ -44,13 +44,15 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """One answer: a whole body, or chunks from `stream`."""
+    """One answer: a whole body, chunks from `stream`, or another protocol on the same connection."""
 
     status: int = 200
     body: bytes = b""
     content_type: str = "application/json"
     headers: dict[str, str] = field(default_factory=dict)
     stream: AsyncGenerator[bytes, None] | None = None
+    upgraded: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]] | None = None
+    """Takes the connection over after an answer with 101."""
 
 
 class Hangup(Exception):
@@ -156,6 +158,13 @@ class HttpServer:
             return False
         response = await self._handler(request)
         keep = request.headers.get("connection", "").lower() != "close"
+        if response.upgraded is not None:
+            lines = [f"HTTP/1.1 {response.status} Switching Protocols"]
+            lines += [f"{name}: {value}" for name, value in response.headers.items()]
+            writer.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
+            await writer.drain()
+            await response.upgraded(reader, writer)
+            return False
         if response.stream is not None:
             await _stream(response, reader, writer)
             return keep

@@ -142,9 +142,10 @@ def method_not_allowed() -> ApiError:
     return ApiError(405, "MethodNotAllowed", message, {})
 
 
-def unknown_path() -> ApiError:
-    """404 for a path no resource is served at."""
-    return ApiError(404, "NotFound", "the server could not find the requested resource", {})
+def unknown_path(what: str = "") -> ApiError:
+    """404 for a path no resource is served at; `what` is a thing that a real server may well serve."""
+    more = f" ({what}: not served by this stand-in)" if what else ""
+    return ApiError(404, "NotFound", f"the server could not find the requested resource{more}", {})
 
 
 def expired(version: int, oldest: int) -> ApiError:

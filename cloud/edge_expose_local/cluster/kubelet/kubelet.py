@@ -25,6 +25,7 @@ from ..objects.prepare import now
 from ..objects.recorder import Recorder
 from ..objects.registry import Registry
 from .images import command_of
+from .port_forward import forward
 
 NODE = "edge-node"
 WATCHED = frozenset({"pods"})
@@ -371,6 +372,17 @@ class Kubelet:
         """The last lines that the first container of a pod wrote."""
         path = self._log(pod["metadata"]["uid"], pod["spec"]["containers"][0]["name"])
         return path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:] if path.exists() else []
+
+    async def port_forward(self, namespace: str, name: str, request: Request) -> Response:
+        """Answer pods/portforward: the connection is handed to the ports of the pod's processes."""
+        pod = self._store.get("pods", namespace, name)
+        assert pod is not None
+        running = self._pods.get((namespace, name))
+        if running is None:
+            hosted = pod["spec"].get("nodeName")
+            why = "is not run by this stand-in" if hosted else "does not have a host assigned"
+            raise bad_request(f"pod {name} {why}")
+        return forward(request, lambda port: self.place(running.ip, port), f"{name}_{namespace}")
 
     async def logs(self, namespace: str, name: str, request: Request) -> Response:
         """Answer pods/log: container, tailLines, limitBytes and follow are honoured."""
