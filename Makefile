@@ -57,8 +57,9 @@ testbed-clean:   ## remove those builds
 recordings: $(STAMP) ## what real MetalLB and Kubernetes answer, written to tests/agreements/recorded (needs the test bed)
 	@$(CLEAN) $(BIN)/python tests/agreements/record.py
 
-bench: $(STAMP)  ## CPU time of the command line in loops of the same Python; PEER=path measures iotedgedev beside it
+bench: $(STAMP)  ## command line and module beside their peers (PEER=path iotedgedev, KOPF=path kopf); writes docs/benchmarks.md
 	@$(CLEAN) $(BIN)/python tests/benchmarks/cloud.py
+	@$(CLEAN) $(BIN)/python tests/benchmarks/module.py
 
 bench-loop: $(STAMP) ## twin edit to reported address, four spans, median of N
 	@$(CLEAN) $(BIN)/python tests/benchmarks/loop.py -n $(N)

@@ -64,6 +64,10 @@ class Api:
         """The same server as somebody else."""
         return Api(self._kubeconfig, namespace=self.network_namespace, token=token)
 
+    def connection(self) -> http.client.HTTPSConnection:
+        """A new one, for whoever keeps it open."""
+        return _Connection(self._host, self._port, self.network_namespace, self._tls)
+
     def raw(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> tuple[int, bytes]:
         """Status and body; raises OSError when there is no answer."""
         headers = {"Accept": "application/json", "Content-Type": kind}

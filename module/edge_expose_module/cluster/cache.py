@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge_expose_module.cluster.api import Listing, Resource, WatchEvent
+from edge_expose_module.cluster.api import SERVICES, Listing, Resource, WatchEvent
 from edge_expose_module.cluster.service import Key
 
 Body = Mapping[str, Any]
@@ -129,10 +129,12 @@ def _is_newer(one: Body, other: Body) -> bool:
 
 
 def _kept(resource: Resource, body: Body) -> Body:
-    """What of an object is kept."""
-    if not resource.metadata_only:
-        return body
+    """What of an object is kept. Who wrote which field is asked of Services alone."""
     meta = body["metadata"]
+    if not resource.metadata_only:
+        if resource == SERVICES or "managedFields" not in meta:
+            return body
+        return {**body, "metadata": {key: value for key, value in meta.items() if key != "managedFields"}}
     return {"metadata": {key: meta[key] for key in ("name", "namespace", "resourceVersion", "labels") if key in meta}}
 
 
