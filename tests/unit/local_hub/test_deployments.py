@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from edge_expose_local.hub.deployments import configuration_service as service
+from edge_expose_local.hub.deployments import metrics, set_modules
 from edge_expose_local.hub.errors import HubError
 from edge_expose_local.hub.records.identities import TwinKey
 from edge_expose_local.hub.registry import identity_service as registry
@@ -150,14 +151,14 @@ def test_content_is_immutable_but_priority_is_not(state: HubState) -> None:
 
 
 def test_metrics_count_applied_success_failure_and_custom(state: HubState) -> None:
-    metrics = {
+    asked = {
         "queries": {
             "sites": "SELECT deviceId FROM devices WHERE is_defined(tags.site)",
             "n": "SELECT COUNT() AS n FROM devices",
         }
     }
-    found = put(state, "base", base(), metrics=metrics)
-    view = service.view(state, found)
+    found = put(state, "base", base(), metrics=asked)
+    view = metrics.view(state, found)
     assert view["systemMetrics"]["results"] == {
         "targetedCount": 1,
         "appliedCount": 1,
@@ -167,15 +168,15 @@ def test_metrics_count_applied_success_failure_and_custom(state: HubState) -> No
     assert view["metrics"]["results"] == {"sites": 2, "n": 3}
     version = state.twins[AGENT].desired.version
     twin_service.report(state, AGENT, {"lastDesiredVersion": version, "lastDesiredStatus": {"code": 200}})
-    assert service.view(state, found)["systemMetrics"]["results"]["reportedSuccessfulCount"] == 1
+    assert metrics.view(state, found)["systemMetrics"]["results"]["reportedSuccessfulCount"] == 1
     twin_service.report(state, AGENT, {"lastDesiredStatus": {"code": 400}})
-    assert service.view(state, found)["systemMetrics"]["results"]["reportedFailedCount"] == 1
+    assert metrics.view(state, found)["systemMetrics"]["results"]["reportedFailedCount"] == 1
 
 
 def test_apply_replaces_listed_twins_and_waits_for_the_next_evaluation(state: HubState) -> None:
     put(state, "base", base(web="web:1"))
     twin_service.write_twin(state, TwinKey("edge1", "web"), {"properties": {"desired": {"kept": 1}}}, None, False)
-    service.apply_content(state, "edge1", {"modulesContent": base(other="o:1")})
+    set_modules.apply_content(state, "edge1", {"modulesContent": base(other="o:1")})
     assert list(desired(state, AGENT)["modules"]) == ["other"]
     assert desired(state, TwinKey("edge1", "web")) == {"kept": 1}
     assert TwinKey("edge1", "other") in state.identities
@@ -184,7 +185,7 @@ def test_apply_replaces_listed_twins_and_waits_for_the_next_evaluation(state: Hu
 
 
 def test_apply_by_paths_sets_what_they_name_and_leaves_the_rest(state: HubState) -> None:
-    service.apply_content(state, "edge1", {"modulesContent": base(web="web:1")})
+    set_modules.apply_content(state, "edge1", {"modulesContent": base(web="web:1")})
     twin_service.write_twin(state, TwinKey("edge1", "web"), {"properties": {"desired": {"a": {"b": 1}}}}, None, False)
     content = {
         "$edgeAgent": {"properties.desired.modules.other": {"settings": {"image": "o:1"}}},
@@ -192,14 +193,14 @@ def test_apply_by_paths_sets_what_they_name_and_leaves_the_rest(state: HubState)
         "other": {"properties.desired.x": 1},
     }
     body = {"modulesContent": content, "deviceContent": {"properties.desired.site": "north"}}
-    service.apply_content(state, "edge1", body)
+    set_modules.apply_content(state, "edge1", body)
     assert sorted(desired(state, AGENT)["modules"]) == ["other", "web"]
     assert desired(state, AGENT)["schemaVersion"] == "1.1"
     assert desired(state, TwinKey("edge1", "web")) == {"a": {"b": 1, "c": 2}, "d": {"e": [1]}}
     assert desired(state, TwinKey("edge1", "other")) == {"x": 1}
     assert desired(state, TwinKey("edge1")) == {"site": "north"}
     whole = {"web": {"properties.desired": {"new": 1}, "properties.desired.more": 2}}
-    service.apply_content(state, "edge1", {"modulesContent": whole})
+    set_modules.apply_content(state, "edge1", {"modulesContent": whole})
     assert desired(state, TwinKey("edge1", "web")) == {"new": 1, "more": 2}
 
 
@@ -219,7 +220,7 @@ NOT_APPLICABLE: dict[str, Any] = {
 def test_what_cannot_be_applied_is_400_and_changes_nothing(state: HubState, body: dict[str, Any]) -> None:
     before = dict(state.identities)
     with pytest.raises(HubError) as caught:
-        service.apply_content(state, "edge1", body)
+        set_modules.apply_content(state, "edge1", body)
     assert (caught.value.status, caught.value.name) == (400, "InvalidConfigurationContent")
     assert caught.value.text.startswith("The content provided for configuration is invalid")
     assert state.identities == before
@@ -314,9 +315,9 @@ def test_system_metrics_are_queries_that_give_their_own_results(
     content = base(web="web:1") if kind == "modulesContent" else {"properties.desired.level": 3}
     body = {"content": {kind: content}, "targetCondition": condition}
     made, _ = service.put_configuration(state, "metrics", body, None)
-    metrics = service.view(state, made)["systemMetrics"]
-    assert metrics["results"]["targetedCount"] == count
-    assert (metrics["queries"]["targetedCount"] == "") is (condition == "")
-    for name, text in metrics["queries"].items():
+    system = metrics.view(state, made)["systemMetrics"]
+    assert system["results"]["targetedCount"] == count
+    assert (system["queries"]["targetedCount"] == "") is (condition == "")
+    for name, text in system["queries"].items():
         if text:
-            assert len(service.run_query(state, text)[0]) == metrics["results"][name], name
+            assert len(metrics.run_query(state, text)[0]) == system["results"][name], name

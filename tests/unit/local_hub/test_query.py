@@ -9,6 +9,7 @@ import pytest
 
 from edge_expose_local.hub.query import evaluation as query
 from edge_expose_local.hub.query import parser as query_parser
+from edge_expose_local.hub.query import syntax
 
 ROWS: list[dict[str, Any]] = [
     {
@@ -168,7 +169,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("text", "word"), REFUSED.values(), ids=REFUSED.keys())
 def test_refusals_name_what_was_not_understood(text: str, word: str) -> None:
-    with pytest.raises(query_parser.QueryError, match=re.escape(word)):
+    with pytest.raises(syntax.QueryError, match=re.escape(word)):
         query_parser.parse_query(text)
 
 
@@ -188,7 +189,7 @@ def test_target_conditions(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["deviceId IN ['a', 'b']", "NOT tags.a NIN ['b']", "tags.a = 1 OR (tags.b in ['c'])"])
 def test_target_conditions_refuse_in_although_queries_and_jobs_take_it(text: str) -> None:
-    with pytest.raises(query_parser.QueryError, match="IN and NIN"):
+    with pytest.raises(syntax.QueryError, match="IN and NIN"):
         query_parser.parse_condition(text)
     query_parser.parse_query(f"SELECT * FROM devices WHERE {text}")
     query_parser.parse_where(text)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from edge_expose_local.hub.deployments import plan as deployments
-from edge_expose_local.hub.errors import HubError, argument_invalid, bad_request, device_not_found, precondition_failed
+from edge_expose_local.hub.errors import HubError, argument_invalid, precondition_failed
 from edge_expose_local.hub.query import evaluation as query
 from edge_expose_local.hub.query import parser as query_parser
-from edge_expose_local.hub.query.parser import QueryError
 from edge_expose_local.hub.records import configurations as rules
 from edge_expose_local.hub.records import twin_rules
 from edge_expose_local.hub.records.configurations import DESIRED, Configuration
@@ -97,51 +96,6 @@ def delete_configuration(state: HubState, identifier: str, if_match: str | None)
     evaluate(state)
 
 
-def apply_content(state: HubState, device: str, body: JsonObject) -> None:
-    """Set modules on one edge device: replaces the desired section of each listed twin. Raises HubError.
-
-    `modulesContent` is needed, `deviceContent` optional, `moduleContent` not applicable (azure-iot-sdk-csharp, remarks
-    of ApplyConfigurationContentOnDeviceAsync). A key `properties.desired.<path>` sets that path and leaves what stands
-    beside it, as the documentation of manifests says of such keys.
-    """
-    identity = state.identities.get(TwinKey(device))
-    if identity is None:
-        raise device_not_found(device)
-    if not identity.iot_edge:
-        raise bad_request(f"Device {device} is Not an Azure IoT Edge device")
-    try:
-        content, of_device = _applicable(body)
-    except HubError as error:
-        raise rules.invalid_content(error.explanation, applied=True) from error
-    sections = {**{TwinKey(device, name): section for name, section in content.items()}, TwinKey(device): of_device}
-    results: dict[TwinKey, JsonObject] = {}
-    for key, section in sections.items():
-        if section:
-            wanted, twin = deployments.Wanted(), state.twins.get(key)
-            for path in sorted(section, key=len):  # the whole section first, then the paths into it
-                wanted.add(path, section[path])
-            results[key] = wanted.result({} if twin is None else twin.desired.value, "keep")
-            if found := twin_rules.size_problem(results[key], twin_rules.DESIRED_LIMIT, f"{DESIRED} of {key}"):
-                raise rules.invalid_content(found, applied=True)
-    registry.ensure_modules(state, device, deployments.modules_named_in(content))
-    for key, result in results.items():
-        if key in state.twins:
-            twin_service.set_desired(state, key, result)
-            state.twins[key].moved()
-    state.evaluation_wanted = False  # a deployment wins back the device when it is next evaluated, not at once
-
-
-def _applicable(body: JsonObject) -> tuple[JsonObject, JsonObject]:
-    """`modulesContent` and `deviceContent` of an apply. Raises HubError 400."""
-    if "modulesContent" not in body:
-        raise rules.invalid_content("modulesContent is missing")
-    if wrong := set(body) - {"modulesContent", "deviceContent"}:
-        raise rules.invalid_content(f"{', '.join(sorted(wrong))} cannot be applied to an edge device")
-    of_device = body.get("deviceContent") or {}
-    rules.check_section("deviceContent", of_device)
-    return rules.check_modules_content(body["modulesContent"]), of_device
-
-
 def _targets(state: HubState, configuration: Configuration) -> list[TwinKey]:
     if not configuration.target_condition.strip():
         return []
@@ -224,57 +178,3 @@ def _count(state: HubState, statuses: dict[TwinKey, dict[str, JsonObject]]) -> N
         if (configuration.targeted, configuration.applied) != counts:
             configuration.targeted, configuration.applied = counts
             state.mark("configuration", configuration.id)
-
-
-def run_query(state: HubState, text: str) -> tuple[list[JsonObject], str]:
-    """Rows and their type, for the header `x-ms-item-type`. Raises HubError 400."""
-    try:
-        parsed = query_parser.parse_query(text)
-    except QueryError as error:
-        raise HubError(400, "ArgumentInvalid", "BadRequest", 400004, detail=f"query: {error}") from error
-    if parsed.source == "devices.jobs":
-        return query.run(parsed, state.device_job_views()), "DeviceJob"
-    rows = query.run(parsed, state.twin_views(parsed.source == "devices.modules"))
-    return rows, "Raw" if parsed.columns else "Twin"
-
-
-def _metric(state: HubState, text: str) -> int:
-    """The number of rows, or the count itself for a query of nothing but COUNT()."""
-    parsed = query_parser.parse_query(text)
-    rows, _ = run_query(state, text)
-    if len(parsed.columns) == 1 and parsed.columns[0].aggregate == "COUNT" and not parsed.groups:
-        return int(next(iter(rows[0].values())))
-    return len(rows)
-
-
-def view(state: HubState, configuration: Configuration) -> JsonObject:
-    """The JSON document with fresh metric results (empty before the first evaluation)."""
-    if configuration.targeted is None:
-        return configuration.view({}, {})
-    results = {"targetedCount": configuration.targeted}
-    # Only twins that carry the status can match the system queries, so only those are looked at.
-    rows = [state.twin_view(key) for key, twin in state.twins.items() if configuration.id in twin.configurations]
-    for name, text in configuration.system_queries().items():
-        if name not in results:
-            results[name] = len(query.run(query_parser.parse_query(text), rows))
-    asked = {name: text for name, text in configuration.metrics.items() if not rules.is_bare(text)}
-    return configuration.view(results, {name: _metric(state, text) for name, text in asked.items()})
-
-
-def test_queries(body: JsonObject) -> JsonObject:
-    """Problems of a target condition and of metric queries, as data with status 200."""
-    condition = body.get("targetCondition") or ""
-    problem: str | None = None
-    if isinstance(condition, str) and condition.strip() == "*":
-        problem = "'*' is not a condition"  # refused here although PUT takes it
-    elif isinstance(condition, str) and condition:
-        kind = "moduleContent" if condition.strip().upper().startswith("FROM") else "modulesContent"
-        found = rules.condition_problem(condition, kind)  # type: ignore[arg-type]  # two literals
-        problem = None if found is None else found[1]
-    errors: dict[str, str] = {}
-    for name, text in (body.get("customMetricQueries") or {}).items():
-        try:
-            query_parser.parse_query(str(text))
-        except QueryError as error:
-            errors[name] = str(error)
-    return {"targetConditionError": problem, "customMetricQueryErrors": errors}

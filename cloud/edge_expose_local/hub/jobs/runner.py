@@ -12,7 +12,7 @@ import logging
 from edge_expose_local.hub.device_api.messages import DeviceApi
 from edge_expose_local.hub.errors import HubError
 from edge_expose_local.hub.hub import Hub
-from edge_expose_local.hub.query import evaluation, parser
+from edge_expose_local.hub.query import evaluation, parser, syntax
 from edge_expose_local.hub.records.identities import TwinKey
 from edge_expose_local.hub.records.jobs import DeviceJob, Job
 from edge_expose_local.hub.records.methods import read_method
@@ -78,7 +78,7 @@ class JobRunner:
         self._state.mark("job", job.id)
         try:
             where = None if job.condition.strip() == "*" else parser.parse_where(job.condition)
-        except parser.QueryError as error:
+        except syntax.QueryError as error:
             job.failure = f"SQL query parse failed due to following errors: {error}"
             self._end(job, "failed", now)
             return

@@ -7,7 +7,7 @@ import operator
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from edge_expose_local.hub.query.parser import (
+from edge_expose_local.hub.query.syntax import (
     Call,
     Column,
     Compare,

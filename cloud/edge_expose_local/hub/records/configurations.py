@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from edge_expose_local.hub.errors import HubError, argument_invalid
 from edge_expose_local.hub.query import parser as query_parser
-from edge_expose_local.hub.query.parser import QueryError
+from edge_expose_local.hub.query.syntax import QueryError
 from edge_expose_local.hub.records import twin_rules
 
 JsonObject = dict[str, Any]

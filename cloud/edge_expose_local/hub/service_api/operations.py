@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from edge_expose_local.http.server import Request, Response, json_response
-from edge_expose_local.hub.deployments import configuration_service
+from edge_expose_local.hub.deployments import configuration_service, metrics, set_modules
 from edge_expose_local.hub.device_api.messages import DeviceApi
 from edge_expose_local.hub.errors import HubError, argument_invalid, bad_request, device_not_found
 from edge_expose_local.hub.hub import Hub
@@ -126,23 +126,23 @@ class Operations:
         text = read_body(request).get("query")
         if not isinstance(text, str):
             raise bad_request("query is missing")
-        rows, item_type = configuration_service.run_query(self._state, text)
+        rows, item_type = metrics.run_query(self._state, text)
         return page(request, rows, item_type, text)
 
     # -- configurations --------------------------------------------------------------------------------------------
 
     async def list_configurations(self, request: Request, caller: Caller) -> Response:
         items = sorted(self._state.configurations.values(), key=lambda item: item.id)  # `top` is ignored, as measured
-        return json_response(200, [configuration_service.view(self._state, item) for item in items])
+        return json_response(200, [metrics.view(self._state, item) for item in items])
 
     async def get_configuration(self, request: Request, caller: Caller, identifier: str) -> Response:
         found = configuration_service.get_configuration(self._state, identifier)
-        return json_response(200, configuration_service.view(self._state, found), {"ETag": f'"{found.etag}"'})
+        return json_response(200, metrics.view(self._state, found), {"ETag": f'"{found.etag}"'})
 
     async def put_configuration(self, request: Request, caller: Caller, identifier: str) -> Response:
         if_match = request.headers.get("if-match")
         found, is_new = configuration_service.put_configuration(self._state, identifier, read_body(request), if_match)
-        view = configuration_service.view(self._state, found)
+        view = metrics.view(self._state, found)
         return json_response(201 if is_new else 200, view, {"ETag": f'"{found.etag}"'})
 
     async def delete_configuration(self, request: Request, caller: Caller, identifier: str) -> Response:
@@ -150,8 +150,8 @@ class Operations:
         return Response(204)
 
     async def test_queries(self, request: Request, caller: Caller) -> Response:
-        return json_response(200, configuration_service.test_queries(read_body(request)))
+        return json_response(200, metrics.test_queries(read_body(request)))
 
     async def apply_content(self, request: Request, caller: Caller, device: str) -> Response:
-        configuration_service.apply_content(self._state, device, read_body(request))
+        set_modules.apply_content(self._state, device, read_body(request))
         return Response(204)
