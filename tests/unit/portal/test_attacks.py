@@ -153,6 +153,13 @@ def test_a_body_that_never_ends_is_told_that_time_is_up(serve) -> None:
     peer.rest()
 
 
+def test_a_client_that_reads_nothing_is_hung_up_on(serve) -> None:
+    peer = serve(stall_seconds=0.5)()
+    asking = b"GET /static/style.css HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 2000
+    with pytest.raises(ConnectionError):  # and no TimeoutError
+        list(iter(lambda: peer.socket.sendall(asking), "never"))
+
+
 def test_one_address_cannot_take_all_connections_and_gets_room_again(serve) -> None:
     connect = serve(most_of_address=5)
     held = [connect("127.0.0.9") for _ in range(5)]

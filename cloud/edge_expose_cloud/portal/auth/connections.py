@@ -16,6 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from edge_expose_cloud.portal.auth.addresses import Network, brake_key, is_inside
 
 HEAD_SECONDS: Final = 10.0
+STALL_SECONDS: Final = 60.0
 FLUSH_SECONDS: Final = 10.0
 MOST_CONNECTIONS: Final = 800
 MOST_OF_ADDRESS: Final = 200
@@ -23,9 +24,13 @@ MOST_OF_ADDRESS: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """`head_seconds` is for the whole head of a request, however many bytes of it come in between."""
+    """`head_seconds` is for the whole head of a request, however many bytes of it come in between.
+
+    `stall_seconds` is how long a client may read nothing of what waits for it.
+    """
 
     head_seconds: float = HEAD_SECONDS
+    stall_seconds: float = STALL_SECONDS
     flush_seconds: float = FLUSH_SECONDS
     most: int = MOST_CONNECTIONS
     most_of_address: int = MOST_OF_ADDRESS
@@ -60,6 +65,7 @@ def bounded_protocol(limits: ConnectionLimits, proxies: Iterable[Network] = ()) 
 
     class BoundedProtocol(H11Protocol):
         _deadline: asyncio.TimerHandle | None = None
+        _stalled: asyncio.TimerHandle | None = None
         _admitted = ""
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -74,6 +80,7 @@ def bounded_protocol(limits: ConnectionLimits, proxies: Iterable[Network] = ()) 
         def connection_lost(self, exc: Exception | None) -> None:
             super().connection_lost(exc)
             self._forget_deadline()
+            self._forget_stall()
             if self._admitted:
                 connections.leave(self._admitted)
                 self._admitted = ""
@@ -81,6 +88,15 @@ def bounded_protocol(limits: ConnectionLimits, proxies: Iterable[Network] = ()) 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
             self._watch()
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._forget_stall()
+            self._stalled = self.loop.call_later(limits.stall_seconds, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            self._forget_stall()
 
         def timeout_keep_alive_handler(self) -> None:
             super().timeout_keep_alive_handler()
@@ -100,6 +116,11 @@ def bounded_protocol(limits: ConnectionLimits, proxies: Iterable[Network] = ()) 
         def _abort_later(self) -> None:
             # `close` waits until the peer has read what was sent: without end, when it never does.
             self.loop.call_later(limits.flush_seconds, self.transport.abort)
+
+        def _forget_stall(self) -> None:
+            if self._stalled is not None:
+                self._stalled.cancel()
+                self._stalled = None
 
         def _forget_deadline(self) -> None:
             if self._deadline is not None:
