@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from enum import Enum
@@ -35,7 +36,15 @@ def pages() -> dict[str, str]:
         "exposure-fields.md": _NOTE + _exposure_fields(),
         "reasons.md": _NOTE + _reasons(),
         "commands.md": _NOTE + _commands(),
+        "portal-api.json": _portal_api(),
     }
+
+
+def _portal_api() -> str:
+    """The OpenAPI document of the portal's JSON API."""
+    from edge_expose_cloud.portal.api import document
+
+    return json.dumps(document(), indent=2) + "\n"
 
 
 def _commands() -> str:

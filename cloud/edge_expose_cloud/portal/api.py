@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Security
+from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -28,12 +28,20 @@ _Problem = {
     "description": "what is wrong, and what to try",
     "content": {"application/json": {"schema": {"type": "object"}}},
 }
+TITLE, VERSION = "edge-expose portal", "1.0"
 router = APIRouter(
     prefix="/api",
     responses=dict.fromkeys((401, 403, 404, 409, 413, 421, 422, 502), _Problem),
 )
 DeviceId = Annotated[str, Path(pattern=r"^[A-Za-z0-9\-:.+%_#*?!(),=@$']{1,128}$")]
 Name = Annotated[str, Path(pattern=r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$")]
+
+
+def document() -> dict[str, Any]:
+    """The OpenAPI document; the reference holds the same."""
+    app = FastAPI(title=TITLE, version=VERSION)
+    app.include_router(router)
+    return app.openapi()
 
 
 _bearer = HTTPBearer(

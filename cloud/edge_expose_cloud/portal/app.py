@@ -76,9 +76,7 @@ def make_app(
             poller.cancel()
             await asyncio.gather(poller, return_exceptions=True)
 
-    app = FastAPI(
-        title="edge-expose portal", version="1.0", openapi_url=None, docs_url=None, redoc_url=None, lifespan=life
-    )
+    app = FastAPI(title=api.TITLE, version=api.VERSION, openapi_url=None, docs_url=None, redoc_url=None, lifespan=life)
     app.state.portal = portal
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     for part in (sign_in, account, stream, device_pages, change_pages, api):
