@@ -203,3 +203,36 @@ def test_a_killed_cluster_goes_on_where_it_was(cluster: ClusterProcess) -> None:
     assert after["status"] == before["status"]
     eventually(lambda: answering(cluster.address(15)))
     assert json.loads(kubectl(cluster, "get", "pod", "e1", "-o", "json"))["status"]["podIP"] == ip
+
+
+def connects(ip: str, port: int) -> str:
+    """What a client of TCP sees: `connected`, or that it is refused."""
+    try:
+        socket.create_connection((ip, port), timeout=3).close()
+    except ConnectionRefusedError:
+        return "refused"
+    return "connected"
+
+
+def test_nobody_is_connected_where_no_pod_listens(cluster: ClusterProcess) -> None:
+    ip = cluster.address(12)
+    ports = [{"name": "http", "port": 18080, "targetPort": 80}, {"name": "deaf", "port": 18081, "targetPort": 81}]
+    kubectl(cluster, "apply", "-f", "-", stdin=service("quiet", "quiet", ip, ports=ports))
+    eventually(lambda: ip in kubectl(cluster, "get", "svc", "quiet"), what="the address")
+    assert [connects(ip, port) for port in (18080, 18081)] == ["refused", "refused"]
+    image = "edge-expose/echo:1"
+    declared = [{"containerPort": 80}, {"containerPort": 81}]
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "quiet", "labels": {"app": "quiet"}},
+        "spec": {"containers": [{"name": "c", "image": image, "ports": declared}], "terminationGracePeriodSeconds": 1},
+    }
+    kubectl(cluster, "apply", "-f", "-", stdin=pod)
+    assert eventually(lambda: answering(ip))["pod"] == "quiet"
+    assert connects(ip, 18081) == "refused"  # declared, but its process listens on the first port alone
+    kubectl(cluster, "delete", "pod", "quiet", "--wait=true")
+    eventually(lambda: connects(ip, 18080) == "refused", what="refused again")
+    again = {**pod, "metadata": {**pod["metadata"], "name": "quiet2"}}
+    kubectl(cluster, "apply", "-f", "-", stdin=again)
+    assert eventually(lambda: answering(ip))["pod"] == "quiet2"

@@ -62,7 +62,7 @@ ELSEWHERE = (
     "No IPv6 cluster",
     "Pods with another image stay Pending",
     "Endpoints that are no pod of this cluster are never dialled",
-    "A listener without ready endpoints accepts and resets",
+    "UDP to a port without ready endpoints is silent",
     "A source that `loadBalancerSourceRanges` does not list is reset",
     "Bookmarks come within seconds",
     "`minReadySeconds` and `progressDeadlineSeconds`",

@@ -1,7 +1,7 @@
 """The data path: external addresses, cluster IPs and node ports are loopback listeners that lead to pods.
 
 What should listen is computed from Services and EndpointSlices on every change; listeners are opened and closed to
-match. Each connection asks for its endpoint anew, so endpoints need no listener to be touched.
+match, and accept connections while there is a pod that listens. Each connection asks for its endpoint anew.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ class Target:
 
 
 class Forwarder:
-    """Keeps listeners in step with the store. `place` maps pod address and port to loopback."""
+    """Keeps listeners in step with the store. `place` maps pod address, port and protocol to loopback."""
 
     def __init__(
-        self, store: Store, address: str, place: Callable[[str, int], Place | None], *, allow_non_loopback: bool
+        self, store: Store, address: str, place: Callable[[str, int, str], Place | None], *, allow_non_loopback: bool
     ) -> None:
         self._store = store
         self._address = address
@@ -159,6 +159,10 @@ class Forwarder:
         for front, target in wanted.items():
             if front not in self._open:
                 await self._bind(front, target)
+            listener = self._open.get(front)
+            if isinstance(listener, TcpListener):
+                service = self._store.get("services", target.namespace, target.name)
+                await listener.serve(service is not None and bool(self._places(service, target, front.protocol)))
 
     def _refresh_udp(self) -> None:
         seen = {
@@ -203,7 +207,7 @@ class Forwarder:
         service = self._store.get("services", target.namespace, target.name) if target else None
         if target is None or service is None or (target.external and not _source_allowed(service, client)):
             return None
-        places = self._places(service, target)
+        places = self._places(service, target, front.protocol)
         if not places:
             return None
         spec = service["spec"]
@@ -221,7 +225,7 @@ class Forwarder:
             return chosen
         return places[next(self._turn) % len(places)]
 
-    def _places(self, service: Document, target: Target) -> list[Place]:
+    def _places(self, service: Document, target: Target, protocol: str) -> list[Place]:
         found: list[Place] = []
         for piece in self._store.all(SLICES, target.namespace):
             labels = piece["metadata"].get("labels") or {}
@@ -237,7 +241,7 @@ class Forwarder:
                     continue
                 for ip in endpoint.get("addresses") or []:
                     for port in ports:
-                        place = self._place(ip, port)
+                        place = self._place(ip, port, protocol)
                         if place is None:
                             self._say_unknown(service, ip, port)
                         else:
@@ -254,8 +258,10 @@ class Forwarder:
             if pod is None:
                 message = f"endpoint {ip}:{port} is no pod of this cluster, and nothing outside it is dialled"
                 self._recorder.event(service, "Warning", "EndpointNotLocal", message)
-            else:
+            elif self._place(ip, port, "") is None:
                 self._recorder.event(service, "Warning", "EndpointNotServed", _why_not(pod, ip, port))
+            else:
+                self._refused.discard(key)  # its process may well listen in a moment
 
 
 def _why_not(pod: Document, ip: str, port: int) -> str:

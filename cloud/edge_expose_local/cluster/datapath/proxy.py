@@ -114,32 +114,53 @@ class _Accepted(_Half):
         super().connection_lost(exc)
 
 
-class TcpListener:
-    """A bound TCP address whose connections are forwarded."""
+def _bound(ip: str, port: int) -> socket.socket:
+    """A TCP socket that holds an address: until it listens, connections to it are refused."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((ip, port))
+    except OSError:
+        sock.close()
+        raise
+    sock.setblocking(False)
+    return sock
 
-    def __init__(self, server: asyncio.Server, live: set[asyncio.BaseTransport]) -> None:
-        self._server = server
-        self._live = live
+
+class TcpListener:
+    """A TCP address that is held, and whose connections are forwarded while it serves."""
+
+    def __init__(self, ip: str, port: int, choose: Chooser) -> None:
+        self._where = (ip, port)
+        self._choose = choose
+        self._live: set[asyncio.BaseTransport] = set()
+        self._held: socket.socket | None = _bound(ip, port)
+        self._server: asyncio.Server | None = None
 
     @classmethod
     async def open(cls, ip: str, port: int, choose: Chooser) -> TcpListener:
-        """Bind and serve; raises OSError when the address cannot be bound."""
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            sock.bind((ip, port))
+        """Hold an address; raises OSError when it cannot be bound."""
+        return cls(ip, port, choose)
+
+    async def serve(self, wanted: bool) -> None:
+        """Begin or stop to accept connections; those that there are go on."""
+        if wanted and self._server is None:
+            sock = self._held or _bound(*self._where)
             sock.listen(256)
-        except OSError:
-            sock.close()
-            raise
-        sock.setblocking(False)
-        live: set[asyncio.BaseTransport] = set()
-        server = await asyncio.get_running_loop().create_server(lambda: _Accepted(choose, live), sock=sock)
-        return cls(server, live)
+            self._held = None
+            loop = asyncio.get_running_loop()
+            self._server = await loop.create_server(lambda: _Accepted(self._choose, self._live), sock=sock)
+        elif not wanted and self._server is not None:
+            self._server.close()
+            self._server = None
+            self._held = _bound(*self._where)
 
     def close(self) -> None:
-        """Stop listening; open connections are reset."""
-        self._server.close()
+        """Let the address go; open connections are reset."""
+        if self._server is not None:
+            self._server.close()
+        if self._held is not None:
+            self._held.close()
         for transport in list(self._live):
             reset(transport)
 

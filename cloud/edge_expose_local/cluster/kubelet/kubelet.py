@@ -39,6 +39,8 @@ class _Running:
     task: asyncio.Task[None] | None = None
     ports: dict[int, int] = field(default_factory=dict)
     """container port -> loopback port"""
+    listening: set[int] = field(default_factory=set)
+    """Container ports on which TCP connections are accepted."""
     restarts: dict[str, int] = field(default_factory=dict)
     state: dict[str, Document] = field(default_factory=dict)
     last: dict[str, Document] = field(default_factory=dict)
@@ -73,12 +75,13 @@ class Kubelet:
         """Called when a pod's loopback ports changed."""
         folder.mkdir(mode=0o700, exist_ok=True)
 
-    def place(self, ip: str, port: int) -> tuple[str, int] | None:
-        """Return where a pod's port really listens, or None when no pod of ours has it."""
+    def place(self, ip: str, port: int, protocol: str = "") -> tuple[str, int] | None:
+        """Return where a pod's port really is, or None when no pod of ours has it or, for TCP, listens on it."""
         for running in self._pods.values():
             if running.ip == ip:
                 found = running.ports.get(port)
-                return (self._address, found) if found else None
+                deaf = protocol == "TCP" and port not in running.listening
+                return (self._address, found) if found and not deaf else None
         return None
 
     def work(self) -> None:
@@ -193,6 +196,8 @@ class Kubelet:
                 code = await process.wait()
                 probing.cancel()
                 running.processes.pop(name, None)
+                for port in container.get("ports") or []:
+                    self._heard(running, int(port["containerPort"]), hears=False)
                 if asyncio.get_running_loop().time() - begun > 10:
                     backoff = 0.5
             running.ready[name] = False
@@ -253,20 +258,30 @@ class Kubelet:
         return environment
 
     async def _probe(self, key: tuple[str, str], running: _Running, container: Document) -> None:
-        """Keep readiness true while the first TCP port accepts connections; without one, running is ready."""
+        """Keep readiness true while the first TCP port accepts connections; without one, running is ready.
+
+        All TCP ports are tried, so that nothing is forwarded to one on which nobody listens.
+        """
         name = container["name"]
         tcp = [p for p in container.get("ports") or [] if p.get("protocol", "TCP") == "TCP"]
         wait = 0.05
         while True:
             good = True
-            if tcp:
-                good = await _accepts(self._address, running.ports[int(tcp[0]["containerPort"])])
+            for number in dict.fromkeys(int(port["containerPort"]) for port in tcp):
+                hears = await _accepts(self._address, running.ports[number])
+                self._heard(running, number, hears=hears)
+                good = good and (hears or number != int(tcp[0]["containerPort"]))
             good = good and f"{key[0]}/{key[1]}" not in self._faults.not_ready and key[1] not in self._faults.not_ready
             if good != running.ready.get(name, False):
                 running.ready[name] = good
                 self._report(key, running)
             await asyncio.sleep(wait)
             wait = 1.0 if good else min(wait * 1.5, 1.0)
+
+    def _heard(self, running: _Running, number: int, *, hears: bool) -> None:
+        if hears != (number in running.listening):
+            (running.listening.add if hears else running.listening.discard)(number)
+            self.moved()
 
     def _report(self, key: tuple[str, str], running: _Running) -> None:
         pod = self._store.get("pods", *key)
