@@ -230,7 +230,8 @@ class CachedCluster:
     def _is_fresh(self, scope: _Scope) -> bool:
         now = self._clock()
         return (
-            scope.heard is not None
+            scope.cache.version != ""
+            and scope.heard is not None
             and scope.listed is not None
             and now - scope.heard < SILENT_SECONDS
             and now - scope.listed < self._relist

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Protocol
 
 from edge_expose_module.cluster.api import ClusterError, Denied, Gone, Resource
@@ -49,8 +49,10 @@ class Watches:
         failures = 0
         while not stop.is_set():
             try:
-                self._follow(resource, namespace, stop, woken=failures > 0)
-                failures = 0
+                for is_news in self._follow(resource, namespace, stop):
+                    if is_news or failures:  # also for a watch that works again
+                        self._wake()
+                    failures = 0
             except Exception as error:
                 if stop.is_set():
                     return
@@ -65,18 +67,17 @@ class Watches:
                     log.exception("watch %s in %s", resource.plural, where)
                 stop.wait(_pause(error, failures))
 
-    def _follow(self, resource: Resource, namespace: str | None, stop: threading.Event, *, woken: bool) -> None:
-        """One watch, until it ends. `woken` means that the loop waits to hear that it works again."""
+    def _follow(self, resource: Resource, namespace: str | None, stop: threading.Event) -> Iterator[bool]:
+        """One watch until it ends: of each event, whether it is news to a pass."""
         version = self._cluster.place(resource, namespace)
-        if not version:
+        has_listed = not version
+        if has_listed:
             version = self._cluster.read(resource, namespace).version
-            woken = True
         for event in self._cluster.watch(resource, namespace, version, stop):
             if stop.is_set():
                 return
-            if self._cluster.follow(resource, namespace, event) or woken:
-                woken = False
-                self._wake()
+            yield self._cluster.follow(resource, namespace, event) or has_listed
+            has_listed = False
             if not self._cluster.place(resource, namespace):
                 raise Gone(f"an event of {resource.plural} cannot be put in order")
 

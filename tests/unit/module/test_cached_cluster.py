@@ -137,6 +137,14 @@ def test_a_watch_that_breaks_is_not_believed_at_all(world: World) -> None:
     assert world.lists == 3, "until another one is accepted"
 
 
+def test_an_event_that_cannot_be_put_in_order_ends_belief_at_once(world: World) -> None:
+    world.names()
+    world.hear()
+    assert world.hear(WatchEvent("MODIFIED", {"metadata": {"name": "a", "namespace": "edge1"}}))
+    assert world.names() == ["a"], "from the API, and not what is left in memory"
+    assert world.lists == 2
+
+
 def test_a_right_that_is_lost_shows_at_the_next_list(world: World) -> None:
     world.names()
     world.hear()

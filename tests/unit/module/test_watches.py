@@ -70,6 +70,13 @@ def broken(error: Exception, *events: WatchEvent) -> Callable[[], Iterator[Watch
         pytest.param(["1"], [heard(news(2), news(2))], 1, ["1", "1"], id="not for an event that comes again"),
         pytest.param(["1", "7"], [broken(Gone("too old"))], 2, ["1", "7"], id="when its place was lost and found"),
         pytest.param(["1", "7"], [broken(Unavailable("broke"), OPEN)], 2, ["1", "7"], id="when it breaks and is back"),
+        pytest.param(
+            ["1", "7", "9"],
+            [broken(Unavailable("broke"), OPEN), broken(Unavailable("again"), OPEN)],
+            4,
+            ["1", "7", "9"],
+            id="each time it breaks and is back",
+        ),
         pytest.param(["1", "7"], [heard(WatchEvent("ADDED", {}))], 3, ["1", "7"], id="for what has no place in order"),
         pytest.param(["1", "7"], [broken(RuntimeError("unforeseen"))], 2, ["1", "7"], id="when nobody foresaw it"),
     ],
