@@ -119,11 +119,13 @@ class TlsChannel(WriterChannel):
                 raise ConnectionError(f"TLS: {error}") from error
 
     def write(self, data: bytes) -> None:
+        """A peer that broke the protocol loses the connection; whoever writes to it is not to blame."""
         try:
             self._tls.sendall(data)
-        except SSL.Error as error:
-            raise ConnectionError(f"TLS: {error}") from error
-        self._flush()
+        except SSL.Error:
+            self.abort()
+        else:
+            self._flush()
 
     @property
     def certificates(self) -> list[x509.Certificate]:
