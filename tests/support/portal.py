@@ -37,8 +37,10 @@ class Process:
 
 
 @contextlib.contextmanager
-def portal(folder: Path, *arguments: str, users: tuple[str, ...] = ()) -> Iterator[Process]:
-    """Serves on a free port of loopback; `users` are operators."""
+def portal(
+    folder: Path, *arguments: str, users: tuple[str, ...] = (), listen: str = "127.0.0.1:0"
+) -> Iterator[Process]:
+    """Serves, on a free port of loopback unless told; `users` are operators."""
     log = folder / "log"
     environment = {**os.environ, "XDG_STATE_HOME": str(folder), "IOTHUB_CONNECTION_STRING": HUB}
     command = [sys.executable, "-m", "edge_expose_cloud", "portal"]
@@ -47,13 +49,13 @@ def portal(folder: Path, *arguments: str, users: tuple[str, ...] = ()) -> Iterat
         subprocess.run(adding, env=environment, input=PASSWORD.encode(), check=True, capture_output=True, timeout=60)
     with log.open("wb") as stream:
         child = subprocess.Popen(
-            [*command, "--listen", "127.0.0.1:0", "--one-time-link", *arguments],
+            [*command, "--listen", listen, "--one-time-link", *arguments],
             env=environment,
             stdout=stream,
             stderr=stream,
         )
     try:
-        link = eventually(lambda: re.search(r"sign in once at (http://[^/]+)/link/(\S+)", log.read_text()))
+        link = eventually(lambda: re.search(r"sign in once at (https?://[^/]+)/link/(\S+)", log.read_text()))
         yield Process(child, link[1], link[2], log)
     finally:
         child.kill()
