@@ -15,7 +15,7 @@ from pathlib import Path
 
 from edge_expose_local.http.server import HttpServer
 from edge_expose_local.hub.access.certs import device_context, server_context
-from edge_expose_local.hub.control import ControlApi
+from edge_expose_local.hub.control.api import ControlApi
 from edge_expose_local.hub.deployments import configuration_service
 from edge_expose_local.hub.device_api.links import Links
 from edge_expose_local.hub.device_api.messages import DeviceApi
