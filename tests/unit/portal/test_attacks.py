@@ -172,6 +172,17 @@ def test_one_address_cannot_take_all_connections_and_gets_room_again(serve) -> N
     eventually(lambda: connect("127.0.0.9").head("GET").status() == 200, SOON)
 
 
+@pytest.mark.parametrize(
+    "held", [b"", b"GET / HT", b"POST /sign-in HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\nn"]
+)
+def test_whoever_only_holds_connections_keeps_nobody_out(serve, held) -> None:
+    connect = serve(most=6)
+    peers = [connect(f"127.0.2.{number}").send(held) for number in range(1, 9)]
+    for number in range(1, 5):
+        assert connect(f"127.0.3.{number}").head("GET").status() == 200
+    assert peers[0].rest() == b"", "the one held for longest went"
+
+
 def test_connections_are_counted_for_each_client_and_together() -> None:
     limits = ConnectionLimits(most=6, most_of_address=3)
     connections = OpenConnections(limits, [ip_network("10.0.0.0/24")])
@@ -180,3 +191,10 @@ def test_connections_are_counted_for_each_client_and_together() -> None:
     assert [connections.admit("::ffff:10.0.0.9") for _ in range(4)] == [True, True, True, False], "a proxy, until all"
     connections.leave("10.0.0.9")
     assert connections.admit("192.0.2.1")
+    gone: list[str] = []
+    for name in ("old", "new", "old"):
+        connections.unfinished(name, lambda name=name: gone.append(name))
+    assert connections.admit("192.0.2.2")
+    assert gone == ["old"]
+    connections.finished("new")
+    assert not connections.admit("192.0.2.3"), "nobody is left who may go"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,18 +37,26 @@ class ConnectionLimits:
 
 
 class OpenConnections:
-    """Counts open connections, for each client address too; a trusted proxy speaks for many clients."""
+    """Counts open connections, for each client address too; a trusted proxy speaks for many clients.
+
+    When there are too many, the one that has kept a request unfinished for longest goes: whoever sends whole requests
+    gets in, however many connections somebody else just holds.
+    """
 
     def __init__(self, limits: ConnectionLimits, proxies: Iterable[Network] = ()) -> None:
         self._limits = limits
         self._proxies = tuple(proxies)
         self._open: Counter[str] = Counter()
+        self._unfinished: dict[object, Callable[[], None]] = {}
 
     def admit(self, address: str) -> bool:
         key = brake_key(address)
-        many = self._open[key] >= self._limits.most_of_address and not is_inside(address, self._proxies)
-        if many or self._open.total() >= self._limits.most:
+        if self._open[key] >= self._limits.most_of_address and not is_inside(address, self._proxies):
             return False
+        if self._open.total() >= self._limits.most:
+            if not self._unfinished:
+                return False
+            self._unfinished.pop(next(iter(self._unfinished)))()
         self._open[key] += 1
         return True
 
@@ -57,6 +65,13 @@ class OpenConnections:
         self._open[key] -= 1
         if self._open[key] <= 0:
             del self._open[key]
+
+    def unfinished(self, connection: object, hang_up: Callable[[], None]) -> None:
+        """It has begun no request, or not sent all of one; since when is what counts, not how often it is said."""
+        self._unfinished.setdefault(connection, hang_up)
+
+    def finished(self, connection: object) -> None:
+        self._unfinished.pop(connection, None)
 
 
 def bounded_protocol(limits: ConnectionLimits, proxies: Iterable[Network] = ()) -> type[H11Protocol]:
@@ -79,6 +94,7 @@ def bounded_protocol(limits: ConnectionLimits, proxies: Iterable[Network] = ()) 
 
         def connection_lost(self, exc: Exception | None) -> None:
             super().connection_lost(exc)
+            connections.finished(self)
             self._forget_deadline()
             self._forget_stall()
             if self._admitted:
@@ -104,7 +120,12 @@ def bounded_protocol(limits: ConnectionLimits, proxies: Iterable[Network] = ()) 
 
         def _watch(self) -> None:
             """The clock of a head starts with the connection, or with the first byte after an answer."""
-            if self.cycle is not None and not self.cycle.response_complete:
+            begun = self.cycle is not None and not self.cycle.response_complete
+            if begun and not self.cycle.more_body:
+                connections.finished(self)
+            else:
+                connections.unfinished(self, self.transport.abort)
+            if begun:
                 self._forget_deadline()
             elif self._deadline is None and not self.transport.is_closing():
                 self._deadline = self.loop.call_later(limits.head_seconds, self._too_slow)
