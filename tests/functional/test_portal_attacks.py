@@ -106,3 +106,29 @@ def test_60_sign_ins_a_second_leave_pages_fast_and_the_owner_in(tmp_path: Path) 
         assert median < 300
         assert again == 303, "a browser that is known goes first"
         assert running.peak_megabytes() < 400
+
+
+def test_900_connections_that_are_only_held_leave_pages_fast(tmp_path: Path) -> None:
+    """More than the portal takes in all; each sends half a request, of a head or of a body, and stays."""
+    halves = (
+        b"GET / HTTP/1.1\r\nHost: 127",
+        b"POST /sign-in HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99\r\n\r\nn",
+    )
+    with portal(tmp_path) as running, contextlib.ExitStack() as stack:
+        eventually(lambda: httpx.get(f"{running.url}/sign-in").is_success)
+        before = running.peak_megabytes()
+        for number in range(900):
+            source = (f"127.9.0.{number % 5 + 1}", 0)
+            peer = socket.create_connection(("127.0.0.1", running.port), 30, source)
+            stack.enter_context(peer)
+            with contextlib.suppress(OSError):
+                peer.sendall(halves[number % 2])
+        took = []
+        for _ in range(40):
+            begun = time.perf_counter()
+            assert httpx.get(f"{running.url}/sign-in").is_success
+            took.append((time.perf_counter() - begun) * 1000)
+        median, high, grown = statistics.median(took), max(took), running.peak_megabytes() - before
+        print(f"900 held: median {median:.0f} ms, most {high:.0f} ms, {grown:.1f} MB more at the peak")
+        assert median < 300
+        assert grown < 64
