@@ -77,8 +77,13 @@ class CachedCluster:
         self._known = _Known()
         self._absent: dict[str, float] = {}
         self._revision = 0
+        self._from_memory = False
 
     # --- reads ---
+
+    def start_reading(self) -> None:
+        """Whoever reads everything from here on may ask `refresh` whether all of it came from the API."""
+        self._from_memory = False
 
     def list(self, resource: Resource, namespace: str | None, *, labels: str = "", fields: str = "") -> Listing:
         if labels or fields or resource in _NOT_KEPT:
@@ -87,6 +92,7 @@ class CachedCluster:
             scope = self._scopes.get((resource, namespace))
             if scope is not None and self._is_fresh(scope):
                 scope.used = True
+                self._from_memory |= resource not in _HOLD_NOTHING
                 return Listing(scope.cache.items, scope.cache.version)
         return self.read(resource, namespace)
 
@@ -96,6 +102,7 @@ class CachedCluster:
                 scope = self._scopes.get((resource, where))
                 if scope is not None and self._is_fresh(scope) and not resource.metadata_only:
                     scope.used = True
+                    self._from_memory |= not resource.only
                     body = scope.cache.get((namespace, name))
                     if body is None:
                         raise NotFound(f"there is no {resource.kind} {namespace}/{name}")
@@ -145,14 +152,14 @@ class CachedCluster:
 
     def refresh(self) -> bool:
         """What says who holds which address is read from the API the next time: before one is given up, and while one
-        is asked for. False when it would have been anyway."""
-        kept = False
+        is asked for. False when all that was read since `start_reading` came from there."""
         with self._lock:
             self._revision += 1
             for (resource, _), scope in self._scopes.items():
-                if resource not in _HOLD_NOTHING and self._is_fresh(scope):
-                    scope.listed, kept = None, True
-        return kept
+                if resource not in _HOLD_NOTHING:
+                    scope.listed = None
+            was_remembered, self._from_memory = self._from_memory, False
+            return was_remembered
 
     # --- writes ---
 

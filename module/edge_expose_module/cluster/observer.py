@@ -60,6 +60,7 @@ class Observer:
         cannot be read at all, since then nothing may be decided; a namespace whose Services may not be read is reported
         as such. While a Service lacks what it asks for, nothing about addresses comes from memory.
         """
+        self._cluster.start_reading()
         observed, unanswered = self._observe(homes)
         if unanswered and self._cluster.refresh():
             observed, unanswered = self._observe(homes)

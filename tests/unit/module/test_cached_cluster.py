@@ -159,12 +159,27 @@ def test_before_an_address_is_given_up_services_and_pools_are_read_and_endpoints
     for resource, namespace in scopes:
         world.cached.list(resource, namespace)
         world.cached.follow(resource, namespace, OPEN)
+    assert not world.cached.refresh(), "all of it came from the API"
+    for resource, namespace in scopes:
+        world.cached.list(resource, namespace)
+        world.cached.list(resource, namespace)
     assert world.cached.refresh()
-    assert not world.cached.refresh(), "they are read anyway"
     before = Counter(world.cluster.asked)
     for resource, namespace in scopes * 2:
         world.cached.list(resource, namespace)
     assert dict(world.cluster.asked - before) == {"services": 1, "ipaddresspools": 1}
+
+
+def test_what_was_read_from_memory_is_known_although_the_watch_broke_since(world: World) -> None:
+    world.names()
+    world.hear()
+    world.cached.start_reading()
+    world.names()
+    world.cached.lost(SERVICES, None)
+    assert world.cached.refresh()
+    world.cached.start_reading()
+    world.names()
+    assert not world.cached.refresh()
 
 
 def test_events_are_read_each_time(world: World) -> None:
