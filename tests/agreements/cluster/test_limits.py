@@ -19,8 +19,15 @@ README = Path(edge_expose_local.cluster.__file__).parent / "README.md"
 Outcome = Callable[[Any], object]
 
 
-def serves_batch(cluster: Any) -> object:
-    return cluster.call("GET", "/apis/batch/v1").status == 200
+def makes_jobs(cluster: Any) -> object:
+    container = {"name": "c", "image": "none/none:1"}
+    template = {"spec": {"restartPolicy": "Never", "containers": [container]}}
+    body = {"metadata": {"name": "j"}, "spec": {"template": template}}
+    return cluster.call("POST", f"/apis/batch/v1/namespaces/{cluster.namespace()}/jobs", body).status == 201
+
+
+def has_quotas(cluster: Any) -> object:
+    return cluster.call("GET", f"/api/v1/namespaces/{cluster.namespace()}/resourcequotas").status == 200
 
 
 def refuses_escalation(cluster: Any) -> object:
@@ -52,7 +59,8 @@ def _token(cluster: Any, namespace: str, account: str) -> str:
 
 
 CANNOT: dict[str, Outcome] = {
-    "No jobs, ingresses": serves_batch,
+    "Jobs, cron jobs, ingresses": makes_jobs,
+    "No quotas, admission webhooks": has_quotas,
     "Roles may be written by anyone who may write roles": refuses_escalation,
     "ServiceAccount tokens are HMAC-signed": tokens_can_be_checked_by_others,
 }

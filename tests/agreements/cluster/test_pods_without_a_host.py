@@ -28,11 +28,11 @@ def test_nothing_is_forwarded_to_a_pod_without_a_host(cluster) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/apis/batch/v1/namespaces/default/jobs",
-        "/apis/apps/v1/namespaces/default/statefulsets",
-        "/api/v1/namespaces/default/persistentvolumeclaims",
+        "/apis/policy/v1/namespaces/default/poddisruptionbudgets",
+        "/apis/apps/v1/namespaces/default/controllerrevisions",
+        "/api/v1/namespaces/default/resourcequotas",
         "/api/v1/namespaces/default/services/kubernetes/proxy",
-        "/apis/networking.k8s.io/v1/ingresses",
+        "/apis/storage.k8s.io/v1/storageclasses",
     ],
 )
 def test_what_is_not_served_says_so(cluster, path: str) -> None:

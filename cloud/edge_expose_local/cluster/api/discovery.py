@@ -9,6 +9,9 @@ from ..kinds.openapi import PREFIX, definitions
 from ..kinds.profiles import Profile
 from ..kinds.resources import Resource, reviews
 
+PARAMETERS = ("dryRun", "fieldManager", "fieldValidation", "pretty")
+"""What every write takes in its query."""
+
 
 def version(profile: Profile) -> Document:
     """Return /version."""
@@ -107,7 +110,7 @@ def openapi_document(resources: list[Resource], group: str, served: str, profile
     paths: Document = {}
     base = f"/apis/{group}/{served}" if group else f"/api/{served}"
     types = profile.types
-    kinds = [r for r in resources if (r.group, r.version) == (group, served)]
+    kinds = [r for r in resources if (r.group, r.version) == (group, served) and types.root(r.api_version, r.kind)]
     schemas.update(definitions([types.root(r.api_version, r.kind) for r in kinds], types, "#/components/schemas/"))
     for r in kinds:
         kind = {"group": r.group, "version": r.version, "kind": r.kind}
@@ -118,8 +121,7 @@ def openapi_document(resources: list[Resource], group: str, served: str, profile
 
         def operation(action: str, code: str, kind: Document = kind, content: Document = content) -> Document:
             parameters = [
-                {"name": n, "in": "query", "schema": {"type": "string", "uniqueItems": True}}
-                for n in ("dryRun", "fieldManager", "fieldValidation", "pretty")
+                {"name": n, "in": "query", "schema": {"type": "string", "uniqueItems": True}} for n in PARAMETERS
             ]
             return {
                 "x-kubernetes-action": action,
@@ -139,8 +141,9 @@ def openapi_document(resources: list[Resource], group: str, served: str, profile
 def openapi_v2(resources: list[Resource], profile: Profile) -> Document:
     """Return a Swagger 2.0 document with the kinds' schemas."""
     types = profile.types
-    found = definitions([types.root(r.api_version, r.kind) for r in resources], types, "#/definitions/")
-    for r in resources:
+    known = [r for r in resources if types.root(r.api_version, r.kind)]
+    found = definitions([types.root(r.api_version, r.kind) for r in known], types, "#/definitions/")
+    for r in known:
         kind = {"group": r.group, "version": r.version, "kind": r.kind}
         found[PREFIX + types.root(r.api_version, r.kind)]["x-kubernetes-group-version-kind"] = [kind]
     info = {"title": "Kubernetes", "version": profile.git_version}

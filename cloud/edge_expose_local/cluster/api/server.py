@@ -11,7 +11,7 @@ from ..access.impersonation import Impersonation, asked
 from ..access.rbac import Attributes, Authorizer, User, refusal
 from ..access.reviews import review
 from ..access.tokens import Tokens
-from ..encoding import bodies
+from ..encoding import bodies, openapi_v2
 from ..encoding.media import JSON, Offer
 from ..encoding.protobuf import Codec
 from ..faults import Faults
@@ -119,7 +119,12 @@ class Api:
             return Response(body=b"ok", content_type="text/plain; charset=utf-8")
         steps = [step for step in path.split("/") if step]
         if steps[:1] == ["openapi"]:
-            # the clients ask for protobuf of OpenAPI's own, and take JSON as well
+            if steps[1:] == ["v2"] and openapi_v2.MEDIA_TYPE in request.headers.get("accept", ""):
+                patched = [resource for resource in self._resources if "patch" in resource.verbs]
+                document = discovery.openapi_v2(self._resources, self._profile)
+                body = openapi_v2.write(document, patched, discovery.PARAMETERS)
+                return Response(body=body, content_type=openapi_v2.CONTENT_TYPE)
+            # what else there is of OpenAPI's own protobuf, the clients take as JSON as well
             return Answers(Request("GET", path, {}, {}, b""), Offer(), self._profile, self._codec).write(
                 Reply(self._openapi(steps))
             )
@@ -181,6 +186,8 @@ class Api:
             return answers.write(self._writes.scale(request, found, resource))
         if found.subresource and not (found.subresource == "status" and resource.status):
             raise unknown_path(f"{found.plural}/{found.subresource}")
+        if resource.empty and found.verb not in resource.verbs:
+            raise method_not_allowed(f"{found.plural} are empty and read only")
         if found.verb not in resource.verbs and not (found.verb == "get"):
             raise method_not_allowed()
         if watching:

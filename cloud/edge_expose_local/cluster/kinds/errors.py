@@ -136,9 +136,10 @@ def unauthorized() -> ApiError:
     return ApiError(401, "Unauthorized", "Unauthorized")
 
 
-def method_not_allowed() -> ApiError:
-    """405 for a verb the resource does not have."""
-    message = "the server does not allow this method on the requested resource"
+def method_not_allowed(what: str = "") -> ApiError:
+    """405 for a verb the resource does not have; `what` is a thing that a real server may well do."""
+    more = f" ({what}: not served by this stand-in)" if what else ""
+    message = f"the server does not allow this method on the requested resource{more}"
     return ApiError(405, "MethodNotAllowed", message, {})
 
 

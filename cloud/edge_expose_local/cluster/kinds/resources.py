@@ -31,6 +31,8 @@ class Resource:
     short: tuple[str, ...] = ()
     status: bool = False
     scale: bool = False
+    empty: bool = False
+    """There are none, and none can be made: clients only ask for what there is."""
     custom: bool = False
     """A custom resource: list items carry apiVersion and kind, strategic merge is refused."""
     fields: frozenset[str] = _META_FIELDS
@@ -100,6 +102,38 @@ def _workload(plural: str, kind: str, short: str) -> Resource:
     return Resource("apps", "v1", plural, kind, True, storage, **more)  # type: ignore[arg-type]
 
 
+_READ_VERBS = ("get", "list", "watch")
+
+
+def _empty(profile: Profile) -> list[Resource]:
+    """Kinds that kubectl lists in passing (`cluster-info dump`, `apply --prune`, `get all`)."""
+    rows = [
+        ("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", True, "pvc"),
+        ("", "v1", "persistentvolumes", "PersistentVolume", False, "pv"),
+        ("", "v1", "replicationcontrollers", "ReplicationController", True, "rc"),
+        ("apps", "v1", "daemonsets", "DaemonSet", True, "ds"),
+        ("apps", "v1", "statefulsets", "StatefulSet", True, "sts"),
+        ("batch", "v1", "jobs", "Job", True, ""),
+        ("networking.k8s.io", "v1", "ingresses", "Ingress", True, "ing"),
+    ]
+    if profile.modern_service_fields:  # 1.20 has them in another version of the group
+        rows.append(("batch", "v1", "cronjobs", "CronJob", True, "cj"))
+    return [
+        Resource(
+            group,
+            version,
+            plural,
+            kind,
+            namespaced,
+            f"{plural}.{group}" if group else plural,
+            verbs=_READ_VERBS,
+            short=(short,) if short else (),
+            empty=True,
+        )
+        for group, version, plural, kind, namespaced, short in rows
+    ]
+
+
 def served_resources(profile: Profile) -> list[Resource]:
     """Return every resource of a profile, core group first."""
     service_verbs = ALL_VERBS if profile.service_deletecollection else _NO_COLLECTION
@@ -165,6 +199,7 @@ def served_resources(profile: Profile) -> list[Resource]:
         Resource(_RBAC, "v1", "roles", "Role", True, f"roles.{_RBAC}"),
         Resource(_RBAC, "v1", "rolebindings", "RoleBinding", True, f"rolebindings.{_RBAC}"),
     ]
+    found += _empty(profile)
     if profile.crd_pools:
         for plural, kind in (
             ("configurationstates", "ConfigurationState"),

@@ -1,0 +1,118 @@
+"""kubectl on the less trodden paths: merging, pruning, explaining and dumping."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+import pytest
+
+from support.cluster import clean_environment
+from support.testbed_binaries import kubectl
+
+STRATEGIC = "application/strategic-merge-patch+json"
+
+
+class Kubectl:
+    """Runs it in a namespace of its own."""
+
+    def __init__(self, cluster: Any, program: str) -> None:
+        self.namespace = cluster.namespace()
+        self._command = [program, "--kubeconfig", str(cluster.kubeconfig), "-n", self.namespace]
+
+    def __call__(self, *arguments: str, stdin: Any = None) -> str:
+        text = None if stdin is None else json.dumps(stdin)
+        command = [*self._command, *arguments]
+        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, env=clean_environment())
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+@pytest.fixture
+def run(cluster) -> Kubectl:
+    program = kubectl()
+    if program is None:
+        pytest.skip("no kubectl here")
+    return Kubectl(cluster, program)
+
+
+def config(name: str) -> dict[str, Any]:
+    head = {"apiVersion": "v1", "kind": "ConfigMap"}
+    return {**head, "metadata": {"name": name, "labels": {"set": "one"}}, "data": {"a": name}}
+
+
+def listed(*items: Any) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "List", "items": list(items)}
+
+
+def test_what_is_not_applied_any_more_is_pruned(cluster, run) -> None:
+    run("apply", "-f", "-", stdin=listed(config("a"), config("b")))
+    only = ["--prune-allowlist=core/v1/ConfigMap"]
+    if cluster.profile == "1.36":
+        only = []  # an old server lacks kinds that this kubectl looks at by itself
+    told = run("apply", "-f", "-", "--prune", "-l", "set=one", *only, stdin=listed(config("b")))
+    assert "configmap/a pruned" in told
+    names = [item["metadata"]["name"] for item in json.loads(run("get", "configmaps", "-o", "json"))["items"]]
+    assert "b" in names
+    assert "a" not in names
+
+
+def test_the_state_of_a_namespace_is_dumped(cluster, run) -> None:
+    run("apply", "-f", "-", stdin=config("a"))
+    dumped = run("cluster-info", "dump", "--namespaces", run.namespace)
+    assert '"kind": "EventList"' in dumped
+    assert '"kind": "ReplicaSetList"' in dumped
+
+
+def test_pods_and_deployments_are_explained_field_by_field(cluster, run) -> None:
+    assert "containerPort" in run("explain", "pods.spec.containers.ports")
+    assert "maxSurge" in run("explain", "deployments.spec.strategy.rollingUpdate")
+    assert "KIND:" in run("explain", "service")
+
+
+def test_what_there_is_is_got_at_once(cluster, run) -> None:
+    run("create", "deployment", "d", "--image=none/none:1", "--replicas=0")
+    assert "deployment.apps/d" in run("get", "all", "-o", "name")
+
+
+@pytest.fixture
+def service(cluster) -> str:
+    path = cluster.services(cluster.namespace())
+    ports = [{"name": "p80", "port": 80}]
+    assert cluster.call("POST", path, {"metadata": {"name": "s"}, "spec": {"ports": ports}}).status == 201
+    return f"{path}/s"
+
+
+def test_a_strategic_merge_without_an_order_puts_its_own_items_first(cluster, service) -> None:
+    def merged(*numbers: int) -> list[int]:
+        ports = [{"name": f"p{number}", "port": number} for number in numbers]
+        answer = cluster.call("PATCH", service, {"spec": {"ports": ports}}, STRATEGIC)
+        assert answer.status == 200, answer
+        return [port["port"] for port in answer.body["spec"]["ports"]]
+
+    assert merged(85, 83) == [85, 83, 80]
+    assert merged(79, 83, 99) == [79, 85, 83, 99, 80]
+    finalizers = {"metadata": {"finalizers": ["acme.com/c"]}}
+    cluster.call("PATCH", service, finalizers, STRATEGIC)
+    more = {"metadata": {"finalizers": ["acme.com/b", "acme.com/a"]}}
+    answer = cluster.call("PATCH", service, more, STRATEGIC)
+    assert answer.body["metadata"]["finalizers"] == ["acme.com/b", "acme.com/a", "acme.com/c"]
+    cluster.merge(service, {"metadata": {"finalizers": None}})
+
+
+def test_the_status_of_a_service_is_replaced_without_a_version(cluster) -> None:
+    path = cluster.services(cluster.namespace())
+    spec = {"type": "LoadBalancer", "loadBalancerClass": "acme.com/none", "ports": [{"port": 80}]}
+    made = cluster.call("POST", path, {"metadata": {"name": "s"}, "spec": spec}).body
+    meta = {"name": "s", "namespace": made["metadata"]["namespace"]}
+    condition = {
+        "type": "A",
+        "status": "True",
+        "reason": "r",
+        "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+    body = {**made, "metadata": meta, "status": {"conditions": [condition]}}
+    answer = cluster.call("PUT", f"{path}/s/status", body)
+    assert (answer.status, answer.body["status"]["conditions"]) == (200, [condition])
