@@ -191,7 +191,7 @@ ROWS = [
     Row(
         "a digest that is not the plan's",
         1,
-        ("the hub moved since the plan",),
+        ("the plan has changed since it was approved",),
         CHANGED,
         ("apply", "FILE", "--yes", "--expect", "deadbeef"),
     ),

@@ -7,7 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from edge_expose_cloud.adapters.sealing import OPEN, Seal
+from edge_expose_cloud.adapters.sealing import OPEN, KeyFileError, Seal
 from edge_expose_cloud.adapters.texts import read_text
 from edge_expose_cloud.plan.backups import KEPT, Backup, content_of, hub_of, parse_name
 
@@ -67,12 +67,17 @@ def backups_of(folder: Path, device_id: str) -> list[Path]:
 
 def read_backups(folder: Path, device_id: str, hub: str, seal: Seal = OPEN) -> list[Backup]:
     """The same with their contents, as many as are kept; a file that cannot be read is passed over, and so is one of a
-    device of that name in another hub than `hub` (its host name). Raises KeyFileError for one that stays sealed: what
-    lies below it would be taken for the newest."""
-    found = []
+    device of that name in another hub than `hub` (its host name). Raises KeyFileError when the newest stays sealed:
+    what lies below it would be taken for the newest. Older ones that stay sealed are passed over."""
+    found: list[Backup] = []
     for path in backups_of(folder, device_id)[:KEPT]:
         parsed, text = parse_name(path.name), read_text(str(path))
-        text = seal.open(text) if isinstance(text, str) else text
+        try:
+            text = seal.open(text) if isinstance(text, str) else text
+        except KeyFileError as error:
+            if found:
+                continue
+            raise KeyFileError(f"{path.name}: {error}") from None
         content = content_of(text) if isinstance(text, str) else None
         named = hub_of(text) if isinstance(text, str) else ""
         if parsed is not None and content is not None and named in ("", hub):

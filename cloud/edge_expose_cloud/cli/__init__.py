@@ -23,7 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "schema": ("schema", "Print a JSON Schema."),
     "plan": ("plan", "Show what apply would change and what people would notice."),
     "apply": ("apply", "Plan a change, show it, and send it to IoT Hub."),
-    "rollback": ("rollback", "Return to an earlier deployment, or give one device its backup back."),
+    "rollback": ("rollback", "Return to an earlier deployment, or restore a device from its backup."),
     "status": ("status", "Show the exposures of one device, or of every device with the module."),
     "watch": ("watch", "Print a line for every change of an exposure until Ctrl-C."),
     "explain": ("explain", "Explain step by step why an exposure is in its state."),

@@ -117,7 +117,7 @@ def apply(
         if result is not None and 0 < result.held_back <= allowed.get("removals", 0):
             # The operator has allowed it already, and the device asks for exactly that word.
             apply_plan(target, plan_release(target, spec.target.device), who)
-            say(f"{spec.target.device} held {result.held_back} removals back; confirmed, as --allow says")
+            say(f"{spec.target.device} held {result.held_back} removals back; confirmed because of --allow")
             result = follow(target, spec, timeout)
         elif result is None and any(danger.kind == "removals" for danger in made.dangers):
             say(f"the device may hold the removal back: {release_hint(spec.target.device)}")

@@ -113,7 +113,7 @@ def up(
         bool, typer.Option("--allow-non-loopback", help="Allow an --address that other machines can reach.")
     ] = False,
 ) -> None:
-    """Start everything; in the foreground until Ctrl-C, or --detach. What was there before goes on.
+    """Start everything; in the foreground until Ctrl-C, or --detach. Existing state is resumed.
 
     Example: edge-expose local up --detach
     """
@@ -157,7 +157,7 @@ def _tell_up(target: Instance) -> None:
         say(f"{part['name']}: {part['state']}" + (f" ({ports})" if ports else "") + _trouble(part))
     extra = f" --state {target.state}" if target.state != settings.default_state().absolute() else ""
     deployed = any(part["name"] == "module" and part["state"] != "not deployed" for part in parts)
-    first = "edge-expose init > app.yaml && edge-expose apply app.yaml --wait"
+    first = "edge-expose init app.yaml && edge-expose apply app.yaml --wait"
     then = "edge-expose status" if deployed else first
     say(f'next: eval "$(edge-expose local env{extra})"; {then}')
 
@@ -175,7 +175,7 @@ def down(
     ] = False,
     state: State = None,
 ) -> None:
-    """Stop everything; what there is stays on disk unless --wipe.
+    """Stop everything. State is kept on disk unless --wipe is given.
 
     Example: edge-expose local down --wipe
     """
@@ -284,7 +284,7 @@ def pod_run(
     ] = None,
     state: State = None,
 ) -> None:
-    """Run a pod with these labels, and look for a moment whether it stays; exit 1 when it does not.
+    """Run a pod with these labels and check briefly that it keeps running; exit 1 if it does not.
 
     Example: edge-expose local pod run ws-1 --label app=ws --port 80
     """
@@ -338,7 +338,7 @@ def devices_add(
     ] = 1,
     state: State = None,
 ) -> None:
-    """Add edge devices, each with a namespace of its own: its id, or one made of it where the id cannot be one.
+    """Add edge devices, each with a namespace of its own: the device id, or a name derived from it.
 
     Example: edge-expose local devices add edge2 edge3
     """

@@ -155,7 +155,7 @@ def adduser(
     password_stdin: Annotated[bool, typer.Option("--password-stdin", help="Read the password from stdin.")] = False,
     users: Users = None,
 ) -> None:
-    """Add a user, or give it another role and password; sessions of the old ones end.
+    """Add a user, or change its role and password; existing sessions end.
 
     Example: edge-expose portal adduser ada --role operator --password-stdin < password.txt
     """

@@ -70,7 +70,7 @@ def rollback(
     auth: Auth = "key",
     output: Output = Format.TABLE,
 ) -> None:
-    """Return to an earlier deployment, or give one device its backup back.
+    """Return to an earlier deployment, or restore a device from its backup.
 
     Example: edge-expose rollback north-dashboard --list
     """

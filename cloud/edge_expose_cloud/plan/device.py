@@ -29,7 +29,9 @@ from edge_expose_cloud.plan.model import (
     Plan,
     SetModules,
     Step,
+    counted,
     diff_services,
+    few,
     in_plan_order,
     twin_change,
 )
@@ -215,8 +217,8 @@ def _services(spec: Spec, sections: Mapping[str, Json], state: DeviceState) -> t
         return _made_by_agent(now, state), _made_by_agent(sections, state)
     around = surroundings(state, spec.network.namespace if spec.network else None)
     then = surroundings(state)
-    after = exposures_of(sections.get(MODULE_ID, {}))
-    return services_now(state, then if then.namespace else around), predicted_services(after, around)
+    wanted = predicted_services(exposures_of(sections.get(MODULE_ID, {})), around)
+    return services_now(state, then if then.namespace else around, wanted), wanted
 
 
 def _service_changes(services: tuple[Services, Services], shown: tuple[Services, Services]) -> list[Change]:
@@ -240,9 +242,11 @@ def device_impact(
     return service_impact(*services, held) + manifest_impact(now, wanted)
 
 
-def services_now(state: DeviceState, around: Surroundings) -> dict[tuple[str, str], Json]:
+def services_now(
+    state: DeviceState, around: Surroundings, wanted: Mapping[tuple[str, str], Json] | None = None
+) -> dict[tuple[str, str], Json]:
     """The Services that our module keeps now. Of a document that it refuses nothing is carried out: then they are those
-    it reports, of which only the names are known."""
+    it reports. Only their names are known; those that are `wanted` are taken to be so already."""
     if state.ours is None or not isinstance(parse_desired(state.ours.desired), Refusal):
         return predicted_services(current_exposures(state.ours), around)
     found: dict[tuple[str, str], Json] = {}
@@ -250,7 +254,8 @@ def services_now(state: DeviceState, around: Surroundings) -> dict[tuple[str, st
         namespace, slash, name = (entry.service or "").partition("/")
         if slash:
             metadata = {"name": name, "namespace": namespace}
-            found[namespace, name] = {"apiVersion": "v1", "kind": "Service", "metadata": metadata}
+            bare = {"apiVersion": "v1", "kind": "Service", "metadata": metadata}
+            found[namespace, name] = (wanted or {}).get((namespace, name), bare)
     return found
 
 
@@ -274,9 +279,7 @@ def _dangers(spec: Spec, state: DeviceState, changes: list[Change], wanted: Mapp
     found = service_dangers(changes, len(services_now(state, surroundings(state))))
     moved = _losing_their_address(spec, state)
     if moved:
-        found.append(
-            Danger("moves", len(moved), f"{_addresses(len(moved))} the external range: {', '.join(moved[:5])}")
-        )
+        found.append(Danger("moves", len(moved), f"{_addresses(len(moved))} the external range: {few(moved)}"))
     if spec.target.device is not None and any(change.kind == "Manifest" for change in changes):
         found += module_dangers(state, wanted["$edgeAgent"].get("modules") or {})
     if spec.driver == "manifest" and not any(danger.kind == "removals" for danger in found):
@@ -289,9 +292,8 @@ def port_dangers(state: DeviceState, wanted: Mapping[str, Any]) -> list[Danger]:
     agent = state.twins.get("$edgeAgent")
     now = {"$edgeAgent": agent.desired} if agent is not None else {}
     gone = [item.text for item in manifest_impact(now, {"$edgeAgent": wanted}) if item.kind == "port"]
-    return (
-        [Danger("removals", len(gone), f"{len(gone)} published ports would go: {'; '.join(gone[:5])}")] if gone else []
-    )
+    text = f"{counted(len(gone), 'published port')} would go: {few(gone, '; ')}"
+    return [Danger("removals", len(gone), text)] if gone else []
 
 
 def service_dangers(changes: Sequence[Change], held: int) -> list[Danger]:
@@ -299,7 +301,7 @@ def service_dangers(changes: Sequence[Change], held: int) -> list[Danger]:
     removed = [change.name for change in changes if change.kind == "Service" and change.action == "delete"]
     if len(removed) < 3 and not (removed and held >= 2 and 2 * len(removed) > held):
         return []
-    return [Danger("removals", len(removed), f"{len(removed)} Services would be removed: {', '.join(removed[:5])}")]
+    return [Danger("removals", len(removed), f"{len(removed)} Services would be removed: {few(removed)}")]
 
 
 def module_dangers(state: DeviceState, kept: Collection[str]) -> list[Danger]:
@@ -309,7 +311,7 @@ def module_dangers(state: DeviceState, kept: Collection[str]) -> list[Danger]:
     if not gone:
         return []
     return [
-        Danger("modules", len(gone), f"{len(gone)} modules would be removed from the device: {', '.join(gone[:5])}")
+        Danger("modules", len(gone), f"{counted(len(gone), 'module')} would be removed from the device: {few(gone)}")
     ]
 
 
@@ -347,7 +349,7 @@ def notes_of(state: DeviceState, wanted: Mapping[str, Json]) -> list[str]:
     left = sorted(report_of(state.ours).exposures)
     if left and MODULE_ID not in (wanted.get("$edgeAgent", {}).get("modules") or {MODULE_ID: {}}):
         notes.append(
-            f"{MODULE_ID} leaves the device: the Services it made ({', '.join(left[:5])}) stay, and nobody keeps them; "
+            f"{MODULE_ID} leaves the device: the Services it made ({few(left)}) stay, and nobody keeps them; "
             f"withdraw them first with edge-expose unexpose {state.device_id} NAME"
         )
     return notes

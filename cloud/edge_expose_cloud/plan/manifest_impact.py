@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from edge_expose_cloud.iotedge.create_options import CreateOptionsError, read_create_options
+from edge_expose_cloud.manifest.encoding import same_meaning
 from edge_expose_cloud.plan.model import Impact
 from edge_expose_contract.identity import MODULE_ID
+from edge_expose_contract.merging import same_json
 
 
 def manifest_impact(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Impact, ...]:
@@ -49,8 +51,12 @@ def _agent_impact(before: Any, after: Any) -> Iterator[Impact]:
     then = {**_section(after, "modules"), **_section(after, "systemModules")}
     for module, entry in {**_section(before, "modules"), **_section(before, "systemModules")}.items():
         if _runs(entry) and module in then and not _runs(then[module]):
-            text = f"the module {module} is stopped: nothing that it serves answers any more"
-            yield Impact("module", module, text)
+            means = (
+                "its Services stay, and nobody keeps them" if module == MODULE_ID else "nothing that it serves answers"
+            )
+            yield Impact("module", module, f"the module {module} is stopped: {means}")
+        elif module in then and (change := _restart(entry, then[module])):
+            yield Impact("restarts", module, f"the module {module} restarts: {change}")
         for port in unpublished_ports(entry, then[module]) if module in then else ():
             yield Impact("port", module, f"the module {module} no longer publishes {port} on the device")
     settings = ("runtime", "settings", "registryCredentials")
@@ -61,6 +67,23 @@ def _agent_impact(before: Any, after: Any) -> Iterator[Impact]:
             continue
         text = f"the device forgets the credentials of the registry {registry} ({address})"
         yield Impact("registry", registry, text)
+
+
+def _restart(before: Any, after: Any) -> str:
+    """What makes edgeAgent start a module anew, "" for nothing."""
+    old, new = _section(before, "settings").get("image"), _section(after, "settings").get("image")
+    if old != new and old and new:
+        return f"its image changes from {old} to {new}"
+    if not same_json(_section(before, "env"), _section(after, "env")):
+        return "its environment changes"
+    return "its createOptions change" if not same_meaning(_options(before), _options(after)) else ""
+
+
+def _options(module: Any) -> Mapping[str, Any]:
+    try:
+        return read_create_options(_section(module, "settings"))
+    except CreateOptionsError:
+        return {}
 
 
 def _runs(module: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -118,6 +118,8 @@ ImpactKind = Literal[
     "name",
     "hostname",
     "recreated",
+    "restarts",
+    "expires",
     "document",
     "freed",
     "target",
@@ -230,6 +232,17 @@ def twin_change(device_id: str, module_id: str, before: Json | None, after: Json
 def canonical(value: Any) -> str:
     """The one text of a JSON value: sorted keys, no blanks, ASCII."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def few(names: Sequence[str], between: str = ", ", most: int = 8) -> str:
+    """The names, or the first of them and how many more there are."""
+    left = len(names) - most
+    return between.join(names) if left <= 0 else f"{between.join(names[:most])} and {left} more"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 module`, `2 modules`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 _RANK = {"Deployment": 0, "Manifest": 1, "ModuleTwin": 2, "Service": 3}

@@ -29,9 +29,10 @@ _FIELDS: Final = {
     "targetCondition": "target condition",
     "priority": "priority",
 }
+_NOTHING: Final = {"spec.loadBalancerSourceRanges": "everyone"}
 _SECTIONS: Final = {
     "site": "ranges",
-    "schemaVersion": "document version",
+    "schemaVersion": "schema version",
     "confirmRemoval": "confirmation of a removal",
     "routes": "routes",
     "modules": "modules",
@@ -90,11 +91,11 @@ def _service_sentence(change: Change) -> str:
     then, next_ = ports_of_service(before), ports_of_service(after)
     ports = [f"ports {then} → {next_}"] if then != next_ else []
     known = [
-        f"{_FIELDS[field]} {old or 'none'} → {new or 'none'}"
+        f"{_FIELDS[field]} {old or _NOTHING.get(field, 'none')} → {new or _NOTHING.get(field, 'none')}"
         for field, old, new in differences(before, after)
         if field in _FIELDS
     ]
-    return f"changes: {', '.join([*ports, *known]) or 'how it is labelled or asked for'}"
+    return f"changes: {', '.join([*ports, *known]) or 'selector, labels or annotations'}"
 
 
 def service_text(service: Json) -> str:
@@ -137,7 +138,7 @@ def _manifest(change: Change) -> Iterator[str]:
             parts = Change("update", "ModuleTwin", None, twin, old or {}, new or {})
             yield from _sections(parts)
         elif old != new or old is None:
-            yield f"document of {twin}"
+            yield f"desired properties of {twin}"
 
 
 def _few(names: list[str]) -> str:

@@ -23,6 +23,7 @@ Json = dict[str, Any]
 
 _PREFIX: Final = "metallb.universe.tf"
 _ADDRESSES: Final = f"{_PREFIX}/loadBalancerIPs"
+SHARE_ANNOTATION: Final = f"{_PREFIX}/allow-shared-ip"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from edge_expose_cloud.hub.api import Json
 from edge_expose_cloud.plan.clients import EVERYONE, is_covered, is_everyone
 from edge_expose_cloud.plan.model import Impact
-from edge_expose_cloud.plan.service_forecast import addresses_asked
+from edge_expose_cloud.plan.service_forecast import SHARE_ANNOTATION, addresses_asked
 from edge_expose_contract.identity import EDGE_MODULE_LABEL, HOSTNAME_ANNOTATION, LABEL_EXPOSURE
 
 SOMEWHERE: Final = ""
@@ -25,7 +25,8 @@ Endpoint = tuple[str, str, int]
 class _Reach:
     """How one Service can be reached: at which addresses and ports, and by whom ("everyone", or networks).
 
-    `anywhere` is set where it has an address that only the device knows.
+    `anywhere` is set where it has an address that only the device knows, and `elsewhere` where it will get another one
+    than it has.
     """
 
     key: Key
@@ -39,6 +40,8 @@ class _Reach:
     who: str
     targets: Mapping[tuple[str, int], str]
     fixed: tuple[str, str]
+    share: str
+    elsewhere: bool = False
 
     @property
     def audience(self) -> str:
@@ -66,14 +69,18 @@ def service_impact(
     become = _successors(before, after)
     next_ = {key: _reach(key, service, None, unknown=held is None) for key, service in after.items()}
     next_ = {**next_, **{new: _keeping(next_[new], then[old]) for old, new in become.items()}}
+    next_ = {key: _regrouped(reach, then.get(key), next_) for key, reach in next_.items()}
     pairs = {key: (then[key], next_.get(become.get(key, key))) for key in then}
     fresh = [reach for key, reach in next_.items() if key not in become.values()]
     found: list[Impact] = []
     for key, (was, now) in sorted(pairs.items()):
         if key in touched:
             found += _of_changed(was, now, next_)
+    known = {reach.exposure: reach for reach in then.values() if reach.external}
     for reach in sorted(fresh, key=lambda one: one.key):
-        found += _opened(None, reach)
+        found += _opened(known.get(reach.exposure), reach)
+        if reach.hostname and reach.hostname not in {other.hostname for other in then.values()}:
+            found.append(Impact("hostname", reach.exposure, f"{reach.hostname} gets a DNS record"))
     found += _freed([pairs[key] for key in sorted(pairs) if key in touched], next_)
     return tuple(dict.fromkeys(found))
 
@@ -111,13 +118,16 @@ def _reach(key: Key, service: Json, held: Mapping[str, str] | None, *, unknown: 
             (str(port.get("protocol", "TCP")).lower(), port["port"]): str(port.get("targetPort", port["port"]))
             for port in ports
         },
+        share=str((metadata.get("annotations") or {}).get(SHARE_ANNOTATION) or ""),
         fixed=(str(spec.get("loadBalancerClass") or ""), str((spec.get("ipFamilies") or [""])[0])),
     )
 
 
 def _who(spec: Mapping[str, Any]) -> str:
-    """`the module web`, or the pods by their labels; "" for endpoints given by hand."""
+    """`the module web`, the pods by their labels, or addresses beside the cluster; "" where nothing is known of it."""
     selector = spec.get("selector") or {}
+    if not selector:
+        return "addresses beside the cluster" if spec.get("ports") else ""
     if EDGE_MODULE_LABEL in selector:
         return f"the module {selector[EDGE_MODULE_LABEL]}"
     labels = ", ".join(f"{key}={value}" for key, value in sorted(selector.items()))
@@ -131,6 +141,20 @@ def _keeping(reach: _Reach, was: _Reach) -> _Reach:
     return replace(reach, addresses=was.addresses, anywhere=was.anywhere)
 
 
+def _regrouped(reach: _Reach, was: _Reach | None, all_then: Mapping[Key, _Reach]) -> _Reach:
+    """Who leaves others at a shared address gets another one; who joins others gets theirs."""
+    if was is None or reach.share == was.share or not reach.external:
+        return reach
+    others = [other for other in all_then.values() if other.exposure != reach.exposure and other.external]
+    theirs = next((other.addresses for other in others if reach.share and other.share == reach.share), ())
+    if theirs and theirs != reach.addresses:
+        return replace(reach, addresses=theirs)
+    stay = any(other.share == was.share and set(other.addresses) & set(was.addresses) for other in others if was.share)
+    if stay and reach.addresses == was.addresses:
+        return replace(reach, addresses=(), elsewhere=True)
+    return reach
+
+
 def _of_changed(was: _Reach, then: _Reach | None, all_then: Mapping[Key, _Reach]) -> Iterator[Impact]:
     yield from _lost(was, then, all_then)
     if then is not None:
@@ -140,8 +164,11 @@ def _of_changed(was: _Reach, then: _Reach | None, all_then: Mapping[Key, _Reach]
     if was.name and (then is None or then.key != was.key):
         text = f"the name {was.name} no longer resolves in the cluster"
         yield Impact("name", was.exposure, text + (f"; {then.name} does" if then is not None else ""))
-    if was.hostname and (then is None or then.hostname != was.hostname):
+    carried = {other.hostname for other in all_then.values()}
+    if was.hostname and was.hostname not in carried:
         yield Impact("hostname", was.exposure, f"{was.hostname} loses its DNS record")
+    if then is not None and then.hostname and then.hostname != was.hostname:
+        yield Impact("hostname", then.exposure, f"{then.hostname} gets a DNS record")
 
 
 def _made_anew(was: _Reach, then: _Reach) -> Iterator[Impact]:
@@ -174,6 +201,9 @@ def _lost(was: _Reach, then: _Reach | None, all_then: Mapping[Key, _Reach]) -> I
         where = ", ".join(was.addresses)
         text = f"{was.exposure} moves from {where} to {whither}: its clients have to connect to {whither}"
         yield Impact("moves", was.exposure, text, where)
+    elif then is not None and then.elsewhere and was.addresses:
+        text = f"{was.exposure} moves from {', '.join(was.addresses)}, which others keep, to an address that the device"
+        yield Impact("moves", was.exposure, f"{text} chooses: its clients have to connect there", was.addresses[0])
     there = set(then.endpoints()) if then is not None else set()
     others = {endpoint: reach for reach in all_then.values() for endpoint in reach.endpoints() if endpoint[0]}
     for endpoint in was.endpoints():
@@ -224,7 +254,8 @@ def _opened(was: _Reach | None, then: _Reach) -> Iterator[Impact]:
     if was is None or not was.external or was.clients:
         yield Impact("opens", then.exposure, f"{then.exposure} is open to everyone who reaches the device{at}", where)
         return
-    new_ports = [f"{port}/{protocol}" for protocol, port in then.ports if (protocol, port) not in was.ports]
+    here = was.ports if was.key == then.key or was.key[1] == then.key[1] else ()
+    new_ports = [f"{port}/{protocol}" for protocol, port in then.ports if (protocol, port) not in here]
     if new_ports:
         text = f"{then.exposure} opens {', '.join(new_ports)} to everyone who reaches the device{at}"
         yield Impact("opens", then.exposure, text, where)
@@ -243,7 +274,7 @@ def _freed(changed: Iterable[tuple[_Reach, _Reach | None]], next_: Mapping[Key, 
             if others := sorted(set(used.get(address, ()))):
                 yield Impact("freed", was.exposure, f"{address} stays in use by {', '.join(others)}", address)
             else:
-                text = f"{address} becomes free, and somebody else may be given it"
+                text = f"{address} is released and may be assigned to another Service"
                 yield Impact("freed", was.exposure, text, address)
 
 

@@ -72,7 +72,8 @@ def check_digest(digest: str, expected: str | None) -> None:
     """Refuses a digest that is not the expected one, of which eight characters are enough."""
     if expected is not None and not (len(expected) >= 8 and digest.startswith(expected.lower())):
         raise Refused(
-            f"the hub moved since the plan: its digest is now {digest}", "look at the new plan and apply that one"
+            f"the plan has changed since it was approved: its digest is now {digest}",
+            "look at the new plan and apply that one",
         )
 
 

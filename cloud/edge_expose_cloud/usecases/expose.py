@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -31,7 +31,7 @@ from edge_expose_contract.identity import MODULE_ID, SCHEMA_VERSION
 from edge_expose_contract.limits import new_twin_violations
 from edge_expose_contract.merging import merge_patch, merged
 from edge_expose_contract.models import Exposure
-from edge_expose_contract.parsing import parse_exposure
+from edge_expose_contract.parsing import Refusal, parse_desired, parse_exposure
 
 
 def plan_expose(hub: Hub, device_id: str, name: str, fields: dict[str, Any]) -> Plan:
@@ -53,7 +53,7 @@ def plan_expose(hub: Hub, device_id: str, name: str, fields: dict[str, Any]) -> 
     if has_errors(found):
         raise InputError(found)
     body = exposures_json({name: exposure})[name]
-    old = (twin.desired.get("exposures") or {}).get(name)
+    old = _declared(twin).get(name)
     patch: dict[str, Any] = {"exposures": {name: merge_patch(old, body) if isinstance(old, dict) else body}}
     return _plan(state, twin, patch, exposures, name, found)
 
@@ -61,11 +61,17 @@ def plan_expose(hub: Hub, device_id: str, name: str, fields: dict[str, Any]) -> 
 def plan_unexpose(hub: Hub, device_id: str, name: str) -> Plan:
     """A plan that takes one exposure out of the twin."""
     state, twin = _observe(hub, device_id, name)
-    if name not in (twin.desired.get("exposures") or {}):
-        known = ", ".join(sorted(twin.desired.get("exposures") or {})) or "none"
+    if name not in _declared(twin):
+        known = ", ".join(sorted(_declared(twin))) or "none"
         raise Missing(f"device {device_id} has no exposure {name!r}", f"declared there: {known}")
     exposures = {key: value for key, value in current_exposures(twin).items() if key != name}
     return _plan(state, twin, {"exposures": {name: None}}, exposures, name)
+
+
+def _declared(twin: Twin) -> Mapping[str, Any]:
+    """The exposures as they stand in the twin, which anybody may have edited."""
+    found = twin.desired.get("exposures")
+    return found if isinstance(found, Mapping) else {}
 
 
 def _observe(hub: Hub, device_id: str, name: str) -> tuple[DeviceState, Twin]:
@@ -117,6 +123,12 @@ def _plan(
     after = merged(twin.desired, patch)
     if broken := new_twin_violations(twin.desired, after):
         raise InputError(findings_of(broken))
+    refused = parse_desired(after)
+    if isinstance(refused, Refusal):
+        raise Refused(
+            f"{MODULE_ID} refuses the document of device {state.device_id}: {refused.description}",
+            "repair it by applying a spec, or by editing the twin; until then what runs stays as it is",
+        )
     around = surroundings(state)
     changes: list[Change] = []
     if merge_patch(twin.desired, after):

@@ -29,9 +29,14 @@ def secrets_for(spec: Spec, environment: Mapping[str, str]) -> Secrets:
     raw: dict[str, Any] = spec.model_dump(by_alias=True, exclude_unset=True)
     places = secret_places(raw)
     missing = [
-        finding("SecretMissing", path, f"environment variable {name} is not set (the spec refers to ${{env:{name}}})")
+        finding(
+            "SecretMissing",
+            path,
+            f"environment variable {name} is {'empty' if name in environment else 'not set'} "
+            f"(the spec refers to ${{env:{name}}})",
+        )
         for name, path in places.items()
-        if name not in environment
+        if not environment.get(name)
     ]
     if missing:
         raise InputError(missing)

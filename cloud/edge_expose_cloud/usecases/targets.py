@@ -17,13 +17,13 @@ def target_impact(hub: Hub, current: Deployment | None, condition: str) -> tuple
     before, after = set(hub.devices_matching(current.target_condition)), set(hub.devices_matching(condition))
     found = []
     if joining := sorted(after - before):
-        found.append(Impact("targets", joining[0], f"{_devices(joining)} this deployment"))
+        found.append(Impact("targets", joining[0], f"{_devices(joining)} now targeted by this deployment"))
     if leaving := sorted(before - after):
-        text = f"{_devices(leaving)} this deployment no longer: what it brought goes, unless another brings it"
+        text = f"{_devices(leaving)} no longer targeted: its modules go, unless another deployment brings them"
         found.append(Impact("targets", leaving[0], text))
     return tuple(found)
 
 
 def _devices(names: list[str]) -> str:
     shown = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
-    return f"1 device ({shown}) gets" if len(names) == 1 else f"{len(names)} devices ({shown}) get"
+    return f"1 device ({shown}) is" if len(names) == 1 else f"{len(names)} devices ({shown}) are"

@@ -190,7 +190,7 @@ def test_a_plan_as_json_carries_what_was_found_in_the_spec_notes_and_dangers(hub
         assert [(item["rule"], item["line"]) for item in body["findings"]] == [("ImageLatest", 6)]
         assert body["notes"] == ["new on this device: edge-expose"]
         assert body["dangers"] == [
-            {"kind": "modules", "count": 1, "what": "1 modules would be removed from the device: gone"}
+            {"kind": "modules", "count": 1, "what": "1 module would be removed from the device: gone"}
         ]
 
 
@@ -319,7 +319,7 @@ def test_a_device_whose_manifest_lost_our_module_is_not_shown_as_ready(applied: 
     other.write_text(SPEC.replace("target:", "driver: manifest\ntarget:", 1))
     refused = run("apply", str(other), "--yes", "--backup", str(tmp_path / "b"))
     assert refused.exit_code == 1
-    assert "modules would be removed" in refused.stderr
+    assert "1 module would be removed" in refused.stderr
     assert "edge-expose leaves the device" in refused.stderr
     assert run("apply", str(other), "--yes", "--backup", str(tmp_path / "b"), "--allow", "modules=1").exit_code == 0
     applied.twins["d1", "edge-expose"] = replace(applied.twins["d1", "edge-expose"], connection_state="Disconnected")

@@ -97,8 +97,8 @@ def test_another_condition_names_the_devices_that_join_and_leave() -> None:
     do(hub, FLEET)
     made = plan(hub, FLEET.replace("north'", "south'"))
     assert [item.text for item in made.impact if item.kind == "targets"] == [
-        "7 devices (s0, s1, s2, s3, s4 and 2 more) get this deployment",
-        "1 device (n1) gets this deployment no longer: what it brought goes, unless another brings it",
+        "7 devices (s0, s1, s2, s3, s4 and 2 more) are now targeted by this deployment",
+        "1 device (n1) is no longer targeted: its modules go, unless another deployment brings them",
     ]
 
 

@@ -126,7 +126,12 @@ def test_export_with_hidden_values_can_be_applied_when_the_variables_are_set(tmp
     use_hub(hub)
     result = run("export", "d1", "--hide-values")
     assert "s3cret" not in result.output
-    values = {"TOKEN": "s3cret-6", "TOKEN_2": "s3cret-1", "TOKEN_3": "s3cret-5", "keep_cam_password": "s3cret-7"}
+    values = {
+        "database_TOKEN": "s3cret-6",
+        "web_TOKEN": "s3cret-1",
+        "web_Env_1_TOKEN": "s3cret-5",
+        "keep_cam_password": "s3cret-7",
+    }
     values |= {"web_Cmd_1": "--key", "web_Cmd_2": "s3cret-3", "web_Env_2": "PLAIN", "web_Labels_note": "s3cret-4"}
     path = tmp_path / "out.yaml"
     path.write_text(result.stdout)
@@ -171,7 +176,7 @@ def test_import_with_hidden_values_prints_none_and_renders_to_the_same_once_they
     assert not [word for word in ("s3cret", "t0ken", "hunter2") if word in printed]
     assert "ExportedValues" in hidden.stderr
     names = set(re.findall(r"\$\{env:([A-Za-z0-9_]+)\}", hidden.stdout))
-    values = {"KEY": "s3cret", "web_token": "t0ken", "web_Cmd_1": "--pw=hunter2"}
+    values = {"web_KEY": "s3cret", "web_token": "t0ken", "web_Cmd_1": "--pw=hunter2"}
     assert names == set(values)
     spec = tmp_path / "spec.yaml"
     spec.write_text(hidden.stdout)

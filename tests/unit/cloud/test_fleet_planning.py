@@ -214,7 +214,7 @@ def test_plans_of_each_device_as_json_carry_what_was_found_notes_and_dangers(fil
     (files / "each.yaml").write_text(EACH.replace("a/web:1", "a/web:latest"))
     body = json.loads(run("plan", str(files / "each.yaml"), "--device", "d1", "--device", "d2", "-o", "json").stdout)
     assert [item["rule"] for item in body["findings"]] == ["ImageLatest"]
-    assert [item["what"] for item in body["dangers"]] == ["d2: 1 modules would be removed from the device: gone"]
+    assert [item["what"] for item in body["dangers"]] == ["d2: 1 module would be removed from the device: gone"]
     assert all(note.startswith(("d1: new on", "d2: new on")) for note in body["notes"])
     first, second = body["devices"]
     assert [item["rule"] for item in first["findings"]] == ["ImageLatest"]

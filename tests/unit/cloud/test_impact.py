@@ -41,7 +41,7 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
             "10.0.0.11:8080/tcp stops answering for everyone",
             "the name web.shop.svc.cluster.local no longer resolves in the cluster",
             "web.example.com loses its DNS record",
-            "10.0.0.11 becomes free, and somebody else may be given it",
+            "10.0.0.11 is released and may be assigned to another Service",
         ],
     ),
     "a port that goes stops answering those who could reach it": (
@@ -55,7 +55,7 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
         [
             "web moves from 10.0.0.11 to 10.0.0.15: its clients have to connect to 10.0.0.15",
             "10.0.0.11:8080/tcp stops answering for everyone",
-            "10.0.0.11 becomes free, and somebody else may be given it",
+            "10.0.0.11 is released and may be assigned to another Service",
         ],
     ),
     "an exposure that is turned into one of the cluster is gone outside": (
@@ -63,7 +63,7 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
         {"web": {"type": "ClusterIP"}},
         [
             "10.0.0.11:8080/tcp stops answering for everyone",
-            "10.0.0.11 becomes free, and somebody else may be given it",
+            "10.0.0.11 is released and may be assigned to another Service",
         ],
     ),
     "a restriction that is dropped opens to everyone": (
@@ -223,6 +223,7 @@ def test_modules_ports_registries_and_routes_that_go_are_named() -> None:
     after = manifest({"a": module({"53/udp": "53"})}, {}, ["up"])
     assert [item.text for item in manifest_impact(before, after)] == [
         "the module b is removed from the device",
+        "the module a restarts: its createOptions change",
         "the module a no longer publishes 80/tcp (port 8080) on the device",
         "the device forgets the credentials of the registry acme (r.example.com)",
         "the route x is removed: its messages go nowhere",
@@ -246,7 +247,7 @@ def test_a_module_that_is_stopped_serves_nothing() -> None:
     before = manifest({"a": {"status": "running"}, "b": {}, "c": {"status": "stopped"}}, {}, [])
     after = manifest({"a": {"status": "stopped"}, "b": {"status": "running"}, "c": {"status": "stopped"}}, {}, [])
     assert [item.text for item in manifest_impact(before, after)] == [
-        "the module a is stopped: nothing that it serves answers any more"
+        "the module a is stopped: nothing that it serves answers"
     ]
 
 

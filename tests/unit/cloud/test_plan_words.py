@@ -40,11 +40,11 @@ ROWS: dict[str, tuple[Change, str]] = {
     ),
     "clients that are restricted": (
         change("Service", service(), service(loadBalancerSourceRanges=["10.1.0.0/16"])),
-        "changes: clients that may connect none → 10.1.0.0/16",
+        "changes: clients that may connect everyone → 10.1.0.0/16",
     ),
     "an annotation is no word for people": (
         change("Service", service(), {**service(), "metadata": {"annotations": {"example.com/x": "1"}}}),
-        "changes: how it is labelled or asked for",
+        "changes: selector, labels or annotations",
     ),
     "a document with an exposure and other ranges": (
         twin_change("d1", "edge-expose", {"site": {"a": 1}}, {"site": {"a": 2}, "exposures": {"web": {}}}),

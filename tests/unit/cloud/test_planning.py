@@ -130,7 +130,7 @@ def test_apply_with_expect_refuses_another_plan() -> None:
     check_expected(made, made.digest)
     check_expected(made, made.digest[:12])
     for wrong in ("0" * 64, "", made.digest[:4]):
-        with pytest.raises(Refused, match="moved"):
+        with pytest.raises(Refused, match="has changed since"):
             check_expected(made, wrong)
 
 

@@ -33,7 +33,7 @@ GOOD = {"REG": "r.example.com", "PW": "hunter2", "BIG": "b", "KEY": "k"}
 BAD = pytest.mark.parametrize(
     ("name", "value", "path"),
     [
-        pytest.param("REG", "", "registries.acme.address", id="an empty address"),
+        pytest.param("REG", " ", "registries.acme.address", id="a blank address"),
         pytest.param("KEY", "s3cr3t" * 10_000, "modules.web.createOptions", id="createOptions that are too long"),
         pytest.param("BIG", "s3cr3t" * 1_000, "modules.web.env.BIG", id="a text that no twin takes"),
     ],
@@ -81,3 +81,9 @@ def test_the_command_answers_2_and_shows_no_value(
     assert f"${{env:{name}}}" in result.output
     assert "s3cr3t" not in result.output
     assert "s3cr3t" not in repr(result.exception)
+
+
+def test_a_secret_that_is_set_to_nothing_is_as_good_as_missing() -> None:
+    with pytest.raises(InputError) as wrong:
+        secrets_for(spec_of_text(SPEC), {**GOOD, "REG": ""})
+    assert [(item.rule, "is empty" in item.message) for item in wrong.value.findings] == [("SecretMissing", True)]

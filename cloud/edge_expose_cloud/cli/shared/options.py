@@ -172,7 +172,9 @@ HUB_FACTORY: ContextVar[Connect] = ContextVar("HUB_FACTORY", default=connect_iot
 def check_is_digest(text: str | None) -> None:
     """Raises UsageProblem for what no plan can have as its digest."""
     if text is not None and not re.fullmatch(r"[0-9a-fA-F]{8,64}", text):
-        raise UsageProblem(f"--expect {text!r} is no digest of a plan", "take it from plan, at least eight characters")
+        raise UsageProblem(
+            f"--expect {text!r} is no digest of a plan", "copy it from the output of plan, at least eight characters"
+        )
 
 
 _KINDS = ("removals", "moves", "modules", "retarget")

@@ -154,7 +154,7 @@ def count_words(findings: Iterable[Finding]) -> str:
         for kind in ("error", "warning", "info")
         if kind in counts
     ]
-    return ", ".join(words) or "nothing found"
+    return ", ".join(words) or "no violations"
 
 
 def state_text(state: str) -> str:

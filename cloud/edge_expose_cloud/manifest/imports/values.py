@@ -62,7 +62,8 @@ def _hidden_at(path: str, places: list[str], *, left_out: bool) -> Finding:
 
 
 class _References:
-    """Names of environment variables: one for each value, so that two modules may call two values alike."""
+    """Names of environment variables: one for each value, so that two modules may call two values alike. They begin
+    with the module's: `${env:PATH}` would be filled in from the environment of whoever applies the spec."""
 
     def __init__(self) -> None:
         self._values: dict[str, str] = {}
@@ -100,7 +101,7 @@ def _options(body: Json) -> Mapping[str, Any]:
 
 def _hide(module: str, body: Json, references: _References, *, desired: bool) -> None:
     if "env" in body:
-        body["env"] = {name: references.to(value, name) for name, value in body["env"].items()}
+        body["env"] = {name: references.to(value, f"{module}_{name}") for name, value in body["env"].items()}
     if "createOptions" in body:
         options = _options(body)
         body["createOptions"] = _beside(options, hide_options(options), module, references)
@@ -141,7 +142,7 @@ def _hidden(value: Any, place: str, references: _References) -> Any:
         case str():
             name, equals, text = value.partition("=")
             if equals and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.]*", name):
-                return f"{name}={references.to(text, name)}"
+                return f"{name}={references.to(text, f'{place}_{name}')}"
             return references.to(value, place)
         case _:
             return value
