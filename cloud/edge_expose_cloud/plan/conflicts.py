@@ -115,3 +115,21 @@ def target_findings(name: str, exposure: Exposure, listening: Mapping[str, Colle
             text = f"the module {shown(exposure.module)} names {', '.join(sorted(known))}, not {target}"
             path = f"exposures.{name}.ports"
             yield finding("TargetPortUnknown", f"{path}[{number}]" if len(exposure.mappings) > 1 else path, text)
+
+
+def namespace_findings(name: str, exposure: Exposure, namespace: str) -> list[Finding]:
+    """`namespace` is where the device's modules run, as far as the cloud knows: the default of its Services."""
+    if exposure.module is None or exposure.namespace in (None, namespace) or not namespace or not exposure.enabled:
+        return []
+    text = f"the module {shown(exposure.module)} runs in the namespace {namespace}, not in {exposure.namespace}"
+    return [finding("SelectorNamespace", f"exposures.{name}.namespace", text)]
+
+
+def pool_findings(name: str, exposure: Exposure, report: Reported) -> list[Finding]:
+    """A new exposure that asks for any address of a pool that has none left."""
+    pool = report.pool
+    if pool is None or not pool.size or pool.free > 0 or name in report.exposures:
+        return []
+    if not exposure.enabled or not exposure.is_external or exposure.addresses or exposure.share:
+        return []
+    return [finding("PoolFull", f"exposures.{name}", f"no address of {pool.ranges or 'the pool'} is free")]

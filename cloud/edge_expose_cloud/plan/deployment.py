@@ -7,7 +7,7 @@ wins, so there is no gap), then the old one is retired: kept for rollback with a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,12 +29,15 @@ from edge_expose_cloud.plan.model import (
     TidyDeployments,
     UpdateDeployment,
     canonical,
+    counted,
+    few,
     in_plan_order,
 )
 from edge_expose_cloud.plan.service_forecast import Surroundings, predicted_services
 from edge_expose_cloud.plan.service_impact import service_impact
 from edge_expose_cloud.spec.model import Spec
 from edge_expose_contract.identity import MODULE_ID
+from edge_expose_contract.models import Exposure
 
 SPEC_LABEL = "edgeExposeSpec"
 RETIRED_LABEL = "edgeExposeRetired"
@@ -82,7 +85,8 @@ def plan_deployment(spec: Spec, deployments: Sequence[Deployment], secrets: Secr
             changes += _retiring(live[:1], shown_deployment(current, _hidden(current, sent, visible["modulesContent"])))
         changes += _retiring(live[1:])
         step = CreateDeployment(wanted, Content(content, secrets), tuple(live))
-        dangers += removal_dangers(current, wanted)
+        dangers += removal_dangers(current, wanted) if spec.driver == "module" else []
+        dangers += modules_leaving(current, wanted)
     elif (current.target_condition, current.priority, _plain(current)) != (condition, wanted.priority, wanted.labels):
         changed = Deployment(
             current.id,
@@ -125,22 +129,35 @@ def plan_deployment(spec: Spec, deployments: Sequence[Deployment], secrets: Secr
     )
 
 
-def deployment_impact(current: Deployment | None, wanted: Deployment) -> tuple[Impact, ...]:
+def deployment_impact(current: Deployment | None, wanted: Deployment, *, whole: bool = False) -> tuple[Impact, ...]:
     """What people notice on every device that takes `wanted` instead of `current`.
 
-    What a deployment leaves out is not withdrawn from the twins. Which address an exposure holds that asks for none is
+    What a deployment leaves out is not withdrawn from the twins, so that its exposures stay. `whole`: `wanted` comes
+    instead of another deployment, whose layers and modules go. Which address an exposure holds that asks for none is
     another one on each device.
     """
     content = current.modules_content if current is not None else {}
     before, after = desired_sections(content), desired_sections(wanted.modules_content)
     now = exposures_of(before.get(MODULE_ID, {}))
+    then = {**now, **exposures_of(after.get(MODULE_ID, {}))}
     around = Surroundings()
-    services = (
-        predicted_services(now, around),
-        predicted_services({**now, **exposures_of(after.get(MODULE_ID, {}))}, around),
-    )
-    whole = {name for name, section in wanted.modules_content.items() if "properties.desired" in section}
-    return service_impact(*services) + manifest_impact(before, {name: after[name] for name in whole & after.keys()})
+    services = predicted_services(now, around), predicted_services(then, around)
+    written = {name for name, section in wanted.modules_content.items() if "properties.desired" in section}
+    manifest = manifest_impact(before, {name: after[name] for name in written & after.keys()})
+    cut_off = _without_their_module(then, before, after) if whole else ()
+    return (*service_impact(*services), *manifest, *cut_off)
+
+
+def _without_their_module(
+    exposures: Mapping[str, Exposure], before: Mapping[str, Json], after: Mapping[str, Json]
+) -> Iterator[Impact]:
+    """Exposures that stay, of a module that goes: their addresses answer nobody."""
+    gone = (before.get("$edgeAgent", {}).get("modules") or {}).keys() - (
+        after.get("$edgeAgent", {}).get("modules") or {}
+    ).keys()
+    for name, exposure in sorted(exposures.items()):
+        if exposure.module in gone:
+            yield Impact("stops", name, f"{name} stops answering: the module {exposure.module} is gone")
 
 
 def _hidden(current: Deployment, sent: Json, visible: Json) -> Json:
@@ -244,6 +261,30 @@ def removal_dangers(current: Deployment | None, wanted: Deployment) -> list[Dang
             f"leaving {', '.join(gone[:5])} out of a deployment does not withdraw it: write enabled: false instead",
         )
     ]
+
+
+def modules_leaving(current: Deployment | None, wanted: Deployment) -> list[Danger]:
+    """Modules that the content brought and brings no more: every device that takes it loses them."""
+    before, after = (_modules(item) for item in (current, wanted))
+    gone = sorted(before - after)
+    what = f"{counted(len(gone), 'module')} would be removed from every device that takes the deployment: {few(gone)}"
+    return [Danger("modules", len(gone), what)] if gone else []
+
+
+def _modules(deployment: Deployment | None) -> frozenset[str]:
+    content = deployment.modules_content if deployment is not None else {}
+    return frozenset(desired_sections(content).get("$edgeAgent", {}).get("modules") or {})
+
+
+def is_base(deployment: Deployment) -> bool:
+    """Not a layer: it brings the whole `$edgeAgent`, and of several that target a device one wins."""
+    section = deployment.modules_content.get("$edgeAgent")
+    return isinstance(section, dict) and "properties.desired" in section
+
+
+def outranks(one: Deployment, other: Deployment) -> bool:
+    """Of equal priorities the one that was made later wins; one that is not made yet will be the latest."""
+    return (one.priority, one.created or "~") > (other.priority, other.created or "~")
 
 
 def shown_deployment(deployment: Deployment, content: Json | None) -> Json:

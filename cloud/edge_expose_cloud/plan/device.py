@@ -6,7 +6,7 @@ the whole manifest (set modules).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
@@ -127,7 +127,10 @@ def plan_device(spec: Spec, state: DeviceState, secrets: Secrets) -> Plan:
         etags=state.etags(),
         dangers=tuple(_dangers(spec, state, changes, wanted)),
         notes=tuple(notes_of(state, wanted)),
-        impact=device_impact(state, services, seen, by_module=spec.driver == "module"),
+        impact=(
+            *device_impact(state, services, seen, by_module=spec.driver == "module"),
+            *closing_impact(current_exposures(state.ours), spec.exposures),
+        ),
         lease=lease if isinstance(lease := state.device_twin.tags.get(LEASE_TAG), dict) else None,
     )
 
@@ -240,6 +243,14 @@ def device_impact(
     held = {name: entry.address or "" for name, entry in reported.items()} if by_module else None
     now = {module: twin.desired for module, twin in state.twins.items() if module in wanted}
     return service_impact(*services, held) + manifest_impact(now, wanted)
+
+
+def closing_impact(before: Mapping[str, Exposure], after: Mapping[str, Exposure]) -> Iterator[Impact]:
+    """Exposures that close at a time to come, where that time is new."""
+    for name, exposure in sorted(after.items()):
+        known = before[name].expires if name in before else None
+        if exposure.enabled and exposure.expires is not None and exposure.expires != known:
+            yield Impact("expires", name, f"{name} closes at {exposure.expires}")
 
 
 def services_now(

@@ -14,6 +14,7 @@ from edge_expose_cloud.iotedge.edge_agent import modules_of
 from edge_expose_cloud.manifest.render import exposures_json
 from edge_expose_cloud.plan.device import (
     DeviceState,
+    closing_impact,
     current_exposures,
     device_impact,
     report_of,
@@ -78,6 +79,13 @@ def _observe(hub: Hub, device_id: str, name: str) -> tuple[DeviceState, Twin]:
     state = observe_device(hub, device_id).without_change()
     if state.ours is None:
         raise no_module(device_id)
+    agent = state.twins.get("$edgeAgent")
+    modules = agent.desired.get("modules") if agent is not None else None
+    if isinstance(modules, Mapping) and modules and MODULE_ID not in modules:
+        raise Refused(
+            f"{MODULE_ID} is not in the manifest of device {device_id} any more: nobody would carry this out",
+            "apply a spec with driver: module first; it takes the Services up again",
+        )
     owners = exposure_owners(hub, state)
     if name in owners:
         raise Refused(
@@ -144,5 +152,5 @@ def _plan(
         PatchTwin(state.device_id, MODULE_ID, patch, twin.etag) if changes else None,
         state.etags(),
         findings=tuple(findings),
-        impact=device_impact(state, services, {}),
+        impact=(*device_impact(state, services, {}), *closing_impact(current_exposures(twin), exposures)),
     )

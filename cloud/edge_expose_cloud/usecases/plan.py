@@ -17,7 +17,8 @@ from edge_expose_cloud.plan.ownership import owned_keys, refuse_owned, refuse_ta
 from edge_expose_cloud.spec.inventory import Inventory
 from edge_expose_cloud.spec.load import LoadedSpec
 from edge_expose_cloud.spec.model import Spec
-from edge_expose_cloud.usecases.conflicts import conflicts
+from edge_expose_cloud.usecases.conflicts import conflicts, left_behind
+from edge_expose_cloud.usecases.overlaps import overlaps, summed
 from edge_expose_cloud.usecases.secrets import secrets_for
 from edge_expose_cloud.usecases.sites import plan_sites
 from edge_expose_cloud.usecases.targets import target_impact
@@ -49,14 +50,23 @@ def make_plan(
         made = plan_deployment(spec, deployments, secrets)
         if isinstance(made.step, CreateDeployment | UpdateDeployment):
             current = next(iter(live_deployments(spec.name, deployments)), None)
-            made = replace(made, impact=(*made.impact, *target_impact(hub, current, spec.target.condition or "")))
+            beside = overlaps(hub, made.step.deployment, current, deployments)
+            made = replace(
+                made,
+                impact=(*made.impact, *target_impact(hub, current, spec.target.condition or ""), *beside.impact),
+                dangers=summed([*made.dangers, *beside.dangers]),
+            )
+            findings = (*findings, *beside.findings)
         made = with_patches(made, plan_sites(hub, spec, inventory, deployments))
         return replace(made, findings=tuple(findings))
     twins = [name for name, module in spec.modules.items() if module.desired is not None]
     state = observe_device(hub, spec.target.device, [*twins, *spec.keep])
     made = plan_device(spec, state, secrets)
     _refuse_what_deployments_set(hub, state, made)
-    found = conflicts(hub, state, spec.exposures) if made.step is not None and spec.driver == "module" else []
+    found: list[Finding] = []
+    if made.step is not None:
+        by_module = spec.driver == "module"
+        found = conflicts(hub, state, spec.exposures) if by_module else left_behind(state, spec.exposures)
     return replace(made, findings=(*findings, *found))
 
 

@@ -203,6 +203,36 @@ ROWS: tuple[Row, ...] = (
         "Rename the exposure, or take the Service over with adopt: true.",
     ),
     (
+        "TargetMatchesNothing",
+        "warning",
+        "A target condition that no IoT Edge device matches now.",
+        "Check the tags of the devices, and the condition; devices that match later get the deployment then.",
+    ),
+    (
+        "DeploymentOutranked",
+        "warning",
+        "Another deployment that wins on devices of this one.",
+        "Give this one a higher priority, or change one of the two target conditions.",
+    ),
+    (
+        "LayerWithoutBase",
+        "warning",
+        "A layered deployment for devices without a base deployment.",
+        "Apply a base deployment (without layered: true) for these devices first.",
+    ),
+    (
+        "SelectorNamespace",
+        "warning",
+        "A module exposed from another namespace than its own.",
+        "A Service reaches pods of its own namespace only: leave the namespace out.",
+    ),
+    (
+        "PoolFull",
+        "warning",
+        "A new exposure, and no external address that is free.",
+        "Extend the pool on the device, share an address, or remove an exposure; it waits until there is room.",
+    ),
+    (
         "TargetPortUnknown",
         "warning",
         "A target port that the module's createOptions do not name.",

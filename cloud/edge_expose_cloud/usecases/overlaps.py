@@ -1,0 +1,142 @@
+"""What a deployment changes on devices that something else reaches too: other deployments, and modules set by hand.
+
+Asked of the hub for each other deployment, whose answer may lag a few seconds behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from edge_expose_cloud.findings.finding import Finding, finding
+from edge_expose_cloud.hub.api import Deployment, Hub
+from edge_expose_cloud.manifest.checks import desired_sections
+from edge_expose_cloud.manifest.encoding import decode_content, same_meaning
+from edge_expose_cloud.plan.deployment import (
+    RETIRED_LABEL,
+    SPEC_LABEL,
+    deployment_impact,
+    is_base,
+    modules_leaving,
+    outranks,
+)
+from edge_expose_cloud.plan.manifest_impact import manifest_impact
+from edge_expose_cloud.plan.model import Danger, Impact, counted, few
+
+MOST_OTHERS: Final = 20
+MOST_DEVICES: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Overlaps:
+    findings: tuple[Finding, ...] = ()
+    impact: tuple[Impact, ...] = ()
+    dangers: tuple[Danger, ...] = ()
+
+
+def overlaps(
+    hub: Hub, wanted: Deployment, current: Deployment | None, deployments: Sequence[Deployment], *, modules: bool = True
+) -> Overlaps:
+    """`current` is what `wanted` takes the place of. `modules`: also look at devices whose modules were set by hand."""
+    mine = set(hub.devices_matching(wanted.target_condition))
+    if not mine:
+        return Overlaps((_nobody(wanted),))
+    name = wanted.labels.get(SPEC_LABEL)
+    others = [
+        item
+        for item in deployments
+        if RETIRED_LABEL not in item.labels and item.labels.get(SPEC_LABEL) != name and item.modules_content
+    ]
+    found = Overlaps()
+    based: set[str] = set()
+    for other in sorted(others, key=lambda item: item.id)[:MOST_OTHERS]:
+        shared = mine & set(hub.devices_matching(other.target_condition))
+        based |= shared if is_base(other) else set()
+        found = _joined(found, _with_other(wanted, current, other, sorted(shared))) if shared else found
+    if is_base(wanted):
+        by_hand = mine - based - (set(hub.devices_matching(current.target_condition)) if current is not None else set())
+        return _joined(found, _set_by_hand(hub, wanted, sorted(by_hand))) if modules else found
+    bare = sorted(mine - based)
+    text = f"no base deployment targets {few(bare)}: a layer alone does nothing there"
+    return _joined(found, Overlaps((finding("LayerWithoutBase", "target.layered", text),))) if bare else found
+
+
+def _nobody(wanted: Deployment) -> Finding:
+    text = f"no IoT Edge device matches {wanted.target_condition!r} now"
+    return finding("TargetMatchesNothing", "target.condition", text)
+
+
+def _with_other(wanted: Deployment, current: Deployment | None, other: Deployment, shared: list[str]) -> Overlaps:
+    where = f"on {counted(len(shared), 'device')} ({few(shared, most=5)})"
+    if is_base(wanted) and is_base(other):
+        if not outranks(wanted, other):
+            text = f"the deployment {other.id} (priority {other.priority}) wins {where}: nothing changes there"
+            return Overlaps((finding("DeploymentOutranked", "target.priority", text),))
+        if current is not None and outranks(current, other):
+            return Overlaps()  # it has won there before: what changes is told already
+        impact = Impact("targets", other.id, f"this deployment takes the place of {other.id} {where}")
+        lost = deployment_impact(other, wanted, whole=True)
+        return Overlaps((), (impact, *lost), tuple(modules_leaving(other, wanted)))
+    upper, lower = (wanted, other) if outranks(wanted, other) else (other, wanted)
+    if is_base(upper) and not is_base(lower):
+        upper, lower = lower, upper
+    ours, theirs = _parts(wanted), _parts(other)
+    both = {key for key in ours.keys() & theirs.keys() if not same_meaning(ours[key], theirs[key])}
+    if upper is other and both:
+        text = f"the layer {other.id} (priority {other.priority}) sets {few(sorted(both))} too, and wins {where}"
+        return Overlaps((finding("DeploymentOutranked", "target.priority", text),))
+    if both:
+        impact = Impact("targets", other.id, f"{few(sorted(both))} of {other.id} is overridden {where}")
+        part = replace(other, content={"modulesContent": other.modules_content})
+        return Overlaps((), (impact, *deployment_impact(part, wanted)))
+    return Overlaps()
+
+
+def _parts(deployment: Deployment) -> dict[str, Any]:
+    """What a deployment sets, by what people call it: modules, routes, and exposures of our module."""
+    found: dict[str, Any] = {}
+    for module, desired in desired_sections(decode_content(deployment.modules_content)).items():
+        parts = {"$edgeAgent": "modules", "$edgeHub": "routes"}.get(module, "exposures")
+        noun = {"modules": "module", "routes": "route", "exposures": "exposure"}[parts]
+        section = desired.get(parts)
+        found |= {f"{noun} {name}": entry for name, entry in section.items()} if isinstance(section, dict) else {}
+    return found
+
+
+def _set_by_hand(hub: Hub, wanted: Deployment, devices: list[str]) -> Overlaps:
+    """Devices that no deployment reaches yet: what was set there with set modules is replaced as a whole."""
+    after = desired_sections(wanted.modules_content)
+    impact: list[Impact] = []
+    gone = 0
+    for device in devices[:MOST_DEVICES]:
+        twins = {name: hub.module_twin(device, name) for name in ("$edgeAgent", "$edgeHub")}
+        now = {name: twin.desired for name, twin in twins.items() if twin is not None and twin.desired}
+        lost = [item for item in manifest_impact(now, after) if item.kind != "restarts"]
+        gone += sum(item.kind == "module" for item in lost)
+        impact += [replace(item, text=f"{device}: {item.text}") for item in lost]
+    if devices[MOST_DEVICES:] and impact:
+        text = f"{counted(len(devices) - MOST_DEVICES, 'more device')} that no deployment reaches yet, not looked at"
+        impact.append(Impact("targets", devices[MOST_DEVICES], text))
+    what = f"{counted(gone, 'module')} set by hand would be removed"
+    return Overlaps((), tuple(impact), (Danger("modules", gone, what),) if gone else ())
+
+
+def _joined(*parts: Overlaps) -> Overlaps:
+    dangers = list(_summed(danger for part in parts for danger in part.dangers))
+    findings = tuple(item for part in parts for item in part.findings)
+    return Overlaps(findings, tuple(item for part in parts for item in part.impact), tuple(dangers))
+
+
+def _summed(dangers: Iterable[Danger]) -> Iterator[Danger]:
+    """One of a kind: `--allow KIND=N` names it once."""
+    by_kind: dict[str, list[Danger]] = {}
+    for danger in dangers:
+        by_kind.setdefault(danger.kind, []).append(danger)
+    for kind, found in by_kind.items():
+        yield Danger(kind, sum(item.count for item in found), "; ".join(item.what for item in found))
+
+
+def summed(dangers: Iterable[Danger]) -> tuple[Danger, ...]:
+    """The dangers of a plan with those of its overlaps."""
+    return tuple(_summed(dangers))
