@@ -59,6 +59,8 @@ def _agent_impact(before: Any, after: Any) -> Iterator[Impact]:
             yield Impact("restarts", module, f"the module {module} restarts: {change}")
         for port in unpublished_ports(entry, then[module]) if module in then else ():
             yield Impact("port", module, f"the module {module} no longer publishes {port} on the device")
+        for port in unpublished_ports(then[module], entry) if module in then else ():
+            yield Impact("opens", module, f"the module {module} publishes {port} on the device")
     settings = ("runtime", "settings", "registryCredentials")
     addresses = {_section(entry).get("address") for entry in _section(after, *settings).values()}
     for registry, entry in sorted(_section(before, *settings).items()):

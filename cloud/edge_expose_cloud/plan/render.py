@@ -226,7 +226,10 @@ def markdown_of(plan: Plan) -> str:
         parts += [f"| {' | '.join(_plain(cell) or '–' for cell in row)} |" for row in rows]
         parts += ["", "</details>"]
     if lines:
-        parts += ["", f"Digest `{plan.digest}`: `edge-expose apply --expect {plan.digest[:16]}` does exactly this."]
+        parts += [
+            "",
+            f"Digest `{plan.digest}`: `edge-expose apply FILE --expect {plan.digest[:16]}` does exactly this.",
+        ]
     return "\n".join(parts) + "\n"
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from edge_expose_cloud.findings.finding import Finding, finding
-from edge_expose_cloud.hub.api import Deployment, Hub
+from edge_expose_cloud.findings.problems import InputError
+from edge_expose_cloud.hub.api import Deployment, Hub, HubError, HubProblem
 from edge_expose_cloud.manifest.checks import desired_sections
 from edge_expose_cloud.manifest.encoding import decode_content, same_meaning
 from edge_expose_cloud.plan.deployment import (
@@ -30,16 +31,19 @@ MOST_DEVICES: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Overlaps:
+    """`notes` say what is no part of the plan: devices that match later are no other plan."""
+
     findings: tuple[Finding, ...] = ()
     impact: tuple[Impact, ...] = ()
     dangers: tuple[Danger, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def overlaps(
     hub: Hub, wanted: Deployment, current: Deployment | None, deployments: Sequence[Deployment], *, modules: bool = True
 ) -> Overlaps:
     """`current` is what `wanted` takes the place of. `modules`: also look at devices whose modules were set by hand."""
-    mine = set(hub.devices_matching(wanted.target_condition))
+    mine = set(_matching(hub, wanted.target_condition))
     if not mine:
         return Overlaps((_nobody(wanted),))
     name = wanted.labels.get(SPEC_LABEL)
@@ -48,7 +52,7 @@ def overlaps(
         for item in deployments
         if RETIRED_LABEL not in item.labels and item.labels.get(SPEC_LABEL) != name and item.modules_content
     ]
-    found = Overlaps()
+    found = Overlaps(notes=(f"{counted(len(mine), 'device')} match the condition now: {few(sorted(mine))}",))
     based: set[str] = set()
     for other in sorted(others, key=lambda item: item.id)[:MOST_OTHERS]:
         shared = mine & set(hub.devices_matching(other.target_condition))
@@ -60,6 +64,17 @@ def overlaps(
     bare = sorted(mine - based)
     text = f"no base deployment targets {few(bare)}: a layer alone does nothing there"
     return _joined(found, Overlaps((finding("LayerWithoutBase", "target.layered", text),))) if bare else found
+
+
+def _matching(hub: Hub, condition: str) -> list[str]:
+    """Raises InputError for a condition that the hub cannot read."""
+    try:
+        return hub.devices_matching(condition)
+    except HubError as error:
+        if error.problem is not HubProblem.INVALID:
+            raise
+        text = f"IoT Hub cannot read the condition {condition!r}"
+        raise InputError([finding("TargetConditionInvalid", "target.condition", text)]) from error
 
 
 def _nobody(wanted: Deployment) -> Finding:
@@ -125,7 +140,8 @@ def _set_by_hand(hub: Hub, wanted: Deployment, devices: list[str]) -> Overlaps:
 def _joined(*parts: Overlaps) -> Overlaps:
     dangers = list(_summed(danger for part in parts for danger in part.dangers))
     findings = tuple(item for part in parts for item in part.findings)
-    return Overlaps(findings, tuple(item for part in parts for item in part.impact), tuple(dangers))
+    impact = tuple(item for part in parts for item in part.impact)
+    return Overlaps(findings, impact, tuple(dangers), tuple(note for part in parts for note in part.notes))
 
 
 def _summed(dangers: Iterable[Danger]) -> Iterator[Danger]:

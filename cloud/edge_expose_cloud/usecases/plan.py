@@ -55,6 +55,7 @@ def make_plan(
                 made,
                 impact=(*made.impact, *target_impact(hub, current, spec.target.condition or ""), *beside.impact),
                 dangers=summed([*made.dangers, *beside.dangers]),
+                notes=(*made.notes, *beside.notes),
             )
             findings = (*findings, *beside.findings)
         made = with_patches(made, plan_sites(hub, spec, inventory, deployments))

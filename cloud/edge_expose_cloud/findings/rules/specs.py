@@ -203,6 +203,12 @@ ROWS: tuple[Row, ...] = (
         "Rename the exposure, or take the Service over with adopt: true.",
     ),
     (
+        "TargetConditionInvalid",
+        "error",
+        "A target condition that IoT Hub cannot read.",
+        "Write comparisons of tags.NAME or deviceId joined by AND, OR, NOT, such as tags.site='north'.",
+    ),
+    (
         "TargetMatchesNothing",
         "warning",
         "A target condition that no IoT Edge device matches now.",

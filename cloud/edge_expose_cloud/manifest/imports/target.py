@@ -18,6 +18,7 @@ DEFAULT_DEVICE: Final = "edge1"
 _PRIORITY: Final = 10  # of a layer that says none: above a base deployment, which has 0 by default
 _HIGHEST: Final = 2147483647
 _OUR_LABELS: Final = "edgeExpose"
+_SPEC_LABEL: Final = f"{_OUR_LABELS}Spec"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,10 @@ def heading_of(document: ManifestDocument, fallback: str, name: str | None, devi
 def _name(document: ManifestDocument, fallback: str, name: str | None, found: list[Finding]) -> str:
     if name is not None:
         return name
+    labels = document.deployment.get("labels")
+    spec = labels.get(_SPEC_LABEL) if isinstance(labels, Mapping) else None
+    if isinstance(spec, str) and deployment_name(spec) == spec:
+        return spec  # a deployment of ours: its id is the name of its spec and a hash
     written = document.deployment.get("id")
     if not isinstance(written, str) or not written:
         return deployment_name(fallback)
