@@ -236,3 +236,11 @@ def test_nobody_is_connected_where_no_pod_listens(cluster: ClusterProcess) -> No
     again = {**pod, "metadata": {**pod["metadata"], "name": "quiet2"}}
     kubectl(cluster, "apply", "-f", "-", stdin=again)
     assert eventually(lambda: answering(ip))["pod"] == "quiet2"
+
+
+def test_the_api_answers_at_its_service_where_its_port_can_be_bound(cluster: ClusterProcess) -> None:
+    ip = json.loads(kubectl(cluster, "get", "svc", "kubernetes", "-o", "json"))["spec"]["clusterIP"]
+    bound = [entry for entry in cluster.control("GET", "/status")["listeners"] if entry["ip"] == ip]
+    if not bound:
+        pytest.skip("port 443 cannot be bound here")
+    assert kubectl(cluster, "--server", f"https://{ip}:443", "get", "--raw", "/readyz") == "ok"

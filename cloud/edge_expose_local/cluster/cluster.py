@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import socket
 import ssl
 import time
@@ -15,6 +16,8 @@ from .access.tokens import Tokens
 from .api.server import Api
 from .control.bootstrap import furnish, write_kubeconfig
 from .control.control import Control, serve_control
+from .controllers.api_service import WATCHED as API_SERVICE_WATCHED
+from .controllers.api_service import ApiService
 from .controllers.deployments import WATCHED as DEPLOYMENTS_WATCHED
 from .controllers.deployments import DeploymentController
 from .controllers.endpoints import WATCHED as ENDPOINTS_WATCHED
@@ -70,7 +73,8 @@ class Cluster:
         allocator = ServiceAllocator(self.store, settings.service_cidr, settings.profile, self._usable)
         self.registry = Registry(self.store, settings.profile, served_resources(settings.profile), allocator)
         self._tokens = Tokens(state, self.store)
-        self._tls: ssl.SSLContext = server_context(state, settings.address)
+        self._service_ip = str(ipaddress.IPv4Network(settings.service_cidr)[1])
+        self._tls: ssl.SSLContext = server_context(state, settings.address, self._service_ip)
         self._ca = (state / "ca.pem").read_bytes()
         self._kube_port = settings.kube_port
         self._dns_port = 0
@@ -122,7 +126,11 @@ class Cluster:
         endpoints = EndpointsController(self.registry)
         namespaces = NamespaceController(self.registry, self._ca.decode())
         self._lb_loop = Loop("load balancer", self.store, LB_WATCHED, self._load_balancer.work)
+        api_service = ApiService(self.registry, self._service_ip, self._kube_port)
+        api_service.work()
+        self._forwarder.api = (settings.address, self._kube_port)
         loops = [
+            Loop("kubernetes service", self.store, API_SERVICE_WATCHED, api_service.work),
             Loop("namespaces", self.store, NAMESPACE_WATCHED, namespaces.work),
             Loop("garbage collector", self.store, GARBAGE_WATCHED, GarbageCollector(self.registry).work),
             Loop("deployments", self.store, DEPLOYMENTS_WATCHED, DeploymentController(self.registry).work),

@@ -71,6 +71,7 @@ ELSEWHERE = (
     "Pods with another image stay Pending",
     "Endpoints that are no pod of this cluster are never dialled",
     "UDP to a port without ready endpoints is silent",
+    "The Service `default/kubernetes` has no endpoints",
     "A source that `loadBalancerSourceRanges` does not list is reset",
     "Bookmarks come within seconds",
     "`minReadySeconds` and `progressDeadlineSeconds`",

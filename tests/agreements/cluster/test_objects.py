@@ -304,3 +304,19 @@ def test_objects_and_versions_survive_a_kill(cluster) -> None:
     assert json.dumps(kept, sort_keys=True) == json.dumps(made, sort_keys=True)
     later = cluster.merge(f"{cluster.services(ns)}/one", {"metadata": {"labels": {"a": "b"}}}).body
     assert int(later["metadata"]["resourceVersion"]) > int(made["metadata"]["resourceVersion"])
+
+
+def test_the_service_of_the_api_is_there_and_comes_back(cluster) -> None:
+    path = f"{cluster.services('default')}/kubernetes"
+    found = cluster.call("GET", path).body
+    assert found["metadata"]["labels"] == {"component": "apiserver", "provider": "kubernetes"}
+    assert found["spec"]["type"] == "ClusterIP"
+    assert found["spec"]["clusterIP"].endswith(".1")
+    port = found["spec"]["ports"][0]
+    assert (port["name"], port["protocol"], port["port"]) == ("https", "TCP", 443)
+    if not cluster.real:  # nobody deletes that of a real one, which takes its time to make it again
+        assert cluster.call("DELETE", path).status == 200
+        eventually(lambda: cluster.call("GET", path).status == 200, what="it comes back")
+        again = cluster.call("GET", path).body
+        assert again["spec"]["clusterIP"] == found["spec"]["clusterIP"]
+        assert again["metadata"]["uid"] != found["metadata"]["uid"]

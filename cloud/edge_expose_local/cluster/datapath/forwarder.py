@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..controllers import api_service
 from ..controllers.endpoints import SERVICE_LABEL, SLICES
 from ..kinds.errors import Document
 from ..kinds.names import parse_ip
@@ -23,6 +24,7 @@ from ..store.store import Store
 from .proxy import Place, TcpListener, UdpListener
 
 WATCHED = frozenset({"services", SLICES, "pods"})
+_API = (api_service.NAMESPACE, api_service.NAME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class Forwarder:
         self._place = place
         self._anywhere = allow_non_loopback
         self._recorder = Recorder(store, "edge-expose-forwarder")
+        self.api: Place | None = None
+        """Where the Kubernetes API listens, for the Service of it."""
         self._open: dict[Front, TcpListener | UdpListener] = {}
         self._targets: dict[Front, Target] = {}
         self.failed: dict[Front, str] = {}
@@ -185,6 +189,8 @@ class Forwarder:
                 return
             except OSError as error:
                 problem = error.strerror or str(error)
+        if (target.namespace, target.name) == _API:
+            return  # port 443 is not everybody's to bind, and the API has another address
         if self.failed.get(front) != problem:
             self.failed[front] = problem
             service = self._store.get("services", target.namespace, target.name)
@@ -226,6 +232,8 @@ class Forwarder:
         return places[next(self._turn) % len(places)]
 
     def _places(self, service: Document, target: Target, protocol: str) -> list[Place]:
+        if (target.namespace, target.name) == _API:
+            return [self.api] if self.api is not None else []
         found: list[Place] = []
         for piece in self._store.all(SLICES, target.namespace):
             labels = piece["metadata"].get("labels") or {}

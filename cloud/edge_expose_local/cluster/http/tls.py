@@ -33,9 +33,10 @@ def _pem_key(key: ec.EllipticCurvePrivateKey) -> bytes:
     )
 
 
-def _sans(address: str) -> x509.SubjectAlternativeName:
-    names: list[x509.GeneralName] = [x509.DNSName("localhost"), x509.DNSName("kubernetes.default.svc")]
-    for text in dict.fromkeys(["127.0.0.1", address]):
+def _sans(*addresses: str) -> x509.SubjectAlternativeName:
+    service = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local")
+    names: list[x509.GeneralName] = [x509.DNSName(name) for name in ("localhost", *service)]
+    for text in dict.fromkeys(["127.0.0.1", *addresses]):
         try:
             names.append(x509.IPAddress(ipaddress.ip_address(text)))
         except ValueError:
@@ -43,7 +44,7 @@ def _sans(address: str) -> x509.SubjectAlternativeName:
     return x509.SubjectAlternativeName(names)
 
 
-def _issue(folder: Path, address: str) -> None:
+def _issue(folder: Path, address: str, service_ip: str) -> None:
     now = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)
     ca_key = ec.generate_private_key(ec.SECP256R1())
     ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "edge-expose local cluster CA")])
@@ -72,7 +73,7 @@ def _issue(folder: Path, address: str) -> None:
         .not_valid_before(now)
         .not_valid_after(now + _VALID)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_sans(address), critical=False)
+        .add_extension(_sans(address, service_ip), critical=False)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(ca_key_id),
@@ -86,11 +87,11 @@ def _issue(folder: Path, address: str) -> None:
     (folder / "server.address").write_text(address)
 
 
-def server_context(folder: Path, address: str) -> ssl.SSLContext:
+def server_context(folder: Path, address: str, service_ip: str) -> ssl.SSLContext:
     """Return the serving context, making certificates when there are none for this address yet."""
     kept = folder / "server.address"
     if not (folder / "ca.pem").exists() or not kept.exists() or kept.read_text() != address:
-        _issue(folder, address)
+        _issue(folder, address, service_ip)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
