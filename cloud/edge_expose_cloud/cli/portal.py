@@ -88,7 +88,7 @@ def portal(
         raise UsageProblem("--tls-cert and --tls-key go together", "give both, or none")
     from edge_expose_cloud.portal.app import make_app, make_portal
     from edge_expose_cloud.portal.auth.accounts import AccountError
-    from edge_expose_cloud.portal.auth.guards import Hosts
+    from edge_expose_cloud.portal.auth.guards import Hosts, is_host_name
     from edge_expose_cloud.portal.auth.syslog import Syslog, SyslogError
     from edge_expose_cloud.portal.server import Certificate, allow_many_files, make_server
     from edge_expose_cloud.portal.shell import Settings
@@ -102,6 +102,9 @@ def portal(
             "give --tls-cert and --tls-key, or --plain-http where a proxy with HTTPS stands in front",
         )
     proxies = [_network(text) for text in trusted_proxy or []]
+    for name in allow_host or []:
+        if not is_host_name(name):
+            raise UsageProblem(f"--allow-host {name!r} is no host name", "leave scheme, port and path out")
     folder = state_folder(dict(os.environ))
     try:
         copy = Syslog(syslog).send if syslog is not None else None

@@ -69,6 +69,8 @@ def test_an_accounts_file_that_cannot_be_read_is_said_with_what_to_do(users, bro
     [
         pytest.param(["--listen", "0.0.0.0:0"], "--plain-http", id="beyond loopback without HTTPS"),
         pytest.param(["--listen", "[::]:0"], "--plain-http", id="beyond loopback, IPv6"),
+        pytest.param(["--allow-host", "https://portal.example.com"], "is no host name", id="a URL for a host name"),
+        pytest.param(["--allow-host", "portal.example.com:443"], "is no host name", id="a host name with a port"),
         pytest.param(["--syslog", "/nowhere/log"], "--syslog /nowhere/log cannot be used", id="no syslog"),
         pytest.param(["--trusted-proxy", "10.0.0.0.1"], "is no network", id="a proxy that is no network"),
         pytest.param(["--trusted-proxy", "*"], "is no network", id="a star"),

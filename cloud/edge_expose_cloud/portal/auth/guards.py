@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import logging
 import re
@@ -46,6 +47,14 @@ class Hosts:
     def knows(self, header: str) -> bool:
         found = _HOST.fullmatch(header)
         return found is not None and _bare(found["name"]) in self._names
+
+
+def is_host_name(text: str) -> bool:
+    """Whether a Host header can hold it: a name or an address, without scheme, port or path."""
+    try:
+        return ipaddress.ip_address(text.strip("[]")) is not None
+    except ValueError:
+        return re.fullmatch(r"[A-Za-z0-9._-]+", text) is not None
 
 
 def _bare(name: str) -> str:
