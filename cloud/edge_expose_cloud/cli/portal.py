@@ -87,9 +87,9 @@ def portal(
     if (tls_cert is None) != (tls_key is None):
         raise UsageProblem("--tls-cert and --tls-key go together", "give both, or none")
     from edge_expose_cloud.portal.app import make_app, make_portal
+    from edge_expose_cloud.portal.audit.syslog import Syslog, SyslogError
     from edge_expose_cloud.portal.auth.accounts import AccountError
-    from edge_expose_cloud.portal.auth.guards import Hosts, is_host_name
-    from edge_expose_cloud.portal.auth.syslog import Syslog, SyslogError
+    from edge_expose_cloud.portal.http.guards import Hosts, is_host_name
     from edge_expose_cloud.portal.server import Certificate, allow_many_files, make_server
     from edge_expose_cloud.portal.shell import Settings
 
@@ -287,7 +287,7 @@ def verify_audit(
 
     Example: edge-expose portal verify-audit
     """
-    from edge_expose_cloud.portal.auth.audit_check import check_audit
+    from edge_expose_cloud.portal.audit.check import check_audit
 
     path = audit or _audit()
     found = check_audit(path, expect.lower())

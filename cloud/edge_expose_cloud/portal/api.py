@@ -16,9 +16,9 @@ from pydantic_core import PydanticCustomError
 
 from edge_expose_cloud.findings.problems import InputError, Missing, Refused
 from edge_expose_cloud.plan.model import Plan
-from edge_expose_cloud.portal.auth.guards import is_text
 from edge_expose_cloud.portal.auth.sessions import Session
 from edge_expose_cloud.portal.forms.changes import Wish, plan_wish
+from edge_expose_cloud.portal.http.guards import is_text
 from edge_expose_cloud.portal.live import fleet
 from edge_expose_cloud.portal.pages.change import apply_wish, plan_fresh
 from edge_expose_cloud.portal.shell import Forbidden, NotSignedIn, PortalDep, signed_in

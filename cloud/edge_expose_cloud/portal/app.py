@@ -19,14 +19,14 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from edge_expose_cloud.findings.problems import InputError, Missing, Refused
 from edge_expose_cloud.hub.api import Hub, HubError
 from edge_expose_cloud.portal import api
+from edge_expose_cloud.portal.audit.log import Audit
 from edge_expose_cloud.portal.auth.accounts import Accounts
-from edge_expose_cloud.portal.auth.addresses import Network
-from edge_expose_cloud.portal.auth.audit import Audit
-from edge_expose_cloud.portal.auth.bodies import BodyLimits
-from edge_expose_cloud.portal.auth.guards import Guard, Hosts
 from edge_expose_cloud.portal.auth.passwords import PasswordQueue
 from edge_expose_cloud.portal.auth.sessions import FREE_TRIES_OF_A_NAME, LoginBrake, Sessions
 from edge_expose_cloud.portal.auth.tokens import Tokens, tokens_beside
+from edge_expose_cloud.portal.http.addresses import Network
+from edge_expose_cloud.portal.http.bodies import BodyLimits
+from edge_expose_cloud.portal.http.guards import Guard, Hosts
 from edge_expose_cloud.portal.live.cached_hub import ReadingHub
 from edge_expose_cloud.portal.live.events import Events
 from edge_expose_cloud.portal.live.poller import Watching

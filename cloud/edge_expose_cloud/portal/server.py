@@ -13,8 +13,8 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
-from edge_expose_cloud.portal.auth.addresses import Network
-from edge_expose_cloud.portal.auth.connections import ConnectionLimits, bounded_protocol
+from edge_expose_cloud.portal.http.addresses import Network
+from edge_expose_cloud.portal.http.connections import ConnectionLimits, bounded_protocol
 from edge_expose_cloud.portal.live.events import Events
 
 _FILES: Final = 4096

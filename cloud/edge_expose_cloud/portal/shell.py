@@ -19,15 +19,15 @@ from edge_expose_cloud.adapters.sealing import OPEN, KeyFileError, Seal
 from edge_expose_cloud.findings.problems import Refused
 from edge_expose_cloud.hub.api import Hub
 from edge_expose_cloud.plan.backups import Backup
+from edge_expose_cloud.portal.audit.log import Audit
 from edge_expose_cloud.portal.auth.accounts import AccountError, Accounts, Role
-from edge_expose_cloud.portal.auth.addresses import plain_address
-from edge_expose_cloud.portal.auth.audit import Audit
 from edge_expose_cloud.portal.auth.browsers import KNOWN_SECONDS
-from edge_expose_cloud.portal.auth.guards import read_fields
 from edge_expose_cloud.portal.auth.passwords import PasswordQueue
 from edge_expose_cloud.portal.auth.sessions import LoginBrake, Session, Sessions
 from edge_expose_cloud.portal.auth.tokens import Tokens
 from edge_expose_cloud.portal.forms.changes import Wish
+from edge_expose_cloud.portal.http.addresses import plain_address
+from edge_expose_cloud.portal.http.guards import read_fields
 from edge_expose_cloud.portal.live.cached_hub import ReadingHub
 from edge_expose_cloud.portal.live.events import Events
 from edge_expose_cloud.portal.live.last_known import LastKnown

@@ -15,7 +15,7 @@ from argon2 import PasswordHasher
 from starlette.testclient import TestClient
 
 from edge_expose_cloud.portal.app import make_app, make_portal
-from edge_expose_cloud.portal.auth.guards import Hosts
+from edge_expose_cloud.portal.http.guards import Hosts
 from edge_expose_cloud.portal.shell import Portal, Settings
 from edge_expose_contract.identity import MODULE_ID
 from support.cloud import READY, applied_hub

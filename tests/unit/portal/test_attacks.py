@@ -12,9 +12,9 @@ from ipaddress import ip_network
 import pytest
 
 from edge_expose_cloud.portal.app import make_app
-from edge_expose_cloud.portal.auth.bodies import MOST_BYTES, BodyLimits
-from edge_expose_cloud.portal.auth.connections import ConnectionLimits, OpenConnections
-from edge_expose_cloud.portal.auth.guards import Hosts
+from edge_expose_cloud.portal.http.bodies import MOST_BYTES, BodyLimits
+from edge_expose_cloud.portal.http.connections import ConnectionLimits, OpenConnections
+from edge_expose_cloud.portal.http.guards import Hosts
 from edge_expose_cloud.portal.server import make_server
 from support.waiting import eventually
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_expose_cloud.portal.auth.audit import NOTHING_BEFORE, Audit
-from edge_expose_cloud.portal.auth.audit_check import check_audit
-from edge_expose_cloud.portal.auth.syslog import Syslog, SyslogError
+from edge_expose_cloud.portal.audit.check import check_audit
+from edge_expose_cloud.portal.audit.log import NOTHING_BEFORE, Audit
+from edge_expose_cloud.portal.audit.syslog import Syslog, SyslogError
 
 
 def numbers(audit: Audit, device: str, most: int = 50) -> list[str]:

@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from edge_expose_cloud.cli import app
+from edge_expose_cloud.portal.audit.log import Audit
 from edge_expose_cloud.portal.auth.accounts import Accounts
-from edge_expose_cloud.portal.auth.audit import Audit
 
 HUB = "HostName=hub.invalid;SharedAccessKeyName=iothubowner;SharedAccessKey=a2V5"
 PASSWORD = "correct horse battery"

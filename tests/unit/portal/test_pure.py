@@ -15,7 +15,6 @@ from edge_expose_cloud.plan.device import DeviceState
 from edge_expose_cloud.plan.ownership import owned_keys
 from edge_expose_cloud.plan.render import text_of
 from edge_expose_cloud.plan.topology import topology_of
-from edge_expose_cloud.portal.auth.guards import Hosts
 from edge_expose_cloud.portal.forms.fields import (
     fields_of,
     form_of_exposure,
@@ -25,6 +24,7 @@ from edge_expose_cloud.portal.forms.fields import (
     read_form,
     site_fields,
 )
+from edge_expose_cloud.portal.http.guards import Hosts
 from edge_expose_cloud.portal.live import fleet
 from edge_expose_cloud.portal.live.poller import Budget
 from edge_expose_cloud.portal.pages.templates import ago

@@ -16,10 +16,10 @@ from starlette.testclient import TestClient
 from edge_expose_cloud.portal.app import make_app
 from edge_expose_cloud.portal.auth.accounts import Account, AccountError, Accounts
 from edge_expose_cloud.portal.auth.browsers import browser_cookie, known_browser
-from edge_expose_cloud.portal.auth.guards import Hosts
 from edge_expose_cloud.portal.auth.passwords import Busy, PasswordQueue
 from edge_expose_cloud.portal.auth.sessions import FREE_TRIES, LoginBrake, Sessions
 from edge_expose_cloud.portal.forms.changes import Wish
+from edge_expose_cloud.portal.http.guards import Hosts
 from edge_expose_cloud.portal.pages.stream import _stream
 from edge_expose_contract.identity import MODULE_ID
 

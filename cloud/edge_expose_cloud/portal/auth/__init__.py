@@ -1,1 +1,1 @@
-"""Who may: accounts, sessions, guards of every request, the audit file."""
+"""Who may: accounts, sessions, passwords, browsers that are known, API tokens."""

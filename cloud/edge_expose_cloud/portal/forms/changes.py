@@ -11,7 +11,7 @@ from edge_expose_cloud.findings.problems import Missing, Refused
 from edge_expose_cloud.hub.api import Hub, Json
 from edge_expose_cloud.plan.backups import Backup
 from edge_expose_cloud.plan.model import Plan
-from edge_expose_cloud.portal.auth.guards import is_text
+from edge_expose_cloud.portal.http.guards import is_text
 from edge_expose_cloud.portal.live.cached_hub import ReadingHub
 from edge_expose_cloud.usecases.apply import check_conflicts
 from edge_expose_cloud.usecases.change_ranges import plan_site

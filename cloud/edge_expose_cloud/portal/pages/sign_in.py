@@ -10,9 +10,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
 from edge_expose_cloud.portal.auth.accounts import Account, AccountError
-from edge_expose_cloud.portal.auth.addresses import brake_key
 from edge_expose_cloud.portal.auth.browsers import browser_cookie, known_browser
 from edge_expose_cloud.portal.auth.passwords import RETRY_SECONDS
+from edge_expose_cloud.portal.http.addresses import brake_key
 from edge_expose_cloud.portal.shell import (
     CheckedDep,
     FieldsDep,

@@ -14,7 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from edge_expose_cloud.portal.auth.bodies import (
+from edge_expose_cloud.portal.http.bodies import (
     BodyLimits,
     Gone,
     TooLarge,

@@ -13,7 +13,7 @@ from typing import Final
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from edge_expose_cloud.portal.auth.addresses import Network, brake_key, is_inside
+from edge_expose_cloud.portal.http.addresses import Network, brake_key, is_inside
 
 HEAD_SECONDS: Final = 10.0
 STALL_SECONDS: Final = 60.0

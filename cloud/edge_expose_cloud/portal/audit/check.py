@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_expose_cloud.portal.auth.audit import NOTHING_BEFORE, line_hash, older_of
+from edge_expose_cloud.portal.audit.log import NOTHING_BEFORE, line_hash, older_of
 
 
 @dataclass(frozen=True, slots=True)
