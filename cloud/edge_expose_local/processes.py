@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import datetime
 import os
 import signal
 import socket
@@ -42,16 +43,27 @@ def free_port(address: str, taken: set[int]) -> int:
 class Process:
     """One running command; its output goes to `log`, which is halved when it grows beyond LOG_LIMIT."""
 
-    def __init__(self, child: asyncio.subprocess.Process, log: Path) -> None:
+    def __init__(self, child: asyncio.subprocess.Process, log: Path, *, stamped: bool = False) -> None:
         self._child = child
+        self._stamped = stamped
+        self._line_begins = True
         self._log = log
         self._copying = asyncio.ensure_future(self._copy())
 
     @classmethod
     async def start(
-        cls, command: list[str], environment: dict[str, str], log: Path, folder: Path | None = None
+        cls,
+        command: list[str],
+        environment: dict[str, str],
+        log: Path,
+        folder: Path | None = None,
+        *,
+        stamped: bool = False,
     ) -> Process:
-        """Start a command in `folder` (else in our own); raises OSError when it cannot be."""
+        """Start a command in `folder` (else in our own); raises OSError when it cannot be.
+
+        `stamped` puts the time before each line of the log, in nanoseconds.
+        """
         child = await asyncio.create_subprocess_exec(
             *command,
             env=environment,
@@ -62,7 +74,7 @@ class Process:
             start_new_session=True,
             preexec_fn=die_with_parent,
         )
-        return cls(child, log)
+        return cls(child, log, stamped=stamped)
 
     @property
     def pid(self) -> int:
@@ -73,11 +85,19 @@ class Process:
         assert stream is not None
         while data := await stream.read(65_536):
             with self._log.open("ab") as file:
-                file.write(data)
+                file.write(self._with_times(data) if self._stamped else data)
                 size = file.tell()
             if size > LOG_LIMIT:
                 kept = self._log.read_bytes()[-LOG_LIMIT // 2 :]
                 self._log.write_bytes(kept[kept.find(b"\n") + 1 :])
+
+    def _with_times(self, data: bytes) -> bytes:
+        stamp = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%S.%f}000Z ".encode()
+        result = b""
+        for piece in data.splitlines(keepends=True):
+            result += (stamp if self._line_begins else b"") + piece
+            self._line_begins = piece.endswith(b"\n")
+        return result
 
     async def wait(self) -> int:
         """Wait for the end; returns the exit code (negative: signal)."""

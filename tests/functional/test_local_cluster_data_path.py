@@ -244,3 +244,26 @@ def test_the_api_answers_at_its_service_where_its_port_can_be_bound(cluster: Clu
     if not bound:
         pytest.skip("port 443 cannot be bound here")
     assert kubectl(cluster, "--server", f"https://{ip}:443", "get", "--raw", "/readyz") == "ok"
+
+
+def test_kubectl_reads_the_log_of_the_container_before_and_the_times_of_lines(cluster: ClusterProcess) -> None:
+    words = "import sys, time; print('first words'); sys.exit(0 if sys.argv[1:] else 3)"
+    container = {"name": "c", "image": "any/any:1", "command": ["python3", "-c", words]}
+    body = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "talks"},
+        "spec": {"containers": [container], "terminationGracePeriodSeconds": 1},
+    }
+    kubectl(cluster, "apply", "-f", "-", stdin=body)
+    restarts = "{.status.containerStatuses[0].restartCount}"
+    eventually(
+        lambda: kubectl(cluster, "get", "pod", "talks", "-o", f"jsonpath={restarts}") not in ("", "0", "1"),
+        what="a restart",
+    )
+    assert kubectl(cluster, "logs", "talks", "--previous") == "first words\n"
+    stamp, _, line = kubectl(cluster, "logs", "talks", "--previous", "--timestamps").partition(" ")
+    assert line == "first words\n"
+    assert stamp.endswith("Z")
+    assert "T" in stamp
+    kubectl(cluster, "delete", "pod", "talks")

@@ -43,3 +43,25 @@ def test_what_is_not_served_says_so(cluster, path: str) -> None:
     assert (answer.status, answer.body["reason"]) == (404, "NotFound")
     assert answer.body["message"].startswith("the server could not find the requested resource (")
     assert answer.body["message"].endswith(": not served by this stand-in)")
+
+
+@pytest.mark.parametrize(
+    ("query", "code", "message"),
+    [
+        ("tailLines=-1", 422, "tailLines: Invalid value: -1: must be greater than or equal to 0"),
+        ("sinceSeconds=0", 422, "sinceSeconds: Invalid value: 0: must be greater than 0"),
+        (
+            "sinceSeconds=5&sinceTime=2026-01-01T00:00:00Z",
+            422,
+            "[]: Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified",
+        ),
+        ("container=other", 400, "container other is not valid for pod p"),
+    ],
+)
+def test_a_log_is_not_asked_for_so(cluster, query: str, code: int, message: str) -> None:
+    pods = f"/api/v1/namespaces/{cluster.namespace()}/pods"
+    body = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "none/none:1"}]}}
+    assert cluster.call("POST", pods, body).status == 201
+    answer = cluster.call("GET", f"{pods}/p/log?{query}")
+    head = 'PodLogOptions "p" is invalid: ' if code == 422 else ""
+    assert (answer.status, answer.body["message"]) == (code, head + message)

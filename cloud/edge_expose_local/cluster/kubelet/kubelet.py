@@ -24,7 +24,9 @@ from ..kinds.errors import ApiError, Document, bad_request
 from ..objects.prepare import now
 from ..objects.recorder import Recorder
 from ..objects.registry import Registry
+from ..store.store import Store
 from .images import command_of
+from .logs import Lines, options_of, select, shown
 from .port_forward import forward
 
 NODE = "edge-node"
@@ -177,9 +179,11 @@ class Kubelet:
             command = command_of(container)
             assert command is not None
             log = self._log(pod["metadata"]["uid"], name)
+            if log.exists():
+                log.replace(_previous(log))
             try:
                 folder = Path(container["workingDir"]) if container.get("workingDir") else None
-                process = await Process.start(command, environment, log, folder)
+                process = await Process.start(command, environment, log, folder, stamped=True)
             except OSError as error:
                 failed = f'failed to start container "{name}": {error}'
                 self._recorder.event(pod, "Warning", "Failed", f"Error: {failed}")
@@ -386,7 +390,9 @@ class Kubelet:
     def tail(self, pod: Document, lines: int) -> list[str]:
         """The last lines that the first container of a pod wrote."""
         path = self._log(pod["metadata"]["uid"], pod["spec"]["containers"][0]["name"])
-        return path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:] if path.exists() else []
+        data = b"".join(file.read_bytes() for file in (_previous(path), path) if file.exists())
+        found = [shown(line, timestamps=False) for line in data.splitlines()]
+        return [line.decode(errors="replace") for line in found[-lines:]]
 
     async def port_forward(self, namespace: str, name: str, request: Request) -> Response:
         """Answer pods/portforward: the connection is handed to the ports of the pod's processes."""
@@ -400,33 +406,42 @@ class Kubelet:
         return forward(request, lambda port: self.place(running.ip, port), f"{name}_{namespace}")
 
     async def logs(self, namespace: str, name: str, request: Request) -> Response:
-        """Answer pods/log: container, tailLines, limitBytes and follow are honoured."""
+        """Answer pods/log."""
         pod = self._store.get("pods", namespace, name)
         assert pod is not None
+        options = options_of(request, name)
         names = [c["name"] for c in pod["spec"]["containers"]]
         container = request.arg("container") or names[0]
         if container not in names:
             raise bad_request(f"container {container} is not valid for pod {name}")
         path = self._log(pod["metadata"]["uid"], container)
+        if options.previous:
+            path = _previous(path)
+            if not path.exists():
+                raise bad_request(f'previous terminated container "{container}" in pod "{name}" not found')
         data = path.read_bytes() if path.exists() else b""
-        if request.arg("tailLines").isdigit():
-            count = int(request.arg("tailLines"))
-            data = b"".join(data.splitlines(keepends=True)[-count:]) if count else b""
-        if request.arg("limitBytes").isdigit():
-            data = data[: int(request.arg("limitBytes"))]
-        if not request.flag("follow"):
-            return Response(body=data, content_type="text/plain")
-        return Response(stream=_follow(path, data, self._store, (namespace, name)), content_type="text/plain")
+        answer = select(data, options)
+        if not options.follow or options.previous:
+            return Response(body=answer, content_type="text/plain")
+        lines = Lines(timestamps=options.timestamps)
+        stream = _follow(path, len(data), answer, lines, self._store, (namespace, name))
+        return Response(stream=stream, content_type="text/plain")
 
 
-async def _follow(path: Path, data: bytes, store: object, key: tuple[str, str]) -> AsyncGenerator[bytes, None]:
-    yield data
-    position = path.stat().st_size if path.exists() else 0
+def _previous(log: Path) -> Path:
+    return log.with_suffix(".previous.log")
+
+
+async def _follow(
+    path: Path, position: int, first: bytes, lines: Lines, store: Store, key: tuple[str, str]
+) -> AsyncGenerator[bytes, None]:
+    yield first
     while True:
         await asyncio.sleep(0.2)
         if not path.exists():
-            if store.get("pods", *key) is None:  # type: ignore[attr-defined]
+            if store.get("pods", *key) is None:
                 return
+            position = 0
             continue
         size = path.stat().st_size
         if size < position:
@@ -436,7 +451,7 @@ async def _follow(path: Path, data: bytes, store: object, key: tuple[str, str]) 
                 file.seek(position)
                 data = file.read()
             position += len(data)
-            yield data
+            yield lines.feed(data)
 
 
 async def _accepts(address: str, port: int) -> bool:
