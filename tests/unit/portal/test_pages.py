@@ -367,7 +367,9 @@ def test_a_service_that_was_never_made_is_neither_named_nor_removed(world, ada) 
         text = ada.get(path).text
         assert "late.d1.svc.cluster.local" not in text
         assert "d1/late" not in text
-    assert "Without a Service: late (PoolExhausted)" in ada.get("/devices/d1").text
+    page = ada.get("/devices/d1").text
+    assert 'class="hop svc broken"' in page
+    assert "no Service" in page
     removal = ada.change("/devices/d1/plan", kind="remove", name="late")
     assert "Service d1/late" not in removal.text
     assert "no longer resolves" not in removal.text
@@ -474,3 +476,35 @@ def test_the_map_of_a_device_that_is_not_connected_is_last_known(world, ada) -> 
         assert ("The map is as last known: the device is not connected" in page) is stale
         assert ("free when last known: expose" in page) is stale
         assert ("as last known: the device" in ada.get("/devices/d1/expose").text) is stale
+
+
+def many_exposures(world, count: int) -> None:
+    twin = world.hub.twins["d1", MODULE_ID]
+    names = [f"app-{number:03d}" for number in range(count)]
+    declared = {name: {"module": "web", "ports": [f"{8000 + number}:80"]} for number, name in enumerate(names)}
+    said = {name: {"state": "Ready", "address": f"10.0.1.{number % 250}"} for number, name in enumerate(names)}
+    said["app-150"] = {"state": "Blocked", "reason": "AddressTaken"}
+    desired = {**twin.desired, "exposures": declared}
+    reported = {**twin.reported, "exposures": said}
+    world.hub.twins["d1", MODULE_ID] = replace(twin, desired=desired, reported=reported)
+
+
+def test_many_exposures_come_in_pages_and_are_found_and_sorted(world, ada) -> None:
+    many_exposures(world, 200)
+    first = ada.get("/devices/d1").text
+    assert ("200 exposures, page 1 of 4" in first, "app-049" in first, ">app-050<" in first) == (True, True, False)
+    assert ">app-199<" in ada.get("/devices/d1?page=4").text
+    found = ada.get("/devices/d1?q=addresstaken").text
+    assert (">app-150<" in found, ">app-000<" in found) == (True, False)
+    by_state = ada.get("/devices/d1?sort=state").text
+    assert by_state.index(">app-150<") < by_state.index(">app-000<")
+    assert "No exposure matches" in ada.get("/devices/d1?q=nothing-like-it").text
+
+
+def test_a_long_run_of_free_addresses_is_drawn_as_one(world, ada) -> None:
+    twin = world.hub.twins["d1", MODULE_ID]
+    pool = {"ranges": "10.0.0.10-10.0.0.200", "size": 191, "used": 1, "reserved": 1, "free": 189}
+    world.hub.twins["d1", MODULE_ID] = replace(twin, reported={**twin.reported, "pool": pool})
+    text = ada.get("/devices/d1").text
+    assert "10.0.0.13 to 10.0.0.200: 188 free addresses" in text
+    assert text.count('class="cell free"') == 1

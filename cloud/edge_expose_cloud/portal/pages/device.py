@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -15,6 +16,7 @@ from edge_expose_cloud.plan.ownership import who_wins
 from edge_expose_cloud.portal.live import fleet
 from edge_expose_cloud.portal.shell import CheckedDep, Portal, PortalDep, SessionDep, page
 from edge_expose_cloud.portal.views.device import device_view
+from edge_expose_cloud.portal.views.workloads import choose
 from edge_expose_cloud.spec.text.yaml_writer import yaml_text
 from edge_expose_cloud.status.explain import explain_exposure
 from edge_expose_cloud.status.timeline import tenures, timeline
@@ -74,21 +76,33 @@ def _fleet(portal: Portal, question: fleet.Question) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which exposures of a device to show, and in which order."""
+
+    q: str = ""
+    sort: str = "name"
+    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1
+
+
 @router.get("/devices/{device}")
-def device_page(portal: PortalDep, session: SessionDep, device: str) -> Response:
-    return _device(portal, session, device, "device.html")
+def device_page(portal: PortalDep, session: SessionDep, device: str, asked: Annotated[Asked, Depends()]) -> Response:
+    return _device(portal, session, device, "device.html", asked)
 
 
 @router.get("/devices/{device}/fragments/state")
-def device_fragment(portal: PortalDep, session: SessionDep, device: str) -> Response:
-    return _device(portal, session, device, "device_state.html")
+def device_fragment(
+    portal: PortalDep, session: SessionDep, device: str, asked: Annotated[Asked, Depends()]
+) -> Response:
+    return _device(portal, session, device, "device_state.html", asked)
 
 
-def _device(portal: Portal, session: SessionDep, device: str, template: str) -> Response:
+def _device(portal: Portal, session: SessionDep, device: str, template: str, asked: Asked) -> Response:
     known = portal.last_known
     view = device_view(known, device)
     at = portal.reading.read_at(device, MODULE_ID)
-    return page(portal, session, template, view=view, device=device, at=at, late=known.late)
+    chosen = choose(view.exposures, asked.q, asked.sort, asked.page)
+    return page(portal, session, template, view=view, device=device, at=at, late=known.late, asked=asked, chosen=chosen)
 
 
 # Hand-typed keys of a twin that are no names come as ?name=: they may hold a slash, or nothing at all.

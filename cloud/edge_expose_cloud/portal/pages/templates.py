@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from edge_expose_cloud.plan.render import short_text_of
 from edge_expose_contract.fields import FIELD
@@ -49,6 +50,7 @@ def environment() -> Environment:
     made.filters["said"] = short_text_of
     made.filters["ago"] = ago
     made.filters["clock"] = clock
+    made.filters["when"] = when
     made.filters["slug"] = lambda state: str(state).lower().replace(" ", "-") if str(state) in _MARKS else "unknown"
     made.globals["exposure_path"] = exposure_path
     made.globals["asset"] = _asset_urls()
@@ -88,6 +90,14 @@ def clock(value: Any) -> str:
         return moment.astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     except (ValueError, OverflowError, OSError):
         return str(value)
+
+
+def when(value: Any) -> Markup:
+    """The same for a page, where the reader's own time takes its place and UTC stands beside it."""
+    text = clock(value)
+    if not text.endswith(" UTC"):
+        return escape(text)
+    return Markup('<time datetime="{}Z" title="{}">{}</time>').format(text[:-4].replace(" ", "T"), text, text)
 
 
 def path_of(text: str) -> str:

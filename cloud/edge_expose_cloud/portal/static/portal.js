@@ -70,7 +70,7 @@ function swap(target, html) {
   target.replaceChildren(fresh.content);
   [...target.querySelectorAll("details")].forEach((item, index) => (item.open = open[index] ?? item.open));
   [...target.querySelectorAll(".scroll")].forEach((item, index) => (item.scrollLeft = scrolled[index] ?? 0));
-  showCopies(target);
+  furnish(target);
   if (place) [...target.querySelectorAll(place[0])][place[1]]?.focus({ preventScroll: true });
 }
 
@@ -312,6 +312,41 @@ function remember(form) {
   }
 }
 
+// -- times: the reader's own, with UTC beside them --
+
+const local = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+
+function localTimes(root) {
+  for (const item of root.querySelectorAll("time[datetime]")) {
+    const moment = new Date(item.dateTime);
+    if (!Number.isNaN(moment.getTime())) item.textContent = local.format(moment);
+  }
+}
+
+// -- the map of addresses: one stop for Tab, arrows inside; folded where there is no room --
+
+function oneStop(map) {
+  const cells = [...map.querySelectorAll("a")];
+  cells.forEach((cell, index) => (cell.tabIndex = index ? -1 : 0));
+  map.addEventListener("keydown", (event) => {
+    const at = cells.indexOf(document.activeElement);
+    const columns = getComputedStyle(map).gridTemplateColumns.split(" ").length;
+    const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns }[event.key];
+    const to = event.key === "Home" ? 0 : event.key === "End" ? cells.length - 1 : at + step;
+    if (at < 0 || !cells[to]) return;
+    event.preventDefault();
+    cells[at].tabIndex = -1;
+    cells[to].tabIndex = 0;
+    cells[to].focus();
+  });
+}
+
+function furnish(root) {
+  showCopies(root);
+  localTimes(root);
+  for (const map of root.querySelectorAll(".map")) oneStop(map);
+}
+
 // -- copying: the button is there where the browser can --
 
 function showCopies(root) {
@@ -330,7 +365,8 @@ document.addEventListener("click", async (event) => {
 
 // -- start --
 
-showCopies(document);
+furnish(document);
+if (matchMedia("(max-width: 720px)").matches) for (const item of document.querySelectorAll("details.roomy")) item.open = false;
 for (const section of document.querySelectorAll("[data-live]")) follow(section);
 for (const form of document.querySelectorAll("form[data-keep]")) {
   remember(form);

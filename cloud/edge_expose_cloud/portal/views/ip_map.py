@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby, islice
 from typing import Final, Literal
 
 from edge_expose_cloud.plan.conflicts import foreign_addresses
@@ -19,6 +19,8 @@ from edge_expose_contract.reported import Reported
 
 Kind = Literal["held", "pinned", "shared", "reserved", "foreign", "node", "free"]
 MOST_CELLS: Final = 256
+#: from so many free addresses in a row on they are drawn as one
+FOLDED: Final = 13
 WORDS: Final[Mapping[Kind, str]] = {
     "held": "held, chosen by the device and kept",
     "pinned": "held, fixed by its exposure",
@@ -51,6 +53,20 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """Free addresses, one after the other."""
+
+    first: str
+    last: str
+    count: int
+    kind: str = "run"
+
+    @property
+    def label(self) -> str:
+        return f"{self.first} to {self.last}: {self.count} free addresses"
+
+
+@dataclass(frozen=True, slots=True)
 class IpMap:
     """`hidden` addresses are beyond what is drawn; `elsewhere` are used ones whose holder the device does not name."""
 
@@ -60,6 +76,18 @@ class IpMap:
     counts: Mapping[str, int]
     hidden: int
     elsewhere: int
+
+    @property
+    def folded(self) -> tuple[Cell | Run, ...]:
+        """The cells, with long runs of free addresses as one."""
+        found: list[Cell | Run] = []
+        for kind, group in groupby(self.cells, key=lambda cell: cell.kind):
+            cells = tuple(group)
+            if kind == "free" and len(cells) >= FOLDED:
+                found += [cells[0], Run(cells[1].address, cells[-1].address, len(cells) - 1)]
+            else:
+                found += cells
+        return tuple(found)
 
     @property
     def free(self) -> tuple[str, ...]:

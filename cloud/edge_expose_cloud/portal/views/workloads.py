@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from edge_expose_cloud.hub.api import Twin
 from edge_expose_cloud.iotedge.edge_agent import modules_of
@@ -94,6 +94,39 @@ def exposures_view(
         _view(name, entry, declared.get(name), owners.get(name, ""), name not in unmade)
         for name, entry in sorted(entries.items())
     ]
+
+
+PER_PAGE: Final = 50
+_TROUBLE: Final = ("Failed", "Blocked", "Pending")
+_ORDERS: Final[Mapping[str, Callable[[ExposureView], Any]]] = {
+    "name": lambda row: row.name,
+    "state": lambda row: (_TROUBLE.index(row.state) if row.state in _TROUBLE else len(_TROUBLE), row.state, row.name),
+    "address": lambda row: (not row.address, [part.zfill(5) for part in row.address.split(".")], row.name),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """One page of the exposures that match, of `found` in all."""
+
+    rows: list[ExposureView]
+    found: int
+    page: int
+    pages: int
+
+
+def choose(rows: Sequence[ExposureView], text: str, sort: str, page: int) -> Chosen:
+    """`text` is looked for in name, address, state, reason and target; `sort` is a column, by name if it is none."""
+    words = text.lower().split()
+    found = [
+        row
+        for row in rows
+        if all(word in f"{row.name} {row.address} {row.state} {row.reason} {row.target}".lower() for word in words)
+    ]
+    found.sort(key=_ORDERS.get(sort, _ORDERS["name"]))
+    pages = max(1, -(-len(found) // PER_PAGE))
+    page = min(max(1, page), pages)
+    return Chosen(found[(page - 1) * PER_PAGE : page * PER_PAGE], len(found), page, pages)
 
 
 def _view(name: str, entry: Mapping[str, Any], exposure: Exposure | None, owner: str, made: bool) -> ExposureView:
