@@ -132,3 +132,42 @@ def test_900_connections_that_are_only_held_leave_pages_fast(tmp_path: Path) -> 
         print(f"900 held: median {median:.0f} ms, most {high:.0f} ms, {grown:.1f} MB more at the peak")
         assert median < 300
         assert grown < 64
+
+
+ODD = [
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 200,
+    b"GET / HTTP/1.1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: evil.example\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade, close\r\n\r\n",
+    b"GET http://evil.example/ HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n",
+    b"GET //evil.example/ HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n",
+    b"POST /sign-in HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: -1\r\n\r\n",
+    b"POST /sign-in HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
+    b"POST /sign-in HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"y" * 200_000 + b"\r\n\r\n",
+    b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+]
+
+
+def test_odd_requests_open_nothing_break_nothing_and_fill_no_log(tmp_path: Path) -> None:
+    with portal(tmp_path) as running:
+        eventually(lambda: httpx.get(f"{running.url}/sign-in").is_success)
+        before = len(running.log.read_text())
+        for sent in ODD * 3:
+            answer = b""
+            with (
+                socket.create_connection(("127.0.0.1", running.port), 30) as peer,
+                contextlib.suppress(ConnectionError),
+            ):
+                peer.sendall(sent)
+                while part := peer.recv(65536):
+                    answer += part
+            status = answer.split(b" ", 2)[1:2]
+            assert status in ([], [b"303"], [b"400"], [b"403"], [b"404"], [b"413"], [b"421"], [b"501"], [b"505"]), (
+                sent[:80],
+                answer,
+            )
+            assert b"evil.example" not in answer.partition(b"\r\n\r\n")[0].lower(), "no redirect leads out"
+        assert httpx.get(f"{running.url}/sign-in").is_success
+        assert len(running.log.read_text()) - before < 200, running.log.read_text()[before:]

@@ -52,7 +52,8 @@ def make_server(
         app,
         http=bounded_protocol(limits, proxies),
         ws="none",
-        log_level="warning",
+        # A stranger's broken request is a warning to uvicorn: whoever sends a million must not fill the log.
+        log_level="error",
         access_log=False,
         server_header=False,
         # The application does this itself, for the proxies it was told of.
