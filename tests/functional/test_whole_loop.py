@@ -53,6 +53,15 @@ def test_a_front_end_reached_from_outside_fetches_from_its_back_end_by_name(depl
     assert "Hello from the database" in eventually(lambda: web(deployed))
 
 
+@needs_kubectl
+def test_a_namespace_that_is_deleted_comes_back_with_all_that_was_exposed(deployed: Local) -> None:
+    eventually(lambda: web(deployed))
+    deployed.kubectl("delete", "namespace", "edge1", "--wait=true")
+    deployed.wait_for("web", "Ready", deployed.address(15))
+    assert "Hello from the database" in eventually(lambda: web(deployed), what="the app answers again")
+    assert deployed.kubectl("-n", "edge1", "get", "service", "web", "-o", "name") == "service/web\n"
+
+
 @pytest.mark.parametrize("part", ["hub", "module", "cluster", "runtime"])
 def test_a_part_that_is_killed_comes_back_and_no_address_moves(deployed: Local, part: str) -> None:
     eventually(lambda: web(deployed))

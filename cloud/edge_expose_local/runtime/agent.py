@@ -53,6 +53,8 @@ class EdgeAgent:
         self._status: JsonObject = {"code": 417, "description": "no deployment yet"}
         self._states: dict[str, RunState] = {}
         self._reported: JsonObject | None = None
+        self._account = ""
+        """uid of the account whose token the module has."""
 
     async def run(self) -> None:
         links = [asyncio.create_task(link.keep()) for link in (self._link, self._edge_hub)]
@@ -100,9 +102,16 @@ class EdgeAgent:
         namespace = kube.namespace or "default" if self._external else namespace_of(self.device)
         pods = Pods(kube, self.device, namespace)
         if not self._external:
-            await asyncio.to_thread(rights.grant, kube, namespace)
+            await asyncio.to_thread(self._keep_rights, kube, namespace)
         seen = await asyncio.to_thread(pods.look if self._external else pods.sync, others)
         self._states = {**seen, **{name: process.state for name, process in self.own.items()}}
+
+    def _keep_rights(self, kube: Kube, namespace: str) -> None:
+        """Grant what is missing; a running module gets a new token when its account is another one. Blocks."""
+        account = rights.grant(kube, namespace)
+        if self._account and account != self._account:
+            rights.write_kubeconfig(kube, namespace, self._folder / "kubeconfig")
+            self._account = account
 
     async def _run_own(self, wanted: list[Module]) -> None:
         targets = {module.name: module for module in wanted if module.status == "running"}
@@ -129,9 +138,10 @@ class EdgeAgent:
         if not self._external:
             kube = Kube(self._kubeconfig)
             namespace = namespace_of(self.device)
-            rights.grant(kube, namespace)
+            account = rights.grant(kube, namespace)
             kubeconfig = self._folder / "kubeconfig"
             rights.write_kubeconfig(kube, namespace, kubeconfig)
+            self._account = account
             extra["EDGE_EXPOSE_NAMESPACE"] = namespace
         return own_environment(base, module, {**extra, "KUBECONFIG": str(kubeconfig)})
 

@@ -48,8 +48,12 @@ METALLB_RULES: list[JsonObject] = [
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
 
-def grant(kube: Kube, namespace: str) -> None:
-    """Namespace, ServiceAccount, roles and bindings of one device's module. Raises KubeError."""
+def grant(kube: Kube, namespace: str) -> str:
+    """Namespace, ServiceAccount, roles and bindings of one device's module; returns the account's uid.
+
+    A token is good for one uid only: an account that was deleted with its namespace and made again needs a new one.
+    Raises KubeError.
+    """
     for name in (namespace, "metallb-system"):
         try:
             kube.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
@@ -64,6 +68,8 @@ def grant(kube: Kube, namespace: str) -> None:
     _bind(kube, namespace, "Role", ACCOUNT, [*NAMESPACE_RULES, RAILS_RULE], namespace)
     _bind(kube, "metallb-system", "Role", f"{ACCOUNT}-{namespace}", METALLB_RULES, namespace)
     _bind(kube, None, "ClusterRole", f"{ACCOUNT}-{namespace}", CLUSTER_RULES, namespace)
+    account = kube.call("GET", f"/api/v1/namespaces/{namespace}/serviceaccounts/{ACCOUNT}")
+    return str(account["metadata"]["uid"])
 
 
 def _bind(kube: Kube, where: str | None, kind: str, name: str, rules: list[JsonObject], account_in: str) -> None:
