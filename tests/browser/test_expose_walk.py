@@ -303,6 +303,7 @@ def test_every_action_works_without_javascript(open_page, served) -> None:
         return bool(page.locator("h1 + .pill", has_text="Ready").count())
 
     eventually(ready, what="Ready after reloads")
+    page.locator("summary", has_text="Checks on the device").click()
     page.get_by_role("link", name="Ask the device now").click()
     assert "endpoints are ready" in page.content()
     page.goto("/devices/edge1/exposures/plain")
