@@ -50,7 +50,7 @@ def page_of(request: Request, store: Store) -> Page:
         if version not in ("", "0"):
             raise bad_request("specifying resource version is not allowed when using continue")
         at, after = _read(token)
-        return Page(at or None, limit, after, token)
+        return Page(at if at > 0 else None, limit, after, token)
     if version == "0":
         return Page(None, 0, None, "")  # answered from the watch cache, which knows no pages
     exact = match == "Exact" or (version and limit and not match)
@@ -106,7 +106,7 @@ def _expired(page: Page, store: Store) -> ApiError:
         "modified, or deleted between the time the first chunk was returned and now may show up in the list."
     )
     namespace, name = page.after
-    rest = _written(0, {"metadata": {"namespace": namespace, "name": name}})
+    rest = _written(-1, {"metadata": {"namespace": namespace, "name": name}})
     return ApiError(410, "Expired", message, metadata={"continue": rest})
 
 
