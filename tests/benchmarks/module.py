@@ -83,7 +83,10 @@ class Bed:
         done = subprocess.run(command, input=json.dumps(order), env=environment, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(f"{self.name}: {done.stderr[-3000:]}")
-        return dict(json.loads(done.stdout))
+        found = dict(json.loads(done.stdout))
+        if found["summary"]["ready"] != exposures:
+            raise SystemExit(f"{self.name}: {found['summary']}, {found['status']}, {done.stderr[-2000:]}")
+        return found
 
     def bodies(self) -> list[dict[str, Any]]:
         """The Services as whoever creates them would write them."""
@@ -103,9 +106,19 @@ class Bed:
         assert program is not None
         file = self.folder / "services.json"
         file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": list(bodies)}))
-        command = [program, f"--kubeconfig={self.kubeconfig}", "create", "-f", str(file), "--validate=false"]
+        command = [
+            program,
+            f"--kubeconfig={self.kubeconfig}",
+            f"--namespace={NAMESPACE}",
+            "create",
+            "-f",
+            str(file),
+            "--validate=false",
+        ]
         start = time.perf_counter()
-        subprocess.run(command, check=True, capture_output=True, env=clean_environment())
+        done = subprocess.run(command, capture_output=True, text=True, env=clean_environment())
+        if done.returncode:
+            raise SystemExit(f"{self.name}: kubectl: {done.stderr[:1000]}")
         return time.perf_counter() - start
 
     def clear(self) -> None:

@@ -95,6 +95,7 @@ async def measure(order: Mapping[str, Any]) -> dict[str, Any]:
         await module.until_quiet()
     found["mib"] = _resident_mib()
     found["summary"] = module.twin.reported["summary"]
+    found["status"] = [module.twin.reported["lastDesiredStatus"], module.twin.reported.get("warnings")]
     return found
 
 
