@@ -264,7 +264,7 @@ def report(found: Mapping[str, Mapping[str, Any]], runs: int) -> str:
     lines = [
         "# Benchmarks of the module",
         "",
-        f"Written by `make bench` on {machine()}. 254 exposures with one port each, all Ready; medians of {runs} runs.",
+        f"Written by `make bench` on {machine()}. 254 exposures with one port each, all Ready; medians, runs: {runs}.",
         "Ratios and counts hold on other machines; seconds are this one's.",
         "",
         f"| | goal | {' | '.join(names)} |",
@@ -296,7 +296,9 @@ def report(found: Mapping[str, Mapping[str, Any]], runs: int) -> str:
 def machine() -> str:
     text = Path("/proc/cpuinfo").read_text()
     model = next((line.split(":")[1].strip() for line in text.splitlines() if line.startswith("model name")), "a CPU")
-    return f"{os.cpu_count()} processors of {model}, Linux {platform.release()}, Python {platform.python_version()}"
+    name = f"{os.cpu_count()} processors of {model}, Linux {platform.release()}, Python {platform.python_version()}"
+    # Above the number of processors others work there too, and ratios swing.
+    return f"{name}, load average {os.getloadavg()[2]:.0f}"
 
 
 def main() -> int:
