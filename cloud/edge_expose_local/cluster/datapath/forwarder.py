@@ -257,6 +257,7 @@ class Forwarder:
         return list(dict.fromkeys(found))
 
     def _say_unknown(self, service: Document, ip: str, port: int) -> None:
+        """Say once where an endpoint leads; no warning, for whoever reads those of a Service looks for refusals."""
         key = (service["metadata"]["uid"], ip, str(port))
         if key not in self._refused:
             if len(self._refused) > 4096:
@@ -265,9 +266,9 @@ class Forwarder:
             pod = next((pod for pod in self._store.all("pods") if pod.get("status", {}).get("podIP") == ip), None)
             if pod is None:
                 message = f"endpoint {ip}:{port} is no pod of this cluster, and nothing outside it is dialled"
-                self._recorder.event(service, "Warning", "EndpointNotLocal", message)
+                self._recorder.event(service, "Normal", "EndpointNotLocal", message)
             elif self._place(ip, port, "") is None:
-                self._recorder.event(service, "Warning", "EndpointNotServed", _why_not(pod, ip, port))
+                self._recorder.event(service, "Normal", "EndpointNotServed", _why_not(pod, ip, port))
             else:
                 self._refused.discard(key)  # its process may well listen in a moment
 
