@@ -45,7 +45,7 @@ _ROWS: Final[dict[Reason, ReasonRow]] = {
     "AddressOutsideRange": ReasonRow(
         "The address pinned is in no address pool of the device.",
         ("address", "range"),
-        "choose an address of the range, or extend the range on the Compute network page",
+        "choose an address of the pool, or extend the external service IP range on the device itself",
     ),
     "AddressRefused": ReasonRow(
         "The load balancer did not give the address that was requested.",
@@ -195,7 +195,7 @@ _ROWS: Final[dict[Reason, ReasonRow]] = {
     "PoolExhausted": ReasonRow(
         "No address of the range is free.",
         ("range", "size"),
-        "extend the range on the Compute network page, share addresses, or remove an exposure",
+        "extend the external service IP range on the device, share addresses, or remove an exposure",
     ),
     "PoolInvalid": ReasonRow(
         "The load balancer rejects its configuration.",

@@ -182,7 +182,7 @@ def _cluster(report: Reported) -> Iterator[Check]:
             "addresses are free",
             "ok" if pool.free else "unknown",
             f"{pool.free} of {pool.size} free in {pool.ranges}",
-            "" if pool.free else "extend the range on the Compute network page before the next exposure",
+            "" if pool.free else "extend the external service IP range on the device before the next exposure",
         )
 
 

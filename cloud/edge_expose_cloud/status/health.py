@@ -137,7 +137,8 @@ def _exposures(reported: Mapping[str, Any], state: State) -> str:
     """`web: AddressTaken, and 2 more`."""
     entries = _object(reported.get("exposures"))
     found = sorted(name for name, entry in entries.items() if _object(entry).get("state") == str(state))
-    reason = _object(entries.get(found[0])).get("reason")
+    entry = _object(entries.get(found[0]))
+    reason = entry.get("message") or entry.get("reason")
     first = f"{found[0]}: {reason}" if reason else found[0]
     return _line(first if len(found) == 1 else f"{first}, and {len(found) - 1} more")
 

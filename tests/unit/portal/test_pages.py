@@ -508,3 +508,12 @@ def test_a_long_run_of_free_addresses_is_drawn_as_one(world, ada) -> None:
     text = ada.get("/devices/d1").text
     assert "10.0.0.13 to 10.0.0.200: 188 free addresses" in text
     assert text.count('class="cell free"') == 1
+
+
+def test_values_of_annotations_are_hidden_on_the_raw_twin(world, ada) -> None:
+    twin = world.hub.twins["d1", MODULE_ID]
+    exposures = {"web-out": {**twin.desired["exposures"]["web-out"], "annotations": ["example.com/key=s3cret-value"]}}
+    world.hub.twins["d1", MODULE_ID] = replace(twin, desired={**twin.desired, "exposures": exposures})
+    text = ada.get("/devices/d1/twin").text
+    assert "example.com/key=***" in text
+    assert "s3cret-value" not in text

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from edge_expose_cloud.hub.api import HubError, HubProblem, Twin
+from edge_expose_cloud.manifest.redaction import hide_pairs
 from edge_expose_cloud.plan.backups import difference
 from edge_expose_cloud.plan.observation import observe_device
 from edge_expose_cloud.plan.ownership import who_wins
@@ -221,7 +222,7 @@ def twin_page(portal: PortalDep, session: SessionDep, device: str) -> Response:
     tags = portal.last_known.device_twin(device)
     sections = (
         [
-            ("Desired properties", _json(twin.desired), f"version {twin.desired_version}"),
+            ("Desired properties", _json(hide_pairs(twin.desired)), f"version {twin.desired_version}"),
             ("Reported properties", _json(twin.reported), f"version {twin.reported_version}"),
         ]
         if twin is not None

@@ -11,6 +11,7 @@ from edge_expose_cloud.iotedge.edge_agent import modules_of
 from edge_expose_cloud.iotedge.module_ports import known_ports
 from edge_expose_cloud.plan.clients import is_open
 from edge_expose_cloud.portal.views.presets import open_link, try_it
+from edge_expose_cloud.status.explain import REASON_HINTS
 from edge_expose_contract.models import Exposure
 
 
@@ -55,6 +56,7 @@ class ExposureView:
     probe: str
     answers: str
     commands: tuple[str, ...]
+    cure: str
 
 
 def modules_view(agent: Twin | None) -> list[ModuleView]:
@@ -165,6 +167,7 @@ def _view(name: str, entry: Mapping[str, Any], exposure: Exposure | None, owner:
         probe=(exposure.probe or "") if exposure is not None else "",
         answers={"ok": "yes", "failing": "no"}.get(str(entry.get("probe")), ""),
         commands=tuple(filter(None, commands)),
+        cure=REASON_HINTS.get(str(entry.get("reason") or ""), ""),
     )
 
 
