@@ -114,7 +114,9 @@ def _look_at(hub: Hub, spec: Spec, devices: list[str]) -> WaitResult:
     statuses: list[DeviceStatus] = []
     reasons: list[str] = []
     for device in devices:
-        reason = _agent_reason(hub, device) if spec.driver == "manifest" else _module_reason(hub, device, statuses)
+        wanted = frozenset(spec.exposures) if spec.target.device is None else frozenset()
+        by_agent = spec.driver == "manifest"
+        reason = _agent_reason(hub, device) if by_agent else _module_reason(hub, device, statuses, wanted)
         if reason is not None:
             reasons.append(f"{device}: {reason}")
     if reasons:
@@ -195,11 +197,16 @@ def _targeted(hub: Hub, spec: Spec) -> list[str]:
     return hub.targeted_devices(item.id for item in live_deployments(spec.name, hub.deployments()))
 
 
-def _module_reason(hub: Hub, device: str, statuses: list[DeviceStatus]) -> str | None:
+def _module_reason(hub: Hub, device: str, statuses: list[DeviceStatus], wanted: Collection[str]) -> str | None:
+    """`wanted` are exposures that a deployment sets: where another one wins, they never come to be there."""
     twin = hub.module_twin(device, MODULE_ID)
     if twin is None:
         return f"module {MODULE_ID} does not exist yet"
     statuses.append(status_of(twin))
+    declared = twin.desired.get("exposures")
+    for name in sorted(wanted):
+        if not isinstance(declared, dict) or name not in declared:
+            return f"exposure {name} is not in its twin yet (or another deployment wins there)"
     reason = not_converged(twin)
     if reason is not None and not twin.reported:
         state = agent_says(hub.module_twin(device, "$edgeAgent"))

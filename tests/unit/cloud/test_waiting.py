@@ -18,6 +18,7 @@ from edge_expose_cloud.status.wait import Clock, WaitResult, wait_for_exposures,
 from edge_expose_contract.reasons import REASONS
 from support.cloud import READY, SPEC, applied_hub, spec_of_text
 from support.fake_hub import FakeHub
+from support.planning import FLEET, do
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -289,3 +290,13 @@ def test_every_reason_that_the_module_gives_has_a_hint_and_no_other_has_one() ->
     source = "".join(path.read_text() for path in (ROOT / "module" / "edge_expose_module").rglob("*.py"))
     assert {reason for reason in REASONS if f'"{reason}"' not in source} == set()
     assert REASON_HINTS.keys() == REASONS | {"NotReported"}
+
+
+def test_a_device_where_another_deployment_wins_is_not_done() -> None:
+    hub = applied_hub()
+    hub.report("d1", "edge-expose", READY)
+    do(hub, FLEET)
+    hub.target(next(iter(hub.configurations)), "d1")
+    result, _ = wait(hub, FakeClock(), FLEET, timeout=1)
+    assert not result.done
+    assert "exposure shop is not in its twin yet (or another deployment wins there)" in result.reason
