@@ -266,7 +266,7 @@ def test_a_blocked_exposure_says_why_and_a_wider_pool_cures_it(open_page, served
         expect_state(page, "Blocked")
         text = page.locator("main").inner_text()
         assert "PoolExhausted" in text
-        assert "extend the range" in text
+        assert "extend the external service IP range on the device" in text
     finally:
         local.run("local", "pool", "set", wide, *state)
     expect_state(page, "Ready")

@@ -26,6 +26,7 @@ from edge_expose_cloud.portal.auth.passwords import PasswordQueue
 from edge_expose_cloud.portal.auth.sessions import LoginBrake, Session, Sessions
 from edge_expose_cloud.portal.auth.tokens import Tokens
 from edge_expose_cloud.portal.forms.changes import Wish
+from edge_expose_cloud.portal.forms.fields import Draft
 from edge_expose_cloud.portal.http.addresses import plain_address
 from edge_expose_cloud.portal.http.guards import read_fields
 from edge_expose_cloud.portal.live.cached_hub import ReadingHub
@@ -34,6 +35,7 @@ from edge_expose_cloud.portal.live.last_known import LastKnown
 from edge_expose_cloud.portal.live.plans import Kept
 from edge_expose_cloud.portal.live.poller import Watching
 from edge_expose_cloud.usecases.operator import Operator
+from edge_expose_cloud.usecases.probe import Tested
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,8 @@ class Portal:
     audit: Audit
     templates: Environment
     plans: Kept[Wish] = field(default_factory=Kept)
+    drafts: Kept[Draft] = field(default_factory=Kept)
+    tests: Kept[Tested] = field(default_factory=Kept)
 
     @property
     def last_known(self) -> LastKnown:

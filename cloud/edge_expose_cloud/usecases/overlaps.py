@@ -24,9 +24,9 @@ from edge_expose_cloud.plan.deployment import (
 )
 from edge_expose_cloud.plan.manifest_impact import manifest_impact
 from edge_expose_cloud.plan.model import Danger, Impact, counted, few
+from edge_expose_cloud.plan.observation import MANY_DEVICES
 
 MOST_OTHERS: Final = 20
-MOST_DEVICES: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,19 +120,21 @@ def _parts(deployment: Deployment) -> dict[str, Any]:
 
 
 def _set_by_hand(hub: Hub, wanted: Deployment, devices: list[str]) -> Overlaps:
-    """Devices that no deployment reaches yet: what was set there with set modules is replaced as a whole."""
+    """Devices that no deployment reaches yet: what was set there with set modules is replaced as a whole. Of many
+    devices that is all that is said: each would have to be read."""
+    if len(devices) >= MANY_DEVICES:
+        many = counted(len(devices), "device")
+        text = f"{many} that no other deployment reaches: what was set by hand there is replaced"
+        return Overlaps((), (Impact("targets", devices[0], text),))
     after = desired_sections(wanted.modules_content)
     impact: list[Impact] = []
     gone = 0
-    for device in devices[:MOST_DEVICES]:
+    for device in devices:
         twins = {name: hub.module_twin(device, name) for name in ("$edgeAgent", "$edgeHub")}
         now = {name: twin.desired for name, twin in twins.items() if twin is not None and twin.desired}
         lost = [item for item in manifest_impact(now, after) if item.kind != "restarts"]
         gone += sum(item.kind == "module" for item in lost)
         impact += [replace(item, text=f"{device}: {item.text}") for item in lost]
-    if devices[MOST_DEVICES:] and impact:
-        text = f"{counted(len(devices) - MOST_DEVICES, 'more device')} that no deployment reaches yet, not looked at"
-        impact.append(Impact("targets", devices[MOST_DEVICES], text))
     what = f"{counted(gone, 'module')} set by hand would be removed"
     return Overlaps((), tuple(impact), (Danger("modules", gone, what),) if gone else ())
 

@@ -75,10 +75,11 @@ class Browser:
         return self.client.get(path, follow_redirects=False, **options)
 
     def post(self, path: str, fields: dict[str, str] | None = None, **options: Any) -> Any:
-        """What comes of it; a plan is shown at a URL of its own, to which it goes on."""
+        """What comes of it; plans, drafts and tests are shown at a URL of their own, to which it goes on."""
         headers = {"Origin": BASE, **options.pop("headers", {})}
         answer = self.client.post(path, data=fields or {}, headers=headers, follow_redirects=False, **options)
-        if answer.status_code == 303 and "/plans/" in answer.headers["location"]:
+        place = answer.headers.get("location", "")
+        if answer.status_code == 303 and any(part in place for part in ("/plans/", "/drafts/", "tested=")):
             return self.get(answer.headers["location"])
         return answer
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from edge_expose_cloud.hub.api import Deployment, HubError, HubProblem
+from edge_expose_cloud.hub.api import Deployment, HubError, HubProblem, MethodResult
 from edge_expose_cloud.hub.authorship import without_change
 from edge_expose_contract.identity import MODULE_ID
 from support.cloud import HELD_BACK, READY
@@ -517,3 +517,16 @@ def test_values_of_annotations_are_hidden_on_the_raw_twin(world, ada) -> None:
     text = ada.get("/devices/d1/twin").text
     assert "example.com/key=***" in text
     assert "s3cret-value" not in text
+
+
+def test_a_connection_test_has_its_answer_at_a_url_that_may_be_loaded_again(world, vic) -> None:
+    found = {"probes": {"web-out": {"target": "10.0.0.11:8080", "ok": True, "milliseconds": 3, "detail": ""}}}
+    world.hub.methods["d1", MODULE_ID, "probe"] = lambda asked: MethodResult(200, found)
+    page = vic.change("/devices/d1/exposures/web-out/test")
+    assert "Connection test from the device: 10.0.0.11:8080 answers in 3 ms" in page.text
+    assert "Connection test" not in vic.get("/devices/d1/exposures/web-out/fragment").text, "live updates leave it"
+    assert "Connection test" not in vic.get("/devices/d1/exposures/web-out?tested=nosuch").text
+
+
+def test_a_draft_that_is_no_longer_kept_is_an_empty_form(ada) -> None:
+    assert ada.get("/devices/d1/drafts/nosuch").headers["location"] == "/devices/d1/expose"

@@ -26,6 +26,7 @@ from edge_expose_cloud.portal.forms.changes import (
 )
 from edge_expose_cloud.portal.forms.fields import (
     MOST_ROWS,
+    Draft,
     ExposeForm,
     fields_of,
     form_of_exposure,
@@ -84,7 +85,17 @@ def choose_preset(portal: PortalDep, session: OperatorDep, fields: CheckedDep, d
         form_of_preset(BY_KEY.get(key), module, _ports_of(view, module), "")
         for key in (fields.get("preset", ""), chosen)
     )
-    return expose_page(portal, session, view, merged_form(before, typed, after), None, preset=chosen)
+    draft = Draft(device, merged_form(before, typed, after), chosen)
+    return RedirectResponse(f"/devices/{path_of(device)}/drafts/{portal.drafts.put(draft)}", 303)
+
+
+@router.get("/devices/{device}/drafts/{draft}")
+def draft_form(portal: PortalDep, session: OperatorDep, device: str, draft: str) -> Response:
+    """The form with the preset that was chosen; an empty one where it is no longer kept."""
+    kept = portal.drafts.get(draft)
+    if kept is None or kept.device != device:
+        return RedirectResponse(f"/devices/{path_of(device)}/expose", 303)
+    return expose_page(portal, session, device_view(portal.last_known, device), kept.form, None, preset=kept.preset)
 
 
 @router.get("/devices/{device}/exposures/{name}/edit")

@@ -15,6 +15,7 @@ from edge_expose_cloud.plan.backups import difference
 from edge_expose_cloud.plan.observation import observe_device
 from edge_expose_cloud.plan.ownership import who_wins
 from edge_expose_cloud.portal.live import fleet
+from edge_expose_cloud.portal.pages.templates import exposure_path
 from edge_expose_cloud.portal.shell import CheckedDep, Portal, PortalDep, SessionDep, page
 from edge_expose_cloud.portal.views.device import device_view
 from edge_expose_cloud.portal.views.workloads import choose
@@ -109,8 +110,8 @@ def _device(portal: Portal, session: SessionDep, device: str, template: str, ask
 # Hand-typed keys of a twin that are no names come as ?name=: they may hold a slash, or nothing at all.
 @router.get("/devices/{device}/exposure")
 @router.get("/devices/{device}/exposures/{name}")
-def exposure_page(portal: PortalDep, session: SessionDep, device: str, name: str) -> Response:
-    return _exposure(portal, session, device, name, "exposure.html")
+def exposure_page(portal: PortalDep, session: SessionDep, device: str, name: str, tested: str = "") -> Response:
+    return _exposure(portal, session, device, name, "exposure.html", portal.tests.get(tested))
 
 
 @router.get("/devices/{device}/exposure/fragment")
@@ -166,8 +167,9 @@ def exposure_checks(portal: PortalDep, session: SessionDep, device: str, name: s
 @router.post("/devices/{device}/exposures/{name}/test")
 def exposure_test(portal: PortalDep, session: SessionDep, fields: CheckedDep, device: str, name: str) -> Response:
     """Has the device connect to the exposure now; that changes nothing, so that a viewer may."""
-    tested = probe_exposure(portal.hub, device, name)
-    return _exposure(portal, session, device, name, "exposure.html", tested)
+    place = exposure_path(device, name)
+    kept = portal.tests.put(probe_exposure(portal.hub, device, name))
+    return RedirectResponse(f"{place}{'&' if '?' in place else '?'}tested={kept}", 303)
 
 
 @router.get("/devices/{device}/who-wins")
