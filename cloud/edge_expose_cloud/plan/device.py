@@ -349,9 +349,16 @@ def _losing_their_address(spec: Spec, state: DeviceState) -> list[str]:
     return lost
 
 
+def offline_notes(ours: Twin | None) -> list[str]:
+    """That the device carries a change out later."""
+    if ours is None or ours.connection_state != "Disconnected":
+        return []
+    return ["the device is not connected to the hub: it does this when it is back"]
+
+
 def notes_of(state: DeviceState, wanted: Mapping[str, Json]) -> list[str]:
     """What a person should know of a plan that gives the device these desired sections."""
-    notes = []
+    notes = offline_notes(state.ours)
     if state.device_twin.tags.get(LEASE_TAG):
         notes.append("another run of edge-expose holds a lease on this device, or died with it")
     missing = sorted(module for module in wanted if module not in state.twins)

@@ -199,7 +199,7 @@ CheckedDep = Annotated[dict[str, str], Depends(posted_here)]
 
 def operator_only(session: SessionDep) -> Session:
     if not session.may_change:
-        raise Forbidden("your role is viewer: an operator may change things")
+        raise Forbidden("you are a viewer; only operators can change things")
     return session
 
 

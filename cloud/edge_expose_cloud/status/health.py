@@ -63,7 +63,8 @@ def _said(twin: Twin, now: datetime, offline_after: timedelta) -> Iterator[Healt
     if cluster.get("api", "ok") not in ("ok", ""):
         yield Health("Cluster unreadable", "bad", _line(f"the module cannot work with it: {cluster['api']}"), True)
     if version is None:
-        yield Health("Never reported", "bad", "the module has never reported", True)
+        what = "the report of the module cannot be read" if reported else "the module has never reported"
+        yield Health("Unreadable report" if reported else "Never reported", "bad", what, True)
     offline = _offline(twin, now, offline_after)
     if offline is not None and offline.attention:
         yield offline
@@ -77,7 +78,11 @@ def _said(twin: Twin, now: datetime, offline_after: timedelta) -> Iterator[Healt
     size, used = pool_of(reported)
     if size and used >= size:
         yield Health("Pool full", "warn", f"all {size} external addresses are used", True)
-    if isinstance(version, int) and version < twin.desired_version:
+    behind = isinstance(version, int) and version < twin.desired_version
+    if offline is not None and behind:
+        waits = f"{offline.why}; version {twin.desired_version} waits"
+        yield Health("Offline", "off", waits, offline.attention)
+    if behind:
         text = f"the module has seen version {version} of {twin.desired_version}"
         yield Health("Behind", "warn", text, _written(twin, now) > BEHIND_AFTER)
     if counts["pending"]:
@@ -113,7 +118,7 @@ def _offline(twin: Twin, now: datetime, after: timedelta) -> Health | None:
     since = _moment(twin.last_activity)
     if since is None:
         return Health("Offline", "off", "not connected to the hub", True)
-    text = f"not connected to the hub; last heard of at {since:%Y-%m-%d %H:%M} UTC"
+    text = f"not connected to the hub; last seen {since:%Y-%m-%d %H:%M} UTC"
     return Health("Offline", "off", text, now - since > after)
 
 

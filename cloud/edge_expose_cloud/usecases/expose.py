@@ -17,6 +17,7 @@ from edge_expose_cloud.plan.device import (
     closing_impact,
     current_exposures,
     device_impact,
+    offline_notes,
     report_of,
     surroundings,
     without_service,
@@ -151,6 +152,7 @@ def _plan(
         in_plan_order(changes),
         PatchTwin(state.device_id, MODULE_ID, patch, twin.etag) if changes else None,
         state.etags(),
+        notes=tuple(offline_notes(twin)),
         findings=tuple(findings),
         impact=(*device_impact(state, services, {}), *closing_impact(current_exposures(twin), exposures)),
     )

@@ -55,12 +55,12 @@ def metadata(text: str) -> dict[str, Any]:
         ),
         pytest.param(
             twin(connection_state="Disconnected", last_activity="2026-11-25T11:00:00Z"),
-            *("Offline", "not connected to the hub; last heard of at 2026-11-25 11:00 UTC", True),
+            *("Offline", "not connected to the hub; last seen 2026-11-25 11:00 UTC", True),
             id="away for an hour",
         ),
         pytest.param(
             twin(connection_state="Disconnected", last_activity="2026-11-25T11:55:00Z"),
-            *("Offline", "not connected to the hub; last heard of at 2026-11-25 11:55 UTC", False),
+            *("Offline", "not connected to the hub; last seen 2026-11-25 11:55 UTC", False),
             id="away for five minutes",
         ),
         pytest.param(

@@ -457,7 +457,7 @@ def test_an_error_stands_once_at_its_field_and_the_summary_leads_there(ada) -> N
 @pytest.mark.parametrize(
     ("pool", "says"),
     [
-        ({"reason": "PoolMismatch"}, "The pool decides, and no address moves or is blocked"),
+        ({"reason": "PoolMismatch"}, "The copy changes nothing on the device"),
         ({"reason": "PoolInvalid", "message": "two pools overlap"}, "configuration on the device is broken: two pools"),
         ({"reason": "SomethingNew", "message": "said by a newer module"}, "said by a newer module"),
     ],

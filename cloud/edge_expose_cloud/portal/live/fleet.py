@@ -54,16 +54,17 @@ def with_module(row: Row | None, twin: Twin, at: float) -> Row:
     reported, desired = _object(twin.reported.get("exposures")), _object(twin.desired.get("exposures"))
     addresses = (str(entry.get("address") or "") for entry in reported.values() if isinstance(entry, dict))
     available, used = pool_of(twin.reported)
+    health = health_of(twin, datetime.fromtimestamp(at, UTC))
     return replace(
         row or Row(twin.device_id),
         module=True,
         connection=twin.connection_state,
-        health=health_of(twin, datetime.fromtimestamp(at, UTC)),
+        health=health,
         counts=counts_of(twin.reported),
         open=sum(isinstance(entry, dict) and is_open(entry) for entry in desired.values()),
         used=used,
         available=available,
-        words=" ".join([*map(str, reported), *addresses]).lower()[:4000],
+        words=" ".join([health.state, health.why, *map(str, reported), *addresses]).lower()[:4000],
         at=at,
         stamp=(twin.desired_version, twin.reported_version, twin.connection_state, twin.etag),
     )
@@ -106,9 +107,9 @@ class Answer:
 
 
 ORDERS: Final[Mapping[str, Callable[[Row], Any]]] = {
-    "attention": lambda row: (not row.health.attention, row.device_id),
+    "attention": lambda row: (not row.health.attention, KINDS.index(row.health.kind), row.device_id),
     "device": lambda row: row.device_id,
-    "state": lambda row: (KINDS.index(row.health.kind), row.state, row.device_id),
+    "state": lambda row: (not row.module, KINDS.index(row.health.kind), row.state, row.device_id),
     "exposures": lambda row: (-row.total, row.device_id),
     "addresses": lambda row: (-(row.used / row.available if row.available else -1.0), row.device_id),
     "age": lambda row: (-row.at, row.device_id),

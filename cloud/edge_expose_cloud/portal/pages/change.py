@@ -218,7 +218,7 @@ def plan_form(portal: PortalDep, session: OperatorDep, device: str, plan: str) -
 def _kept(portal: Portal, device: str, plan: str) -> Wish:
     wish = portal.plans.get(plan)
     if wish is None or wish.device != device:
-        raise Missing("this plan is no longer kept", "nothing was sent; start again from the device's page")
+        raise Missing("this plan has expired", "nothing was sent; start again from the device's page")
     return wish
 
 
