@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,11 +16,13 @@ STRATEGIC = "application/strategic-merge-patch+json"
 
 
 class Kubectl:
-    """Runs it in a namespace of its own."""
+    """Runs it in a namespace of its own. What it finds out of a server it keeps by host and port, which a cluster of
+    another version may have had before: each has a folder of its own for that."""
 
-    def __init__(self, cluster: Any, program: str) -> None:
+    def __init__(self, cluster: Any, program: str, cache: Path) -> None:
         self.namespace = cluster.namespace()
-        self._command = [program, "--kubeconfig", str(cluster.kubeconfig), "-n", self.namespace]
+        server = ["--kubeconfig", str(cluster.kubeconfig), "--cache-dir", str(cache)]
+        self._command = [program, *server, "-n", self.namespace]
 
     def __call__(self, *arguments: str, stdin: Any = None) -> str:
         text = None if stdin is None else json.dumps(stdin)
@@ -30,11 +33,11 @@ class Kubectl:
 
 
 @pytest.fixture
-def run(cluster) -> Kubectl:
+def run(cluster, tmp_path: Path) -> Kubectl:
     program = kubectl()
     if program is None:
         pytest.skip("no kubectl here")
-    return Kubectl(cluster, program)
+    return Kubectl(cluster, program, tmp_path)
 
 
 def config(name: str) -> dict[str, Any]:

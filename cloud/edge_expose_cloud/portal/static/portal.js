@@ -50,7 +50,7 @@ function keep(form) {
   let sure = false;
   setInterval(() => !document.hidden && signedIn(), 15000);
   form.addEventListener("submit", async (event) => {
-    if (sure) return;
+    if (sure || !document.querySelector("#signed-out")?.dataset.told) return;
     event.preventDefault();
     sure = await signedIn();
     if (sure) form.requestSubmit(event.submitter);
