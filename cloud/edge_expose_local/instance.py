@@ -8,7 +8,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +32,22 @@ JsonObject = dict[str, Any]
 
 class InstanceError(Exception):
     """Something could not be done; the text is fit for a person."""
+
+
+@contextlib.contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    """A Ctrl-C while a process is being started comes after it: until then nobody knows the process to end it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt
 
 
 class Instance:
@@ -67,22 +85,24 @@ class Instance:
 
     def up_detached(self) -> None:
         """Starts the supervisor in the background and returns when everything serves. Raises InstanceError."""
-        with (self.state / "supervisor.log").open("ab") as log:
-            child = subprocess.Popen(
-                [sys.executable, "-P", "-m", "edge_expose_local.supervisor", "--state", str(self.state)],
-                cwd=self.state,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=supervisor.part_environment(),
-                start_new_session=True,
-            )
+        child: subprocess.Popen[bytes] | None = None
         try:
+            with _ctrl_c_waits(), (self.state / "supervisor.log").open("ab") as log:
+                child = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "edge_expose_local.supervisor", "--state", str(self.state)],
+                    cwd=self.state,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env=supervisor.part_environment(),
+                    start_new_session=True,
+                )
             self._await_ready(child)
         except BaseException:
             # Also of a Ctrl-C: nothing is left behind that nobody waited for.
-            child.terminate()
-            child.wait(30.0)
+            if child is not None:
+                child.terminate()
+                child.wait(30.0)
             raise
 
     def _await_ready(self, child: subprocess.Popen[bytes]) -> None:
