@@ -5,7 +5,7 @@ Asked of the hub for each other deployment, whose answer may lag a few seconds b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from edge_expose_cloud.plan.deployment import (
 from edge_expose_cloud.plan.manifest_impact import manifest_impact
 from edge_expose_cloud.plan.model import Danger, Impact, counted, few
 from edge_expose_cloud.plan.observation import MANY_DEVICES
+from edge_expose_cloud.usecases.targets import Matching
 
 MOST_OTHERS: Final = 20
 
@@ -40,10 +41,10 @@ class Overlaps:
 
 
 def overlaps(
-    hub: Hub, wanted: Deployment, current: Deployment | None, deployments: Sequence[Deployment], *, modules: bool = True
+    hub: Hub, matching: Matching, wanted: Deployment, current: Deployment | None, deployments: Sequence[Deployment]
 ) -> Overlaps:
-    """`current` is what `wanted` takes the place of. `modules`: also look at devices whose modules were set by hand."""
-    mine = set(_matching(hub, wanted.target_condition))
+    """`current` is what `wanted` takes the place of."""
+    mine = _readable(matching, wanted.target_condition)
     if not mine:
         return Overlaps((_nobody(wanted),))
     name = wanted.labels.get(SPEC_LABEL)
@@ -55,21 +56,21 @@ def overlaps(
     found = Overlaps(notes=(f"{counted(len(mine), 'device')} match the condition now: {few(sorted(mine))}",))
     based: set[str] = set()
     for other in sorted(others, key=lambda item: item.id)[:MOST_OTHERS]:
-        shared = mine & set(hub.devices_matching(other.target_condition))
+        shared = mine & matching(other.target_condition)
         based |= shared if is_base(other) else set()
         found = _joined(found, _with_other(wanted, current, other, sorted(shared))) if shared else found
     if is_base(wanted):
-        by_hand = mine - based - (set(hub.devices_matching(current.target_condition)) if current is not None else set())
-        return _joined(found, _set_by_hand(hub, wanted, sorted(by_hand))) if modules else found
+        by_hand = mine - based - (matching(current.target_condition) if current is not None else frozenset())
+        return _joined(found, _set_by_hand(hub, wanted, sorted(by_hand)))
     bare = sorted(mine - based)
     text = f"no base deployment targets {few(bare)}: a layer alone does nothing there"
     return _joined(found, Overlaps((finding("LayerWithoutBase", "target.layered", text),))) if bare else found
 
 
-def _matching(hub: Hub, condition: str) -> list[str]:
+def _readable(matching: Matching, condition: str) -> frozenset[str]:
     """Raises InputError for a condition that the hub cannot read."""
     try:
-        return hub.devices_matching(condition)
+        return matching(condition)
     except HubError as error:
         if error.problem is not HubProblem.INVALID:
             raise
@@ -93,18 +94,15 @@ def _with_other(wanted: Deployment, current: Deployment | None, other: Deploymen
         impact = Impact("targets", other.id, f"this deployment takes the place of {other.id} {where}")
         lost = deployment_impact(other, wanted, whole=True)
         return Overlaps((), (impact, *lost), tuple(modules_leaving(other, wanted)))
-    upper, lower = (wanted, other) if outranks(wanted, other) else (other, wanted)
-    if is_base(upper) and not is_base(lower):
-        upper, lower = lower, upper
+    wins = is_base(other) or (not is_base(wanted) and outranks(wanted, other))  # a layer wins over any base
     ours, theirs = _parts(wanted), _parts(other)
     both = {key for key in ours.keys() & theirs.keys() if not same_meaning(ours[key], theirs[key])}
-    if upper is other and both:
+    if both and not wins:
         text = f"the layer {other.id} (priority {other.priority}) sets {few(sorted(both))} too, and wins {where}"
         return Overlaps((finding("DeploymentOutranked", "target.priority", text),))
     if both:
         impact = Impact("targets", other.id, f"{few(sorted(both))} of {other.id} is overridden {where}")
-        part = replace(other, content={"modulesContent": other.modules_content})
-        return Overlaps((), (impact, *deployment_impact(part, wanted)))
+        return Overlaps((), (impact, *deployment_impact(other, wanted)))
     return Overlaps()
 
 
@@ -140,21 +138,18 @@ def _set_by_hand(hub: Hub, wanted: Deployment, devices: list[str]) -> Overlaps:
 
 
 def _joined(*parts: Overlaps) -> Overlaps:
-    dangers = list(_summed(danger for part in parts for danger in part.dangers))
+    dangers = summed(danger for part in parts for danger in part.dangers)
     findings = tuple(item for part in parts for item in part.findings)
     impact = tuple(item for part in parts for item in part.impact)
-    return Overlaps(findings, impact, tuple(dangers), tuple(note for part in parts for note in part.notes))
+    return Overlaps(findings, impact, dangers, tuple(note for part in parts for note in part.notes))
 
 
-def _summed(dangers: Iterable[Danger]) -> Iterator[Danger]:
+def summed(dangers: Iterable[Danger]) -> tuple[Danger, ...]:
     """One of a kind: `--allow KIND=N` names it once."""
     by_kind: dict[str, list[Danger]] = {}
     for danger in dangers:
         by_kind.setdefault(danger.kind, []).append(danger)
-    for kind, found in by_kind.items():
-        yield Danger(kind, sum(item.count for item in found), "; ".join(item.what for item in found))
-
-
-def summed(dangers: Iterable[Danger]) -> tuple[Danger, ...]:
-    """The dangers of a plan with those of its overlaps."""
-    return tuple(_summed(dangers))
+    return tuple(
+        Danger(kind, sum(item.count for item in found), "; ".join(item.what for item in found))
+        for kind, found in by_kind.items()
+    )

@@ -21,7 +21,7 @@ from edge_expose_cloud.usecases.conflicts import conflicts, left_behind
 from edge_expose_cloud.usecases.overlaps import overlaps, summed
 from edge_expose_cloud.usecases.secrets import secrets_for
 from edge_expose_cloud.usecases.sites import plan_sites
-from edge_expose_cloud.usecases.targets import target_impact
+from edge_expose_cloud.usecases.targets import matching, target_impact
 
 
 def require_spec(loaded: LoadedSpec, *, later: bool = False) -> Spec:
@@ -50,10 +50,11 @@ def make_plan(
         made = plan_deployment(spec, deployments, secrets)
         if isinstance(made.step, CreateDeployment | UpdateDeployment):
             current = next(iter(live_deployments(spec.name, deployments)), None)
-            beside = overlaps(hub, made.step.deployment, current, deployments)
+            devices = matching(hub)
+            beside = overlaps(hub, devices, made.step.deployment, current, deployments)
             made = replace(
                 made,
-                impact=(*made.impact, *target_impact(hub, current, spec.target.condition or ""), *beside.impact),
+                impact=(*made.impact, *target_impact(devices, current, spec.target.condition or ""), *beside.impact),
                 dangers=summed([*made.dangers, *beside.dangers]),
                 notes=(*made.notes, *beside.notes),
             )

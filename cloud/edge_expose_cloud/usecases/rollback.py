@@ -55,7 +55,7 @@ from edge_expose_cloud.plan.observation import observe_device, targeting_deploym
 from edge_expose_cloud.plan.ownership import owned_keys, refuse_owned
 from edge_expose_cloud.plan.service_forecast import predicted_services
 from edge_expose_cloud.usecases.conflicts import conflicts
-from edge_expose_cloud.usecases.targets import target_impact
+from edge_expose_cloud.usecases.targets import matching, target_impact
 from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.merging import merge_patch
 from edge_expose_contract.models import Exposure
@@ -129,7 +129,7 @@ def plan_promotion(hub: Hub, name: str, to: str | None) -> Plan:
         etags={item.id: item.etag for item in (chosen, *live)},
         dangers=tuple(dangers),
         notes=tuple(_staying(current, again)),
-        impact=(*deployment_impact(current, again), *target_impact(hub, current, again.target_condition)),
+        impact=(*deployment_impact(current, again), *target_impact(matching(hub), current, again.target_condition)),
     )
 
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from functools import cache
 
 from edge_expose_cloud.hub.api import Deployment, Hub
-from edge_expose_cloud.plan.model import Impact
+from edge_expose_cloud.plan.model import Impact, counted, few
 
-NAMED: Final = 5
+Matching = Callable[[str], frozenset[str]]
+"""The devices that a target condition matches."""
 
 
-def target_impact(hub: Hub, current: Deployment | None, condition: str) -> tuple[Impact, ...]:
+def matching(hub: Hub) -> Matching:
+    """Asks the hub once for each condition, since queries are few. For one plan."""
+    return cache(lambda condition: frozenset(hub.devices_matching(condition)))
+
+
+def target_impact(matching: Matching, current: Deployment | None, condition: str) -> tuple[Impact, ...]:
     """Nothing where the condition stays or is the first: a device that joins meanwhile is no other plan then."""
     if current is None or current.target_condition == condition:
         return ()
-    before, after = set(hub.devices_matching(current.target_condition)), set(hub.devices_matching(condition))
+    before, after = matching(current.target_condition), matching(condition)
     found = []
     if joining := sorted(after - before):
         found.append(Impact("targets", joining[0], f"{_devices(joining)} now targeted by this deployment"))
@@ -25,5 +32,4 @@ def target_impact(hub: Hub, current: Deployment | None, condition: str) -> tuple
 
 
 def _devices(names: list[str]) -> str:
-    shown = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
-    return f"1 device ({shown}) is" if len(names) == 1 else f"{len(names)} devices ({shown}) are"
+    return f"{counted(len(names), 'device')} ({few(names, most=5)}) {'is' if len(names) == 1 else 'are'}"
