@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from edge_expose_local.http.server import HttpServer, Request, Response, json_response
+from edge_expose_local.http.messages import Request, Response, json_response
+from edge_expose_local.http.server import HttpServer
 from edge_expose_local.private_files import control_path
+from edge_expose_local.sockets import private_unix_socket
 
 ControlHandler = Callable[[str, str, Any], Awaitable[Any]]
 
@@ -28,19 +28,13 @@ class ControlServer:
     def __init__(self, state: Path, handler: ControlHandler) -> None:
         self._state = state
         self._handler = handler
-        self._server: asyncio.Server | None = None
+        self._server = HttpServer(self._handle)
 
     async def start(self) -> None:
-        path = control_path(self._state)
-        previous = os.umask(0o177)
-        try:
-            self._server = await asyncio.start_unix_server(HttpServer(self._handle).connection, path=str(path))
-        finally:
-            os.umask(previous)
+        await self._server.listen(private_unix_socket(control_path(self._state)))
 
     async def stop(self) -> None:
-        if self._server is not None:
-            self._server.close()
+        await self._server.close()
 
     async def _handle(self, request: Request) -> Response | None:
         try:

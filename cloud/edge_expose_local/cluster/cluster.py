@@ -11,6 +11,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..http.server import HttpServer
+from ..sockets import tcp_socket
+from .access.certs import server_context
 from .access.rbac import Authorizer
 from .access.tokens import Tokens
 from .api.server import Api
@@ -31,8 +34,6 @@ from .controllers.replicasets import ReplicaSetController
 from .datapath.dns_server import DnsServer, Names
 from .datapath.forwarder import Forwarder
 from .faults import Faults
-from .http.server import HttpServer, tcp_socket
-from .http.tls import server_context
 from .kinds.errors import Document
 from .kinds.profiles import Profile
 from .kinds.resources import served_resources
@@ -88,7 +89,7 @@ class Cluster:
         self._load_balancer = LoadBalancer(self.registry, self._faults)
         kubelet, rights = self._kubelet, Authorizer(self.store)
         self._api = Api(self.registry, rights, self._tokens, self._faults, kubelet.logs, kubelet.port_forward)
-        self._server = HttpServer(self._api.handle, self._tls)
+        self._server = HttpServer(self._api.handle)
         self._dns = DnsServer(Names(self.store))
         self._control: HttpServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -143,7 +144,7 @@ class Cluster:
         self._tasks.append(asyncio.ensure_future(self._forwarder.run()))
         control = Control(self.registry, self._tokens, self._faults, self)
         self._control = await serve_control(settings.state, control.handle)
-        await self._server.listen(listening)
+        await self._server.listen(listening, self._tls)
         return {"kube": self._kube_port, "dns": self._dns_port}
 
     async def stop(self) -> None:
@@ -201,7 +202,7 @@ class Cluster:
                 await asyncio.sleep(seconds)
         finally:
             if not self._server.listening:
-                await self._server.listen(tcp_socket(self._settings.address, self._kube_port))
+                await self._server.listen(tcp_socket(self._settings.address, self._kube_port), self._tls)
 
     def lb_changed(self) -> None:
         """The lb-stopped fault went on or off; a load balancer that comes back starts afresh."""

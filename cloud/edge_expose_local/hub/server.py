@@ -7,7 +7,6 @@ import contextlib
 import json
 import logging
 import os
-import socket
 import subprocess
 import time
 from dataclasses import dataclass
@@ -29,10 +28,10 @@ from edge_expose_local.hub.service_api.operations import Operations
 from edge_expose_local.hub.service_api.rest import ServiceApi
 from edge_expose_local.hub.transport.proxy_process import end_mapper, living_mapper, start_mapper, try_lock
 from edge_expose_local.private_files import control_path, write_private
+from edge_expose_local.sockets import private_unix_socket, tcp_socket
 
 EVALUATION_SECONDS = 300.0
 MAPPER_CHECK_SECONDS = 1.0
-HANDSHAKE_SECONDS = 10.0
 log = logging.getLogger("edge_expose_local.hub")
 
 
@@ -41,21 +40,6 @@ class Arguments:
     state: Path
     address: str
     ports: Ports
-
-
-def listen(address: str, port: int) -> socket.socket:
-    """A listening TCP socket. The protocol is named, else asyncio leaves Nagle's algorithm on (40 ms per call)."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((address, port))
-        sock.listen(512)
-    except OSError as error:
-        sock.close()
-        raise OSError(error.errno, f"cannot listen on {address}:{port}: {error.strerror}") from error
-    sock.setblocking(False)
-    return sock
 
 
 def lock(folder: Path) -> int:
@@ -89,7 +73,7 @@ class Server:
         self._workload = HttpServer(WorkloadApi(self._hub).handle)
         self._control = HttpServer(ControlApi(self._hub, links, devices, self._set_drop_every).handle)
         self._mapper: subprocess.Popen[bytes] | None = None
-        self._servers: list[asyncio.Server] = []
+        self._mqtt_listener: asyncio.Server | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._control_path: Path | None = None
 
@@ -101,7 +85,7 @@ class Server:
         if living is not None and living[1] == f"{address}:{wanted}":
             return wanted
         end_mapper(folder)
-        listening = listen(address, wanted)
+        listening = tcp_socket(address, wanted)
         port: int = listening.getsockname()[1]
         self._mapper = start_mapper(folder, address, listening)
         return port
@@ -110,25 +94,16 @@ class Server:
         """Loads before it listens, so that nobody is refused for want of data. Raises OSError for a taken port."""
         hub, wanted = self._hub, self._arguments.ports
         hub.commit()
-        sockets = [listen(hub.address, port) for port in (wanted.https, wanted.mqtt, wanted.workload)]
+        sockets = [tcp_socket(hub.address, port) for port in (wanted.https, wanted.mqtt, wanted.workload)]
         https, mqtt, workload = sockets
         hub.ports.https, hub.ports.mqtt, hub.ports.workload = (sock.getsockname()[1] for sock in sockets)
         hub.ports.proxy = self._start_mapper(wanted.proxy)
         write_private(hub.folder / "connection-string", hub.connection_string().encode())
-        handshake = HANDSHAKE_SECONDS
-        self._servers = [
-            await asyncio.start_server(
-                self._rest.connection, sock=https, ssl=self._tls, ssl_handshake_timeout=handshake
-            ),
-            await asyncio.start_server(self._mqtt.connection, sock=mqtt),
-            await asyncio.start_server(self._workload.connection, sock=workload),
-        ]
+        await self._rest.listen(https, self._tls)
+        await self._workload.listen(workload)
+        self._mqtt_listener = await asyncio.start_server(self._mqtt.connection, sock=mqtt)
         self._control_path = control_path(hub.folder)
-        previous = os.umask(0o177)
-        try:
-            self._servers.append(await asyncio.start_unix_server(self._control.connection, self._control_path))
-        finally:
-            os.umask(previous)
+        await self._control.listen(private_unix_socket(self._control_path))
         self._tasks["mapper"] = asyncio.create_task(self._keep_mapper())
         self._tasks["jobs"] = asyncio.create_task(self._jobs.run())
         self._tasks["evaluate"] = asyncio.create_task(self._evaluate_periodically())
@@ -138,10 +113,10 @@ class Server:
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        for server in self._servers:
-            server.close()
-        for part in (self._rest, self._workload, self._control, self._mqtt):
-            part.close()
+        if self._mqtt_listener is not None:
+            self._mqtt_listener.close()
+        self._mqtt.close()
+        await asyncio.gather(self._rest.close(), self._workload.close(), self._control.close())
         if self._mapper is not None:
             self._mapper.terminate()
             self._mapper.wait()

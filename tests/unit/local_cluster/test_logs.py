@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from edge_expose_local.cluster.http.server import Request
 from edge_expose_local.cluster.kinds.errors import ApiError
 from edge_expose_local.cluster.kubelet.logs import Lines, options_of, select
+from edge_expose_local.http.messages import Request
 
 LOG = b"2026-01-02T03:04:05.000000001Z one\n2026-01-02T03:04:06.000000000Z 2026-01-02 two\n"
 

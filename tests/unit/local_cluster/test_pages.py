@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from edge_expose_local.cluster.api.pages import Page, cut, page_of, state_of
-from edge_expose_local.cluster.http.server import Request
 from edge_expose_local.cluster.kinds.errors import ApiError
 from edge_expose_local.cluster.store.store import HISTORY, Store
+from edge_expose_local.http.messages import Request
 
 
 @pytest.fixture

@@ -8,7 +8,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import pytest
 
-from edge_expose_local.http.server import MAX_BODY, Connection, HttpServer, Request, Response, json_response
+from edge_expose_local.http.exchange import MAX_BODY
+from edge_expose_local.http.messages import Connection, Request, Response, json_response
+from edge_expose_local.http.server import HttpServer
+from edge_expose_local.sockets import tcp_socket
 from support.waiting import PATIENCE
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -29,17 +32,19 @@ async def echo(request: Request) -> Response | None:
             return json_response(200, seen, {"X-Seen": request.headers.get("x-tell", "")})
 
 
-def serve(talk: Talk, handler: Callable[[Request], Awaitable[Response | None]] = echo) -> None:
+def serve(
+    talk: Talk, handler: Callable[[Request], Awaitable[Response | None]] = echo, idle_seconds: float = 120.0
+) -> None:
     async def run() -> None:
-        server = HttpServer(handler)
-        listening = await asyncio.start_server(server.connection, "127.0.0.1", 0)
-        host, port = listening.sockets[0].getsockname()[:2]
+        server = HttpServer(handler, idle_seconds)
+        listening = tcp_socket("127.0.0.1", 0)
+        host, port = listening.getsockname()
+        await server.listen(listening)
         reader, writer = await asyncio.open_connection(host, port)
         async with asyncio.timeout(PATIENCE):
             await talk(reader, writer)
         writer.close()
-        server.close()
-        listening.close()
+        await server.close()
 
     asyncio.run(run())
 
@@ -62,7 +67,7 @@ def test_requests_one_after_the_other_and_pipelined() -> None:
         for _ in range(2):
             status, headers, body = await answer(reader)
             assert (status, headers["x-seen"]) == (200, "that")
-            assert json.loads(body) == ["GET", ["a/b", "c"], {"x": "2", "y": ""}, ""]
+            assert json.loads(body) == ["GET", ["a/b", "c"], {"x": ["1", "2"], "y": [""]}, ""]
         assert json.loads((await answer(reader))[2])[3] == "abc"
         status, headers, _ = await answer(reader)
         assert (status, "content-length" in headers) == (204, False)
@@ -77,7 +82,7 @@ def test_bodies_in_chunks_and_those_that_wait_for_leave() -> None:
         )
         assert json.loads((await answer(reader))[2])[3] == "abcde"
         writer.write(head("PUT /p", "Content-Length: 2", "Expect: 100-continue"))
-        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 \r\n\r\n"
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         writer.write(b"hi")
         assert json.loads((await answer(reader))[2])[3] == "hi"
         writer.write(head("HEAD /p") + head("GET /p"))
@@ -181,5 +186,67 @@ def test_an_upgraded_connection_keeps_what_came_along() -> None:
         assert first.startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
         writer.write(b"ef")
         assert await reader.read() == b"abcabcdefdef"
+
+    serve(talk, handler)
+
+
+def test_a_refused_upgrade_is_an_answer_like_any_other() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(head("GET /up", "Upgrade: websocket", "Connection: Upgrade") + head("GET /next"))
+        assert json.loads((await answer(reader))[2])[1] == ["up"]
+        assert json.loads((await answer(reader))[2])[1] == ["next"]
+
+    serve(talk)
+
+
+def test_a_client_of_http_1_0_is_answered_once() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"GET /old HTTP/1.0\r\n\r\n")
+        _, headers, body = await answer(reader)
+        assert (headers["connection"], json.loads(body)[1]) == ("close", ["old"])
+        assert await reader.read() == b""
+
+    serve(talk)
+
+
+def test_a_connection_on_which_nothing_is_asked_is_dropped() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(head("GET /p") + b"GET /half HTTP/1.1\r\n")
+        await answer(reader)
+        assert await reader.read() == b""
+
+    serve(talk, idle_seconds=0.2)
+
+
+def test_a_server_that_closes_waits_for_no_handler() -> None:
+    async def run() -> None:
+        begun = asyncio.Event()
+
+        async def hangs(_: Request) -> Response:
+            begun.set()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        server, listening = HttpServer(hangs), tcp_socket("127.0.0.1", 0)
+        await server.listen(listening)
+        reader, writer = await asyncio.open_connection(*listening.getsockname())
+        writer.write(head("GET /"))
+        async with asyncio.timeout(PATIENCE):
+            await begun.wait()
+            await server.close()
+            assert await reader.read() == b""
+        assert not server.listening
+        writer.close()
+
+    asyncio.run(run())
+
+
+def test_an_answer_with_a_line_break_in_a_header_does_not_go_out() -> None:
+    async def handler(_: Request) -> Response:
+        return Response(200, b"", {"X-Text": "one\r\nX-Other: two"})
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(head("GET /"))
+        assert b"X-Other" not in await reader.read()
 
     serve(talk, handler)

@@ -54,6 +54,9 @@ class Asked:
 
 def asked(headers: tuple[tuple[str, str], ...], profile: Profile, path: str) -> Asked | None:
     """What the headers of a request ask for; None when they ask for nothing. Header names are in lower case."""
+    headers = tuple([pair for pair in headers if pair[0].startswith("impersonate-")])
+    if not headers:
+        return None
 
     def values(name: str) -> tuple[str, ...]:
         return tuple(value for header, value in headers if header == name and value)

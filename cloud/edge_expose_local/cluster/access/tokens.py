@@ -10,7 +10,7 @@ import secrets
 import time
 from pathlib import Path
 
-from ..http.tls import write_private
+from ...private_files import write_private
 from ..kinds.errors import ApiError, Document, unauthorized
 from ..store.store import Store
 from .rbac import ANONYMOUS, User, service_account_user

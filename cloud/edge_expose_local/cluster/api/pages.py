@@ -10,7 +10,7 @@ import binascii
 import json
 from dataclasses import dataclass
 
-from ..http.server import Request
+from ...http.messages import Request
 from ..kinds.errors import ApiError, Cause, Document, bad_request, invalid, quote
 from ..kinds.field_errors import forbidden
 from ..store.store import Store

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
+from ...http.messages import Request, Response
 from ..faults import Faults
-from ..http.server import Request, Response
 from ..kinds.errors import ApiError, bad_request
 from ..kinds.resources import Resource
 from ..kinds.selectors import Predicate, field_predicate, label_predicate
@@ -76,4 +76,4 @@ class Reads:
         if gone:
             self._faults.gone -= 1
         stream: AsyncGenerator[bytes, None] = watch(self._store, wish, forced_gone=gone)
-        return Response(200, stream=stream, content_type=answers.stream_type)
+        return Response(200, headers={"Content-Type": answers.stream_type}, stream=stream)

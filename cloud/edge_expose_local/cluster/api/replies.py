@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ...http.messages import Request, Response
 from ..encoding import bodies
 from ..encoding.media import PARTIAL, PARTIAL_LIST, TABLE, Media, Offer, for_errors, negotiate
 from ..encoding.protobuf import MEDIA_TYPE as PROTOBUF
 from ..encoding.protobuf import Codec
-from ..http.server import Request, Response
 from ..kinds.errors import ApiError, Document
 from ..kinds.profiles import Profile
 from ..kinds.resources import Resource
@@ -118,7 +118,7 @@ def written(reply: Reply, media: Media, codec: Codec, request: Request) -> Respo
     """Write a reply in a form; `pretty` in the query makes JSON readable."""
     pretty = media.pretty or request.arg("pretty") in ("1", "true")
     body, kind = bodies.write(reply.document, Media(media.type, media.turned, pretty), codec)
-    return Response(reply.status, body, kind, reply.headers)
+    return Response(reply.status, body, {"Content-Type": kind, **reply.headers})
 
 
 def refused(error: ApiError, codec: Codec, request: Request) -> Response:

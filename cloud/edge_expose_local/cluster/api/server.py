@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from ...http.messages import Request, Response
 from ..access.impersonation import Impersonation, asked
 from ..access.rbac import Attributes, Authorizer, User, refusal
 from ..access.reviews import review
@@ -15,7 +16,6 @@ from ..encoding import bodies, openapi_v2
 from ..encoding.media import JSON, Offer
 from ..encoding.protobuf import Codec
 from ..faults import Faults
-from ..http.server import Request, Response
 from ..kinds.errors import (
     ApiError,
     Document,
@@ -30,11 +30,12 @@ from ..objects.registry import Registry
 from . import discovery
 from .reads import Reads
 from .replies import Answers, Reply, refused
-from .routing import Route, route
+from .routing import Route, Router
 from .writes import Writes
 
 PodAnswer = Callable[[str, str, Request], Awaitable[Response]]
 _HEALTH = ("/healthz", "/livez", "/readyz")
+_TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 
 
 class Api:
@@ -52,7 +53,7 @@ class Api:
         self._registry = registry
         self._profile = registry.profile
         self._resources = list(registry.resources.values())
-        self._reviews = reviews(self._profile)
+        self._router = Router(registry.resources, reviews(self._profile))
         self._impersonation = Impersonation(authorizer, self._profile)
         self._authorizer = authorizer
         self._tokens = tokens
@@ -72,14 +73,14 @@ class Api:
         except ApiError as error:
             return refused(error, self._codec, request)
         except PlainError as error:
-            return Response(error.code, error.text.encode(), "text/plain; charset=utf-8")
+            return Response(error.code, error.text.encode(), _TEXT)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             # A document of a shape no rule foresaw: the client's fault, and never a dropped connection.
             message = f"the object provided is unrecognized: {type(error).__name__}: {error}"
             return refused(bad_request(message), self._codec, request)
 
     async def _routed(self, request: Request, user: User) -> Response:
-        found = route(request, self._registry.resources, self._reviews)
+        found = self._router.route(request)
         if found is None:
             return self._plain_path(request, user)
         resource, kind = found.resource, found.review
@@ -101,14 +102,14 @@ class Api:
 
     def _acting(self, request: Request, user: User, wish: Attributes) -> User:
         """Who the request goes on as: the user of the token, or the one whom its headers name."""
-        wanted = asked(request.every_header, self._profile, request.path)
+        wanted = asked(request.every_header, self._profile, request.plain_path)
         return user if wanted is None else self._impersonation.user(user, wanted, wish)
 
     def _body(self, request: Request) -> Document:
         return bodies.read(request.body, request.headers.get("content-type", ""), self._codec).document
 
     def _plain_path(self, request: Request, user: User) -> Response:
-        path = request.path
+        path = request.plain_path
         wish = Attributes(request.method.lower(), path=path)
         user = self._acting(request, user, wish)
         if not self._authorizer.allowed(user, wish):
@@ -116,14 +117,14 @@ class Api:
         if request.method not in ("GET", "HEAD"):
             raise method_not_allowed()
         if path in _HEALTH:
-            return Response(body=b"ok", content_type="text/plain; charset=utf-8")
+            return Response(200, b"ok", _TEXT)
         steps = [step for step in path.split("/") if step]
         if steps[:1] == ["openapi"]:
             if steps[1:] == ["v2"] and openapi_v2.MEDIA_TYPE in request.headers.get("accept", ""):
                 patched = [resource for resource in self._resources if "patch" in resource.verbs]
                 document = discovery.openapi_v2(self._resources, self._profile)
                 body = openapi_v2.write(document, patched, discovery.PARAMETERS)
-                return Response(body=body, content_type=openapi_v2.CONTENT_TYPE)
+                return Response(200, body, {"Content-Type": openapi_v2.CONTENT_TYPE})
             # what else there is of OpenAPI's own protobuf, the clients take as JSON as well
             return Answers(Request("GET", path, {}, {}, b""), Offer(), self._profile, self._codec).write(
                 Reply(self._openapi(steps))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
+from ...http.messages import Request
 from ..encoding import bodies
 from ..encoding.bodies import Body
 from ..encoding.protobuf import Codec
-from ..http.server import Request
 from ..kinds.decode import decode
 from ..kinds.errors import ApiError, Cause, Document, bad_request, conflict, invalid, method_not_allowed, not_found
 from ..kinds.pairs import Pairs

@@ -6,8 +6,8 @@ import base64
 import json
 from pathlib import Path
 
+from ...private_files import write_private
 from ..access.rbac import bootstrap_roles
-from ..http.tls import write_private
 from ..kinds.errors import Document
 from ..kubelet.kubelet import NODE
 from ..metallb.configuration import NAMESPACE

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import copy
 import json
-import os
-import socket
-import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
 import yaml
 
+from ...http.messages import Handler, Request, Response, json_response
+from ...http.server import HttpServer
+from ...private_files import control_path
+from ...sockets import private_unix_socket
 from ..access.tokens import Tokens
 from ..faults import CATALOG, Faults, problem
-from ..http.server import HttpServer, Request, Response, json_response
 from ..kinds.errors import ApiError, Document, bad_request
 from ..metallb.configuration import NAMESPACE
 from ..metallb.pools import ConfigError, parse_element
@@ -53,11 +51,11 @@ class Control:
             body: Any = json.loads(request.body) if request.body.strip() else {}
             if not isinstance(body, dict):
                 raise bad_request("the body must be a JSON object")
-            return json_response(await self._answer(request, body))
+            return json_response(200, await self._answer(request, body))
         except ApiError as error:
-            return json_response({"error": error.message}, error.code)
+            return json_response(error.code, {"error": error.message})
         except (ValueError, KeyError, TypeError) as error:
-            return json_response({"error": f"bad request: {type(error).__name__}: {error}"}, 400)
+            return json_response(400, {"error": f"bad request: {type(error).__name__}: {error}"})
 
     async def _answer(self, request: Request, body: Document) -> Document:
         match (request.method, request.path):
@@ -233,22 +231,8 @@ def set_pool(registry: Registry, ranges: str) -> Document:
     return {"addresses": elements}
 
 
-async def serve_control(state: Path, handler: Callable[[Request], Any]) -> HttpServer:
+async def serve_control(state: Path, handler: Handler) -> HttpServer:
     """Listen on the control socket and write control.path."""
-    path = state / "control.sock"
-    if len(str(path)) > 100:
-        path = Path(tempfile.mkdtemp(prefix="edge-expose-")) / "control.sock"
-    with contextlib.suppress(FileNotFoundError):
-        path.unlink()
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    mask = os.umask(0o177)
-    try:
-        sock.bind(str(path))
-    finally:
-        os.umask(mask)
-    sock.listen(64)
-    sock.setblocking(False)
-    (state / "control.path").write_text(str(path))
     server = HttpServer(handler)
-    await server.listen(sock)
+    await server.listen(private_unix_socket(control_path(state)))
     return server

@@ -8,8 +8,8 @@ import socket
 import struct
 from typing import cast
 
+from ...sockets import tcp_socket
 from ..controllers.endpoints import SERVICE_LABEL, SLICES
-from ..http.server import tcp_socket
 from ..kinds.errors import Document
 from ..kinds.names import parse_ip
 from ..store.store import Store

@@ -160,13 +160,18 @@ class Forwarder:
             if isinstance(listener, UdpListener):
                 listener.forget_all()
         self._refresh_udp()
+        slices: dict[tuple[str, str], list[Document]] = {}
+        for piece in self._store.all(SLICES):
+            slices.setdefault((piece["metadata"].get("namespace", ""), _service_of(piece)), []).append(piece)
         for front, target in wanted.items():
             if front not in self._open:
                 await self._bind(front, target)
             listener = self._open.get(front)
             if isinstance(listener, TcpListener):
                 service = self._store.get("services", target.namespace, target.name)
-                await listener.serve(service is not None and bool(self._places(service, target, front.protocol)))
+                known = slices.get((target.namespace, target.name), [])
+                served = service is not None and self._places(service, target, front.protocol, known)
+                await listener.serve(bool(served))
 
     def _refresh_udp(self) -> None:
         seen = {
@@ -213,7 +218,8 @@ class Forwarder:
         service = self._store.get("services", target.namespace, target.name) if target else None
         if target is None or service is None or (target.external and not _source_allowed(service, client)):
             return None
-        places = self._places(service, target, front.protocol)
+        slices = [s for s in self._store.all(SLICES, target.namespace) if _service_of(s) == target.name]
+        places = self._places(service, target, front.protocol, slices)
         if not places:
             return None
         spec = service["spec"]
@@ -231,13 +237,13 @@ class Forwarder:
             return chosen
         return places[next(self._turn) % len(places)]
 
-    def _places(self, service: Document, target: Target, protocol: str) -> list[Place]:
+    def _places(self, service: Document, target: Target, protocol: str, slices: list[Document]) -> list[Place]:
+        """Where a port of a Service leads, whose EndpointSlices are given."""
         if (target.namespace, target.name) == _API:
             return [self.api] if self.api is not None else []
         found: list[Place] = []
-        for piece in self._store.all(SLICES, target.namespace):
-            labels = piece["metadata"].get("labels") or {}
-            if labels.get(SERVICE_LABEL) != target.name or piece.get("addressType") != "IPv4":
+        for piece in slices:
+            if piece.get("addressType") != "IPv4":
                 continue
             ports = [
                 p["port"]
@@ -271,6 +277,11 @@ class Forwarder:
                 self._recorder.event(service, "Normal", "EndpointNotServed", _why_not(pod, ip, port))
             else:
                 self._refused.discard(key)  # its process may well listen in a moment
+
+
+def _service_of(piece: Document) -> str:
+    """The name of the Service that an EndpointSlice belongs to."""
+    return str((piece["metadata"].get("labels") or {}).get(SERVICE_LABEL, ""))
 
 
 def _why_not(pod: Document, ip: str, port: int) -> str:

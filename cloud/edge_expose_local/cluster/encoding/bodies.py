@@ -14,6 +14,8 @@ from .media import JSON, YAML, Media
 from .protobuf import MEDIA_TYPE as PROTOBUF
 from .protobuf import Codec
 
+_COMPACT = json.JSONEncoder(separators=(",", ":"))
+
 
 class _Loader(yaml.SafeLoader):
     """Reads YAML as Kubernetes does: times stay text, and keys that are said twice are noted."""
@@ -107,4 +109,4 @@ def write(document: Document, media: Media, codec: Codec) -> tuple[bytes, str]:
         return codec.write(document), PROTOBUF
     if media.pretty:
         return json.dumps(document, indent=2).encode(), JSON
-    return json.dumps(document, separators=(",", ":")).encode(), JSON
+    return _COMPACT.encode(document).encode(), JSON

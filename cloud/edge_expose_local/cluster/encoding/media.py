@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ..kinds.errors import ApiError
 from ..kinds.profiles import Profile
@@ -44,7 +45,8 @@ class _Clause:
     weight: float
 
 
-def _clauses(accept: str) -> list[_Clause]:
+@lru_cache(256)
+def _clauses(accept: str) -> tuple[_Clause, ...]:
     found: list[_Clause] = []
     for part in accept.split(","):
         kind, *rest = (piece.strip() for piece in part.split(";"))
@@ -55,7 +57,7 @@ def _clauses(accept: str) -> list[_Clause]:
             weight = 0.0
         if kind:
             found.append(_Clause(kind, parameters, weight))
-    return sorted(found, key=lambda clause: -clause.weight)
+    return tuple(sorted(found, key=lambda clause: -clause.weight))
 
 
 def _turned(clause: _Clause, offer: Offer) -> str | None:
@@ -70,7 +72,7 @@ def _turned(clause: _Clause, offer: Offer) -> str | None:
 
 def negotiate(accept: str, offer: Offer, profile: Profile) -> Media:
     """Choose the form of an answer; raises 406 in the words of the API server."""
-    clauses = _clauses(accept) or [_Clause("*/*", {}, 1.0)]
+    clauses = _clauses(accept) or (_Clause("*/*", {}, 1.0),)
     if not any(clause.type in (*offer.types, "*/*") for clause in clauses):
         listed = (*offer.types, *_STREAMS) if offer.collection else offer.types
         more = f"\n\nAvailable representations: {', '.join(listed)}" if profile.names_representations else ""

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from edge_expose_local.processes import Process, free_port
 
+from ...http.messages import Request, Response
 from ..faults import Faults
-from ..http.server import Request, Response
 from ..kinds.errors import ApiError, Document, bad_request
 from ..objects.prepare import now
 from ..objects.recorder import Recorder
@@ -32,6 +32,7 @@ from .port_forward import forward
 NODE = "edge-node"
 WATCHED = frozenset({"pods"})
 _MAX_BACKOFF = 30.0
+_TEXT = {"Content-Type": "text/plain"}
 
 
 @dataclass(slots=True)
@@ -422,10 +423,10 @@ class Kubelet:
         data = path.read_bytes() if path.exists() else b""
         answer = select(data, options)
         if not options.follow or options.previous:
-            return Response(body=answer, content_type="text/plain")
+            return Response(200, answer, _TEXT)
         lines = Lines(timestamps=options.timestamps)
         stream = _follow(path, len(data), answer, lines, self._store, (namespace, name))
-        return Response(stream=stream, content_type="text/plain")
+        return Response(200, headers=_TEXT, stream=stream)
 
 
 def _previous(log: Path) -> Path:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..http.server import Request
+from ...http.messages import Request
 from ..kinds.errors import Cause, invalid
 from ..kinds.field_errors import wrong
 

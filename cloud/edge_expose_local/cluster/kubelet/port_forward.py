@@ -7,12 +7,12 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Protocol
 
+from ...http.messages import Connection, Request, Response
+from ...http.websocket import accept, offered
 from ..encoding import spdy
-from ..http.server import Request, Response
-from ..http.websocket import Plain, WebSocket, accepted
 from ..kinds.errors import bad_request
+from .wires import Messages, Plain, Wire
 
 _PROTOCOL = "portforward.k8s.io"
 _TUNNEL = f"SPDY/3.1+{_PROTOCOL}"
@@ -22,16 +22,9 @@ Place = Callable[[int], tuple[str, int] | None]
 """Where a port of the pod really listens."""
 
 
-class Wire(Protocol):
-    """What carries bytes to and from the client."""
-
-    async def read(self) -> bytes: ...
-    async def write(self, data: bytes) -> None: ...
-
-
 def forward(request: Request, place: Place, pod: str) -> Response:
     """The answer that hands the connection over; raises 400 for a client that asks for no known protocol."""
-    asked = [name.strip() for name in request.headers.get("sec-websocket-protocol", "").split(",")]
+    asked = offered(request)
     match request.headers.get("upgrade", "").lower():
         case "websocket" if _TUNNEL in asked:
             return _websocket(request, _TUNNEL, lambda wire: _spdy(wire, place, pod))
@@ -47,24 +40,21 @@ def forward(request: Request, place: Place, pod: str) -> Response:
                 raise bad_request(
                     f"unable to negotiate protocol: client supports {versions}, server accepts {_PROTOCOL}"
                 )
-            return Response(101, headers=headers, upgraded=lambda r, w: _spdy(Plain(r, w), place, pod))
+            return Response(101, headers=headers, upgrade=lambda connection: _spdy(Plain(connection), place, pod))
     raise bad_request("unable to upgrade: missing upgrade headers in request")
 
 
 def _websocket(request: Request, protocol: str, serve: Callable[[Wire], Awaitable[None]]) -> Response:
-    headers = {
-        "Connection": "Upgrade",
-        "Upgrade": "websocket",
-        "Sec-WebSocket-Accept": accepted(request.headers.get("sec-websocket-key", "")),
-        "Sec-WebSocket-Protocol": protocol,
-    }
+    headers = accept(request, [protocol])
+    if isinstance(headers, str):
+        raise bad_request(headers)
 
-    async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        socket = WebSocket(reader, writer)
-        await serve(socket)
-        await socket.close()
+    async def served(connection: Connection) -> None:
+        messages = Messages(connection)
+        await serve(messages)
+        await messages.close()
 
-    return Response(101, headers=headers, upgraded=served)
+    return Response(101, headers=headers, upgrade=served)
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from edge_expose_local.http.server import Request, Response, json_response
+from edge_expose_local.http.messages import Request, Response, json_response
 from edge_expose_local.hub.control.changes import Changes
 from edge_expose_local.hub.control.fault_switches import FaultSwitches
 from edge_expose_local.hub.control.requests import ControlError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_expose_local.http.server import Request
+from edge_expose_local.http.messages import Request
 from edge_expose_local.hub.access import certificates
 from edge_expose_local.hub.control.requests import ControlError, key_of, read_body, settings_view
 from edge_expose_local.hub.deployments import configuration_service
@@ -49,7 +49,7 @@ class Changes:
         return {"certificates": sorted(self._hub.authorities)}
 
     async def remove_certificate(self, request: Request) -> JsonObject:
-        self._hub.set_authority(request.query.get("name", ""), None)
+        self._hub.set_authority(request.arg("name"), None)
         return {"certificates": sorted(self._hub.authorities)}
 
     async def evaluate(self, request: Request) -> JsonObject:

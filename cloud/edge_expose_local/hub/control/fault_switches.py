@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from edge_expose_local.http.server import Request
+from edge_expose_local.http.messages import Request
 from edge_expose_local.hub import faults as fault_rules
 from edge_expose_local.hub.control.requests import ControlError, key_of, read_body
 from edge_expose_local.hub.device_api.links import Links
@@ -35,7 +35,7 @@ class FaultSwitches:
         return self._hub.faults.view() + lasting
 
     async def clear(self, request: Request) -> JsonObject:
-        name = request.query.get("name")
+        name = request.arg("name") or None
         self._hub.faults.clear(name)
         if name in (None, "throttle"):
             self._hub.throttle.enforced = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_expose_local.http.server import Request
+from edge_expose_local.http.messages import Request
 from edge_expose_local.hub.hub import Hub
 from edge_expose_local.hub.records.identities import TwinKey
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from edge_expose_local.http.server import Request
+from edge_expose_local.http.messages import Request
 from edge_expose_local.hub.control.fault_switches import FaultSwitches
 from edge_expose_local.hub.control.requests import key_of, settings_view
 from edge_expose_local.hub.device_api.links import Links
@@ -14,6 +14,10 @@ from edge_expose_local.hub.device_api.workload import API_VERSION, workload_uri
 from edge_expose_local.hub.hub import LOGICAL_NAME, Hub
 
 JsonObject = dict[str, Any]
+
+
+def _asked(request: Request) -> JsonObject:
+    return {name: request.arg(name) for name in ("device", "module")}
 
 
 class Views:
@@ -40,7 +44,7 @@ class Views:
 
     async def device_env(self, request: Request) -> JsonObject:
         """The exact environment of a module's process, as edgeAgent gives it (a device identity has none)."""
-        key = key_of(self._hub, dict(request.query), module_needed=True)
+        key = key_of(self._hub, _asked(request), module_needed=True)
         hub = self._hub
         return {
             "IOTEDGE_IOTHUBHOSTNAME": LOGICAL_NAME,
@@ -57,7 +61,7 @@ class Views:
 
     async def device_connection_string(self, request: Request) -> JsonObject:
         """For a device or module outside edge; `mqttProxy` leads to it where port 8883 is not this hub's."""
-        key = key_of(self._hub, dict(request.query))
+        key = key_of(self._hub, _asked(request))
         identity = self._hub.state.identities[key]
         parts = [f"HostName={LOGICAL_NAME}", f"DeviceId={key.device}"]
         parts += [f"ModuleId={key.module}"] if key.module is not None else []
@@ -66,7 +70,7 @@ class Views:
         return {"connectionString": ";".join(parts), "mqttProxy": proxy}
 
     async def modules(self, request: Request) -> list[JsonObject]:
-        key = key_of(self._hub, {"device": request.query.get("device", "")})
+        key = key_of(self._hub, {"device": request.arg("device")})
         return [
             {"module": item.module, "generation": item.generation, "managedBy": item.managed_by}
             for item in self._hub.state.modules_of(key.device)
@@ -77,7 +81,7 @@ class Views:
         return {name: self._hub.connection_string(name) for name in self._hub.policies}
 
     async def telemetry(self, request: Request) -> list[JsonObject]:
-        wanted = {name: request.query[name] for name in ("device", "module", "output") if name in request.query}
+        wanted = {name: request.arg(name) for name in ("device", "module", "output") if name in request.query}
         return [item for item in self._devices.telemetry if all(item[name] == value for name, value in wanted.items())]
 
     async def counters(self, request: Request) -> JsonObject:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from edge_expose_local.http.server import Connection, Handler, Request, Response
+from edge_expose_local.http import websocket
+from edge_expose_local.http.messages import Connection, Handler, Request, Response
 from edge_expose_local.hub.device_api.mqtt_server import MqttServer
-from edge_expose_local.hub.transport import websocket
+from edge_expose_local.hub.transport.websocket import WebSocketChannel
 
 SEGMENTS = ["$iothub", "websocket"]
 
@@ -23,10 +24,10 @@ class WebSocketDoor:
             ours = False
         if not ours:
             return await self._other(request)
-        headers = websocket.accept(request, "mqtt")
+        headers = websocket.accept(request, ["mqtt"])
         if isinstance(headers, str):
             return Response(400, headers.encode(), {"Content-Type": "text/plain"}, close=True)
         return Response(101, headers=headers, upgrade=self._serve)
 
     async def _serve(self, connection: Connection) -> None:
-        await self._mqtt.serve(websocket.WebSocketChannel(connection))
+        await self._mqtt.serve(WebSocketChannel(connection))

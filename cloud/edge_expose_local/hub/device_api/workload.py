@@ -13,7 +13,7 @@ import hashlib
 import hmac
 from urllib.parse import quote
 
-from edge_expose_local.http.server import Request, Response, json_response
+from edge_expose_local.http.messages import Request, Response, json_response
 from edge_expose_local.hub.access import sas
 from edge_expose_local.hub.hub import Hub
 from edge_expose_local.hub.records.identities import TwinKey
@@ -46,7 +46,7 @@ class WorkloadApi:
         key, mac, rest = TwinKey(segments[0], segments[1]), segments[2], segments[3:]
         if not hmac.compare_digest(mac.encode(), _mac(self._hub, key).encode()):
             return _problem(403, "this address belongs to no module")
-        if request.query.get("api-version") not in API_VERSIONS:
+        if request.arg("api-version") not in API_VERSIONS:
             return _problem(400, f"api-version must be one of {', '.join(API_VERSIONS)}")
         if request.method == "GET" and rest == ["trust-bundle"]:
             return self._trust_bundle()

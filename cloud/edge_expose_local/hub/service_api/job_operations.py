@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from edge_expose_local.http.server import Request, Response, json_response
+from edge_expose_local.http.messages import Request, Response, json_response
 from edge_expose_local.hub.errors import HubError
 from edge_expose_local.hub.hub import Hub
 from edge_expose_local.hub.jobs import job_service
@@ -33,7 +33,7 @@ class JobOperations:
         return json_response(200, answer)
 
     async def query_jobs(self, request: Request, caller: Caller) -> Response:
-        kind, status = request.query.get("jobType") or None, request.query.get("jobStatus") or None
+        kind, status = request.arg("jobType") or None, request.arg("jobStatus") or None
         rows = job_service.list_views(self._state, kind, status)
         return page(request, rows, "JobResponse", f"jobs {kind} {status}")
 

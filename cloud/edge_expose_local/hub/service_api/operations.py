@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_expose_local.http.server import Request, Response, json_response
+from edge_expose_local.http.messages import Request, Response, json_response
 from edge_expose_local.hub.deployments import configuration_service, metrics, set_modules
 from edge_expose_local.hub.device_api.messages import DeviceApi
 from edge_expose_local.hub.errors import HubError, argument_invalid, bad_request, device_not_found

@@ -7,7 +7,7 @@ import hashlib
 import json
 from typing import Any
 
-from edge_expose_local.http.server import Request, Response, json_response
+from edge_expose_local.http.messages import Request, Response, json_response
 from edge_expose_local.hub.errors import argument_invalid, bad_request
 
 JsonObject = dict[str, Any]
@@ -25,7 +25,7 @@ def read_body(request: Request) -> JsonObject:
 
 
 def read_top(request: Request) -> int:
-    text = request.query.get("top", str(MAX_PAGE))
+    text = request.arg("top", str(MAX_PAGE))
     if not text.isdigit() or not int(text) > 0:
         raise argument_invalid(f"top '{text}' is not a number above 0")
     return min(int(text), MAX_PAGE)
@@ -36,11 +36,11 @@ def page(request: Request, rows: list[JsonObject], item_type: str, fingerprint: 
 
     `fingerprint` names what was asked, so that a token of another question is refused. Raises HubError 400.
     """
-    size_text = request.headers.get("x-ms-max-item-count", "") or request.query.get("pageSize", "")
+    size_text = request.headers.get("x-ms-max-item-count", "") or request.arg("pageSize")
     if size_text and (not size_text.isdigit() or not int(size_text) > 0):
         raise bad_request("x-ms-max-item-count is not a number above 0")
     size = min(int(size_text or 100), MAX_PAGE)
-    token = request.headers.get("x-ms-continuation", "") or request.query.get("continuationToken", "")
+    token = request.headers.get("x-ms-continuation", "") or request.arg("continuationToken")
     start = _page_start(token, fingerprint)
     headers = {"x-ms-item-type": item_type}
     if start + size < len(rows):

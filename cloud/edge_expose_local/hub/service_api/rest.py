@@ -10,7 +10,7 @@ import re
 from collections.abc import Awaitable, Callable
 from datetime import date
 
-from edge_expose_local.http.server import Request, Response
+from edge_expose_local.http.messages import Request, Response
 from edge_expose_local.hub.access import sas
 from edge_expose_local.hub.errors import HubError, argument_invalid, unauthorized
 from edge_expose_local.hub.hub import RIGHTS, Hub
@@ -80,7 +80,7 @@ class ServiceApi:
     async def _answer(self, request: Request) -> Response:
         try:
             route, arguments = self._route(request)
-            check_api_version(request.query.get("api-version"))
+            check_api_version(request.arg("api-version"))
             caller = self._authorize(request, route, arguments)
             self._hub.throttle.check(route.operation, self._hub.state.clock())
             return await self._handlers[route.handler](request, caller, *arguments)
