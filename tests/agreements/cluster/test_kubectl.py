@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,20 @@ class Kubectl:
         self._command = [program, *server, "-n", self.namespace]
 
     def __call__(self, *arguments: str, stdin: Any = None) -> str:
-        text = None if stdin is None else json.dumps(stdin)
-        command = [*self._command, *arguments]
-        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, env=clean_environment())
+        done = self._run(*arguments, stdin=stdin)
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    def refused(self, *arguments: str, stdin: Any = None) -> str:
+        """What it says when it fails."""
+        done = self._run(*arguments, stdin=stdin)
+        assert done.returncode != 0, done.stdout
+        return done.stderr
+
+    def _run(self, *arguments: str, stdin: Any) -> subprocess.CompletedProcess[str]:
+        text = None if stdin is None else json.dumps(stdin)
+        command = [*self._command, *arguments]
+        return subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, env=clean_environment())
 
 
 @pytest.fixture
@@ -72,6 +82,43 @@ def test_pods_and_deployments_are_explained_field_by_field(cluster, run) -> None
     assert "containerPort" in run("explain", "pods.spec.containers.ports")
     assert "maxSurge" in run("explain", "deployments.spec.strategy.rollingUpdate")
     assert "KIND:" in run("explain", "service")
+
+
+EXPLAINED = [
+    "configmaps",
+    "deployments",
+    "deployments.spec",
+    "deployments.spec.template.spec.containers",
+    "namespaces",
+    "pods",
+    "pods.spec.containers.ports",
+    "rolebindings",
+    "secrets",
+    "services",
+    "services.metadata",
+    "services.spec",
+    "services.spec.ports",
+    "services.status",
+]
+
+
+@pytest.mark.parametrize("path", EXPLAINED)
+def test_types_and_fields_are_described(cluster, run, path: str) -> None:
+    told = run("explain", path)
+    _, found, rest = told.partition("DESCRIPTION:")
+    text, fields, described = rest.partition("FIELDS:")
+    assert (found, fields) == ("DESCRIPTION:", "FIELDS:"), told
+    assert text.strip() not in ("", "<empty>"), told
+    assert re.search(r"^ {2,4}\w+\t<.*>.*\n {4,6}\w", described, re.MULTILINE), told
+
+
+def test_a_field_that_is_not_known_is_refused_before_or_by_the_server(cluster, run) -> None:
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}}
+    refused = run.refused("apply", "-f", "-", stdin={**service, "spec": {"ports": [{"port": 80}], "prots": []}})
+    assert re.search(r'unknown field "(spec\.)?prots"', refused), refused
+    refused = run.refused("create", "-f", "-", stdin={**service, "spec": {"ports": [{"port": 80, "prot": "TCP"}]}})
+    assert re.search(r'unknown field "(spec\.ports\[0\]\.)?prot"', refused), refused
+    assert "service/s created" in run("apply", "-f", "-", stdin={**service, "spec": {"ports": [{"port": 80}]}})
 
 
 def test_what_there_is_is_got_at_once(cluster, run) -> None:

@@ -9,8 +9,10 @@ from ..kinds.openapi import PREFIX, definitions
 from ..kinds.profiles import Profile
 from ..kinds.resources import Resource, reviews
 
-PARAMETERS = ("dryRun", "fieldManager", "fieldValidation", "pretty")
-"""What every write takes in its query."""
+
+def parameters(profile: Profile) -> tuple[str, ...]:
+    """What every write takes in its query."""
+    return ("dryRun", "fieldManager", *(("fieldValidation",) if profile.strict_fields else ()), "pretty")
 
 
 def version(profile: Profile) -> Document:
@@ -120,13 +122,12 @@ def openapi_document(resources: list[Resource], group: str, served: str, profile
         content = {"content": {"application/json": reference}}
 
         def operation(action: str, code: str, kind: Document = kind, content: Document = content) -> Document:
-            parameters = [
-                {"name": n, "in": "query", "schema": {"type": "string", "uniqueItems": True}} for n in PARAMETERS
-            ]
+            text = {"type": "string", "uniqueItems": True}
+            taken = [{"name": name, "in": "query", "schema": text} for name in parameters(profile)]
             return {
                 "x-kubernetes-action": action,
                 "x-kubernetes-group-version-kind": kind,
-                "parameters": parameters,
+                "parameters": taken,
                 "requestBody": content,
                 "responses": {code: {"description": "OK", **content}},
             }

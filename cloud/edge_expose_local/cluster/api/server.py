@@ -123,7 +123,7 @@ class Api:
             if steps[1:] == ["v2"] and openapi_v2.MEDIA_TYPE in request.headers.get("accept", ""):
                 patched = [resource for resource in self._resources if "patch" in resource.verbs]
                 document = discovery.openapi_v2(self._resources, self._profile)
-                body = openapi_v2.write(document, patched, discovery.PARAMETERS)
+                body = openapi_v2.write(document, patched, discovery.parameters(self._profile))
                 return Response(200, body, {"Content-Type": openapi_v2.CONTENT_TYPE})
             # what else there is of OpenAPI's own protobuf, the clients take as JSON as well
             return Answers(Request("GET", path, {}, {}, b""), Offer(), self._profile, self._codec).write(
@@ -137,6 +137,8 @@ class Api:
         match steps[1:]:
             case ["v2"]:
                 answer = discovery.openapi_v2(self._resources, self._profile)
+            case _ if not self._profile.openapi_v3:
+                pass
             case ["v3"]:
                 answer = discovery.openapi_index(self._resources, self._profile)
             case ["v3", "api", served]:
@@ -151,8 +153,8 @@ class Api:
         answer: Document | None = None
         match steps:
             case []:
-                paths = ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]
-                answer = {"paths": paths}
+                documents = ["/openapi/v2", *(["/openapi/v3"] if self._profile.openapi_v3 else [])]
+                answer = {"paths": ["/api", "/api/v1", "/apis", *_HEALTH, *documents, "/version"]}
             case ["version"]:
                 answer = discovery.version(self._profile)
             case ["api"]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from .errors import Document
 from .types import Field, Types
+from .types.descriptions import description
 
 PREFIX = "io.edge-expose."
 _PLAIN: dict[str, Document] = {
@@ -50,6 +51,11 @@ def _schema(field: Field, types: Types, where: str) -> Document:
     return found
 
 
+def _described(schema: Document, name: str, field: str = "") -> Document:
+    text = description(name, field)
+    return {**schema, "description": text} if text else schema
+
+
 def definitions(roots: list[str], types: Types, where: str) -> dict[str, Any]:
     """The schemas of these types and of all that they use; `where` is how a reference begins."""
     found: dict[str, Any] = {}
@@ -62,6 +68,7 @@ def definitions(roots: list[str], types: Types, where: str) -> dict[str, Any]:
         properties = {key: _schema(field, types, where) for key, field in fields.items()}
         if name in roots:
             properties = {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, **properties}
-        found[PREFIX + name] = {"type": "object", "properties": properties}
+        properties = {key: _described(schema, name, key) for key, schema in properties.items()}
+        found[PREFIX + name] = _described({"type": "object", "properties": properties}, name)
         ahead += [field.type for field in fields.values() if types.is_message(field.type)]
     return dict(sorted(found.items()))

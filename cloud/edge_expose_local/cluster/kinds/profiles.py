@@ -38,6 +38,8 @@ class Profile:
     """managedFields tell the subresource, and a write through one owns nothing beyond it."""
     strict_fields: bool
     """fieldValidation is known (else unknown and doubled fields are dropped in silence)."""
+    openapi_v3: bool
+    """OpenAPI v3 is served beside v2."""
     self_review: bool
     """SelfSubjectReview is served."""
 
@@ -68,6 +70,7 @@ PROFILES: dict[str, Profile] = {
         names_representations=True,
         owners_by_subresource=True,
         strict_fields=True,
+        openapi_v3=True,
         self_review=True,
     ),
     "1.20": Profile(
@@ -90,6 +93,7 @@ PROFILES: dict[str, Profile] = {
         names_representations=False,
         owners_by_subresource=False,
         strict_fields=False,
+        openapi_v3=False,
         self_review=False,
     ),
 }

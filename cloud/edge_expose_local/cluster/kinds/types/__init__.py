@@ -104,6 +104,10 @@ class Types:
                 return candidate
         return ""
 
+    def has(self, name: str) -> bool:
+        """Tell whether there is a type of this name."""
+        return name in self._wire
+
     def wire(self, name: str) -> Fields:
         """The fields as protobuf nests them."""
         return self._wire[name]
