@@ -15,7 +15,7 @@ JOBS   ?= 6
 # Child processes must not inherit a proxy or a CA bundle of the machine: everything here talks to loopback.
 CLEAN  := env -u REQUESTS_CA_BUNDLE -u CURL_CA_BUNDLE -u SSL_CERT_FILE -u HTTP_PROXY -u HTTPS_PROXY -u http_proxy -u https_proxy -u KUBECONFIG
 
-.PHONY: help install demo test lint testbed testbed-clean recordings bench bench-loop bench-demo soak fuzz renewals drops full-range crash fleet mutation coverage screenshots bench-portal clean
+.PHONY: help install demo test lint testbed testbed-clean manifests recordings bench bench-loop bench-demo soak fuzz renewals drops full-range crash fleet mutation coverage screenshots bench-portal clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -53,6 +53,9 @@ testbed:         ## build real Kubernetes, load balancers and CoreDNS for the te
 
 testbed-clean:   ## remove those builds
 	@$(PYTHON) tests/cluster/build.py --clean
+
+manifests: $(STAMP) ## the Kubernetes files for kubectl and Kustomize, rendered from the Helm chart (needs the test bed's Helm)
+	@$(CLEAN) $(BIN)/python tests/cluster/kubernetes_files.py --write
 
 recordings: $(STAMP) ## what real MetalLB and Kubernetes answer, written to tests/agreements/recorded (needs the test bed)
 	@$(CLEAN) $(BIN)/python tests/agreements/record.py

@@ -83,6 +83,7 @@ COMBINATIONS: Final = (
     Combination("service-controller-0.36.3", {"service-controller": "."}),
     # What an operator built on an unmodified client-go does.
     Combination("client-go-0.36.3", {"operator": "."}),
+    Combination("helm-3.22.0", {"helm": "helm.sh/helm/v3/cmd/helm"}),
 )
 _BY_NAME: Final = {combination.name: combination for combination in COMBINATIONS}
 _EITHER: Final = tuple(_BY_NAME[name] for name in ("cilium-1.15.19", "service-controller-0.36.3", "client-go-0.36.3"))
@@ -133,6 +134,11 @@ def kubectl() -> str | None:
     """The machine's kubectl, else the test bed's."""
     built = PROFILES["1.36"].path("kubectl")
     return shutil.which("kubectl") or (str(built) if built.exists() else None)
+
+
+def helm() -> Path:
+    """The test bed's Helm, built or not."""
+    return _BY_NAME["helm-3.22.0"].folder / "helm"
 
 
 def why_not(profile: str, names: tuple[str, ...]) -> str:

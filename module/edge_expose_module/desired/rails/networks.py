@@ -47,6 +47,8 @@ _TEREDO: Final = parse_range("2001::/32")
 # `::a.b.c.d` and `::ffff:0:a.b.c.d`; of `::ffff:a.b.c.d` nothing is left once an address is read.
 _COMPATIBLE: Final = parse_range("::/96")
 _TRANSLATED: Final = parse_range("::ffff:0:0:0/96")
+TRANSLATORS: Final = (_NAT64, _LOCAL_NAT64, _SIX_TO_FOUR, _TEREDO, _COMPATIBLE, _TRANSLATED)
+"""Networks whose addresses stand for IPv4 addresses."""
 _ISATAP: Final = frozenset({0x00005EFE, 0x02005EFE})
 
 

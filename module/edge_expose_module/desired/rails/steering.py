@@ -65,7 +65,7 @@ DOMAINS: Final[dict[str, str]] = {
     "k8s.io": _KUBERNETES,
 }
 """Each with every domain below it."""
-_NOTES: Final = frozenset(
+NOTES: Final = frozenset(
     {"app.kubernetes.io", "kubectl.kubernetes.io", "config.kubernetes.io", "internal.config.kubernetes.io"}
 )
 """Below those, and plain notes all the same."""
@@ -73,13 +73,15 @@ _BALANCER_WORD: Final = re.compile(
     r"(^|[.-])([a-z]?lbs?|lb-?ipam|open-?elb|[a-z]*-?load-?balanc(er|ers|ing)|eips?|vips?|ipam|bgp)($|[.-])"
 )
 _DNS_WORD: Final = re.compile(r"(^|[.-])([a-z]*-?dns)($|[.-])")
-_IN_A_NAME: Final = re.compile(r"load-?balancer|external-?dns")
+WORDS: Final = (_BALANCER_WORD, _DNS_WORD)
+"""Parts of a domain."""
+IN_A_NAME: Final = re.compile(r"load-?balancer|external-?dns")
 
 
 def steers(key: str) -> str:
     """What a key steers; empty when it is a plain note."""
     prefix, _, name = key.lower().rpartition("/")
-    if prefix in _NOTES:
+    if prefix in NOTES:
         return ""
     parts = prefix.split(".")
     for place in range(len(parts)):
@@ -89,7 +91,7 @@ def steers(key: str) -> str:
         return _DNS
     if _BALANCER_WORD.search(prefix):
         return _BALANCER
-    found_in_name = _IN_A_NAME.search(name)
+    found_in_name = IN_A_NAME.search(name)
     return (_DNS if "dns" in found_in_name[0] else _BALANCER) if found_in_name is not None else ""
 
 
