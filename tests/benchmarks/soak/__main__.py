@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -49,6 +50,8 @@ class Soak:
         if swaps:
             self.weighted = Swaps(world, self.record, self.steps).weighted()
         self.pause_every = 1 if swaps else PAUSE_EVERY
+        self._told = 0
+        """Lines of the history up to the last pause."""
 
     def start(self) -> None:
         """Deploys the module with an account that does not see everything, and a first exposure."""
@@ -89,6 +92,8 @@ class Soak:
                 problems = [f"{type(error).__name__}: {error}"]
         self.record.given_away.clear()
         self.record.unheld.clear()
+        if not problems:
+            self._told = len(self.record.history)
         return problems
 
     def tell(self, problems: list[str]) -> None:
@@ -106,9 +111,10 @@ class Soak:
         for part in sorted(self.world.local.instance.state.glob("*.log")):
             print(f"end of {part.name}:")
             print("\n".join(part.read_text(errors="replace").splitlines()[-15:]))
-        print("what was done to them:")
-        named = [line for line in self.record.history if any(name in line for name in (*names, "every exposure"))]
-        print("\n".join(named[-80:]))
+        print("what was done to them, and to all since the last pause:")
+        newest = self.record.history[self._told :]
+        named = [line for line in self.record.history[: self._told] if any(name in line for name in names)]
+        print("\n".join((*named[-40:], "...", *newest)))
 
 
 def run(world: World, seed: int, steps: int, *, swaps: bool = False, watches: bool = False) -> int:
@@ -159,10 +165,15 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     make = on_real_cluster if arguments.real else stand_in
-    with tempfile.TemporaryDirectory(prefix="edge-expose-soak-") as folder:
-        block = FIRST_BLOCK + 2 * (arguments.seed % 20)
-        with make(Path(folder), block, arguments.profile) as world:
-            return run(world, arguments.seed, arguments.steps, swaps=arguments.swaps, watches=arguments.watches)
+    folder = tempfile.mkdtemp(prefix="edge-expose-soak-")
+    block = FIRST_BLOCK + 2 * (arguments.seed % 20)
+    with make(Path(folder), block, arguments.profile) as world:
+        code = run(world, arguments.seed, arguments.steps, swaps=arguments.swaps, watches=arguments.watches)
+    if code:
+        print(f"all logs and states of this run are kept in {folder}")
+    else:
+        shutil.rmtree(folder)
+    return code
 
 
 if __name__ == "__main__":

@@ -52,10 +52,12 @@ class Record:
         self.held.pop(name, None)
         self.pins.pop(name, None)
 
-    def forget_outside(self, legal: AddressSet, *, only: Collection[str] | None = None) -> None:
-        """A range that leaves an address out moves it; of all exposures, or of these only."""
+    def forget_outside(self, legal: AddressSet, before: AddressSet, *, only: Collection[str] | None = None) -> None:
+        """A range that leaves an address out moves it; of all exposures, or of these only. `before` is what was legal
+        until now: an exposure may have gone to its pin since the last pause, and loses that then, not what it had."""
         for name, address in list(self.held.items()):
-            if parse_address(address) not in legal and (only is None or name in only):
+            places = [address, *(pin for pin in self.pins.get(name, ()) if parse_address(pin) in before)]
+            if any(parse_address(place) not in legal for place in places) and (only is None or name in only):
                 self.forget(name)
                 self.moved_with_cause += 1
 

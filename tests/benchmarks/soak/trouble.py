@@ -37,6 +37,7 @@ class Trouble:
         self._second: subprocess.Popen[bytes] | None = None
         self._fights: list[threading.Thread] = []
         self._broken_at: int | None = None
+        self._legal_before = self.legal
 
     def weighted(self) -> list[Step]:
         return [
@@ -120,12 +121,13 @@ class Trouble:
         """MetalLB 0.10 takes no address away: it rejects such a range, which the module cannot know where the holder is
         invisible, and forgets when it starts anew. It takes a range that only leaves out what nobody holds just then,
         since a Service was deleted by hand."""
-        legal = self.legal
+        before, legal = self._legal_before, self.legal
+        self._legal_before = legal
         unseen = any(parse_address(address) not in legal for address in self.record.hidden.values())
         if self.world.profile != "1.20" or unseen or self.steps.kills:
-            self.record.forget_outside(legal)
+            self.record.forget_outside(legal, before)
         else:
-            self.record.forget_outside(legal, only=self.record.unheld)
+            self.record.forget_outside(legal, before, only=self.record.unheld)
 
     # --- holders that nobody may see ---
 
