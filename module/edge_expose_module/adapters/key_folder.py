@@ -1,4 +1,4 @@
-"""Where the private keys of a kubeconfig lie while we run: TLS wants them as files.
+"""Where private keys lie that a plugin of the kubeconfig told, while we run: the official client writes them there.
 
 The client's own clean-up never sees a process that is killed, so the folder has a fixed place and is emptied at start.
 """

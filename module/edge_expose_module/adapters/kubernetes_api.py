@@ -1,7 +1,8 @@
-"""The cluster over the official client's connection layer, with plain dicts.
+"""The cluster over connections that stay open, with plain dicts.
 
-Typed models are passed by: they cost a second at start, refuse what older servers answer to DELETE, and their raw watch
-loses 410s and its place (kubernetes 37). Credentials are read again when their file changes or the server says 401.
+The official client (kubernetes 37) is passed by. Its models cost a second at start and refuse what older servers answer
+to DELETE, its raw watch loses 410s and its place, it parses the certificates anew for each connection, and importing it
+costs 5 MB. Credentials are read again when their files change or the server says 401.
 """
 
 from __future__ import annotations
@@ -13,18 +14,19 @@ import os
 import socket
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import urllib3
-from kubernetes import config
-from kubernetes.client import ApiClient, Configuration
-from kubernetes.client.exceptions import ApiException
+from urllib3.util import parse_url
 
 from edge_expose_contract.addressing import Address, parse_address
 from edge_expose_contract.violations import RuleError
+from edge_expose_module.adapters import credentials
 from edge_expose_module.adapters.api_refusals import error_of
+from edge_expose_module.adapters.credentials import Credentials, NoCredentials
 from edge_expose_module.cluster.api import (
     FIELD_MANAGER,
     SILENT_SECONDS,
@@ -41,7 +43,6 @@ log = logging.getLogger(__name__)
 _TIMEOUT: Final = (5.0, 20.0)
 _PAGE: Final = 500
 WATCH_SECONDS: Final = 300
-SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 class NoCluster(Exception):
@@ -57,7 +58,8 @@ _AS_OURS: Final = {"fieldManager": FIELD_MANAGER}
 
 
 class KubernetesApi:
-    """`kubeconfig` None means the ServiceAccount of the pod we run in; keys it holds are written into folder `keys`."""
+    """`kubeconfig` None means the ServiceAccount of the pod we run in; keys that a plugin of it gives are written into
+    folder `keys`."""
 
     def __init__(self, kubeconfig: Path | None, keys: Path) -> None:
         if kubeconfig is None and not os.environ.get("KUBERNETES_SERVICE_HOST"):
@@ -65,20 +67,17 @@ class KubernetesApi:
         self._kubeconfig = kubeconfig
         self._keys = keys
         self._lock = threading.Lock()
-        self._client: Any = None
-        self._stamp: tuple[float, ...] = ()
+        self._connection: _Connection | None = None
 
     def context_namespace(self) -> str | None:
         """The namespace of the kubeconfig's context, or of the pod."""
         if self._kubeconfig is None:
             try:
-                return (SERVICE_ACCOUNT / "namespace").read_text(encoding="utf-8").strip() or None
+                return (credentials.SERVICE_ACCOUNT / "namespace").read_text(encoding="utf-8").strip() or None
             except OSError:
                 return None
         try:
-            _, active = config.list_kube_config_contexts(str(self._kubeconfig))
-            namespace = active.get("context", {}).get("namespace")
-            return str(namespace) if namespace else None
+            return credentials.namespace_of(self._kubeconfig)
         except Exception as error:  # a broken kubeconfig is told by the first call
             log.warning("kubeconfig %s: %s", self._kubeconfig, type(error).__name__)
             return None
@@ -89,7 +88,7 @@ class KubernetesApi:
         return str(self._json("GET", "/version").get("gitVersion", ""))
 
     def addresses(self) -> tuple[Address, ...]:
-        host = urlsplit(str(self._connect().configuration.host)).hostname or ""
+        host = urlsplit(self._connect().credentials.server).hostname or ""
         try:
             found = socket.getaddrinfo(host, None, proto=socket.IPPROTO_TCP)
             return tuple(dict.fromkeys(parse_address(str(item[4][0])) for item in found))
@@ -202,26 +201,33 @@ class KubernetesApi:
         content_type: str = "application/json",
         timeout: tuple[float, float] = _TIMEOUT,
         accept: str = _ACCEPT,
-    ) -> Any:
+    ) -> urllib3.BaseHTTPResponse:
         """The open response of a call that was accepted."""
-        client = self._connect()
-        headers = {"Accept": accept, "Content-Type": content_type}
+        connection = self._connect()
+        headers = {"Accept": accept, "User-Agent": FIELD_MANAGER}
+        content = None
+        if body is not None:
+            headers["Content-Type"] = content_type
+            content = json.dumps(dict(body), separators=(",", ":")).encode()
         try:
-            method, url, headers, content, _ = client.param_serialize(
+            if authorization := connection.credentials.authorization():
+                headers["Authorization"] = authorization
+            response = connection.pool.urlopen(
                 method,
-                path,
-                query_params=sorted((query or {}).items()),
-                header_params=headers,
-                body=dict(body) if body is not None else None,
-                auth_settings=["BearerToken"],
+                f"{connection.base}{path}?{urlencode(query)}" if query else f"{connection.base}{path}",
+                content,
+                headers,
+                retries=False,
+                redirect=False,
+                assert_same_host=False,
+                timeout=urllib3.Timeout(connect=timeout[0], read=timeout[1]),
+                preload_content=False,
             )
-            wrapped = client.rest_client.request(method, url, headers=headers, body=content, _request_timeout=timeout)
-        except ApiException as error:
-            raise Unavailable(f"the Kubernetes API cannot be reached: {str(error.reason).splitlines()[-1]}") from error
+        except urllib3.exceptions.SSLError as error:
+            raise Unavailable(f"the Kubernetes API cannot be reached: {str(error).splitlines()[-1]}") from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise Unavailable(f"the Kubernetes API cannot be reached: {_cause(error)}") from error
-        response = wrapped.response
-        if response.status >= 400:
+        if response.status >= 300:
             data = response.read()
             response.release_conn()
             if response.status == 401:
@@ -229,45 +235,67 @@ class KubernetesApi:
             raise error_of(response.status, _status(data))
         return response
 
-    def _connect(self) -> Any:
+    def _connect(self) -> _Connection:
         with self._lock:
-            stamp = self._file_stamp()
-            if self._client is None or stamp != self._stamp:
-                self._client = self._new_client()
-                self._stamp = stamp
-            return self._client
+            connection = self._connection
+            if connection is None or _stamps(connection.credentials.files) != connection.stamps:
+                self._connection = connection = self._new_connection()
+            return connection
 
     def _forget(self) -> None:
         with self._lock:
-            self._client = None
+            self._connection = None
 
-    def _file_stamp(self) -> tuple[float, ...]:
-        files = [self._kubeconfig] if self._kubeconfig else [SERVICE_ACCOUNT / "token", SERVICE_ACCOUNT / "ca.crt"]
-        stamps = []
-        for file in files:
-            try:
-                stamps.append(file.stat().st_mtime)
-            except OSError:
-                stamps.append(0.0)
-        return tuple(stamps)
-
-    def _new_client(self) -> Any:
-        configuration = Configuration()
+    def _new_connection(self) -> _Connection:
         try:
             if self._kubeconfig is None:
-                config.load_incluster_config(client_configuration=configuration)
+                found = credentials.of_pod(os.environ)
             else:
-                config.load_kube_config(
-                    str(self._kubeconfig), client_configuration=configuration, temp_file_path=str(self._keys)
-                )
+                found = credentials.of_kubeconfig(self._kubeconfig, self._keys)
+            stamps = _stamps(found.files)
+            server = parse_url(found.server)
+            if server.scheme not in ("http", "https") or not server.host:
+                raise NoCredentials("the server is no URL")
         except Exception as error:
-            # The loader raises many kinds; its texts may quote the file, which holds secrets.
-            where = self._kubeconfig or SERVICE_ACCOUNT
-            raise Unavailable(f"no usable credentials in {where} ({type(error).__name__})") from error
-        configuration.retries = False
-        configuration.connection_pool_maxsize = _CONNECTIONS
-        configuration.proxy = None
-        return ApiClient(configuration)
+            # The official loader raises many kinds; their texts may quote the file, which holds secrets.
+            where = self._kubeconfig or credentials.SERVICE_ACCOUNT
+            told = f": {error}" if isinstance(error, NoCredentials) else ""
+            raise Unavailable(f"no usable credentials in {where} ({type(error).__name__}{told})") from error
+        pool: urllib3.HTTPConnectionPool
+        if server.scheme == "https":
+            pool = urllib3.HTTPSConnectionPool(
+                server.host,
+                server.port,
+                maxsize=_CONNECTIONS,
+                ssl_context=found.tls,
+                server_hostname=found.server_name,
+            )
+        else:
+            pool = urllib3.HTTPConnectionPool(server.host, server.port, maxsize=_CONNECTIONS)
+        return _Connection(found, pool, (server.path or "").rstrip("/"), stamps)
+
+
+@dataclass(frozen=True, slots=True)
+class _Connection:
+    """`base` is the path that stands before all others; `stamps` are those of the credentials' files."""
+
+    credentials: Credentials
+    pool: urllib3.HTTPConnectionPool
+    base: str
+    stamps: tuple[tuple[int, int], ...]
+
+
+def _stamps(files: tuple[Path, ...]) -> tuple[tuple[int, int], ...]:
+    """A file that is replaced has another; one that is not there has none."""
+    found = []
+    for file in files:
+        try:
+            status = file.stat()
+        except OSError:
+            found.append((0, 0))
+        else:
+            found.append((status.st_mtime_ns, status.st_ino))
+    return tuple(found)
 
 
 def _path(resource: Resource, namespace: str | None, name: str | None = None) -> str:

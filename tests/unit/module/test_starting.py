@@ -1,8 +1,9 @@
-"""The process itself: how it starts and ends, and that no key of a kubeconfig stays behind, however it ends."""
+"""The process itself: how it starts and ends, what it imports, and that no key of a kubeconfig stays behind."""
 
 from __future__ import annotations
 
 import base64
+import json
 import os
 import signal
 import stat
@@ -10,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -20,20 +22,27 @@ from support.waiting import eventually
 
 
 class Process:
-    """The module on a kubeconfig that holds a client key; hub and cluster are away."""
+    """The module on a kubeconfig that holds a client key, or names a program that tells one; hub and cluster are
+    away."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, by_plugin: bool) -> None:
         pki = make_pki(folder / "pki", ["127.0.0.1"])
         self.state, self.temporary = folder / "state", folder / "tmp"
         self.temporary.mkdir()
         ca, certificate, key = (
             base64.b64encode(file.read_bytes()).decode() for file in (pki.ca, pki.certificate, pki.key)
         )
+        user: dict[str, Any] = {"client-certificate-data": certificate, "client-key-data": key}
+        if by_plugin:
+            told = {"clientCertificateData": pki.certificate.read_text(), "clientKeyData": pki.key.read_text()}
+            answer = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": told}
+            (folder / "answer").write_text(json.dumps(answer))
+            user = {"exec": {"apiVersion": answer["apiVersion"], "command": "cat", "args": [str(folder / "answer")]}}
         content = {
             "current-context": "c",
             "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
             "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1", "certificate-authority-data": ca}}],
-            "users": [{"name": "u", "user": {"client-certificate-data": certificate, "client-key-data": key}}],
+            "users": [{"name": "u", "user": user}],
         }
         kubeconfig = folder / "kubeconfig"
         kubeconfig.write_text(yaml.safe_dump(content))
@@ -69,12 +78,32 @@ class Process:
 
 @pytest.fixture
 def module(tmp_path: Path) -> Iterator[Process]:
-    process = Process(tmp_path)
+    process = Process(tmp_path, by_plugin=False)
     yield process
     process.stop()
 
 
-def test_a_key_lies_in_the_state_folder_while_the_module_runs_and_is_gone_when_it_ends(module: Process) -> None:
+@pytest.fixture
+def with_plugin(tmp_path: Path) -> Iterator[Process]:
+    process = Process(tmp_path, by_plugin=True)
+    yield process
+    process.stop()
+
+
+def test_a_key_of_a_kubeconfig_is_never_written_to_a_disk(module: Process) -> None:
+    process = module.start(EDGE_EXPOSE_LOG_LEVEL="INFO")
+    assert process.stderr is not None
+    # The first call went as far as TLS: the key had been read by then.
+    told = next(line for line in process.stderr if b"cluster: the Kubernetes API cannot be reached" in line)
+    assert b"NewConnectionError" in told
+    assert module.keys() == []
+    process.kill()
+    process.wait()
+    assert module.keys() == []
+
+
+def test_a_key_that_a_plugin_told_lies_in_the_state_folder_while_the_module_runs(with_plugin: Process) -> None:
+    module = with_plugin
     process = module.start()
     found = eventually(module.keys, what="the key is there for TLS")
     assert [key.parent for key in found] == [module.state / "keys"]
@@ -85,7 +114,8 @@ def test_a_key_lies_in_the_state_folder_while_the_module_runs_and_is_gone_when_i
     assert module.keys() == []
 
 
-def test_a_key_left_by_a_module_that_was_killed_goes_with_the_next_start(module: Process) -> None:
+def test_a_key_left_by_a_module_that_was_killed_goes_with_the_next_start(with_plugin: Process) -> None:
+    module = with_plugin
     process = module.start()
     first = eventually(module.keys, what="the key is there for TLS")
     process.kill()
