@@ -37,6 +37,7 @@ from edge_expose_cloud.plan.model import (
 )
 from edge_expose_cloud.plan.service_forecast import Surroundings, predicted_services
 from edge_expose_cloud.plan.service_impact import service_impact
+from edge_expose_cloud.plan.unchanged_services import unchanged_service_notes
 from edge_expose_cloud.spec.model import Network, Spec
 from edge_expose_contract.addressing import Address, AddressSet, parse_address
 from edge_expose_contract.identity import MODULE_ID, State
@@ -126,7 +127,7 @@ def plan_device(spec: Spec, state: DeviceState, secrets: Secrets) -> Plan:
         step=step,
         etags=state.etags(),
         dangers=tuple(_dangers(spec, state, changes, wanted)),
-        notes=tuple(notes_of(state, wanted)),
+        notes=(*_off_notes(spec, state, services), *notes_of(state, wanted)),
         impact=(
             *device_impact(state, services, seen, by_module=spec.driver == "module"),
             *closing_impact(current_exposures(state.ours), spec.exposures),
@@ -354,6 +355,13 @@ def offline_notes(ours: Twin | None) -> list[str]:
     if ours is None or ours.connection_state != "Disconnected":
         return []
     return ["the device is not connected to the hub: it does this when it is back"]
+
+
+def _off_notes(spec: Spec, state: DeviceState, services: tuple[Services, Services]) -> Iterator[str]:
+    """What becomes of exposures without a Service; not for Services that edgeAgent makes."""
+    if spec.driver == "module":
+        both = (current_exposures(state.ours), spec.exposures)
+        yield from unchanged_service_notes(both, services, state.read_at)
 
 
 def notes_of(state: DeviceState, wanted: Mapping[str, Json]) -> list[str]:

@@ -25,6 +25,7 @@ from edge_expose_cloud.plan.device import (
 from edge_expose_cloud.plan.model import Change, PatchTwin, Plan, diff_services, in_plan_order, twin_change
 from edge_expose_cloud.plan.observation import exposure_owners, observe_device
 from edge_expose_cloud.plan.service_forecast import predicted_services
+from edge_expose_cloud.plan.unchanged_services import unchanged_service_notes
 from edge_expose_cloud.spec.checks.addresses import lint_addresses
 from edge_expose_cloud.spec.model import ModuleSpec, Network, Spec, Target
 from edge_expose_cloud.usecases.conflicts import conflicts
@@ -152,7 +153,10 @@ def _plan(
         in_plan_order(changes),
         PatchTwin(state.device_id, MODULE_ID, patch, twin.etag) if changes else None,
         state.etags(),
-        notes=tuple(offline_notes(twin)),
+        notes=(
+            *unchanged_service_notes((current_exposures(twin), exposures), services, around.now),
+            *offline_notes(twin),
+        ),
         findings=tuple(findings),
         impact=(*device_impact(state, services, {}), *closing_impact(current_exposures(twin), exposures)),
     )

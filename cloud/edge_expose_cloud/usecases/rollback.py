@@ -54,6 +54,7 @@ from edge_expose_cloud.plan.model import (
 from edge_expose_cloud.plan.observation import observe_device, targeting_deployments
 from edge_expose_cloud.plan.ownership import owned_keys, refuse_owned
 from edge_expose_cloud.plan.service_forecast import predicted_services
+from edge_expose_cloud.plan.unchanged_services import unchanged_service_notes
 from edge_expose_cloud.usecases.conflicts import conflicts
 from edge_expose_cloud.usecases.targets import matching, target_impact
 from edge_expose_contract.identity import MODULE_ID
@@ -184,6 +185,10 @@ def plan_restore(hub: Hub, device_id: str, content: Json, *, only: str | None = 
     services = _services(state, exposures)
     changes += diff_services(*services)
     dangers = service_dangers(changes, len(current_exposures(ours)))
+    notes = notes_of(state, sections) if isinstance(step, SetModules) else []
+    if exposures is not None:
+        both = (current_exposures(ours), exposures)
+        notes += unchanged_service_notes(both, services, surroundings(state).now)
     if "$edgeAgent" in different:
         dangers += module_dangers(state, different["$edgeAgent"].get("modules") or {})
     return Plan(
@@ -192,7 +197,7 @@ def plan_restore(hub: Hub, device_id: str, content: Json, *, only: str | None = 
         step,
         state.etags(),
         tuple(dangers),
-        tuple(notes_of(state, sections)) if isinstance(step, SetModules) else (),
+        tuple(notes),
         findings=tuple(conflicts(hub, state, exposures)) if exposures is not None else (),
         impact=device_impact(state, services, different),
     )
