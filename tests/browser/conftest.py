@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -141,8 +141,34 @@ def sign_in(page: Any, user: str = "ada") -> None:
     page.get_by_role("heading", name="Fleet").wait_for()
 
 
+SEEN = pytest.StashKey[list[Any]]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    """A test that fails shows what stood on its pages: an element that does not come says nothing by itself."""
+    report = yield
+    if report.when == "call" and report.failed:
+        for number, page in enumerate(item.stash.get(SEEN, []), 1):
+            report.sections.append((f"page {number}", text_of_page(page)))
+    return report
+
+
+def text_of_page(page: Any) -> str:
+    """Where a page is, and what it says, the form fields included; never an exception."""
+    try:
+        fields = page.evaluate(FIELDS)
+        return "\n".join([page.url, page.title(), "", page.locator("body").inner_text(timeout=2000), "", *fields])
+    except Exception as error:  # a page that is gone or hangs is shown as such
+        return f"{page.url}: {error}"
+
+
+FIELDS = """() => [...document.querySelectorAll('input:not([type=hidden], [type=password]), select')]
+    .map((item) => `${item.name} = ${['radio', 'checkbox'].includes(item.type) ? item.checked : item.value}`)"""
+
+
 @pytest.fixture
-def open_page(chromium: Any, served: Served) -> Iterator[Callable[..., Any]]:
+def open_page(chromium: Any, served: Served, request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
     """Gives pages in contexts of their own; a script error or a refused resource fails the test."""
     contexts: list[Any] = []
     problems: list[str] = []
@@ -152,6 +178,7 @@ def open_page(chromium: Any, served: Served) -> Iterator[Callable[..., Any]]:
         context.set_default_timeout(40000)  # a busy machine is slow, not wrong
         contexts.append(context)
         page = context.new_page()
+        request.node.stash.setdefault(SEEN, []).append(page)
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("console", lambda message: message.type == "error" and problems.append(message.text))
         if user:

@@ -3,6 +3,34 @@
 
 const csrf = () => document.querySelector('meta[name="csrf"]')?.content ?? "";
 
+// -- a press counts where it began: nothing moves on the page while a button or a key is down --
+
+const LONGEST_PRESS_MS = 3000; // some releases are never told, such as one over the list of a select
+let pressedUntil = 0;
+let held = [];
+
+function release() {
+  pressedUntil = 0;
+  const waiting = held;
+  held = [];
+  setTimeout(() => waiting.forEach((go) => go())); // after the click that a release makes
+}
+
+function released() {
+  const left = pressedUntil - Date.now();
+  if (left <= 0) return Promise.resolve();
+  return new Promise((go) => {
+    held.push(go);
+    setTimeout(go, left);
+  });
+}
+
+const press = () => (pressedUntil = Date.now() + LONGEST_PRESS_MS);
+addEventListener("pointerdown", (event) => event.button === 0 && press(), true);
+addEventListener("keydown", (event) => [" ", "Enter"].includes(event.key) && press(), true);
+for (const kind of ["pointerup", "pointercancel", "keyup"]) addEventListener(kind, release, true);
+addEventListener("blur", release); // of the window: those of elements do not bubble
+
 async function fetchFragment(url, options = {}) {
   const answer = await fetch(url, { ...options, headers: { "X-Fragment": "1", ...(options.headers ?? {}) } });
   tellSession(answer.status === 401 ? "out" : "");
@@ -15,6 +43,10 @@ function tellSession(trouble) {
   const place = document.querySelector("#signed-out");
   if (!place || (place.dataset.told ?? "") === trouble) return;
   place.dataset.told = trouble;
+  released().then(() => place.dataset.told === trouble && showSession(place, trouble));
+}
+
+function showSession(place, trouble) {
   place.replaceChildren();
   if (!trouble) return;
   const line = document.createElement("p");
@@ -99,7 +131,14 @@ function placeOf(element) {
 }
 
 // The banner stands outside of the live sections: each event says whether the hub answers.
+let toldProblem = "";
+
 function tellProblem(problem) {
+  toldProblem = problem;
+  released().then(() => toldProblem === problem && showProblem(problem));
+}
+
+function showProblem(problem) {
   const banner = document.querySelector("#banner");
   const text = problem ? banner.dataset.before + problem + banner.dataset.after : "";
   document.body.classList.toggle("old", Boolean(problem));
@@ -126,6 +165,7 @@ function follow(section) {
     busy = true;
     try {
       const html = await fetchFragment(section.dataset.live);
+      await released();
       if (html !== null && html !== shown) {
         shown = html;
         const before = statesIn(section);
@@ -213,6 +253,7 @@ function check(form) {
     let html = await ask();
     // Somebody signed in again elsewhere: this page's token was of the session before.
     if (html === null && (await signedIn()) && csrf() !== token) html = await ask();
+    await released();
     if (mine !== latest || html === null) return;
     target.innerHTML = html;
     // What the page was refused for is said anew below, as far as it still holds.
