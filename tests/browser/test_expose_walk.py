@@ -160,7 +160,7 @@ def test_what_was_typed_is_there_after_back_cancel_and_a_reload(open_page, serve
     page.get_by_role("button", name="Apply").click()
     expect_state(page, "Ready")
     page.go_back()
-    page.get_by_text("Nothing would change").wait_for()
+    page.get_by_text("Nothing changes").wait_for()
     page.goto("/devices/edge1/expose")
     assert page.get_by_label("Name", exact=True).input_value() == "", "a new form is an empty one"
     remove(page, "drafted")

@@ -16,11 +16,11 @@ from pydantic_core import PydanticCustomError
 
 from edge_expose_cloud.findings.problems import InputError, Missing, Refused
 from edge_expose_cloud.plan.model import Plan
+from edge_expose_cloud.portal.apply import apply_change, plan_fresh
 from edge_expose_cloud.portal.auth.sessions import Session
-from edge_expose_cloud.portal.forms.changes import Wish, plan_wish
+from edge_expose_cloud.portal.forms.changes import ChangeRequest, plan_change
 from edge_expose_cloud.portal.http.guards import is_text
 from edge_expose_cloud.portal.live import fleet
-from edge_expose_cloud.portal.pages.change import apply_wish, plan_fresh
 from edge_expose_cloud.portal.shell import Forbidden, NotSignedIn, PortalDep, signed_in
 from edge_expose_cloud.portal.views.device import device_view
 
@@ -196,7 +196,7 @@ def put_exposure(
         )
     expected = body.digest if digest is None else digest
     return _change(
-        portal, session, Wish("expose", device, name, body.exposure), expected, dry_run, body.allow, body.note
+        portal, session, ChangeRequest("expose", device, name, body.exposure), expected, dry_run, body.allow, body.note
     )
 
 
@@ -211,14 +211,16 @@ def delete_exposure(
     note: str = "",
 ) -> dict[str, Any]:
     """Withdraws it."""
-    return _change(portal, session, Wish("remove", device, name), digest, dry_run, {}, note)
+    return _change(portal, session, ChangeRequest("remove", device, name), digest, dry_run, {}, note)
 
 
 @router.post("/validate")
 def validate(portal: PortalDep, session: ApiOperator, body: Checked) -> dict[str, Any]:
     """Checks an exposure against the device as it is; nothing is sent."""
     try:
-        planned = plan_wish(portal.reading, Wish("expose", body.device, body.name, body.exposure), portal.backups)
+        planned = plan_change(
+            portal.reading, ChangeRequest("expose", body.device, body.name, body.exposure), portal.backups
+        )
     except InputError as error:
         return {"violations": [item.to_json() for item in error.findings]}
     return {"violations": [item.to_json() for item in planned.findings]}
@@ -227,16 +229,16 @@ def validate(portal: PortalDep, session: ApiOperator, body: Checked) -> dict[str
 def _change(
     portal: PortalDep,
     session: Session,
-    wish: Wish,
+    change: ChangeRequest,
     digest: str | None,
     dry_run: bool,
     allowed: Mapping[str, int],
     note: str = "",
 ) -> dict[str, Any]:
     if dry_run:
-        planned = plan_fresh(portal, wish)
+        planned = plan_fresh(portal, change)
         return {**planned.to_json(), **_beside(planned), "applied": False}
-    done = apply_wish(portal, session, wish, digest, allowed, note)
+    done = apply_change(portal, session, change, digest, allowed, note)
     return {"result": done, "applied": True}
 
 

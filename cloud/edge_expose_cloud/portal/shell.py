@@ -25,15 +25,15 @@ from edge_expose_cloud.portal.auth.browsers import KNOWN_SECONDS
 from edge_expose_cloud.portal.auth.passwords import PasswordQueue
 from edge_expose_cloud.portal.auth.sessions import LoginBrake, Session, Sessions
 from edge_expose_cloud.portal.auth.tokens import Tokens
-from edge_expose_cloud.portal.forms.changes import Wish
-from edge_expose_cloud.portal.forms.fields import Draft
+from edge_expose_cloud.portal.forms.changes import PlanRequest
+from edge_expose_cloud.portal.forms.drafts import Draft
 from edge_expose_cloud.portal.http.addresses import plain_address
 from edge_expose_cloud.portal.http.guards import read_fields
 from edge_expose_cloud.portal.live.cached_hub import ReadingHub
 from edge_expose_cloud.portal.live.events import Events
 from edge_expose_cloud.portal.live.last_known import LastKnown
-from edge_expose_cloud.portal.live.plans import Kept
 from edge_expose_cloud.portal.live.poller import Watching
+from edge_expose_cloud.portal.live.recent import Recent
 from edge_expose_cloud.usecases.operator import Operator
 from edge_expose_cloud.usecases.probe import Tested
 
@@ -69,9 +69,9 @@ class Portal:
     passwords: PasswordQueue
     audit: Audit
     templates: Environment
-    plans: Kept[Wish] = field(default_factory=Kept)
-    drafts: Kept[Draft] = field(default_factory=Kept)
-    tests: Kept[Tested] = field(default_factory=Kept)
+    plans: Recent[PlanRequest] = field(default_factory=Recent)
+    drafts: Recent[Draft] = field(default_factory=Recent)
+    tests: Recent[Tested] = field(default_factory=Recent)
 
     @property
     def last_known(self) -> LastKnown:
@@ -152,6 +152,10 @@ class Forbidden(Exception):
     """The role or the token does not allow it; the text says why."""
 
 
+class ForeignForm(Forbidden):
+    """A form that a page of another session posted, such as the one before."""
+
+
 def portal_of(request: Request) -> Portal:
     portal: Portal = request.app.state.portal
     return portal
@@ -190,7 +194,7 @@ FieldsDep = Annotated[dict[str, str], Depends(posted)]
 def posted_here(session: SessionDep, fields: FieldsDep, request: Request) -> dict[str, str]:
     """Fields of a form that this session's own page posted."""
     if not session.owns(fields.get("csrf") or request.headers.get("x-csrf-token", "")):
-        raise Forbidden("the form does not belong to this session: reload the page and try again")
+        raise ForeignForm("the form does not belong to this session: reload the page and try again")
     return fields
 
 

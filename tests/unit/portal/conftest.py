@@ -26,10 +26,11 @@ BASE = "http://127.0.0.1:8480"
 
 
 class Form(HTMLParser):
-    """The page's form of class `form`: where it goes, and its fields with their values."""
+    """The page's form of class `form`, or of another one: where it goes, and its fields with their values."""
 
-    def __init__(self) -> None:
+    def __init__(self, named: str = "form") -> None:
         super().__init__()
+        self._named = named
         self.action = ""
         self.fields: dict[str, str] = {}
         self._inside = False
@@ -37,15 +38,15 @@ class Form(HTMLParser):
         self._option = False
 
     @classmethod
-    def of(cls, text: str) -> Form:
-        made = cls()
+    def of(cls, text: str, named: str = "form") -> Form:
+        made = cls(named)
         made.feed(text)
         assert made.action, text[:2000]
         return made
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attributes}
-        if tag == "form" and "form" in given.get("class", "").split():
+        if tag == "form" and self._named in given.get("class", "").split():
             self.action, self._inside = given["action"], True
         elif self._inside and tag == "select":
             self._select = given["name"]
@@ -92,9 +93,9 @@ class Browser:
     def change(self, path: str, **fields: str) -> Any:
         return self.post(path, {"csrf": self.csrf, **fields})
 
-    def fill(self, page: Any, **typed: str) -> Any:
+    def fill(self, page: Any, named: str = "form", **typed: str) -> Any:
         """Types into the form of a page and sends it, with every field as the page shows it."""
-        form = Form.of(page.text)
+        form = Form.of(page.text, named)
         return self.post(form.action, {**form.fields, **typed})
 
     def ranges(self, device: str = "d1", **typed: str) -> Any:
@@ -106,7 +107,7 @@ class Browser:
         """Presses Apply on a plan page."""
         assert answer.status_code == 200, (answer.status_code, answer.text[:2000])
         action = re.search(r'action="(/devices/[^"]+/apply)"', answer.text)
-        hidden = dict(re.findall(r'<input type="hidden" name="(wish|digest)" value="([^"]*)"', answer.text))
+        hidden = dict(re.findall(r'<input type="hidden" name="(change|digest)" value="([^"]*)"', answer.text))
         assert action, answer.text
         assert hidden, answer.text
         unescaped = {key: html.unescape(value) for key, value in hidden.items()}
@@ -126,6 +127,10 @@ class World:
     def bearer(self, user: str = "ada", scope: str = "operator") -> dict[str, str]:
         """The header of a program with a new API token."""
         return {"Authorization": f"Bearer {self.portal.tokens.add(user, 'a test', scope, 1)[1]}"}
+
+    def restarted(self) -> World:
+        """The same hub and files, and a portal that knows nothing of the one before."""
+        return world_of(self.hub, self.folder)
 
     def audit(self) -> str:
         path = self.portal.settings.audit
@@ -150,7 +155,11 @@ def world(tmp_path: Path, accounts_file: str) -> World:
     hub = applied_hub()
     hub.report("d1", MODULE_ID, READY)
     (tmp_path / "users.json").write_text(accounts_file, encoding="utf-8")
-    settings = Settings(tmp_path / "backups", tmp_path / "audit.jsonl", tmp_path / "users.json", queries_per_minute=600)
+    return world_of(hub, tmp_path)
+
+
+def world_of(hub: FakeHub, folder: Path) -> World:
+    settings = Settings(folder / "backups", folder / "audit.jsonl", folder / "users.json", queries_per_minute=600)
     portal = make_portal(hub, settings)
     app = make_app(portal, Hosts(frozenset({"127.0.0.1", "localhost"})))
 
@@ -160,7 +169,7 @@ def world(tmp_path: Path, accounts_file: str) -> World:
             client.cookies.set(portal.cookie, portal.sessions.start(name, "viewer" if role == "viewer" else "operator"))
         return Browser(client)
 
-    return World(hub, portal, tmp_path, browser)
+    return World(hub, portal, folder, browser)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from edge_expose_cloud.findings.problems import Refused
 from edge_expose_cloud.portal.api import _change
-from edge_expose_cloud.portal.forms.changes import Wish
+from edge_expose_cloud.portal.forms.changes import ChangeRequest
 from edge_expose_contract.identity import MODULE_ID
 from support.cloud import HELD_BACK, READY
 
@@ -91,9 +91,9 @@ def test_half_a_surrogate_pair_is_refused_and_leaves_the_history_readable(world,
 
 
 def test_a_wish_with_half_a_surrogate_pair_is_refused(world, ada) -> None:
-    wish = Wish("expose", "d1", "shop", {"module": HALF, "ports": [80]}).to_text()
+    wish = ChangeRequest("expose", "d1", "shop", {"module": HALF, "ports": [80]}).to_text()
     for path in ("apply", "change"):
-        assert ada.change(f"/devices/d1/{path}", wish=wish, digest="0" * 64).status_code == 409
+        assert ada.change(f"/devices/d1/{path}", change=wish, digest="0" * 64).status_code == 409
 
 
 def test_a_history_that_holds_half_a_surrogate_pair_already_is_shown(world, ada) -> None:
@@ -105,7 +105,7 @@ def test_a_danger_is_confirmed_by_its_kind_and_count(world) -> None:
     pending = {"lastDesiredStatus": HELD_BACK, "pendingRemoval": {"count": 4, "token": "t0ken"}}
     world.hub.report("d1", MODULE_ID, {**READY, **pending})
     session = world.portal.sessions.find(world.portal.sessions.start("ada", "operator"))
-    wish = Wish("release", "d1")
+    wish = ChangeRequest("release", "d1")
     for allowed in ({}, {"removals": 3}, {"moves": 4}):
         with pytest.raises(Refused, match="4 exposures"):
             _change(world.portal, session, wish, None, False, allowed)

@@ -24,8 +24,8 @@ def patch(world, exposure: dict | None, name: str = "web-out") -> None:
 def change_this(browser, plan):
     """Presses the plan's other button."""
     action = re.search(r'formaction="([^"]+)"', plan.text)
-    wish = re.search(r'name="wish" value="([^"]*)"', plan.text)
-    return browser.change(action[1], wish=html.unescape(wish[1]))
+    wish = re.search(r'name="change" value="([^"]*)"', plan.text)
+    return browser.change(action[1], change=html.unescape(wish[1]))
 
 
 def fields_of_page(page) -> dict[str, str]:
@@ -65,7 +65,7 @@ def test_a_change_between_plan_and_apply_leads_to_the_form_again(world, ada) -> 
 
 
 def hidden(browser, plan) -> dict[str, str]:
-    found = re.findall(r'<input type="hidden" name="(wish|digest)" value="([^"]*)"', plan.text)
+    found = re.findall(r'<input type="hidden" name="(change|digest)" value="([^"]*)"', plan.text)
     return {"csrf": browser.csrf, **{key: html.unescape(value) for key, value in found}}
 
 

@@ -18,7 +18,7 @@ from edge_expose_cloud.portal.auth.accounts import Account, AccountError, Accoun
 from edge_expose_cloud.portal.auth.browsers import browser_cookie, known_browser
 from edge_expose_cloud.portal.auth.passwords import Busy, PasswordQueue
 from edge_expose_cloud.portal.auth.sessions import FREE_TRIES, LoginBrake, Sessions
-from edge_expose_cloud.portal.forms.changes import Wish
+from edge_expose_cloud.portal.forms.changes import ChangeRequest
 from edge_expose_cloud.portal.http.guards import Hosts
 from edge_expose_cloud.portal.pages.stream import _stream
 from edge_expose_contract.identity import MODULE_ID
@@ -26,7 +26,7 @@ from edge_expose_contract.identity import MODULE_ID
 from .conftest import Browser
 
 PASSWORD = "correct horse battery"
-REMOVE = Wish("remove", "d1", "web-out").to_text()
+REMOVE = ChangeRequest("remove", "d1", "web-out").to_text()
 CHANGES = [
     ("/devices/d1/expose", {"name": "evil", "module": "web", "out0": "1", "in0": "1"}),
     ("/devices/d1/check", {"name": "evil", "module": "web", "out0": "1", "in0": "1"}),
@@ -34,7 +34,7 @@ CHANGES = [
     ("/devices/d1/network", {"external": "10.0.0.10-10.0.0.99"}),
     (
         "/devices/d1/apply",
-        {"wish": REMOVE, "digest": "0" * 64},
+        {"change": REMOVE, "digest": "0" * 64},
     ),
     ("/sign-out", {}),
 ]
@@ -621,14 +621,14 @@ def test_a_host_name_may_be_told_in_any_case(told) -> None:
 )
 def test_a_plan_that_was_tampered_with_is_refused(world, ada, text) -> None:
     before = world.desired()
-    answer = ada.change("/devices/d1/apply", wish=text, digest="0" * 64)
+    answer = ada.change("/devices/d1/apply", change=text, digest="0" * 64)
     assert answer.status_code == 409
     assert world.desired() == before
 
 
 def test_an_apply_without_the_digest_of_a_plan_that_was_shown_is_refused(world, ada) -> None:
     for digest in ("", "0" * 64):
-        assert ada.change("/devices/d1/apply", wish=REMOVE, digest=digest).status_code == 409
+        assert ada.change("/devices/d1/apply", change=REMOVE, digest=digest).status_code == 409
     assert "web-out" in world.desired()["exposures"]
 
 

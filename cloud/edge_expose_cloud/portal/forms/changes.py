@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from edge_expose_cloud.findings.problems import Missing, Refused
+from edge_expose_cloud.findings.finding import Finding
+from edge_expose_cloud.findings.problems import InputError, Missing, Refused
 from edge_expose_cloud.hub.api import Hub, Json
 from edge_expose_cloud.plan.backups import Backup
 from edge_expose_cloud.plan.model import Plan
 from edge_expose_cloud.portal.http.guards import is_text
 from edge_expose_cloud.portal.live.cached_hub import ReadingHub
+from edge_expose_cloud.portal.paths import device_path, exposure_path
 from edge_expose_cloud.usecases.apply import check_conflicts
 from edge_expose_cloud.usecases.change_ranges import plan_site
 from edge_expose_cloud.usecases.expose import plan_expose, plan_unexpose
@@ -29,7 +31,7 @@ KINDS: Final[tuple[Kind, ...]] = ("expose", "remove", "disable", "enable", "rang
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ChangeRequest:
     """`name` is the exposure or the backup; `fields` the exposure or the keys of `site`.
 
     `base` is what was declared when the form was opened, None when there was nothing.
@@ -51,6 +53,13 @@ class Wish:
         return self.kind in ("expose", "ranges")
 
     @property
+    def place(self) -> str:
+        """The page that shows what became of it."""
+        if self.kind in ("expose", "disable", "enable"):
+            return exposure_path(self.device, self.name)
+        return device_path(self.device)
+
+    @property
     def title(self) -> str:
         match self.kind:
             case "expose":
@@ -65,7 +74,24 @@ class Wish:
                 return f"{self.kind.capitalize()} {self.name or '(no name)'}"
 
 
-def wish_of(device: str, text: str) -> Wish:
+@dataclass(frozen=True, slots=True)
+class PlanRequest:
+    """A change whose plan is shown, with the note that was typed there."""
+
+    change: ChangeRequest
+    note: str = ""
+
+
+def pressed(device: str, fields: Mapping[str, str]) -> ChangeRequest:
+    """The change that a button of a page stands for. Raises Refused."""
+    kind = next((kind for kind in KINDS if kind == fields.get("kind")), None)
+    change = ChangeRequest(kind, device, fields.get("name", "")) if kind is not None else None
+    if change is None or change.has_form:
+        raise Refused("this page asks for something unknown", _START_AGAIN)
+    return change
+
+
+def change_of(device: str, text: str) -> ChangeRequest:
     """From the hidden field of a plan page, which anybody may have written. Raises Refused."""
     body = json_of(text)
     try:
@@ -74,7 +100,7 @@ def wish_of(device: str, text: str) -> Wish:
         raise Refused(_NOT_OURS, _START_AGAIN) from None
     if kind not in KINDS or not isinstance(name, str) or not isinstance(fields, dict):
         raise Refused(_NOT_OURS, _START_AGAIN)
-    return Wish(kind, device, name, fields, _base(base))
+    return ChangeRequest(kind, device, name, fields, _base(base))
 
 
 def base_of(text: str) -> Json | None:
@@ -99,14 +125,21 @@ def _base(value: object) -> Json | None:
     return value
 
 
-def declared_now(hub: Hub, wish: Wish) -> Any:
-    """What is declared now of what the wish's form shows, None when it is not there; JSON, but maybe typed by hand."""
-    twin = hub.module_twin(wish.device, MODULE_ID)
+def declared_now(hub: Hub, change: ChangeRequest) -> Any:
+    """What is declared now of what the form of a change shows, None when it is not there; anybody may have typed it."""
+    twin = hub.module_twin(change.device, MODULE_ID)
     desired = twin.desired if twin is not None else {}
-    if wish.kind == "ranges":
+    if change.kind == "ranges":
         return site_base(desired.get("site"))
     exposures = desired.get("exposures")
-    return exposures.get(wish.name) if isinstance(exposures, dict) else None
+    return exposures.get(change.name) if isinstance(exposures, dict) else None
+
+
+def check_name(change: ChangeRequest, now: object) -> None:
+    """A new exposure does not take the name of one that is there. Raises InputError."""
+    if change.kind == "expose" and change.base is None and now is not None:
+        what = f"there is an exposure {change.name!r} already"
+        raise InputError([Finding("InvalidName", "error", "name", what, "choose another name, or edit it")])
 
 
 def site_base(site: object) -> Json:
@@ -114,33 +147,33 @@ def site_base(site: object) -> Json:
     return {key: site[key] for key in SITE_KEYS if key in site} if isinstance(site, dict) else {}
 
 
-def plan_wish(hub: ReadingHub, wish: Wish, backups: Callable[[str], list[Backup]]) -> Plan:
+def plan_change(hub: ReadingHub, change: ChangeRequest, backups: Callable[[str], list[Backup]]) -> Plan:
     """Raises InputError, Refused or HubError, as the use cases do."""
-    match wish.kind:
+    match change.kind:
         case "expose":
-            plan = plan_expose(hub, wish.device, wish.name, wish.fields)
+            plan = plan_expose(hub, change.device, change.name, change.fields)
         case "remove":
-            plan = plan_unexpose(hub, wish.device, wish.name)
+            plan = plan_unexpose(hub, change.device, change.name)
         case "disable" | "enable":
-            declared = {**_declared(hub, wish), "enabled": wish.kind == "enable"}
-            plan = plan_expose(hub, wish.device, wish.name, declared)
+            declared = {**_declared(hub, change), "enabled": change.kind == "enable"}
+            plan = plan_expose(hub, change.device, change.name, declared)
         case "ranges":
-            plan = plan_site(hub, wish.device, wish.fields)
+            plan = plan_site(hub, change.device, change.fields)
         case "revert":
-            chosen = [backup for backup in backups(wish.device) if backup.name == wish.name]
+            chosen = [backup for backup in backups(change.device) if backup.name == change.name]
             if not chosen:
                 raise Refused("there is no such backup", "choose one of the history page")
-            plan = plan_restore(hub, wish.device, chosen[0].content, only=MODULE_ID)
+            plan = plan_restore(hub, change.device, chosen[0].content, only=MODULE_ID)
         case "release":
-            plan = plan_release(hub, wish.device)
+            plan = plan_release(hub, change.device)
     check_conflicts(plan)
     return plan
 
 
-def _declared(hub: Hub, wish: Wish) -> dict[str, Any]:
-    twin = hub.module_twin(wish.device, MODULE_ID)
+def _declared(hub: Hub, change: ChangeRequest) -> dict[str, Any]:
+    twin = hub.module_twin(change.device, MODULE_ID)
     exposures = twin.desired.get("exposures") if twin is not None else None
-    entry = exposures.get(wish.name) if isinstance(exposures, dict) else None
+    entry = exposures.get(change.name) if isinstance(exposures, dict) else None
     if not isinstance(entry, dict):
-        raise Missing(f"device {wish.device} declares no exposure {wish.name!r}", "it may be removed already")
+        raise Missing(f"device {change.device} declares no exposure {change.name!r}", "it may be removed already")
     return entry

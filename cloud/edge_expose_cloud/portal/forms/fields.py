@@ -55,15 +55,6 @@ class ExposeForm:
         return [*self.ports, *[("", "", "TCP")] * (2 if self.ports else 3)]
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A form as it was filled, with the preset chosen last."""
-
-    device: str
-    form: ExposeForm
-    preset: str
-
-
 def read_form(data: Mapping[str, str]) -> ExposeForm:
     """Posted fields -> form, with every row of ports that was posted; those without any number are left out."""
     ports = []

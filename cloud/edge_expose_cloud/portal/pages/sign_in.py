@@ -9,10 +9,12 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
+from edge_expose_cloud.findings.problems import Refused
 from edge_expose_cloud.portal.auth.accounts import Account, AccountError
 from edge_expose_cloud.portal.auth.browsers import browser_cookie, known_browser
 from edge_expose_cloud.portal.auth.passwords import RETRY_SECONDS
 from edge_expose_cloud.portal.http.addresses import brake_key
+from edge_expose_cloud.portal.pages.resume import Typed, resume, typed_of
 from edge_expose_cloud.portal.shell import (
     CheckedDep,
     FieldsDep,
@@ -33,7 +35,7 @@ def sign_in_page(portal: PortalDep, request: Request, next: str = "") -> Respons
     """Whoever is signed in already is not asked again."""
     if portal.session(request.cookies.get(portal.cookie, "")) is not None:
         return RedirectResponse(_inside(next), 303)
-    return page(portal, None, "sign_in.html", error="", name="", next=_inside(next))
+    return page(portal, None, "sign_in.html", error="", name="", next=_inside(next), typed="")
 
 
 @router.post("/sign-in")
@@ -41,10 +43,12 @@ async def sign_in(portal: PortalDep, fields: FieldsDep, request: Request) -> Res
     """The same answer for a wrong name and a wrong password; after some tries it waits."""
     name, password = fields.get("name", "")[:64], fields.get("password", "")
     target, client = _inside(fields.get("next", "")), client_of(request)
+    typed = typed_of(fields.get("typed", ""))
     tries = _Tries(portal, name, client, request.cookies.get(portal.browser_cookie, ""))
 
     def again(status: int, text: str, seconds: float = 0) -> Response:
-        answer = page(portal, None, "sign_in.html", status=status, error=text, name=name, next=target)
+        told = typed.to_text() if typed is not None else ""
+        answer = page(portal, None, "sign_in.html", status=status, error=text, name=name, next=target, typed=told)
         if seconds:
             answer.headers["Retry-After"] = str(math.ceil(seconds))
         return answer
@@ -64,9 +68,19 @@ async def sign_in(portal: PortalDep, fields: FieldsDep, request: Request) -> Res
         await run_in_threadpool(portal.audit.write_refusal, name, "sign-in-refused", client=client)
         return again(403, "Name or password is wrong.")
     tries.succeeded()
+    if typed is not None and account.role == "operator":
+        target = _shown_again(portal, typed, target)
     answer = await run_in_threadpool(enter, portal, request, account, target)
     set_browser_cookie(portal, answer, browser_cookie(account, time.time()))
     return answer
+
+
+def _shown_again(portal: Portal, typed: Typed, target: str) -> str:
+    """Where somebody goes on with what was typed before the session ended; `target` where it makes no sense."""
+    try:
+        return resume(portal, typed)
+    except Refused:
+        return target
 
 
 def _verified(portal: Portal, name: str, password: str) -> Account | None:

@@ -14,9 +14,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from edge_expose_cloud.plan.render import short_text_of
+from edge_expose_cloud.portal.paths import exposure_path
 from edge_expose_contract.fields import FIELD
-from edge_expose_contract.names import check_exposure_name
-from edge_expose_contract.violations import RuleError
 
 HERE: Final = Path(__file__).parent.parent
 STATIC: Final = HERE / "static"
@@ -98,18 +97,3 @@ def when(value: Any) -> Markup:
     if not text.endswith(" UTC"):
         return escape(text)
     return Markup('<time datetime="{}Z" title="{}">{}</time>').format(text[:-4].replace(" ", "T"), text, text)
-
-
-def path_of(text: str) -> str:
-    """A device id or a name as one segment of a path."""
-    return quote(text, safe="")
-
-
-def exposure_path(device: str, name: str, part: str = "") -> str:
-    """An exposure's page, or a `part` of it. A twin takes keys that are no names: those cannot be a path's segment."""
-    base, tail = f"/devices/{path_of(device)}", f"/{part}" if part else ""
-    try:
-        check_exposure_name(name)
-    except RuleError:
-        return f"{base}/exposure{tail}?name={path_of(name)}"
-    return f"{base}/exposures/{name}{tail}"

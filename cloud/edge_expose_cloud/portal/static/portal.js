@@ -39,7 +39,12 @@ async function fetchFragment(url, options = {}) {
 
 // -- the session: it may end while a page is open; what somebody typed stays, and signing in in another tab is enough --
 
+// When somebody was seen to be signed in; this page was made for one who is.
+let seen = Date.now();
+const SURE_MS = 20000;
+
 function tellSession(trouble) {
+  if (!trouble) seen = Date.now();
   const place = document.querySelector("#signed-out");
   if (!place || (place.dataset.told ?? "") === trouble) return;
   place.dataset.told = trouble;
@@ -76,15 +81,20 @@ function lookAgain() {
   if (!document.hidden && document.querySelector("#signed-out")?.dataset.told) signedIn();
 }
 
-// An answer that somebody must sign in would lose what stands in a form: it is not sent while the page knows better,
-// and the page looks now and then.
+// The answer to a form whose session has ended is another page: the form is not sent while this page knows better, and
+// a page that has not looked for a while, such as one that slept, looks first.
 function keep(form) {
   let sure = false;
+  let asking = false;
   setInterval(() => !document.hidden && signedIn(), 15000);
   form.addEventListener("submit", async (event) => {
-    if (sure || !document.querySelector("#signed-out")?.dataset.told) return;
+    const told = document.querySelector("#signed-out")?.dataset.told;
+    if (sure || (!told && Date.now() - seen < SURE_MS)) return;
     event.preventDefault();
+    if (asking) return;
+    asking = true;
     sure = await signedIn();
+    asking = false;
     if (sure) form.requestSubmit(event.submitter);
     sure = false;
   });
@@ -353,6 +363,38 @@ function remember(form) {
   }
 }
 
+// Plans and drafts are kept by the server, which forgets them when it is restarted: the browser has them as well.
+const HELD = /\/(plans|drafts)\/[^/]+$/;
+
+function hold(form) {
+  if (!HELD.test(location.pathname)) return;
+  const page = form.getAttribute("action").split("/").pop();
+  const save = () => {
+    const fields = [...new FormData(form)].filter(([name]) => name !== "csrf");
+    try {
+      sessionStorage.setItem(location.pathname, JSON.stringify({ page, fields }));
+    } catch {
+      sessionStorage.clear(); // it is full
+    }
+  };
+  save();
+  form.addEventListener("input", save);
+  form.addEventListener("change", save);
+}
+
+// The page of a plan or a draft that the server no longer has.
+function bringBack(form) {
+  const held = JSON.parse(sessionStorage.getItem(location.pathname) ?? "null");
+  if (!held) return;
+  for (const [name, value] of [...held.fields, ["page", held.page]])
+    form.append(Object.assign(document.createElement("input"), { type: "hidden", name, value }));
+  const change = JSON.parse(held.fields.find(([name]) => name === "change")?.[1] ?? "{}");
+  const filled = ["expose", "ranges"].includes(change.kind);
+  for (const button of form.querySelectorAll("[data-form-only]")) button.hidden = !filled;
+  form.hidden = false;
+  document.querySelector("[data-without]").hidden = true;
+}
+
 // -- times: the reader's own, with UTC beside them --
 
 const local = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
@@ -411,8 +453,11 @@ if (matchMedia("(max-width: 720px)").matches) for (const item of document.queryS
 for (const section of document.querySelectorAll("[data-live]")) follow(section);
 for (const form of document.querySelectorAll("form[data-keep]")) {
   remember(form);
+  hold(form);
   keep(form);
 }
+for (const form of document.querySelectorAll("form[data-lost]")) bringBack(form);
+document.querySelector("form.who")?.addEventListener("submit", () => sessionStorage.clear());
 for (const form of document.querySelectorAll("form[data-check]")) {
   foldRows(form);
   check(form);

@@ -1,4 +1,4 @@
-"""Plans that have been asked for, so that each has a URL of its own: what was wished, never what came of it."""
+"""What pages with URLs of their own are made of: plans that were asked for, drafts of forms, results of tests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 MOST_KEPT: Final = 500
 
 
-class Kept(Generic[T]):
+class Recent(Generic[T]):
     """The last things that were put, by an id that cannot be guessed. Safe to use from several threads."""
 
     def __init__(self) -> None:
