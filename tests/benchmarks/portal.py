@@ -215,7 +215,14 @@ def updates_in_a_browser(session: Session, local: Local, runs: int) -> None:
         page.goto(f"{session.url}/devices/edge1")
         found = []
         for number in range(runs):
-            body = {"exposure": {"module": "webserver", "ports": [f"{9100 + number}:80"], "address": local.address(17)}}
+            # A health check by HTTP, so that the port is shown as a link.
+            wanted = {
+                "module": "webserver",
+                "ports": [f"{9100 + number}:80"],
+                "address": local.address(17),
+                "probe": "/",
+            }
+            body = {"exposure": wanted}
             started = time.monotonic()
             session.put("/api/devices/edge1/exposures/shown", body)
             page.get_by_role("link", name=f"{local.address(17)}:{9100 + number}").wait_for()
