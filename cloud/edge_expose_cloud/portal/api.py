@@ -123,7 +123,7 @@ def devices(
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
 ) -> dict[str, Any]:
     """Fifty devices; `readAt` says how old each row is (Unix seconds)."""
-    found = fleet.answer(portal.watching.listing()[0], fleet.Question(q, show, tag, page, sort))
+    found = fleet.answer(portal.watching.listing(), fleet.Question(q, show, tag, page, sort))
     portal.watching.show(row.device_id for row in found.rows)
     return {
         "devices": [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -32,8 +32,9 @@ from edge_expose_cloud.portal.pages.templates import STATIC, environment
 from edge_expose_cloud.portal.shell import Portal, Settings
 
 
-def make_portal(hub: Hub, settings: Settings) -> Portal:
-    reading, events = ReadingHub(hub), Events()
+def make_portal(hub: Hub, settings: Settings, clock: Callable[[], float] = time.monotonic) -> Portal:
+    """`clock` tells how old what was read of the hub is."""
+    reading, events = ReadingHub(hub, clock), Events()
     return Portal(
         settings=settings,
         hub=hub,

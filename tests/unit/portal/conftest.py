@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from html.parser import HTMLParser
@@ -158,9 +159,10 @@ def world(tmp_path: Path, accounts_file: str) -> World:
     return world_of(hub, tmp_path)
 
 
-def world_of(hub: FakeHub, folder: Path) -> World:
+def world_of(hub: FakeHub, folder: Path, clock: Callable[[], float] = time.monotonic) -> World:
+    """`clock` tells how old what was read of the hub is."""
     settings = Settings(folder / "backups", folder / "audit.jsonl", folder / "users.json", queries_per_minute=600)
-    portal = make_portal(hub, settings)
+    portal = make_portal(hub, settings, clock)
     app = make_app(portal, Hosts(frozenset({"127.0.0.1", "localhost"})))
 
     def browser(name: str = "", role: str = "operator") -> Browser:
@@ -170,6 +172,13 @@ def world_of(hub: FakeHub, folder: Path) -> World:
         return Browser(client)
 
     return World(hub, portal, folder, browser)
+
+
+def signed_in(world: World, name: str = "ada") -> Browser:
+    """A browser that came in through the sign-in page."""
+    browser = world.browser()
+    assert browser.post("/sign-in", {"name": name, "password": PASSWORD}).status_code == 303
+    return browser
 
 
 @pytest.fixture

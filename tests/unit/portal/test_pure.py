@@ -26,7 +26,9 @@ from edge_expose_cloud.portal.forms.fields import (
 )
 from edge_expose_cloud.portal.http.guards import Hosts
 from edge_expose_cloud.portal.live import fleet
-from edge_expose_cloud.portal.live.poller import Budget
+from edge_expose_cloud.portal.live.cached_hub import ReadingHub
+from edge_expose_cloud.portal.live.events import Events
+from edge_expose_cloud.portal.live.poller import Budget, Watching
 from edge_expose_cloud.portal.pages.templates import ago
 from edge_expose_cloud.portal.views.ip_map import ip_map
 from edge_expose_cloud.portal.views.presets import BY_KEY, open_link, try_it
@@ -36,7 +38,8 @@ from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.ports import PortMapping, Protocol
 from edge_expose_contract.reported import parse_reported
-from support.cloud import READY
+from support.cloud import READY, applied_hub
+from support.waiting import eventually
 
 RANGE = "10.0.0.10-10.0.0.20"
 NOW = dt.datetime(2026, 11, 25, 12, 0, tzinfo=dt.UTC)
@@ -232,18 +235,35 @@ def test_the_fleet_is_searched_filtered_and_paged() -> None:
     rows[7] = row("d007", exposures={"kiosk": {"state": "Blocked", "address": "10.9.9.9"}})
     rows[8] = fleet.with_device(rows[8], Twin("d008", None, "E", tags={"site": "north", "place": {"hall": 3}}), 1.0)
 
+    listing = fleet.Listing(rows)
+
     def ids(**question: Any) -> list[str]:
-        return [item.device_id for item in fleet.answer(rows, fleet.Question(**question)).rows]
+        return [item.device_id for item in fleet.answer(listing, fleet.Question(**question)).rows]
 
     assert ids(text="KIOSK") == ids(text="10.9.9.9") == ids(show="attention") == ["d007"]
     assert ids()[:3] == ["d007", "d000", "d001"], "what needs attention stands first"
     assert (ids(sort="device")[0], ids(sort="-device")[0], ids(sort="state")[0]) == ("d000", "d119", "d007")
     assert ids(tag="site=north") == ids(tag="place.hall=3") == ids(text="site=north d008") == ["d008"]
     assert ids(text="nothing") == []
-    last = fleet.answer(rows, fleet.Question(page=99))
+    last = fleet.answer(listing, fleet.Question(page=99))
     assert (last.page, last.pages, len(last.rows)) == (3, 3, 20)
-    sums = fleet.totals(rows)
+    sums = listing.totals
     assert (sums.counts["blocked"], sums.devices["attention"], sums.devices[""]) == (1, 1, 120)
+
+
+def test_the_fleet_is_sorted_once_for_each_order_and_version_of_its_rows() -> None:
+    hub = applied_hub()
+    reading, events = ReadingHub(hub), Events()
+    poller = Watching(hub, reading, events, 600)
+    assert poller.listing() is poller.listing(), "there is nothing yet"
+    poller._take([hub.twins["d1", MODULE_ID]], fleet.with_module)
+    first = poller.listing()
+    assert [row.device_id for row in first.ordered("device")] == ["d1"]
+    assert first.ordered("-age") is first.ordered("-age")
+    assert first.ordered("no such column") is first.ordered("attention")
+    assert poller.listing() is first
+    poller._take([Twin("d2", MODULE_ID, "E")], fleet.with_module)
+    eventually(lambda: len(poller.listing().ordered("")) == 2)
 
 
 def test_numbers_that_a_device_invents_do_not_break_a_row() -> None:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from edge_expose_cloud.hub.api import Deployment, Hub, HubError, HubProblem, MethodResult, Twin
@@ -27,6 +28,17 @@ MOST_ASKED: Final = 16
 ANSWER_SECONDS: Final = 8.0
 UNANSWERED_SECONDS: Final = 60.0
 LOOKING: Final = frozenset({"status", "explain", "topology", "history"})
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a module answers to a method; where it does not answer `now`, what it answered last, None for never."""
+
+    payload: Any
+    now: bool
+
+
+NOTHING_SAID: Final = Said(None, now=True)
 
 
 class ReadingHub:
@@ -106,13 +118,20 @@ class ReadingHub:
             raise HubError(HubProblem.FORBIDDEN, f"{method} is not for pages")
         if method == "topology":
             # Who holds addresses is worth knowing even when it is old.
-            answer = self.answer(device_id, module_id, method)
-            last = self.last_answer(device_id, method) if answer is None else answer
-            return MethodResult(504 if last is None else 200, last)
+            said = self.said(device_id, module_id, method)
+            return MethodResult(504 if said.payload is None else 200, said.payload)
         return self._hub.invoke(device_id, module_id, method, payload, timeout)
 
-    def answer(self, device_id: str, module_id: str, method: str) -> Any:
-        """What the module answers to a method without parameters, None when it has not answered.
+    def said(self, device_id: str, module_id: str, method: str, *, ask: bool = True) -> Said:
+        """What the module answers to a method without parameters, else what it answered last; without `ask` that."""
+        answer = self._answer(device_id, module_id, method) if ask else None
+        if answer is not None:
+            return Said(answer, now=True)
+        kept = self._kept.get((f"last {method}", device_id))
+        return Said(kept[0] if kept is not None else None, now=False)
+
+    def _answer(self, device_id: str, module_id: str, method: str) -> Any:
+        """None when it has not answered.
 
         Asked beside the page, which waits a moment at most: a link that has just died answers after many seconds.
         """
@@ -130,11 +149,6 @@ class ReadingHub:
                 return asked.result(PATIENCE_SECONDS)
             except TimeoutError:
                 pass
-        return kept[0] if kept is not None else None
-
-    def last_answer(self, device_id: str, method: str) -> Any:
-        """What it said when it last answered, None when it never has; nobody is asked."""
-        kept = self._kept.get((f"last {method}", device_id))
         return kept[0] if kept is not None else None
 
     def _ask(self, device_id: str, module_id: str, method: str) -> Any:

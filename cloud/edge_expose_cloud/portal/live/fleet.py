@@ -6,7 +6,7 @@ Made of the raw sections, not of parsed documents: 10,000 rows are read in one s
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -116,27 +116,23 @@ ORDERS: Final[Mapping[str, Callable[[Row], Any]]] = {
 }
 
 
-def answer(rows: Sequence[Row], question: Question) -> Answer:
-    """One page of the rows that match: those that need attention first, unless another order is asked for."""
-    text, tag = question.text.strip().lower(), question.tag.strip()
-    shown = SHOWN.get(question.show, SHOWN[""])
-    found = [row for row in rows if shown(row) and _tagged(row, tag) and _says(row, text)]
-    column = question.sort.removeprefix("-")
-    found.sort(key=ORDERS.get(column, ORDERS["attention"]), reverse=question.sort.startswith("-"))
-    pages = max(1, -(-len(found) // PER_PAGE))
-    page = min(max(1, question.page), pages)
-    return Answer(found[(page - 1) * PER_PAGE : page * PER_PAGE], len(found), page, pages)
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A tile of the page: its title, how it is toned when it has devices, and which it has."""
+
+    title: str
+    has: Callable[[Row], bool]
+    tone: str = ""
 
 
-#: what can be shown, each a tile of the page
-SHOWN: Final[Mapping[str, Callable[[Row], bool]]] = {
-    "": lambda row: True,
-    "attention": lambda row: row.health.attention,
-    "offline": lambda row: row.module and not row.online,
-    "ready": lambda row: row.state in ("Ready", "Nearly full"),
-    "full": lambda row: row.available > 0 and row.used >= NEARLY_FULL * row.available,
-    "open": lambda row: row.open > 0,
-    "none": lambda row: not row.module,
+SHOWN: Final[Mapping[str, Shown]] = {
+    "attention": Shown("Needs attention", lambda row: row.health.attention, "bad"),
+    "": Shown("All devices", lambda row: True),
+    "ready": Shown("Ready", lambda row: row.state in ("Ready", "Nearly full")),
+    "offline": Shown("Offline", lambda row: row.module and not row.online, "off"),
+    "full": Shown("90 % full", lambda row: row.available > 0 and row.used >= NEARLY_FULL * row.available, "warn"),
+    "open": Shown("Open to everyone", lambda row: row.open > 0, "warn"),
+    "none": Shown("Without the module", lambda row: not row.module),
 }
 
 
@@ -150,13 +146,40 @@ class Totals:
     available: int
 
 
-def totals(rows: Iterable[Row]) -> Totals:
-    """For the head of the page."""
+class Listing:
+    """All rows as they were at one moment, with their sums; each order is made when it is first asked for, once."""
+
+    def __init__(self, rows: Iterable[Row] = ()) -> None:
+        self._rows = tuple(rows)
+        self._orders: dict[str, tuple[Row, ...]] = {}
+        self.totals = _totals(self._rows)
+
+    def ordered(self, sort: str) -> tuple[Row, ...]:
+        """By a column, with a minus the other way round; those that need attention first, where it is none."""
+        column, down = sort.removeprefix("-"), sort.startswith("-")
+        name = column if column in ORDERS else "attention"
+        key = f"{'-' * down}{name}"
+        if key not in self._orders:
+            self._orders[key] = tuple(sorted(self._rows, key=ORDERS[name], reverse=down))
+        return self._orders[key]
+
+
+def answer(listing: Listing, question: Question) -> Answer:
+    """One page of the rows that match."""
+    text, tag = question.text.strip().lower(), question.tag.strip()
+    shown = SHOWN.get(question.show, SHOWN[""])
+    found = [row for row in listing.ordered(question.sort) if shown.has(row) and _tagged(row, tag) and _says(row, text)]
+    pages = max(1, -(-len(found) // PER_PAGE))
+    page = min(max(1, question.page), pages)
+    return Answer(found[(page - 1) * PER_PAGE : page * PER_PAGE], len(found), page, pages)
+
+
+def _totals(rows: Iterable[Row]) -> Totals:
     devices: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     used = available = 0
     for row in rows:
-        devices.update(name for name, shown in SHOWN.items() if shown(row))
+        devices.update(name for name, shown in SHOWN.items() if shown.has(row))
         counts.update(row.counts)
         used += row.used
         available += row.available

@@ -16,7 +16,7 @@ from typing import Final
 from edge_expose_cloud.hub.api import Hub, HubError, HubProblem, Twin
 from edge_expose_cloud.portal.live.cached_hub import ReadingHub
 from edge_expose_cloud.portal.live.events import Event, Events
-from edge_expose_cloud.portal.live.fleet import Row, Totals, totals, with_device, with_module
+from edge_expose_cloud.portal.live.fleet import Listing, Row, with_device, with_module
 from edge_expose_contract.identity import MODULE_ID
 
 log = logging.getLogger(__name__)
@@ -79,20 +79,20 @@ class Watching:
         self.queries = 0
         self._last_fleet_event = 0.0
         self._listed_at = 0.0
-        self._listing: tuple[list[Row], Totals] = ([], totals([]))
+        self._listing = Listing()
+        self._version = self._listed_version = 0
 
     @property
     def problem(self) -> str:
         """What keeps the hub from answering, "" when nothing does."""
         return self._health.problem
 
-    def listing(self) -> tuple[list[Row], Totals]:
-        """All rows in order of device id, and their sums; made anew twice a second at most, since every page asks."""
-        now = time.monotonic()
-        if now - self._listed_at > LISTING_SECONDS or not self.rows:
-            self._listed_at = now
-            rows = sorted(self.rows.copy().values(), key=lambda row: row.device_id)
-            self._listing = (rows, totals(rows))
+    def listing(self) -> Listing:
+        """All rows; made anew where one has changed, and twice a second at most, since every page asks."""
+        now, version = time.monotonic(), self._version
+        if version != self._listed_version and (now - self._listed_at > LISTING_SECONDS or not self._listed_version):
+            self._listed_at, self._listed_version = now, version
+            self._listing = Listing(self.rows.copy().values())
         return self._listing
 
     # -- what pages tell, from threads of their own --
@@ -149,6 +149,7 @@ class Watching:
             if row.at < started and device not in self._visible:
                 # Not met in a whole sweep: unregistered, or without our module since.
                 del self.rows[device]
+                self._version += 1
         self.sweeps += 1
         self.swept_at = time.time()
         self._fleet_changed(force=True)
@@ -173,6 +174,7 @@ class Watching:
             if twin.module_id == MODULE_ID:
                 self._reading.remember(twin)
             self.rows[twin.device_id] = row if row.module else replace(row, at=at)
+            self._version += 1
 
     async def _look_forever(self) -> None:
         while True:
@@ -223,6 +225,7 @@ class Watching:
         before = self.rows.get(device)
         row = with_module(before, twin, time.time())
         self.rows[device] = row
+        self._version += 1
         if before is None or before.stamp != row.stamp:
             self._events.send(Event("changed", device_topic(device)))
             self._fleet_changed(force=True)

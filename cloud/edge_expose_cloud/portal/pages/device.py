@@ -15,6 +15,7 @@ from edge_expose_cloud.plan.backups import difference
 from edge_expose_cloud.plan.observation import observe_device
 from edge_expose_cloud.plan.ownership import who_wins
 from edge_expose_cloud.portal.live import fleet
+from edge_expose_cloud.portal.live.cached_hub import NOTHING_SAID
 from edge_expose_cloud.portal.paths import exposure_path
 from edge_expose_cloud.portal.shell import CheckedDep, Portal, PortalDep, SessionDep, page
 from edge_expose_cloud.portal.views.device import device_view
@@ -27,15 +28,6 @@ from edge_expose_cloud.usecases.probe import Tested, probe_exposure
 from edge_expose_contract.identity import MODULE_ID
 
 PageNumber = Annotated[int, Query(alias="page", ge=1, le=1_000_000)]
-SHOWN = {
-    "attention": "Needs attention",
-    "": "All devices",
-    "ready": "Ready",
-    "offline": "Offline",
-    "full": "90 % full",
-    "open": "Open to everyone",
-    "none": "Without the module",
-}
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 
@@ -64,15 +56,14 @@ def fleet_fragment(
 
 def _fleet(portal: Portal, question: fleet.Question) -> dict[str, Any]:
     watching = portal.watching
-    rows, sums = watching.listing()
-    found = fleet.answer(rows, question)
+    listing = watching.listing()
+    found = fleet.answer(listing, question)
     watching.show(row.device_id for row in found.rows)
     return {
         "question": question,
         "answer": found,
-        "totals": sums,
-        "shown": SHOWN,
-        "tone": {"attention": "bad", "full": "warn", "offline": "off", "open": "warn"},
+        "totals": listing.totals,
+        "shown": fleet.SHOWN,
         "sweeps": watching.sweeps,
         "swept_at": watching.swept_at,
     }
@@ -186,12 +177,9 @@ def history_page(
     """Of the device, or of one `exposure` or `address` of it."""
     twin = _our_twin(portal, device)
     now = twin.desired if twin is not None else {}
-    said, old = None, False
-    if twin is not None:
-        said = portal.reading.answer(device, MODULE_ID, "history") if twin.connection_state == "Connected" else None
-        old = said is None
-        said = portal.reading.last_answer(device, "history") if old else said
-    moments = timeline(said)
+    online = twin is not None and twin.connection_state == "Connected"
+    said = portal.reading.said(device, MODULE_ID, "history", ask=online) if twin is not None else NOTHING_SAID
+    moments = timeline(said.payload)
     shown = [
         moment
         for moment in moments
@@ -210,8 +198,8 @@ def history_page(
         entries=portal.audit.of_device(device),
         moments=shown,
         held=[item for item in held if not exposure or item.exposure == exposure],
-        known=said is not None,
-        old=old,
+        known=said.payload is not None,
+        old=not said.now,
         exposure=exposure,
         address=address,
     )

@@ -112,7 +112,6 @@ def topologies(hub: ReadingHub, twin: Twin | None) -> tuple[Topology, Topology]:
     """(what the module says now, what it said last): who holds addresses is worth knowing even when it is old."""
     if twin is None:
         return Topology(), Topology()
-    now = Topology()
-    if twin.connection_state == "Connected":
-        now = topology_of(hub.answer(twin.device_id, MODULE_ID, "topology"))
-    return now, now if now.known else topology_of(hub.last_answer(twin.device_id, "topology"))
+    said = hub.said(twin.device_id, MODULE_ID, "topology", ask=twin.connection_state == "Connected")
+    found = topology_of(said.payload)
+    return found if said.now else Topology(), found
