@@ -15,7 +15,7 @@ JOBS   ?= 6
 # Child processes must not inherit a proxy or a CA bundle of the machine: everything here talks to loopback.
 CLEAN  := env -u REQUESTS_CA_BUNDLE -u CURL_CA_BUNDLE -u SSL_CERT_FILE -u HTTP_PROXY -u HTTPS_PROXY -u http_proxy -u https_proxy -u KUBECONFIG
 
-.PHONY: help install demo test lint testbed testbed-clean manifests recordings bench bench-loop bench-demo soak fuzz renewals drops full-range crash fleet mutation coverage screenshots bench-portal clean
+.PHONY: help install demo test lint testbed testbed-clean lock images sbom manifests recordings bench bench-loop bench-demo soak fuzz renewals drops full-range crash fleet mutation coverage screenshots bench-portal clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -53,6 +53,24 @@ testbed:         ## build real Kubernetes, load balancers and CoreDNS for the te
 
 testbed-clean:   ## remove those builds
 	@$(PYTHON) tests/cluster/build.py --clean
+
+# What the Kubernetes client needs for its asyncio half, which the module never imports.
+UNUSED := aiohttp aiohappyeyeballs aiosignal frozenlist multidict propcache yarl attrs aiohttp-retry
+LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
+
+lock: $(STAMP)   ## the packages of both images, pinned and with hashes
+	$(LOCK) pyproject.toml --extra module $(addprefix --no-emit-package ,$(UNUSED)) --output-file module/requirements.txt
+	$(LOCK) pyproject.toml --extra portal --output-file cloud/requirements.txt
+	@# azure-iot-device wants paho-mqtt below 2, of which no wheel is published.
+	echo setuptools | $(LOCK) - --output-file module/build-requirements.txt
+
+images: $(STAMP) ## both images without a registry, for the tests (root; Debian's buildah, runc and mmdebstrap)
+	@$(BIN)/python tests/image/build.py
+
+sbom: $(STAMP)   ## what is in both images, as CycloneDX, in dist/
+	@mkdir -p dist
+	$(BIN)/cyclonedx-py requirements module/requirements.txt --output-file dist/module.cdx.json
+	$(BIN)/cyclonedx-py requirements cloud/requirements.txt --output-file dist/portal.cdx.json
 
 manifests: $(STAMP) ## the Kubernetes files for kubectl and Kustomize, rendered from the Helm chart (needs the test bed's Helm)
 	@$(CLEAN) $(BIN)/python tests/cluster/kubernetes_files.py --write

@@ -22,6 +22,7 @@ ALLOWED_IN_CI = (
     "this cluster belongs to a person",
     "only on",
     "not on",
+    "runc cannot work here",
 )
 
 

@@ -55,7 +55,7 @@ def main() -> None:
         for problem in error.problems:
             log.error("bad setting %s", problem)
         sys.exit(2)
-    except NoCluster as error:
+    except (NoCluster, key_folder.NoRoom) as error:
         log.error("cannot start: %s", error)
         sys.exit(2)
     metrics = Metrics()

@@ -3,14 +3,20 @@ ServiceAccount, a root file system that cannot be written; in a mount namespace 
 
 from __future__ import annotations
 
+import base64
 import functools
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
+
+import yaml
+from azure.iot.hub import IoTHubRegistryManager
 
 from support.cluster import ROOT
+from support.testbed_module import account_kubeconfig
 
 ACCOUNT_FOLDER: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
 #: mounts `place=source` pairs; a place that is not there is made on a file system of its own
@@ -57,33 +63,33 @@ class Container:
         pod = deployment["spec"]["template"]["spec"]
         self.spec = pod["containers"][0]
         self.log = folder / "container.log"
-        self._environment = {entry["name"]: _value(entry, secrets) for entry in self.spec["env"]} | dict(more)
-        self._mounts: dict[str, Path] = {}
+        self.environment = {entry["name"]: _value(entry, secrets) for entry in self.spec["env"]} | dict(more)
+        self.mounts: dict[str, Path] = {}
         volumes = {volume["name"] for volume in pod["volumes"]}
         for mount in self.spec["volumeMounts"]:
             assert mount["name"] in volumes, f"{mount['name']} is no volume of the pod"
-            self._mounts[mount["mountPath"]] = folder / mount["name"]
-        self._mounts[ACCOUNT_FOLDER] = folder / "account"
-        for source in self._mounts.values():
+            self.mounts[mount["mountPath"]] = folder / mount["name"]
+        self.mounts[ACCOUNT_FOLDER] = folder / "account"
+        for source in self.mounts.values():
             source.mkdir()
         for name, content in account.items():
             (folder / "account" / name).write_text(content)
 
     def mount(self, place: str, source: Path) -> None:
-        self._mounts = {place: source, **self._mounts}
+        self.mounts = {place: source, **self.mounts}
 
     def start(self, command: list[str]) -> subprocess.Popen[bytes]:
         """`command` is the image's entry point; the manifest's own arguments follow."""
         assert "command" not in self.spec, "the image's entry point is replaced"
         # The last place may hide the sources of the others.
-        mounts = sorted(self._mounts.items(), key=lambda item: item[0] == "/tmp")
+        mounts = sorted(self.mounts.items(), key=lambda item: item[0] == "/tmp")
         pairs = [f"{place}={source}" for place, source in mounts]
         arguments = [sys.executable, *command[1:], *self.spec.get("args", [])]
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONDONTWRITEBYTECODE": "1", "KEEP": str(ROOT)}
         with self.log.open("wb") as log:
             return subprocess.Popen(
                 ["unshare", "-Urm", "sh", "-c", _SCRIPT, "sh", *pairs, "--", *arguments],
-                env=environment | self._environment,
+                env=environment | self.environment,
                 cwd="/",
                 stdout=log,
                 stderr=log,
@@ -95,3 +101,25 @@ def _value(entry: Mapping[str, Any], secrets: Mapping[tuple[str, str], str]) -> 
         return str(entry["value"])
     wanted = entry["valueFrom"]["secretKeyRef"]
     return secrets[wanted["name"], wanted["key"]]
+
+
+def account_files(cluster: Any, namespace: str, folder: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Files of the ServiceAccount and the environment that a kubelet adds."""
+    content = yaml.safe_load(account_kubeconfig(cluster, namespace, folder / "kubeconfig").read_text())
+    server = content["clusters"][0]["cluster"]
+    files = {
+        "token": content["users"][0]["user"]["token"],
+        "ca.crt": base64.b64decode(server["certificate-authority-data"]).decode(),
+        "namespace": namespace,
+    }
+    where = urlsplit(server["server"])
+    return files, {"KUBERNETES_SERVICE_HOST": str(where.hostname), "KUBERNETES_SERVICE_PORT": str(where.port)}
+
+
+def reported(
+    registry: IoTHubRegistryManager, device: str, process: subprocess.Popen[bytes], log: Path
+) -> dict[str, Any]:
+    """Exposures that have an address by the module's own report. `process` runs still, or its log is shown."""
+    assert process.poll() is None, log.read_text()[-3000:]
+    found = registry.get_module_twin(device, "edge-expose").properties.reported.get("exposures") or {}
+    return {name: entry for name, entry in found.items() if entry.get("address")}

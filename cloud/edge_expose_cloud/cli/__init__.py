@@ -13,6 +13,8 @@ from typing import Any, TextIO
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from edge_expose_cloud.extras import missing
+
 # Command -> (the file that holds it, the line of `--help`): listing commands imports none of them.
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("init", "Write a first spec from a preset and a few answers."),
@@ -62,12 +64,10 @@ class LazyGroup(TyperGroup):
             return None
         if self._listing:
             return TyperCommand(cmd_name, short_help=line)
-        try:
-            module = importlib.import_module(f"edge_expose_cloud.cli.{file}")
-        except ModuleNotFoundError as error:
-            if cmd_name != "local":
-                raise
-            return _unavailable(str(error.name))
+        told = missing(cmd_name)
+        if told:
+            return _unavailable(cmd_name, told)
+        module = importlib.import_module(f"edge_expose_cloud.cli.{file}")
         found = typer.main.get_command(module.app)
         if cmd_name in GROUPS:
             found.name = cmd_name
@@ -76,17 +76,16 @@ class LazyGroup(TyperGroup):
         return commands.get(cmd_name, found)  # a file with one command is that command, not a group
 
 
-def _unavailable(missing: str) -> Any:
+def _unavailable(extra: str, told: str) -> Any:
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-    @app.command(name="local", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
-    def local() -> None:
-        """The embedded stand-in (not installed; from a checkout: pip install '.[local]')."""
-        typer.echo(
-            f"✗ error the local stand-in is not installed ({missing} is missing)\n"
-            "    try: pip install '.[local]' in a checkout",
-            err=True,
-        )
+    @app.command(
+        name=extra,
+        help=f"Not installed (pip install 'edge-expose[{extra}]').",
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    )
+    def unavailable() -> None:
+        typer.echo(told, err=True)
         raise typer.Exit(1)
 
     return typer.main.get_command(app)

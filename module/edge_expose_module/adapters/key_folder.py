@@ -6,6 +6,7 @@ The client's own clean-up never sees a process that is killed, so the folder has
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -14,8 +15,15 @@ log = logging.getLogger(__name__)
 _ROOM_BYTES = 32 * 1024
 
 
+class NoRoom(Exception):
+    """Neither folder can be written; the text names both."""
+
+
 def make(state_dir: Path) -> Path:
-    """An empty folder for us alone in the state folder, or among temporary files while no disk takes it there."""
+    """An empty folder for us alone in the state folder, or among temporary files while no disk takes it there.
+
+    Raises NoRoom.
+    """
     folder = state_dir / "keys"
     remove(folder)
     try:
@@ -26,8 +34,16 @@ def make(state_dir: Path) -> Path:
         room.unlink()
     except OSError as error:
         log.warning("no room for keys in %s (%s): they go among temporary files", folder, error)
-        return Path(tempfile.mkdtemp(prefix="edge-expose-"))
+        return _temporary(state_dir)
     return folder
+
+
+def _temporary(state_dir: Path) -> Path:
+    try:
+        return Path(tempfile.mkdtemp(prefix="edge-expose-"))
+    except OSError as error:
+        told = f"neither {state_dir} nor the folder of temporary files can be written ({error.strerror})"
+        raise NoRoom(f"{told}: mount a volume at {state_dir}, writable for uid {os.getuid()}") from error
 
 
 def remove(folder: Path) -> None:

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import signal
-import subprocess
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-import yaml
 from azure.iot.hub import IoTHubRegistryManager
 from azure.iot.hub.models import Twin, TwinProperties
 
 from support.cluster import ROOT
-from support.container import Container, why_no_container
+from support.container import Container, account_files, reported, why_no_container
 from support.hub import RunningHub, start_hub
 from support.lots import own
-from support.testbed_module import account_kubeconfig, apply_all, shipped
+from support.testbed_module import apply_all, shipped
 from support.waiting import eventually
 
 pytestmark = pytest.mark.skipif(bool(why_no_container()), reason=why_no_container())
@@ -52,19 +48,6 @@ def entry_point() -> list[str]:
     return command
 
 
-def account(cluster: Any, namespace: str, folder: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """Files of the ServiceAccount and the environment that a kubelet adds."""
-    content = yaml.safe_load(account_kubeconfig(cluster, namespace, folder / "kubeconfig").read_text())
-    server = content["clusters"][0]["cluster"]
-    files = {
-        "token": content["users"][0]["user"]["token"],
-        "ca.crt": base64.b64decode(server["certificate-authority-data"]).decode(),
-        "namespace": namespace,
-    }
-    where = urlsplit(server["server"])
-    return files, {"KUBERNETES_SERVICE_HOST": str(where.hostname), "KUBERNETES_SERVICE_PORT": str(where.port)}
-
-
 def test_the_deployment_connects_straight_to_the_hub(
     cluster: Any, hub: RunningHub, registry: IoTHubRegistryManager, tmp_path: Path
 ) -> None:
@@ -78,7 +61,7 @@ def test_the_deployment_connects_straight_to_the_hub(
     secret = (
         f"HostName={told['IOTEDGE_IOTHUBHOSTNAME']};DeviceId={namespace};ModuleId=edge-expose;SharedAccessKey={key}"
     )
-    files, kubernetes = account(cluster, namespace, tmp_path)
+    files, kubernetes = account_files(cluster, namespace, tmp_path)
     deployment = next(item for item in shipped("module.yaml", namespace) if item["kind"] == "Deployment")
     (port,) = own().ports(1)
     more = {
@@ -96,7 +79,7 @@ def test_the_deployment_connects_straight_to_the_hub(
     registry.update_module_twin(namespace, "edge-expose", Twin(properties=TwinProperties(desired=desired)))
     process = container.start(entry_point())
     try:
-        entry = eventually(lambda: reported(registry, namespace, process, container).get("web"), what="a report")
+        entry = eventually(lambda: reported(registry, namespace, process, container.log).get("web"), what="a report")
         assert entry["address"] == cluster.wait_address(namespace, "web")
         for probe in ("livenessProbe", "readinessProbe"):
             url = f"http://127.0.0.1:{port}{container.spec[probe]['httpGet']['path']}"
@@ -109,12 +92,3 @@ def test_the_deployment_connects_straight_to_the_hub(
     finally:
         process.kill()
         process.wait(10)
-
-
-def reported(
-    registry: IoTHubRegistryManager, device: str, process: subprocess.Popen[bytes], container: Container
-) -> dict[str, Any]:
-    """Exposures that have an address by the module's own report."""
-    assert process.poll() is None, container.log.read_text()[-3000:]
-    found = registry.get_module_twin(device, "edge-expose").properties.reported.get("exposures") or {}
-    return {name: entry for name, entry in found.items() if entry.get("address")}
