@@ -117,6 +117,24 @@ def test_a_self_signed_certificate_signs_in_by_its_thumbprint(
     assert twin["x509Thumbprint"][slot[0].upper() + slot[1:]] == own.thumbprint(kind)
 
 
+def test_a_certificate_is_not_asked_for_over_websocket_and_the_log_says_so(
+    hub: RunningHub, call: Call, device: str, tmp_path: Path
+) -> None:
+    own = certify("any name")
+    prints = {"primaryThumbprint": own.thumbprint()}
+    name = leaf(call, f"{device}-x", {"type": "selfSigned", "x509Thumbprint": prints})
+    certificate, key = own.write(tmp_path)
+    client = IoTHubDeviceClient.create_from_x509_certificate(
+        X509(certificate, key), HOST, name, server_verification_cert=hub.ca.read_text(), websockets=True
+    )
+    with pytest.raises(CredentialError), connected(client):
+        pass
+    why = (
+        f"refused {name}: neither a token nor a certificate was shown; over WebSocket this hub asks for no certificate"
+    )
+    assert why in (hub.state.parent / "hub.log").read_text()
+
+
 def x509_client(hub: RunningHub, name: str, own: Certified, folder: Path, *more: Certified) -> IoTHubDeviceClient:
     certificate, key = own.write(folder, *more)
     return IoTHubDeviceClient.create_from_x509_certificate(

@@ -45,7 +45,9 @@ def sign_in(hub: Hub, packet: codec.Connect, certificates: list[x509.Certificate
     if len(ids) not in (1, 2) or packet.client_id != "/".join(ids):
         return "client id and user name do not agree"
     key = TwinKey(*ids)
-    if not packet.password and certificates:
+    if not packet.password and not certificates:
+        return "neither a token nor a certificate was shown; over WebSocket this hub asks for no certificate"
+    if not packet.password:
         problem = hub.certificate_problem(key, certificates)
         return problem or SignedIn(key, None)
     token = hub.identity_token(key, packet.password or "")
