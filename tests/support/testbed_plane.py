@@ -190,8 +190,16 @@ class ControlPlane:
         return http_get(self.settings.namespace, self.settings.controllers_port, "/healthz", tls=True) == b"ok"
 
 
-def http_get(namespace: str | None, port: int, path: str, *, tls: bool = False, address: str = "127.0.0.1") -> bytes:
-    """The body of a health page, b'' when it does not answer with 200; certificates are not looked at."""
+def http_get(
+    namespace: str | None,
+    port: int,
+    path: str,
+    *,
+    tls: bool = False,
+    address: str = "127.0.0.1",
+    token: str | None = None,
+) -> bytes:
+    """The body of a page of health or metrics, b'' when it does not answer with 200; certificates are not looked at."""
     connection = http.client.HTTPConnection(address, port, timeout=2)
     sock = socket_in(namespace, socket.SOCK_STREAM)
     sock.settimeout(2)
@@ -203,7 +211,7 @@ def http_get(namespace: str | None, port: int, path: str, *, tls: bool = False, 
             context.verify_mode = ssl.CERT_NONE
             sock = context.wrap_socket(sock)
         connection.sock = sock
-        connection.request("GET", path)
+        connection.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
         response = connection.getresponse()
         body = response.read()
         return body if response.status == 200 else b""
