@@ -99,6 +99,14 @@ class Writes:
         document, headers = self._decoded(request, resource, self._body(request))
         if document.get("metadata") is None:
             document["metadata"] = {}
+        reply = self._written(request, found, resource, answers, document, self._manager(request, found))
+        reply.headers.update(headers)
+        return reply
+
+    def _written(
+        self, request: Request, found: Route, resource: Resource, answers: Answers, document: Document, manager: Manager
+    ) -> Reply:
+        """How every change of an object ends."""
         updated, created = self._registry.update(
             resource,
             found.namespace,
@@ -106,11 +114,9 @@ class Writes:
             document,
             subresource=found.subresource,
             dry_run=_dry(request),
-            manager=self._manager(request, found),
+            manager=manager,
         )
-        reply = answers.object(resource, updated, 201 if created else 200)
-        reply.headers.update(headers)
-        return reply
+        return answers.object(resource, updated, 201 if created else 200)
 
     def _patch(self, request: Request, found: Route, resource: Resource, answers: Answers) -> Reply:
         kind = request.headers.get("content-type", "").split(";")[0].strip()
@@ -127,16 +133,7 @@ class Writes:
         document, headers = self._decoded_patch(request, resource, self._patched(request, resource, kind, current))
         if not isinstance(document.get("metadata"), dict):
             raise bad_request("metadata is missing after the patch")
-        updated, _ = self._registry.update(
-            resource,
-            found.namespace,
-            found.name,
-            document,
-            subresource=found.subresource,
-            dry_run=_dry(request),
-            manager=manager,
-        )
-        reply = answers.object(resource, updated)
+        reply = self._written(request, found, resource, answers, document, manager)
         reply.headers.update(headers)
         return reply
 
@@ -159,20 +156,11 @@ class Writes:
             if self._profile.strict_fields:
                 config["metadata"].pop("resourceVersion", None)
         result = ownership.applied(live, config, fields, resource, manager, force=request.flag("force"))
-        document, dry = resource.stored(result), _dry(request)
-        if live is None:
-            created = self._registry.create(resource, found.namespace, document, dry_run=dry, manager=manager)
-            return answers.object(resource, created, 201)
-        updated, _ = self._registry.update(
-            resource,
-            found.namespace,
-            found.name,
-            document,
-            subresource=found.subresource,
-            dry_run=dry,
-            manager=manager,
-        )
-        return answers.object(resource, updated)
+        document = resource.stored(result)
+        if live is not None:
+            return self._written(request, found, resource, answers, document, manager)
+        created = self._registry.create(resource, found.namespace, document, dry_run=_dry(request), manager=manager)
+        return answers.object(resource, created, 201)
 
     def _configuration(self, request: Request, found: Route, resource: Resource) -> Document:
         """The document that is applied; raises 400 for what is none of this kind and name."""
