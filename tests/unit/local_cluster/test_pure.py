@@ -66,7 +66,7 @@ def test_strategic_merge_joins_orders_and_deletes_ports_by_number() -> None:
     ],
 )
 def test_label_selectors(selector: str, matches: bool) -> None:
-    predicate = label_predicate(selector)
+    predicate = label_predicate(selector, paths=True)
     assert predicate is not None
     assert predicate({"metadata": {"labels": {"a": "b", "n": "5"}}}) is matches
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from ...http.messages import Request, Response
 from ..faults import Faults
 from ..kinds.errors import ApiError, bad_request
+from ..kinds.profiles import Profile
 from ..kinds.resources import Resource
 from ..kinds.selectors import Predicate, field_predicate, label_predicate
 from ..objects.registry import Registry
@@ -16,12 +17,14 @@ from .routing import Route
 from .watches import WatchWish, watch
 
 
-def predicates(request: Request, found: Route, resource: Resource) -> tuple[Predicate | None, Predicate | None]:
+def predicates(
+    request: Request, found: Route, resource: Resource, profile: Profile
+) -> tuple[Predicate | None, Predicate | None]:
     """What labels and fields have to be like."""
-    fields = field_predicate(request.arg("fieldSelector"), resource.fields, resource.kind)
+    fields = field_predicate(request.arg("fieldSelector"), resource.fields, own=resource.own_fields)
     if found.verb in ("list", "watch") and found.name:
-        fields = field_predicate(f"metadata.name={found.name}", resource.fields, resource.kind)
-    return label_predicate(request.arg("labelSelector")), fields
+        fields = field_predicate(f"metadata.name={found.name}", resource.fields, own=resource.own_fields)
+    return label_predicate(request.arg("labelSelector"), paths=profile.refusals_name_paths), fields
 
 
 class Reads:
@@ -39,7 +42,7 @@ class Reads:
 
     def list(self, request: Request, found: Route, resource: Resource, answers: Answers) -> Reply:
         """The objects of one state."""
-        labels, fields = predicates(request, found, resource)
+        labels, fields = predicates(request, found, resource, self._profile)
         page = page_of(request, self._store)
         namespace = found.namespace or None if resource.namespaced else None
         version, everything = state_of(page, self._store, resource.storage, namespace)
@@ -49,7 +52,7 @@ class Reads:
 
     def watch(self, request: Request, found: Route, resource: Resource, answers: Answers) -> Response:
         """The changes since a version, as they come."""
-        labels, fields = predicates(request, found, resource)
+        labels, fields = predicates(request, found, resource, self._profile)
         initial = request.flag("sendInitialEvents")
         if request.arg("resourceVersionMatch") and (not initial or not self._profile.modern_service_fields):
             why = "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch"

@@ -94,7 +94,7 @@ class Api:
             if found.verb != "create":
                 raise method_not_allowed()
             answers = Answers(request, Offer(), self._profile, self._codec)
-            body = self._body(request)
+            body = self._body(request, kind)
             return answers.write(Reply(review(kind, found.group, body, user, self._authorizer, self._tokens), 201))
         if resource is None:
             raise unknown_path(f"{found.plural} of {found.group or 'the core group'}")
@@ -105,8 +105,8 @@ class Api:
         wanted = asked(request.every_header, self._profile, request.plain_path)
         return user if wanted is None else self._impersonation.user(user, wanted, wish)
 
-    def _body(self, request: Request) -> Document:
-        return bodies.read(request.body, request.headers.get("content-type", ""), self._codec).document
+    def _body(self, request: Request, kind: str) -> Document:
+        return bodies.read(request.body, request.headers.get("content-type", ""), self._codec, kind).document
 
     def _plain_path(self, request: Request, user: User) -> Response:
         path = request.plain_path
@@ -183,7 +183,7 @@ class Api:
         offer = Offer(turns=True, collection=collection, watch=watching, protobuf=not resource.custom)
         answers = Answers(request, offer, self._profile, self._codec)
         if found.subresource == "token" and resource.plural == "serviceaccounts":
-            answer = self._tokens.request(found.namespace, found.name, self._body(request))
+            answer = self._tokens.request(found.namespace, found.name, self._body(request, "TokenRequest"))
             return answers.write(Reply(answer, 201))
         if found.subresource == "scale" and resource.scale:
             return answers.write(self._writes.scale(request, found, resource))

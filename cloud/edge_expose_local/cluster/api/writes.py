@@ -8,6 +8,7 @@ from ...http.messages import Request
 from ..encoding import bodies
 from ..encoding.bodies import Body
 from ..encoding.protobuf import Codec
+from ..kinds import go_json
 from ..kinds.decode import decode
 from ..kinds.errors import ApiError, Cause, Document, bad_request, conflict, invalid, method_not_allowed, not_found
 from ..kinds.pairs import Pairs
@@ -66,8 +67,9 @@ class Writes:
                 return self._delete_collection(request, found, resource, answers)
         raise method_not_allowed()
 
-    def _body(self, request: Request, *, optional: bool = False) -> Body:
-        return bodies.read(request.body, request.headers.get("content-type", ""), self._codec, optional=optional)
+    def _body(self, request: Request, kind: str, *, optional: bool = False) -> Body:
+        sent = request.headers.get("content-type", "")
+        return bodies.read(request.body, sent, self._codec, kind, optional=optional)
 
     def _decoded(self, request: Request, resource: Resource, body: Body) -> tuple[Document, dict[str, str]]:
         document = body.document
@@ -86,7 +88,7 @@ class Writes:
         return resource.stored(decoded), headers
 
     def _create(self, request: Request, found: Route, resource: Resource, answers: Answers) -> Reply:
-        document, headers = self._decoded(request, resource, self._body(request))
+        document, headers = self._decoded(request, resource, self._body(request, resource.kind))
         if document.get("metadata") is None:
             document["metadata"] = {}
         manager = self._manager(request, found)
@@ -96,7 +98,7 @@ class Writes:
         return reply
 
     def _update(self, request: Request, found: Route, resource: Resource, answers: Answers) -> Reply:
-        document, headers = self._decoded(request, resource, self._body(request))
+        document, headers = self._decoded(request, resource, self._body(request, resource.kind))
         if document.get("metadata") is None:
             document["metadata"] = {}
         reply = self._written(request, found, resource, answers, document, self._manager(request, found))
@@ -197,18 +199,27 @@ class Writes:
         try:
             patch = json.loads(request.body, object_pairs_hook=Pairs.read)
         except ValueError as error:
-            raise bad_request(f"error decoding patch: {error}") from None
-        if kind == _JSON_PATCH:
+            raise self._undecoded(kind, go_json.problem(request.body) or str(error)) from None
+        if not isinstance(patch, list if kind == _JSON_PATCH else dict):
+            operations = "[]handlers.jsonPatchOp" if self._profile.strict_fields else "jsonpatch.Patch"
+            wanted = operations if kind == _JSON_PATCH else "map[string]interface {}"
+            why = f"json: cannot unmarshal {go_json.kind_of(patch)} into Go value of type {wanted}"
+            raise self._undecoded(kind, why)
+        if isinstance(patch, list):
             return Body(patches.json_patch(current, patch))
-        if not isinstance(patch, dict):
-            why = "json: cannot unmarshal into Go value of type map[string]interface {}"
-            raise bad_request(f"error decoding patch: {why}")
         problems = tuple(f'duplicate field "{path}"' for path in Pairs.doubled(patch))
         patch = Pairs.plain(patch)
         if kind == _MERGE_PATCH:
             return Body(patches.json_merge(current, patch), problems)
         name = self._profile.types.root(resource.api_version, resource.kind)
         return Body(self._strategic.merge(current, patch, name), problems)
+
+    def _undecoded(self, kind: str, why: str) -> ApiError:
+        """A patch that cannot be read, in the words of each version."""
+        if not self._profile.strict_fields:
+            why = why.replace("unexpected end of JSON input", "unexpected EOF")
+            return ApiError(500, "", "Invalid JSON Patch") if kind == _MERGE_PATCH else bad_request(why)
+        return bad_request(why if kind == _STRATEGIC_PATCH else f"error decoding patch: {why}")
 
     def _decoded_patch(self, request: Request, resource: Resource, result: Body) -> tuple[Document, dict[str, str]]:
         try:
@@ -228,7 +239,7 @@ class Writes:
             case "get":
                 return Reply(scale_of(obj))
             case "update":
-                wanted = self._body(request).document
+                wanted = self._body(request, "Scale").document
             case "patch":
                 kind = request.headers.get("content-type", "").split(";")[0].strip()
                 if kind not in (_JSON_PATCH, _MERGE_PATCH, _STRATEGIC_PATCH):
@@ -243,7 +254,7 @@ class Writes:
         return Reply(scale_of(updated))
 
     def _delete(self, request: Request, found: Route, resource: Resource, answers: Answers) -> Reply:
-        options = self._body(request, optional=True).document
+        options = self._body(request, "DeleteOptions", optional=True).document
         if request.arg("gracePeriodSeconds").isdigit():
             options["gracePeriodSeconds"] = int(request.arg("gracePeriodSeconds"))
         dry = _dry(request) or bool(options.get("dryRun"))
@@ -251,8 +262,8 @@ class Writes:
         return Reply(answer) if answer.get("kind") == "Status" else answers.object(resource, answer)
 
     def _delete_collection(self, request: Request, found: Route, resource: Resource, answers: Answers) -> Reply:
-        labels, fields = predicates(request, found, resource)
-        options = self._body(request, optional=True).document
+        labels, fields = predicates(request, found, resource, self._profile)
+        options = self._body(request, "DeleteOptions", optional=True).document
         namespace = (found.namespace or None) if resource.namespaced else None
         deleted: list[Document] = []
         for obj in self._store.all(resource.storage, namespace):

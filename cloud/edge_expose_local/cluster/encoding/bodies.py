@@ -8,12 +8,15 @@ from typing import Any
 
 import yaml
 
+from ..kinds import go_json
 from ..kinds.errors import ApiError, Document, bad_request
 from ..kinds.pairs import Pairs
 from .media import JSON, YAML, Media
 from .protobuf import MEDIA_TYPE as PROTOBUF
 from .protobuf import Codec
 
+_SHOWN = 30
+_HEAD = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
 _COMPACT = json.JSONEncoder(separators=(",", ":"))
 
 
@@ -59,12 +62,12 @@ def _yaml(data: bytes) -> tuple[Any, tuple[str, ...]]:
     return document, (f"yaml: unmarshal errors:{lines}",) if found else ()
 
 
-def read(data: bytes, content_type: str, codec: Codec, *, optional: bool = False) -> Body:
-    """Read a body; raises 400 and 415."""
+def read(data: bytes, content_type: str, codec: Codec, wanted: str, *, optional: bool = False) -> Body:
+    """Read a body of the kind that is wanted; raises 400 and 415."""
     if not data.strip():
         if optional:
             return Body({})
-        raise bad_request("the request has no body")
+        raise _unrecognized(data, wanted, "json parse error: unexpected end of JSON input")
     kind = content_type.split(";")[0].strip() or JSON
     problems: tuple[str, ...] = ()
     try:
@@ -82,10 +85,20 @@ def read(data: bytes, content_type: str, codec: Codec, *, optional: bool = False
                 message = f"the body of the request was in an unknown format - accepted media types include: {known}"
                 raise ApiError(415, "UnsupportedMediaType", message)
     except (ValueError, yaml.YAMLError) as error:
-        raise bad_request(f"couldn't get version/kind; json parse error: {error}") from None
+        raise _unrecognized(data, wanted, f"json parse error: {go_json.problem(data) or error}") from None
     if not isinstance(document, dict):
-        raise bad_request("the body of the request is no object")
+        kind = go_json.kind_of(document)
+        why = f"json parse error: json: cannot unmarshal {kind} into Go value of type {_HEAD}"
+        raise _unrecognized(data, wanted, why)
     return Body(document, problems)
+
+
+def _unrecognized(data: bytes, wanted: str, why: str) -> ApiError:
+    shown = data.decode(errors="replace") if data[:1] == b"{" else data.hex()
+    limit = _SHOWN if data[:1] == b"{" else 2 * _SHOWN
+    summary = (shown[:limit] + (" ..." if len(shown) > limit else "")) or "<empty>"
+    must = f"the object provided is unrecognized (must be of type {wanted})"
+    return bad_request(f"{must}: couldn't get version/kind; {why} ({summary})")
 
 
 def read_applied(data: bytes) -> Document:

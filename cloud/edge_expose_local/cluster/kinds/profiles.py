@@ -38,6 +38,8 @@ class Profile:
     """managedFields tell the subresource, and a write through one owns nothing beyond it."""
     strict_fields: bool
     """fieldValidation is known (else unknown and doubled fields are dropped in silence)."""
+    refusals_name_paths: bool
+    """A refused label selector says where it is wrong."""
     openapi_v3: bool
     """OpenAPI v3 is served beside v2."""
     self_review: bool
@@ -70,6 +72,7 @@ PROFILES: dict[str, Profile] = {
         names_representations=True,
         owners_by_subresource=True,
         strict_fields=True,
+        refusals_name_paths=True,
         openapi_v3=True,
         self_review=True,
     ),
@@ -93,6 +96,7 @@ PROFILES: dict[str, Profile] = {
         names_representations=False,
         owners_by_subresource=False,
         strict_fields=False,
+        refusals_name_paths=False,
         openapi_v3=False,
         self_review=False,
     ),

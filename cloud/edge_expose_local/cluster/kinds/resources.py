@@ -43,6 +43,11 @@ class Resource:
     """Turns a sent object into the stored shape."""
 
     @property
+    def own_fields(self) -> bool:
+        """Field selectors are looked up in a list of this kind's own (else in that of all kinds)."""
+        return self.custom or self.fields != _META_FIELDS
+
+    @property
     def api_version(self) -> str:
         """Return apiVersion as objects carry it."""
         return f"{self.group}/{self.version}" if self.group else self.version
@@ -97,9 +102,8 @@ _RBAC = "rbac.authorization.k8s.io"
 
 
 def _workload(plural: str, kind: str, short: str) -> Resource:
-    storage, fields = f"{plural}.apps", _META_FIELDS | ({"status.replicas"} if kind == "ReplicaSet" else set())
-    more = {"short": (short,), "fields": fields, "status": True, "scale": True, "category_all": True}
-    return Resource("apps", "v1", plural, kind, True, storage, **more)  # type: ignore[arg-type]
+    more = {"short": (short,), "status": True, "scale": True, "category_all": True}
+    return Resource("apps", "v1", plural, kind, True, f"{plural}.apps", **more)  # type: ignore[arg-type]
 
 
 _READ_VERBS = ("get", "list", "watch")

@@ -8,14 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import Document, bad_request
+from .label_text import parse
 
 Predicate = Callable[[Document], bool]
 
 _ALWAYS = ("metadata.name", "metadata.namespace")
-
-_SET = re.compile(r"^\s*(?P<key>[^\s!=,()]+)\s+(?P<op>in|notin)\s*\((?P<values>[^()]*)\)\s*$")
-_COMPARE = re.compile(r"^\s*(?P<key>[^\s!=,()]+)\s*(?P<op>==|=|!=|>|<)\s*(?P<value>[^\s!=,()]*)\s*$")
-_EXISTS = re.compile(r"^\s*(?P<no>!?)\s*(?P<key>[^\s!=,()]+)\s*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,41 +42,9 @@ class Requirement:
         return number > limit if self.op == "gt" else number < limit
 
 
-def _split(text: str) -> list[str]:
-    parts, depth, current = [], 0, ""
-    for char in text:
-        depth += (char == "(") - (char == ")")
-        if char == "," and depth == 0:
-            parts.append(current)
-            current = ""
-        else:
-            current += char
-    parts.append(current)
-    return parts
-
-
-def parse_labels(text: str) -> list[Requirement]:
-    """Parse a label selector; raises a 400 ApiError when it cannot be read."""
-    requirements: list[Requirement] = []
-    if not text.strip():
-        return requirements
-    for part in _split(text):
-        if found := _SET.match(part):
-            values = frozenset(value.strip() for value in found["values"].split(","))
-            requirements.append(Requirement(found["key"], found["op"], values))
-        elif found := _COMPARE.match(part):
-            op = {"=": "in", "==": "in", "!=": "notin", ">": "gt", "<": "lt"}[found["op"]]
-            requirements.append(Requirement(found["key"], op, frozenset({found["value"]})))
-        elif found := _EXISTS.match(part):
-            requirements.append(Requirement(found["key"], "absent" if found["no"] else "exists"))
-        else:
-            raise bad_request(f'unable to parse requirement: couldn\'t parse the selector string "{text}"')
-    return requirements
-
-
-def label_predicate(text: str) -> Predicate | None:
-    """Return a predicate over objects, or None when everything matches."""
-    requirements = parse_labels(text)
+def label_predicate(text: str, *, paths: bool) -> Predicate | None:
+    """Return a predicate over objects, or None when everything matches. `paths`: refusals say where."""
+    requirements = [Requirement(found.key, found.op, found.values) for found in parse(text, paths=paths)]
     if not requirements:
         return None
     return lambda obj: all(r.matches(obj.get("metadata", {}).get("labels") or {}) for r in requirements)
@@ -105,8 +70,9 @@ def _field(obj: Document, path: str) -> str:
     return "" if value is None else str(value)
 
 
-def field_predicate(text: str, allowed: frozenset[str], kind: str) -> Predicate | None:
-    """Return a predicate for a field selector; unknown fields are refused as the API server does."""
+def field_predicate(text: str, allowed: frozenset[str], *, own: bool) -> Predicate | None:
+    """Return a predicate for a field selector; unknown fields are refused as the API server does. `own`: the kind has
+    a list of fields of its own, and a refusal in other words."""
     conditions: list[tuple[str, bool, str]] = []
     for part in text.split(","):
         if not part.strip():
@@ -116,10 +82,10 @@ def field_predicate(text: str, allowed: frozenset[str], kind: str) -> Predicate 
             raise bad_request(f"invalid selector: '{part}'; can't understand '{part}'")
         path, op, value = found.groups()
         if path not in allowed and path not in _ALWAYS:
-            if kind == "Service" and "spec.type" not in allowed:
-                message = f'"{path}" is not a known field selector: only "metadata.name", "metadata.namespace"'
-                raise bad_request(message)
-            raise bad_request(f"field label not supported: {path}")
+            if own:
+                raise bad_request(f"field label not supported: {path}")
+            known = " ".join([f'"{path}" is not a known field selector:', 'only "metadata.name", "metadata.namespace"'])
+            raise bad_request(known)
         conditions.append((path, op != "!=", value))
     if not conditions:
         return None
