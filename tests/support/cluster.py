@@ -113,6 +113,11 @@ class ClusterProcess:
             self.process.stdout.close()
         return code
 
+    def failures(self) -> list[str]:
+        """What its controllers say of passes that failed; they try again, so that nothing else tells of them."""
+        log = (self.state.parent / f"{self.state.name}.log").read_text()
+        return [part[-1500:] for part in log.split(" a pass failed")[1:]]
+
     def kill(self) -> None:
         """SIGKILL."""
         assert self.process is not None

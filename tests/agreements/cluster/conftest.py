@@ -326,6 +326,7 @@ def _cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         process = start_cluster(folder, profile)
         yield Handle(process.kubeconfig, profile, process.base, process, name)
         process.stop()
+        assert process.failures() == []
         return
     reason = why_not(profile, LOOPBACK)
     if reason:

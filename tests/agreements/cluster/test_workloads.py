@@ -68,6 +68,7 @@ class Home:
 
 
 REVISION = "deployment.kubernetes.io/revision"
+SIZES = ("deployment.kubernetes.io/desired-replicas", "deployment.kubernetes.io/max-replicas")
 
 
 @pytest.fixture
@@ -89,7 +90,8 @@ def test_a_deployment_has_a_set_and_the_set_has_pods(cluster, home) -> None:
     code = found["metadata"]["labels"]["pod-template-hash"]
     assert found["metadata"]["name"] == f"d-{code}"
     assert found["spec"]["selector"]["matchLabels"] == {**LABELS, "pod-template-hash": code}
-    assert found["metadata"]["annotations"][REVISION] == "1"
+    annotations = found["metadata"]["annotations"]
+    assert [annotations[key] for key in (REVISION, *SIZES)] == ["1", "2", "3"]
     for pod in pods:
         assert pod["metadata"]["name"].startswith(f"d-{code}-")
         assert pod["metadata"]["labels"] == {**LABELS, "pod-template-hash": code}
@@ -126,6 +128,8 @@ def test_it_is_scaled_by_its_scale(cluster, home) -> None:
     answer = cluster.merge(f"{home.deployment}/scale", {"spec": {"replicas": 3}})
     assert (answer.status, answer.body["spec"]) == (200, {"replicas": 3})
     home.wait_pods(3)
+    (found,) = home.sets()
+    assert [found["metadata"]["annotations"][key] for key in SIZES] == ["3", "4"]
     body = {"metadata": {"name": "d", "namespace": home.namespace}, "spec": {"replicas": 1}}
     assert cluster.call("PUT", f"{home.deployment}/scale", body).status == 200
     home.wait_pods(1)
@@ -154,6 +158,27 @@ def test_a_new_template_comes_a_few_pods_at_a_time(cluster, home) -> None:
     assert (first["spec"]["replicas"], second["spec"]["replicas"]) == (0, 4)
     annotations = cluster.call("GET", home.deployment).body["metadata"]["annotations"]
     assert annotations[REVISION] == second["metadata"]["annotations"][REVISION] == "2"
+
+
+def test_each_template_is_a_revision_also_of_a_deployment_without_pods(cluster, home) -> None:
+    home.make(replicas=0)
+    kind = "application/strategic-merge-patch+json"
+    for number in range(2, 5):
+        image = {"spec": {"template": {"spec": {"containers": [{"name": "c", "image": f"none/none:{number}"}]}}}}
+        assert cluster.call("PATCH", home.deployment, image, kind).status == 200
+
+        def reached(wanted: str = str(number)) -> bool:
+            found = cluster.call("GET", home.deployment).body
+            seen = found["status"].get("observedGeneration") == found["metadata"]["generation"]
+            return seen and found["metadata"]["annotations"].get(REVISION) == wanted
+
+        eventually(reached, what=f"revision {number}")
+    conditions = {c["type"]: (c["status"], c["reason"]) for c in home.status()["conditions"]}
+    assert conditions == {
+        "Available": ("True", "MinimumReplicasAvailable"),
+        "Progressing": ("True", "NewReplicaSetAvailable"),
+    }
+    assert cluster.call("GET", f"{home.deployment}/scale").body["spec"] == {}
 
 
 def test_a_deployment_that_recreates_ends_the_old_pods_first(cluster, home) -> None:

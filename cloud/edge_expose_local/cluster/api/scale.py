@@ -12,7 +12,7 @@ def scale_of(obj: Document) -> Document:
     status: Document = {"replicas": obj.get("status", {}).get("replicas", 0)}
     if labels:
         status["selector"] = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
-    spec = {"replicas": obj["spec"]["replicas"]}
+    spec = {"replicas": obj["spec"]["replicas"]} if obj["spec"]["replicas"] else {}
     return {"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": meta, "spec": spec, "status": status}
 
 

@@ -13,7 +13,8 @@ from ..objects.registry import Registry
 from .workloads import leaving, owned_by, reference
 
 WATCHED = frozenset({"deployments.apps", "replicasets.apps", "pods"})
-REVISION = "deployment.kubernetes.io/revision"
+_ANNOTATION = "deployment.kubernetes.io/"
+REVISION = f"{_ANNOTATION}revision"
 _HASH = "pod-template-hash"
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
@@ -34,6 +35,13 @@ def _plain(template: Document) -> Document:
 def _revision(found: Document) -> int:
     text = (found["metadata"].get("annotations") or {}).get(REVISION, "0")
     return int(text) if text.isdigit() else 0
+
+
+def _sizes(found: Document) -> dict[str, str]:
+    """What a ReplicaSet is told of the size of its Deployment."""
+    wanted, strategy = found["spec"]["replicas"], found["spec"]["strategy"]
+    surge = _share((strategy.get("rollingUpdate") or {}).get("maxSurge", 0), wanted, up=True)
+    return {f"{_ANNOTATION}desired-replicas": str(wanted), f"{_ANNOTATION}max-replicas": str(wanted + surge)}
 
 
 def _share(value: int | str, of: int, *, up: bool) -> int:
@@ -69,6 +77,7 @@ class DeploymentController:
         old = [one for one in owned if one is not new]
         if not spec.get("paused"):
             new = self._current(found, new, old)
+            found = self._noted(found, new)
             if spec["strategy"]["type"] == "Recreate":
                 self._recreate(found, new, old)
             else:
@@ -92,7 +101,7 @@ class DeploymentController:
             owned: Document = {
                 "name": f"{meta['name']}-{code}",
                 "labels": dict(labels),
-                "annotations": {REVISION: str(latest + 1)},
+                "annotations": {REVISION: str(latest + 1), **_sizes(found)},
                 "ownerReferences": [reference(found)],
             }
             spec = {"replicas": 0, "selector": selector, "template": template}
@@ -100,13 +109,16 @@ class DeploymentController:
         elif _revision(new) <= latest:
             notes = {**(new["metadata"].get("annotations") or {}), REVISION: str(latest + 1)}
             new = self._update(new, {**new, "metadata": {**new["metadata"], "annotations": notes}})
-        if (meta.get("annotations") or {}).get(REVISION) != str(_revision(new)):
-            found["metadata"] = {
-                **meta,
-                "annotations": {**(meta.get("annotations") or {}), REVISION: str(_revision(new))},
-            }
-            self._store.put(self._deployments.storage, found)
         return new
+
+    def _noted(self, found: Document, new: Document) -> Document:
+        """The Deployment with the revision it is at."""
+        meta, revision = found["metadata"], str(_revision(new))
+        notes = meta.get("annotations") or {}
+        if notes.get(REVISION) == revision:
+            return found
+        changed = {**meta, "annotations": {**notes, REVISION: revision}}
+        return self._store.put(self._deployments.storage, {**found, "metadata": changed})
 
     def _update(self, one: Document, changed: Document) -> Document:
         meta = one["metadata"]
@@ -115,9 +127,14 @@ class DeploymentController:
     def _scale(self, found: Document, one: Document, wanted: int) -> int:
         """Scale one ReplicaSet; returns by how much."""
         before = int(one["spec"]["replicas"])
+        meta = one["metadata"]
+        notes = {**(meta.get("annotations") or {}), **_sizes(found)}
+        if before == wanted and (wanted == 0 or notes == meta.get("annotations")):
+            return 0
+        changed = {**meta, "annotations": notes}
+        self._update(one, {**one, "metadata": changed, "spec": {**one["spec"], "replicas": wanted}})
         if before == wanted:
             return 0
-        self._update(one, {**one, "spec": {**one["spec"], "replicas": wanted}})
         way = "up" if wanted > before else "down"
         since = f" from {before}" if self._tells_from else ""
         message = f"Scaled {way} replica set {one['metadata']['name']}{since} to {wanted}"
