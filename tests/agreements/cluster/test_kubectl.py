@@ -121,6 +121,29 @@ def test_a_field_that_is_not_known_is_refused_before_or_by_the_server(cluster, r
     assert "service/s created" in run("apply", "-f", "-", stdin={**service, "spec": {"ports": [{"port": 80}]}})
 
 
+def test_what_was_applied_by_the_client_goes_on_by_the_server(cluster, run) -> None:
+    """kubectl hands its fields over to a new manager, which owns the lists and maps themselves from then on."""
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s", "labels": {"a": "b"}}}
+    ports = [{"name": "one", "port": 80}, {"name": "two", "port": 81}]
+    run("apply", "-f", "-", stdin={**service, "spec": {"selector": {"x": "y"}, "ports": ports}})
+    arguments = ["apply", "-f", "-", "--server-side", "--field-manager=other"]
+    assert "s serverside-applied" in run(
+        *arguments, stdin={**service, "spec": {"selector": {"x": "y"}, "ports": ports}}
+    )
+    run(*arguments, stdin={**service, "spec": {"selector": {"x": "y"}, "ports": ports[:1]}})
+    found = json.loads(run("get", "service", "s", "-o", "json", "--show-managed-fields"))
+    assert [port["name"] for port in found["spec"]["ports"]] == ["one"]
+    assert (found["spec"]["selector"], found["metadata"]["labels"]) == ({"x": "y"}, {"a": "b"})
+    (entry,) = found["metadata"]["managedFields"]
+    assert (entry["manager"], entry["operation"]) == ("other", "Apply")
+    assert entry["fieldsV1"]["f:metadata"] == {"f:labels": {"f:a": {}}}
+
+
+def test_a_kind_that_is_not_known_says_so(cluster, run) -> None:
+    body = {"apiVersion": "v1", "kind": "Nope", "metadata": {"name": "x"}}
+    assert 'no matches for kind "Nope" in version "v1"' in run.refused("apply", "-f", "-", stdin=body)
+
+
 def test_what_there_is_is_got_at_once(cluster, run) -> None:
     run("create", "deployment", "d", "--image=none/none:1", "--replicas=0")
     assert "deployment.apps/d" in run("get", "all", "-o", "name")

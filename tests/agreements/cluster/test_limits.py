@@ -26,8 +26,10 @@ def makes_jobs(cluster: Any) -> object:
     return cluster.call("POST", f"/apis/batch/v1/namespaces/{cluster.namespace()}/jobs", body).status == 201
 
 
-def has_quotas(cluster: Any) -> object:
-    return cluster.call("GET", f"/api/v1/namespaces/{cluster.namespace()}/resourcequotas").status == 200
+def has_disruption_budgets(cluster: Any) -> object:
+    version = "v1" if cluster.profile == "1.36" else "v1beta1"
+    path = f"/apis/policy/{version}/namespaces/{cluster.namespace()}/poddisruptionbudgets"
+    return cluster.call("GET", path).status == 200
 
 
 def refuses_escalation(cluster: Any) -> object:
@@ -60,7 +62,7 @@ def _token(cluster: Any, namespace: str, account: str) -> str:
 
 CANNOT: dict[str, Outcome] = {
     "Jobs, cron jobs, ingresses": makes_jobs,
-    "No quotas, admission webhooks": has_quotas,
+    "No admission webhooks, disruption budgets": has_disruption_budgets,
     "Roles may be written by anyone who may write roles": refuses_escalation,
     "ServiceAccount tokens are HMAC-signed": tokens_can_be_checked_by_others,
 }
@@ -77,9 +79,8 @@ ELSEWHERE = (
     "`minReadySeconds` and `progressDeadlineSeconds`",
     "`continue` tokens are good for",
     "Constrained impersonation",
-    "OpenAPI has no descriptions",
+    "The descriptions that `kubectl explain` shows",
     "`managedFields` tell of what clients write",
-    "On profile 1.20 OpenAPI v3 is served",
     "A value of the wrong type is told",
     "Addresses outside 127.0.0.0/8 need",
 )

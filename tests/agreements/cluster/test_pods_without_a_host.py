@@ -30,9 +30,9 @@ def test_nothing_is_forwarded_to_a_pod_without_a_host(cluster) -> None:
     [
         "/apis/policy/v1/namespaces/default/poddisruptionbudgets",
         "/apis/apps/v1/namespaces/default/controllerrevisions",
-        "/api/v1/namespaces/default/resourcequotas",
+        "/api/v1/namespaces/default/podtemplates",
         "/api/v1/namespaces/default/services/kubernetes/proxy",
-        "/apis/storage.k8s.io/v1/storageclasses",
+        "/apis/storage.k8s.io/v1/csidrivers",
     ],
 )
 def test_what_is_not_served_says_so(cluster, path: str) -> None:

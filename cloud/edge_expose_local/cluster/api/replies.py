@@ -24,6 +24,7 @@ class Reply:
     document: Document
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
+    pretty: bool = False
 
 
 def served(resource: Resource, obj: Document) -> Document:
@@ -45,6 +46,7 @@ class Answers:
     def __init__(self, request: Request, offer: Offer, profile: Profile, codec: Codec) -> None:
         self._request = request
         self._codec = codec
+        self._old = not profile.modern_service_fields
         self.media: Media = negotiate(request.headers.get("accept", ""), offer, profile)
 
     def write(self, reply: Reply) -> Response:
@@ -56,7 +58,7 @@ class Answers:
         match self.media.turned:
             case "Table":
                 meta = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
-                return Reply(table(resource, [obj], meta, self._request.arg("includeObject")), status)
+                return Reply(table(resource, [obj], meta, self._request.arg("includeObject"), old=self._old), status)
             case "PartialObjectMetadata":
                 return Reply(partial(obj), status)
             case "PartialObjectMetadataList":
@@ -68,7 +70,7 @@ class Answers:
         """Many objects, turned into what was asked for."""
         match self.media.turned:
             case "Table":
-                return Reply(table(resource, objects, meta, self._request.arg("includeObject")))
+                return Reply(table(resource, objects, meta, self._request.arg("includeObject"), old=self._old))
             case "PartialObjectMetadataList":
                 head = {"kind": PARTIAL_LIST, "apiVersion": "meta.k8s.io/v1"}
                 return Reply({**head, "metadata": meta, "items": [partial(o) for o in objects]})
@@ -89,11 +91,11 @@ class Answers:
             return partial
         if self.media.turned != TABLE:
             return lambda obj: served(resource, obj)
-        include = self._request.arg("includeObject")
+        include, old = self._request.arg("includeObject"), self._old
 
         def as_table(obj: Document) -> Document:
             meta = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
-            return table(resource, [obj], meta, include)
+            return table(resource, [obj], meta, include, old=old)
 
         return as_table
 
@@ -114,9 +116,16 @@ class Answers:
         return f"{PROTOBUF};stream=watch" if self.media.type == PROTOBUF else self.media.type
 
 
+def _for_people(request: Request) -> bool:
+    """Whether JSON is to be readable: as the query says, else for those whose answers people look at."""
+    if asked := request.arg("pretty"):
+        return asked in ("1", "t", "T", "true", "True", "TRUE")
+    return request.headers.get("user-agent", "").startswith(("curl", "Wget", "Mozilla/5.0"))
+
+
 def written(reply: Reply, media: Media, codec: Codec, request: Request) -> Response:
-    """Write a reply in a form; `pretty` in the query makes JSON readable."""
-    pretty = media.pretty or request.arg("pretty") in ("1", "true")
+    """Write a reply in a form."""
+    pretty = media.pretty or reply.pretty or _for_people(request)
     body, kind = bodies.write(reply.document, Media(media.type, media.turned, pretty), codec)
     return Response(reply.status, body, {"Content-Type": kind, **reply.headers})
 

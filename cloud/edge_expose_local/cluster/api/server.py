@@ -34,6 +34,7 @@ from .routing import Route, Router
 from .writes import Writes
 
 PodAnswer = Callable[[str, str, Request], Awaitable[Response]]
+_MOST_BODY = 3 * 1024 * 1024
 _HEALTH = ("/healthz", "/livez", "/readyz")
 _TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 
@@ -68,6 +69,9 @@ class Api:
         """Answer one request; every refusal is a Status object."""
         try:
             await self._faults.before_request()
+            if len(request.body) > _MOST_BODY:
+                message = f"Request entity too large: limit is {_MOST_BODY}"
+                raise ApiError(413, "RequestEntityTooLarge", message)
             user = self._tokens.user(request.headers.get("authorization", ""))
             return await self._routed(request, user)
         except ApiError as error:
@@ -98,7 +102,14 @@ class Api:
             return answers.write(Reply(review(kind, found.group, body, user, self._authorizer, self._tokens), 201))
         if resource is None:
             raise unknown_path(f"{found.plural} of {found.group or 'the core group'}")
-        return await self._verb(request, found, resource)
+        try:
+            response = await self._verb(request, found, resource)
+        except ApiError as error:
+            response = refused(error, self._codec, request)
+        if resource.warning:
+            told = f'299 - "{resource.warning}"'
+            response.headers["Warning"] = ", ".join(filter(None, (told, response.headers.get("Warning", ""))))
+        return response
 
     def _acting(self, request: Request, user: User, wish: Attributes) -> User:
         """Who the request goes on as: the user of the token, or the one whom its headers name."""
@@ -116,7 +127,9 @@ class Api:
             raise refusal(user, wish)
         if request.method not in ("GET", "HEAD"):
             raise method_not_allowed()
-        if path in _HEALTH:
+        if path in _HEALTH and "verbose" in request.query:
+            return Response(200, f"[+]ping ok\n{path[1:]} check passed\n".encode(), _TEXT)
+        if path.removesuffix("/ping") in _HEALTH:
             return Response(200, b"ok", _TEXT)
         steps = [step for step in path.split("/") if step]
         if steps[:1] == ["openapi"]:
@@ -130,7 +143,8 @@ class Api:
                 Reply(self._openapi(steps))
             )
         offer = Offer((JSON,)) if steps == ["version"] else Offer()
-        return Answers(request, offer, self._profile, self._codec).write(Reply(self._discovered(steps)))
+        reply = Reply(self._discovered(steps), pretty=steps in ([], ["version"]))
+        return Answers(request, offer, self._profile, self._codec).write(reply)
 
     def _openapi(self, steps: list[str]) -> Document:
         answer: Document | None = None

@@ -122,4 +122,4 @@ def write(document: Document, media: Media, codec: Codec) -> tuple[bytes, str]:
         return codec.write(document), PROTOBUF
     if media.pretty:
         return json.dumps(document, indent=2).encode(), JSON
-    return _COMPACT.encode(document).encode(), JSON
+    return _COMPACT.encode(document).encode() + b"\n", JSON

@@ -35,6 +35,8 @@ class Resource:
     """There are none, and none can be made: clients only ask for what there is."""
     custom: bool = False
     """A custom resource: list items carry apiVersion and kind, strategic merge is refused."""
+    warning: str = ""
+    """What every answer warns of."""
     fields: frozenset[str] = _META_FIELDS
     category_all: bool = False
     served: Callable[[Document], Document] = _same
@@ -98,6 +100,7 @@ _EVENT_FIELDS = _META_FIELDS | {
     "source",
     "type",
 }
+_ENDPOINTS_WARNING = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
 _RBAC = "rbac.authorization.k8s.io"
 
 
@@ -112,6 +115,8 @@ _READ_VERBS = ("get", "list", "watch")
 def _empty(profile: Profile) -> list[Resource]:
     """Kinds that kubectl lists in passing (`cluster-info dump`, `apply --prune`, `get all`)."""
     rows = [
+        ("", "v1", "limitranges", "LimitRange", True, "limits"),
+        ("", "v1", "resourcequotas", "ResourceQuota", True, "quota"),
         ("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", True, "pvc"),
         ("", "v1", "persistentvolumes", "PersistentVolume", False, "pv"),
         ("", "v1", "replicationcontrollers", "ReplicationController", True, "rc"),
@@ -119,6 +124,10 @@ def _empty(profile: Profile) -> list[Resource]:
         ("apps", "v1", "statefulsets", "StatefulSet", True, "sts"),
         ("batch", "v1", "jobs", "Job", True, ""),
         ("networking.k8s.io", "v1", "ingresses", "Ingress", True, "ing"),
+        ("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", True, "netpol"),
+        ("storage.k8s.io", "v1", "storageclasses", "StorageClass", False, "sc"),
+        ("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", False, "crd"),
+        ("autoscaling", "v1", "horizontalpodautoscalers", "HorizontalPodAutoscaler", True, "hpa"),
     ]
     if profile.modern_service_fields:  # 1.20 has them in another version of the group
         rows.append(("batch", "v1", "cronjobs", "CronJob", True, "cj"))
@@ -157,7 +166,7 @@ def served_resources(profile: Profile) -> list[Resource]:
     service_fields = _META_FIELDS | ({"spec.clusterIP", "spec.type"} if profile.modern_service_fields else set())
     found = [
         core("configmaps", "ConfigMap", ("cm",)),
-        core("endpoints", "Endpoints", ("ep",)),
+        core("endpoints", "Endpoints", ("ep",), warning=_ENDPOINTS_WARNING if profile.modern_service_fields else ""),
         core("events", "Event", ("ev",), fields=_EVENT_FIELDS),
         core(
             "namespaces",

@@ -11,6 +11,8 @@ from .profiles import Profile
 from .resources import Resource
 from .workload_rules import pod_errors, workload_errors
 
+_MOST_DATA = 1024 * 1024
+
 
 def name_check(resource: Resource, profile: Profile) -> Callable[[str], list[str]]:
     """Return the rule for names of a resource."""
@@ -123,11 +125,27 @@ def kind_errors(obj: Document, old: Document | None, resource: Resource, profile
                 errors.append(wrong("roleRef", obj.get("roleRef"), "cannot change roleRef"))
             return errors
         case "ConfigMap" | "Secret":
-            return _immutable(obj, old)
+            return _size(obj, resource, profile) + _immutable(obj, old)
         case "IPAddressPool":
             addresses = (obj.get("spec") or {}).get("addresses")
             return [] if addresses is not None else [required("spec.addresses")]
     return []
+
+
+def _size(obj: Document, resource: Resource, profile: Profile) -> list[Cause]:
+    size = sum(len(text.encode()) for text in (obj.get("data") or {}).values() if isinstance(text, str))
+    if resource.kind == "Secret":
+        size = sum(_decoded_size(text) for text in (obj.get("data") or {}).values() if isinstance(text, str))
+    size += sum(_decoded_size(text) for text in (obj.get("binaryData") or {}).values() if isinstance(text, str))
+    if size <= _MOST_DATA:
+        return []
+    limit = "may not be more than" if profile.strict_fields else "must have at most"
+    field = "data" if resource.kind == "Secret" else "[]"
+    return [Cause("FieldValueTooLong", f"Too long: {limit} {_MOST_DATA} bytes", field)]
+
+
+def _decoded_size(text: str) -> int:
+    return len(text) * 3 // 4 - text[-2:].count("=")
 
 
 def _immutable(obj: Document, old: Document | None) -> list[Cause]:

@@ -209,7 +209,7 @@ class Ownership:
             raise _conflict(clashes)
         for key, clash in clashes.items():
             others[key] -= clash
-        kept = frozenset[Path]().union(*others.values()) if others else EMPTY
+        kept = fields.union(*others.values())
         merged = _pruned(merged, owners.fields.get(mine, EMPTY) - fields, kept, root, self._types)
         result = _Owners({**others, mine: fields}, dict(owners.times))
         if owners.fields.get(mine) != fields or merged != _bare(base):
@@ -263,7 +263,7 @@ def _conflict(clashes: Mapping[_Key, FieldSet]) -> ApiError:
 
 
 def _pruned(value: Any, gone: FieldSet, kept: FieldSet, kind: Field, types: Types, path: Path = ()) -> Any:
-    """Without the fields that their owner does not apply any more, and that nobody else owns."""
+    """Without the fields that their owner does not apply any more, and in which nobody owns anything."""
     inner = fieldsets.parts(value, kind, types)
     if not inner or not any(one[: len(path)] == path for one in gone):
         return value

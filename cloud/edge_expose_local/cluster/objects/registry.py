@@ -24,6 +24,7 @@ from ..kinds.resources import Resource
 from ..kinds.validation import kind_errors, metadata_errors, metadata_update_errors
 from ..services.allocation import ServiceAllocator
 from ..services.rules import service_errors
+from ..services.status_rules import status_errors
 from ..store.store import Store
 from . import prepare
 from .ownership import APPLY, Manager, Ownership
@@ -152,8 +153,12 @@ class Registry:
             return old, False
         if subresource != "status":
             self._check(obj, old, resource)
-        elif errors := metadata_update_errors(obj, old, self.profile):
-            raise invalid(resource.group, resource.kind, name, errors)
+        else:
+            errors = metadata_update_errors(obj, old, self.profile)
+            if resource.plural == "services":
+                errors += status_errors(obj, self.profile)
+            if errors:
+                raise invalid(resource.group, resource.kind, name, errors)
         if dry_run:
             return obj, False
         if "deletionTimestamp" in obj["metadata"] and not self._held(obj, resource):
