@@ -66,7 +66,7 @@ log = logging.getLogger(__name__)
 RETRY_SECONDS: Final = 5.0
 """Pause before another pass while something is not Ready or the cluster is away; watches usually wake us sooner."""
 ASKING_SECONDS: Final = 0.5
-"""The same while an exposure asks for another address than it holds."""
+"""The same while an exposure asks for another address than it holds, or something was written just now."""
 UNREADABLE_SECONDS: Final = 60.0
 """After so long without the cluster its exposures are not called Ready any more."""
 _DEBOUNCE_SECONDS: Final = 0.02
@@ -271,7 +271,8 @@ class Controller:
                 refused = [name for name, outcome in outcomes.items() if outcome.failure is not Failure.TRANSIENT]
                 self._keeper.memory = pass_memory.without_refused(self._keeper.memory, before, refused)
                 homes = homes_of(self._keeper.memory, document, self.identity.namespace)
-                observed_after, error = await self._observe(homes)
+                # Where an address is asked for in place of another, the answer is part of what is remembered.
+                observed_after, error = await self._observe(homes, after_writes=not plan.unproven)
                 observed = observed_after or observed
                 self._keeper.memory = pass_memory.after_writes(self._keeper.memory, plan, observed, self.identity.owner)
             if not read_only:
@@ -335,9 +336,10 @@ class Controller:
         self._keeper.memory = replace(self._keeper.memory, rails=rails.known)
         return rails
 
-    async def _observe(self, homes: Homes) -> tuple[Observed | None, str]:
+    async def _observe(self, homes: Homes, *, after_writes: bool = False) -> tuple[Observed | None, str]:
+        look = self._observer.after_writes if after_writes else self._observer.observe
         try:
-            return await asyncio.to_thread(self._observer.observe, homes), ""
+            return await asyncio.to_thread(look, homes), ""
         except ClusterError as error:
             log.info("cluster: %s", error)
             return None, f"{type(error).__name__}: {error}"
@@ -441,8 +443,8 @@ class Controller:
         waiting = any(s.state in (State.PENDING, State.FAILED) for s in self.result.statuses.values())
         if waiting or (plan is not None and any(c.verb is Verb.DELETE for c in plan.plan.changes)):
             pause = min(pause, RETRY_SECONDS)
-        if plan is not None and plan.unproven:
-            # An address is asked for: a refusal is to be answered soon, and an Event may come after the watch woke us.
+        if plan is not None and (plan.unproven or (waiting and plan.plan.changes)):
+            # An address is asked for: a refusal is to be answered soon, and may be an Event alone that wakes nobody.
             pause = min(pause, ASKING_SECONDS)
         for due in (self._retrigger.due_in(), self._contention.due_in(), self._reporter.due_in()):
             pause = pause if due is None else min(pause, due)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from threading import Condition, Event
 from typing import Any
 
-from edge_expose_module.cluster.api import SERVICES, Resource, WatchEvent
+from edge_expose_module.cluster.api import ENDPOINT_SLICES, SERVICES, Resource, WatchEvent
 
 Body = dict[str, Any]
 
@@ -58,6 +58,8 @@ class FakeObjects:
         else:
             self.companions[(resource.kind, meta["namespace"], meta["name"])] = stamped
         self.tell(resource, kind, stamped)
+        if kind == "ADDED" and resource is SERVICES:
+            self.tell_of(ENDPOINT_SLICES, meta["namespace"], "ADDED")
 
     def end(self, resource: Resource, body: Body) -> None:
         """Deletes; what has finalizers stays, with all it holds, until they are gone."""
@@ -81,6 +83,8 @@ class FakeObjects:
         else:
             self.companions.pop((resource.kind, meta["namespace"], meta["name"]), None)
         self.tell(resource, "DELETED", body)
+        if resource is SERVICES:
+            self.tell_of(ENDPOINT_SLICES, meta["namespace"], "DELETED")
 
     def stamped(self, body: Body) -> Body:
         meta = body["metadata"]

@@ -49,12 +49,15 @@ class _Scope:
     heard: float | None = None
     """When the watch that keeps it up was last heard; None while there is no such watch."""
     used: bool = True
+    reading: int = 0
+    """When that list was asked for, as a count of readings."""
 
 
 @dataclass(slots=True)
 class _Known:
-    """What the API server says of itself."""
+    """What the API server says of itself, and in which reading."""
 
+    reading: int = -1
     version: str = ""
     groups: dict[str, frozenset[str]] = field(default_factory=dict)
     since: float = 0.0
@@ -78,19 +81,28 @@ class CachedCluster:
         self._absent: dict[str, float] = {}
         self._revision = 0
         self._from_memory = False
+        self._reading = 0
+        """Counts the times that reading started."""
+        self._goes_on = False
 
     # --- reads ---
 
     def start_reading(self) -> None:
         """Whoever reads everything from here on may ask `refresh` whether all of it came from the API."""
-        self._from_memory = False
+        self._from_memory, self._goes_on = False, False
+        self._reading += 1
+
+    def go_on_reading(self) -> None:
+        """Until reading starts again, what was listed since it started last stands, with the answers to writes since:
+        also where no watch keeps it up yet."""
+        self._goes_on = True
 
     def list(self, resource: Resource, namespace: str | None, *, labels: str = "", fields: str = "") -> Listing:
         if labels or fields or resource in _NOT_KEPT:
             return self._cluster.list(resource, namespace, labels=labels, fields=fields)
         with self._lock:
             scope = self._scopes.get((resource, namespace))
-            if scope is not None and self._is_fresh(scope):
+            if scope is not None and self._stands(scope):
                 scope.used = True
                 self._from_memory |= resource not in _HOLD_NOTHING
                 return Listing(scope.cache.items, scope.cache.version)
@@ -100,7 +112,7 @@ class CachedCluster:
         with self._lock:
             for where in (namespace, None):
                 scope = self._scopes.get((resource, where))
-                if scope is not None and self._is_fresh(scope) and not resource.metadata_only:
+                if scope is not None and self._stands(scope) and not resource.metadata_only:
                     scope.used = True
                     self._from_memory |= not resource.only
                     body = scope.cache.get((namespace, name))
@@ -136,7 +148,7 @@ class CachedCluster:
         with self._lock:
             scope = self._scopes.setdefault((resource, namespace), _Scope(Cache(resource)))
             scope.cache.replace(listing, later=scope.answered is not None and started > scope.answered)
-            scope.listed, scope.answered, scope.used = started, self._clock(), True
+            scope.listed, scope.answered, scope.used, scope.reading = started, self._clock(), True, self._reading
             self._revision += 1
             return Listing(scope.cache.items, listing.version)
 
@@ -149,6 +161,13 @@ class CachedCluster:
         """Whether reading again would show what was there at this revision, and ask the API for nothing."""
         with self._lock:
             return revision == self._revision and all(self._is_fresh(scope) for scope in self._scopes.values())
+
+    def look_again(self, resource: Resource) -> None:
+        """The next read of it comes from the API."""
+        with self._lock:
+            for (kept, _), scope in self._scopes.items():
+                if kept == resource:
+                    scope.listed = None
 
     def refresh(self) -> bool:
         """What says who holds which address is read from the API the next time: before one is given up, and while one
@@ -234,6 +253,10 @@ class CachedCluster:
 
     # --- inside, with the lock held ---
 
+    def _stands(self, scope: _Scope) -> bool:
+        is_known = scope.listed is not None and scope.cache.version != ""
+        return self._is_fresh(scope) or (self._goes_on and is_known and scope.reading == self._reading)
+
     def _is_fresh(self, scope: _Scope) -> bool:
         now = self._clock()
         return (
@@ -245,10 +268,12 @@ class CachedCluster:
         )
 
     def _known_now(self) -> _Known:
-        """Believed while a watch tells that the same API server is there."""
+        """Believed within one reading, and while a watch tells that the same API server is there."""
         now = self._clock()
+        if self._known.reading == self._reading:
+            return self._known
         if now - self._known.since >= self._relist or not any(self._is_fresh(scope) for scope in self._scopes.values()):
-            self._known = _Known(since=now)
+            self._known = _Known(self._reading, since=now)
         return self._known
 
     def _answered(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -67,6 +67,16 @@ class Observer:
         events = self._events(sorted({service.namespace for service in unanswered})) if unanswered else {}
         return replace(observed, events=events, denied=tuple(sorted(self._denied, key=str)))
 
+    def after_writes(self, homes: Homes) -> Observed:
+        """What was observed last, with what the API server answered to our writes and watches told since; Services are
+        read once more where one lacks what it asks for, since a load balancer may be as fast."""
+        self._cluster.go_on_reading()
+        observed, unanswered = self._observe(homes)
+        if unanswered:
+            self._cluster.look_again(SERVICES)
+            observed, _ = self._observe(homes)
+        return replace(observed, denied=tuple(sorted(self._denied, key=str)))
+
     def _observe(self, homes: Homes) -> tuple[Observed, tuple[ObservedService, ...]]:
         """All but Events, and our Services that lack what they ask for."""
         for key in self._asked_again:

@@ -81,6 +81,26 @@ def bench() -> Iterator[Watched]:
     found.stop()
 
 
+def test_a_first_pass_reads_everything_once_and_writes_each_service_once() -> None:
+    """No watch keeps anything up yet: what was read before the writes stands, with what they were answered. Services
+    are read once more, for the addresses that they got."""
+    counting = CountingCluster()
+    bench = Bench(counting)
+    bench.desire(dict.fromkeys("abc", WEB))
+    bench.run(passes=1)
+    reads = {what: count for what, count in counting.asked.items() if not what.startswith("create")}
+    assert counting.asked["create services"] == 3
+    assert {what: count for what, count in reads.items() if count > 1} == {"list services": 2}
+    assert "list events" not in reads
+    assert bench.exposure("b")["address"] == "10.0.0.11"
+
+
+def test_who_asks_for_another_address_is_looked_at_again_at_once(bench: Watched) -> None:
+    bench.desire({**dict.fromkeys("abc", WEB), "b": {**WEB, "address": "10.0.0.17"}})
+    bench.run()
+    assert bench.state("b") == ("Ready", "10.0.0.17", None)
+
+
 def test_a_pass_in_which_nothing_happened_asks_for_nothing(bench: Watched) -> None:
     for wake in (False, True, False):
         assert bench.asked_by_a_pass(wake=wake) == {}

@@ -191,12 +191,15 @@ def test_events_are_read_each_time(world: World) -> None:
 
 
 def test_what_the_server_says_of_itself_is_believed_while_a_watch_lives(world: World) -> None:
-    world.cached.version()
-    world.cached.version()
+    for _ in range(2):
+        world.cached.start_reading()
+        world.cached.version()
+        world.cached.version()
     assert world.cluster.asked["version"] == 2
     world.names()
     world.hear()
     for _ in range(3):
+        world.cached.start_reading()
         assert world.cached.version() == "v1.36.3"
         assert "ipaddresspools" in world.cached.resources(GROUP)
     assert (world.cluster.asked["version"], world.cluster.asked[GROUP]) == (2, 1)
@@ -222,3 +225,28 @@ def test_the_scopes_that_were_read_are_the_ones_to_watch(world: World) -> None:
     assert world.cached.take_used() == {(SERVICES, None), (POOLS, None)}
     world.names()
     assert world.cached.take_used() == {(SERVICES, None)}
+
+
+def test_after_writes_what_was_read_before_stands_with_their_answers(world: World) -> None:
+    """No watch keeps it up yet, and one that is slow would be too late."""
+    world.cached.start_reading()
+    assert world.names() == ["a"]
+    world.cached.create(SERVICES, "edge1", {"metadata": {"name": "c"}, "spec": WEB})
+    world.cluster.add_service("b", WEB)
+    world.cached.go_on_reading()
+    assert world.names() == ["a", "c"]
+    assert world.cluster.asked["services"] == 1
+    world.cached.start_reading()
+    assert world.names() == ["a", "b", "c"]
+
+
+def test_after_a_deletion_it_is_read_what_is_left(world: World) -> None:
+    """It may wait for a finalizer, and hold its address until then."""
+    world.cluster.add_finalizer("a", "theirs/hold")
+    world.cached.start_reading()
+    world.names()
+    world.cached.delete(SERVICES, "edge1", "a", "")
+    world.cached.go_on_reading()
+    (left,) = world.cached.list(SERVICES, None).items
+    assert left["metadata"]["deletionTimestamp"]
+    assert world.cluster.asked["services"] == 2
