@@ -20,7 +20,7 @@ def test_a_token_a_password_and_a_session_by_keyboard(open_page: Any, served: An
     sessions = page.get_by_role("list", name="Your sessions").get_by_role("listitem")
     assert sessions.count() >= 2
 
-    page.get_by_label("What it is for").focus()
+    page.get_by_label("Purpose").focus()
     page.keyboard.type("ci")
     page.keyboard.press("Tab")  # the scope: a viewer has one choice
     page.keyboard.press("Tab")  # the days
@@ -31,7 +31,7 @@ def test_a_token_a_password_and_a_session_by_keyboard(open_page: Any, served: An
     asked = page.request.get("/api/session", headers={"Authorization": f"Bearer {token}"})
     assert asked.json()["role"] == "viewer"
     page.get_by_role("button", name="Revoke token ci").press("Enter")
-    page.get_by_text("The token has ended.").wait_for()
+    page.get_by_text("The token was revoked.").wait_for()
     assert page.request.get("/api/session", headers={"Authorization": f"Bearer {token}"}).status == 401
 
     for old, new in ((PASSWORD, NEW), (NEW, PASSWORD)):
@@ -39,7 +39,7 @@ def test_a_token_a_password_and_a_session_by_keyboard(open_page: Any, served: An
         page.get_by_label("New password", exact=True).fill(new)
         page.get_by_label("New password again").fill(new)
         page.keyboard.press("Enter")
-        page.get_by_text("Your password is changed.").wait_for()
+        page.get_by_text("Your password was changed.").wait_for()
         assert sessions.count() == 1
     elsewhere.goto("/devices")
     elsewhere.get_by_role("heading", name="Sign in").wait_for()

@@ -21,7 +21,7 @@ PAGES = {
     "exposure": "/devices/edge1/exposures/shop",
     "blocked": "/devices/edge1/exposures/closed",
     "network": "/devices/edge1/network",
-    "who-wins": "/devices/edge1/who-wins",
+    "ownership": "/devices/edge1/ownership",
     "history": "/devices/edge1/history",
     "twin": "/devices/edge1/twin",
     "account": "/account",

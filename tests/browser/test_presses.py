@@ -13,9 +13,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.local, pytest.mark.timeout(180)]
 
 def hold(page: Any, button: Any) -> None:
     """Presses the mouse on a button and does not let go."""
-    button.scroll_into_view_if_needed()
-    box = button.bounding_box()
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    button.hover()
     page.mouse.down()
 
 

@@ -10,7 +10,7 @@ import pytest
 from .conftest import PASSWORD, serve, sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.local, pytest.mark.timeout(180)]
-SIGNED_OUT = "You are signed out"
+SIGNED_OUT = "Your session has ended"
 
 
 def sign_out_elsewhere(page: Any) -> None:
@@ -62,7 +62,7 @@ def test_a_plan_waits_for_somebody_who_signs_in_again(open_page: Any) -> None:
 def test_a_page_that_follows_a_device_says_that_it_is_signed_out_and_follows_again(open_page: Any) -> None:
     page = open_page()
     page.goto("/devices/edge1")
-    page.locator(".status", has_text="Connected to the hub").wait_for()
+    page.locator(".status", has_text="Connected to IoT Hub").wait_for()
     sign_out_elsewhere(page)
     page.get_by_text(SIGNED_OUT).wait_for()
     assert page.get_by_role("heading", name="edge1").count() == 1
@@ -117,7 +117,7 @@ def test_a_plan_that_a_restart_lost_comes_back_with_its_note_or_as_its_form(
         page.get_by_label("Port outside, row 1").fill("7052")
         page.get_by_label("Port in the app, row 1").fill("80")
         page.get_by_role("button", name="Show the plan").click()
-        page.get_by_label("Why (optional)").fill("ticket 7")
+        page.get_by_label("Note (optional)").fill("ticket 7")
         lost = page.url
     finally:
         first.process.terminate()
@@ -129,7 +129,7 @@ def test_a_plan_that_a_restart_lost_comes_back_with_its_note_or_as_its_form(
         page.get_by_role("heading", name="This plan is no longer kept").wait_for()
         page.get_by_role("button", name="Show the plan again").click()
         page.get_by_role("heading", name="Expose kept").wait_for()
-        assert page.get_by_label("Why (optional)").input_value() == "ticket 7"
+        assert page.get_by_label("Note (optional)").input_value() == "ticket 7"
         page.goto(lost)
         page.get_by_role("button", name="Back to the form").click()
         page.get_by_role("heading", name="Expose an app").wait_for()

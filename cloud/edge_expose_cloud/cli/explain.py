@@ -40,6 +40,6 @@ def explain(
     marks = {"ok": "[green]✓[/green]", "wrong": "[red]✗[/red]", "unknown": "[yellow]?[/yellow]"}
     out().print(f"{escape(exposure)}: {state_text(found.state)}")
     for step in found.steps:
-        out().print(f"  {marks[step.verdict]} {escape(step.question)} {escape(step.answer)}", soft_wrap=True)
+        out().print(f"  {marks[step.verdict]} {escape(step.question)} {escape(step.text)}", soft_wrap=True)
         if step.hint:
             out().print(f"      try: {escape(step.hint)}", soft_wrap=True)

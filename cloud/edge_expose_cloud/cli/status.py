@@ -10,7 +10,7 @@ from edge_expose_cloud.cli.shared.app import new_app
 from edge_expose_cloud.cli.shared.errors import guarded
 from edge_expose_cloud.cli.shared.options import Auth, ConnectionFile, HubHost, Output, UsageProblem, connect
 from edge_expose_cloud.cli.shared.output import Format, data, escape, exposures_table, out, say, table
-from edge_expose_cloud.plan.ownership import OwnedKey, who_wins
+from edge_expose_cloud.plan.ownership import OwnedKey, key_owners
 from edge_expose_cloud.status.device import read_status
 from edge_expose_cloud.status.explain import REASON_HINTS
 from edge_expose_cloud.status.fleet import DeviceStatus
@@ -41,7 +41,7 @@ def status(
     elif device is None:
         raise UsageProblem("--owners needs a DEVICE", "edge-expose status edge1 --owners")
     else:
-        _show_owners(device, who_wins(target, device), output)
+        _show_owners(device, key_owners(target, device), output)
 
 
 def _show_owners(device: str, keys: list[OwnedKey], output: Format) -> None:

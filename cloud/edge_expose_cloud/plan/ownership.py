@@ -1,4 +1,4 @@
-"""Who wins: for each key of our module's desired properties, who set it and whether that will last."""
+"""Who sets what: for each key of our module's desired properties, who set it and whether that will last."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class OwnedKey:
         }
 
 
-def who_wins(hub: Hub, device_id: str) -> list[OwnedKey]:
+def key_owners(hub: Hub, device_id: str) -> list[OwnedKey]:
     """Every key of the twin, and those that a deployment sets and the twin does not hold yet."""
     state = observe_device(hub, device_id)
     if state.ours is None:

@@ -65,9 +65,9 @@ ReaderDep = Annotated[Session, Depends(_reader)]
 
 def _operator(session: ReaderDep) -> Session:
     if not session.via:
-        raise Forbidden("a browser's session changes nothing here: send an API token")
+        raise Forbidden("a browser session cannot make changes here: send an API token")
     if not session.may_change:
-        raise Forbidden("this token may only look: its scope or its account's role is viewer")
+        raise Forbidden("this token is read-only: its scope, or the role of its account, is viewer")
     return session
 
 
@@ -81,7 +81,7 @@ class Strict(BaseModel):
     @classmethod
     def _is_text(cls, body: Any) -> Any:
         if isinstance(body, dict) and not is_text(body):
-            raise PydanticCustomError("text", "holds half of a surrogate pair, which is no text")
+            raise PydanticCustomError("text", "contains half of a surrogate pair, which is not text")
         return body
 
 
@@ -89,9 +89,9 @@ class Wanted(Strict):
     """One exposure of the contract, as in the twin."""
 
     exposure: dict[str, Any] = Field(description="The fields of docs/reference/contract.md.")
-    digest: str | None = Field(None, description="The plan's digest: anything else is refused with 409.")
-    allow: dict[str, int] = Field({}, description="Dangers of the plan that are meant: kind and count.")
-    note: str = Field("", description="Why: goes with the change, at most 512 bytes.")
+    digest: str | None = Field(None, description="Digest of the plan to apply: any other plan is refused with 409.")
+    allow: dict[str, int] = Field({}, description="Dangers of the plan that are confirmed: kind and count.")
+    note: str = Field("", description="Note that goes with the change, at most 512 bytes.")
 
 
 class Checked(Strict):
@@ -102,7 +102,7 @@ class Checked(Strict):
 
 @router.get("/session")
 def session_of(session: ReaderDep) -> dict[str, Any]:
-    """Who asks; for a browser's session, the token of its forms too."""
+    """User and role; for a browser session also the token of its forms."""
     return {"user": session.user, "role": session.role, "csrfToken": session.csrf}
 
 
@@ -122,7 +122,7 @@ def devices(
     sort: Annotated[str, Query(pattern=f"^(-?({'|'.join(fleet.ORDERS)}))?$")] = "",
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
 ) -> dict[str, Any]:
-    """Fifty devices; `readAt` says how old each row is (Unix seconds)."""
+    """One page of 50 devices; `readAt` is when each was read (Unix seconds)."""
     found = fleet.answer(portal.watching.listing(), fleet.Question(q, show, tag, page, sort))
     portal.watching.show(row.device_id for row in found.rows)
     return {
@@ -166,7 +166,7 @@ def device(portal: PortalDep, session: ReaderDep, device: DeviceId) -> dict[str,
 
 @router.get("/devices/{device}/exposures/{name}")
 def exposure(portal: PortalDep, session: ReaderDep, device: DeviceId, name: Name) -> dict[str, Any]:
-    """One exposure: declared, reported, and the deployment that owns it."""
+    """One exposure: declared, reported, and the deployment that sets it."""
     view = device_view(portal.reading, device)
     reported = view.status.exposures.get(name) if view.status is not None else None
     if reported is None and name not in view.declared_raw:
@@ -189,7 +189,7 @@ def put_exposure(
     dry_run: Annotated[bool, Query(alias="dryRun")] = False,
     digest: str | None = None,
 ) -> dict[str, Any]:
-    """Declares it; the same plan and the same guards as `edge-expose expose`. The digest may stand in either place."""
+    """Declares the exposure, with the plan and checks of `edge-expose expose`; query or body hold the digest."""
     if digest is not None and body.digest is not None and digest != body.digest:
         raise Refused(
             "the query and the body give two different digests", "give one of them, as ?dryRun=true showed it"
@@ -210,13 +210,13 @@ def delete_exposure(
     digest: str | None = None,
     note: str = "",
 ) -> dict[str, Any]:
-    """Withdraws it."""
+    """Removes the exposure."""
     return _change(portal, session, ChangeRequest("remove", device, name), digest, dry_run, {}, note)
 
 
 @router.post("/validate")
 def validate(portal: PortalDep, session: ApiOperator, body: Checked) -> dict[str, Any]:
-    """Checks an exposure against the device as it is; nothing is sent."""
+    """Checks an exposure against the current state of the device; nothing is sent."""
     try:
         planned = plan_change(
             portal.reading, ChangeRequest("expose", body.device, body.name, body.exposure), portal.backups

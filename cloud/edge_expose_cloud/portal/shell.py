@@ -194,7 +194,7 @@ FieldsDep = Annotated[dict[str, str], Depends(posted)]
 def posted_here(session: SessionDep, fields: FieldsDep, request: Request) -> dict[str, str]:
     """Fields of a form that this session's own page posted."""
     if not session.owns(fields.get("csrf") or request.headers.get("x-csrf-token", "")):
-        raise ForeignForm("the form does not belong to this session: reload the page and try again")
+        raise ForeignForm("the form belongs to another session: reload the page and try again")
     return fields
 
 
@@ -203,7 +203,7 @@ CheckedDep = Annotated[dict[str, str], Depends(posted_here)]
 
 def operator_only(session: SessionDep) -> Session:
     if not session.may_change:
-        raise Forbidden("you are a viewer; only operators can change things")
+        raise Forbidden("your role is viewer; only operators can make changes")
     return session
 
 

@@ -24,16 +24,23 @@ Verdict = Literal["ok", "wrong", "unknown"]
 REASON_HINTS: Mapping[str, str] = {reason: row.cure for reason, row in REASON_TABLE.items()} | {
     "NotReported": "the module is offline or has not looked yet"
 }
+REASON_MEANINGS: Mapping[str, str] = {reason: row.meaning.rstrip(".") for reason, row in REASON_TABLE.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One question, what was found, and what to try."""
+    """One question, what was found, and what to try; `code` is the reason code of a wrong answer."""
 
     question: str
     verdict: Verdict
     answer: str
     hint: str = ""
+    code: str = ""
+
+    @property
+    def text(self) -> str:
+        """With the code in front, for a terminal and for programs."""
+        return f"{self.code}: {self.answer}".rstrip(": ") if self.code else self.answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,7 @@ class Explanation:
 
     def to_json(self) -> dict[str, Any]:
         steps = [
-            {"question": step.question, "verdict": step.verdict, "answer": step.answer, "hint": step.hint}
+            {"question": step.question, "verdict": step.verdict, "answer": step.text, "hint": step.hint}
             for step in self.steps
         ]
         return {"deviceId": self.device_id, "exposure": self.exposure, "state": self.state, "steps": steps}
@@ -222,8 +229,9 @@ def _reported(twin: Twin, name: str) -> list[Step]:
             Step(
                 "What does the module say about it?",
                 "wrong",
-                f"{entry.reason}: {entry.message or ''}".rstrip(": "),
+                entry.message or REASON_MEANINGS.get(entry.reason, ""),
                 REASON_HINTS.get(entry.reason, ""),
+                entry.reason,
             )
         )
     return steps

@@ -59,9 +59,14 @@ def _said(twin: Twin, now: datetime, offline_after: timedelta) -> Iterator[Healt
         count = pending.get("count")
         yield Health("Removal held back", "bad", f"{count} exposures stay until their removal is confirmed", True)
     if code != 200:
-        yield Health("Refused", "bad", _line(f"the module answered {code}: {status.get('description') or ''}"), True)
+        yield Health(
+            "Refused",
+            "bad",
+            _line(f"{status.get('description') or 'the desired properties were not accepted'} ({code})"),
+            True,
+        )
     if cluster.get("api", "ok") not in ("ok", ""):
-        yield Health("Cluster unreadable", "bad", _line(f"the module cannot work with it: {cluster['api']}"), True)
+        yield Health("Cluster unreadable", "bad", _line(f"the module cannot access it: {cluster['api']}"), True)
     if version is None:
         what = "the report of the module cannot be read" if reported else "the module has never reported"
         yield Health("Unreadable report" if reported else "Never reported", "bad", what, True)

@@ -37,7 +37,7 @@ def metadata(text: str) -> dict[str, Any]:
         pytest.param(twin(), "Ready", "", False, id="all is well"),
         pytest.param(
             twin({**READY, "lastDesiredStatus": {"code": 412, "description": "schema 2 is not known"}}),
-            *("Refused", "the module answered 412: schema 2 is not known", True),
+            *("Refused", "schema 2 is not known (412)", True),
             id="a document that was refused is not Ready, whatever runs",
         ),
         pytest.param(
@@ -47,7 +47,7 @@ def metadata(text: str) -> dict[str, Any]:
         ),
         pytest.param(
             twin({**READY, "cluster": {"api": "403 forbidden"}}),
-            *("Cluster unreadable", "the module cannot work with it: 403 forbidden", True),
+            *("Cluster unreadable", "the module cannot access it: 403 forbidden", True),
             id="a cluster that cannot be read",
         ),
         pytest.param(

@@ -33,7 +33,7 @@ def test_whoever_changes_the_password_stays_signed_in_here_and_nowhere_else(worl
     here, elsewhere, other = signed_in(world), signed_in(world), signed_in(world, "vic")
     answer = change(here)
     assert answer.headers["location"] == "/account?done=password"
-    assert "Your password is changed" in here.get("/account?done=password").text
+    assert "Your password was changed" in here.get("/account?done=password").text
     assert elsewhere.get("/devices").status_code == 303
     assert other.get("/devices").status_code == 200
     assert world.browser().post("/sign-in", {"name": "ada", "password": PASSWORD}).status_code == 403
@@ -47,7 +47,7 @@ def test_whoever_changes_the_password_stays_signed_in_here_and_nowhere_else(worl
     ("typed", "status", "says"),
     [
         pytest.param({"current": "wrong"}, 403, "current password is wrong", id="not the password"),
-        pytest.param({"again": NEW + "x"}, 422, "differ", id="typed differently"),
+        pytest.param({"again": NEW + "x"}, 422, "do not match", id="typed differently"),
         pytest.param({"new": "short", "again": "short"}, 422, "10 to 256 characters", id="too short"),
         pytest.param({"new": "x" * 257, "again": "x" * 257}, 422, "10 to 256 characters", id="too long"),
     ],

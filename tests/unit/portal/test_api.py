@@ -82,7 +82,7 @@ def test_half_a_surrogate_pair_is_refused_and_leaves_the_history_readable(world,
     headers = {"Content-Type": "application/json"}
     answer = api.put(PATH, content=json.dumps(body), headers=headers)
     assert answer.status_code == 422
-    assert "no text" in answer.json()["hint"]
+    assert "not text" in answer.json()["hint"]
     checked = json.dumps({"device": "d1", "name": "x", **body})
     assert api.post("/api/validate", content=checked, headers=headers).status_code == 422
     assert api.post("/api/validate", content=checked).status_code == 422, "no word of what it is"

@@ -114,7 +114,7 @@ def test_a_small_body_is_read_however_it_is_sent(serve) -> None:
     peer = serve()().head(Transfer_Encoding="chunked", Origin="http://127.0.0.1")
     peer.send(b"8\r\nname=ada\r\n", b"10\r\n&password=wrong1\r\n", b"0\r\n\r\n")
     assert peer.status() == 403
-    assert b"Name or password is wrong" in peer.socket.recv(65536) + peer.socket.recv(65536)
+    assert b"The name or the password is wrong" in peer.socket.recv(65536) + peer.socket.recv(65536)
 
 
 @pytest.mark.parametrize(

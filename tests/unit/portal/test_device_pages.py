@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 
 from edge_expose_cloud.hub.api import Deployment, MethodResult
 from edge_expose_contract.identity import MODULE_ID
-from support.cloud import READY
+from edge_expose_contract.reason_table import REASON_TABLE
+from support.cloud import READY, SHOP_FORM
 from support.fake_hub import FakeHub
 
 
@@ -18,7 +20,7 @@ def test_the_device_page_says_what_is_there(ada) -> None:
         "web-out",
         "10.0.0.11:8080",
         "db.d1.svc.cluster.local",
-        "reserved for somebody else (edgehub)",
+        "reserved (edgehub)",
         "a/web:1",
     ):
         assert part in text
@@ -49,7 +51,7 @@ def test_what_a_deployment_owns_is_shown_with_its_owner_and_not_editable(world, 
     ):
         assert answer.status_code == 409
         assert "north-layer" in answer.text
-    wins = ada.get("/devices/d1/who-wins").text
+    wins = ada.get("/devices/d1/ownership").text
     assert "will be overwritten" in wins
 
 
@@ -60,20 +62,20 @@ def test_the_spec_that_is_downloaded_shows_nothing_of_what_it_only_keeps(world, 
     assert "hunter9" not in text
 
 
-def test_who_wins_on_a_device_without_the_module_says_what_to_do(world, ada) -> None:
+def test_ownership_on_a_device_without_the_module_says_what_to_do(world, ada) -> None:
     world.hub.add_device("bare")
-    page = ada.get("/devices/bare/who-wins")
+    page = ada.get("/devices/bare/ownership")
     assert page.status_code == 200
     assert "edge-expose apply SPEC.yaml" in page.text
     assert 'href="/devices/bare/history"' in page.text
-    assert ada.get("/devices/nothing-here/who-wins").status_code == 404
+    assert ada.get("/devices/nothing-here/ownership").status_code == 404
 
 
 @pytest.mark.parametrize(
     ("pool", "says"),
     [
-        ({"reason": "PoolMismatch"}, "The copy changes nothing on the device"),
-        ({"reason": "PoolInvalid", "message": "two pools overlap"}, "configuration on the device is broken: two pools"),
+        ({"reason": "PoolMismatch"}, "It is only a copy and changes nothing on the device"),
+        ({"reason": "PoolInvalid", "message": "two pools overlap"}, "rejects its configuration: two pools"),
         ({"reason": "SomethingNew", "message": "said by a newer module"}, "said by a newer module"),
     ],
 )
@@ -88,7 +90,7 @@ def test_the_map_of_a_device_that_is_not_connected_is_last_known(world, ada) -> 
         world.hub.twins["d1", MODULE_ID] = replace(twin, connection_state=state)
         world.portal.reading.forget("d1")
         page = ada.get("/devices/d1").text
-        assert ("The map is as last known: the device is not connected" in page) is stale
+        assert ("because the device is not connected" in page) is stale
         assert ("free when last known: expose" in page) is stale
         assert ("as last known: the device" in ada.get("/devices/d1/expose").text) is stale
 
@@ -141,3 +143,39 @@ def test_a_connection_test_has_its_answer_at_a_url_that_may_be_loaded_again(worl
     assert "Connection test from the device: 10.0.0.11:8080 answers in 3 ms" in page.text
     assert "Connection test" not in vic.get("/devices/d1/exposures/web-out/fragment").text, "live updates leave it"
     assert "Connection test" not in vic.get("/devices/d1/exposures/web-out?tested=nosuch").text
+
+
+def folded(text: str) -> tuple[str, str]:
+    """(what a page shows at once, what is folded away as codes)."""
+    fold = re.compile(r'<details class="codes">.*?</details>', re.DOTALL)
+    return fold.sub("", text), " ".join(fold.findall(text))
+
+
+def test_why_an_exposure_is_blocked_is_said_in_words_and_its_code_is_folded(world, ada) -> None:
+    late = {"state": "Blocked", "reason": "PoolExhausted", "service": "d1/web-out", "since": "2026-11-22T04:00:00Z"}
+    for said, says in ((late, "The pool"), ({**late, "message": "no address of 3 is free"}, "no address of 3 is free")):
+        world.hub.report("d1", MODULE_ID, {**READY, "exposures": {"web-out": said}})
+        world.portal.reading.forget("d1")
+        for path in ("/devices/d1", "/devices/d1/exposures/web-out"):
+            shown, codes = folded(ada.get(path).text)
+            assert "PoolExhausted" not in shown, path
+            assert "PoolExhausted" in codes or path == "/devices/d1"
+        assert REASON_TABLE["PoolExhausted"].meaning.rstrip(".") in shown or says in shown
+
+
+def test_a_reason_of_a_newer_module_that_says_nothing_else_is_shown(world, ada) -> None:
+    world.hub.report("d1", MODULE_ID, {**READY, "exposures": {"web-out": {"state": "Blocked", "reason": "BrandNew"}}})
+    assert "BrandNew" in folded(ada.get("/devices/d1").text)[0]
+
+
+def test_a_document_that_the_device_did_not_accept_is_said_in_words_and_its_code_is_folded(world, ada) -> None:
+    status = {"code": 412, "description": "schemaVersion 2.0 is not supported"}
+    world.hub.report("d1", MODULE_ID, {**READY, "lastDesiredStatus": status})
+    text = ada.get("/devices/d1").text
+    assert "The device did not accept its desired properties: schemaVersion 2.0 is not supported" in text
+    assert '<details class="codes"><summary>Details</summary>Status code 412' in text
+
+
+def test_a_mistake_in_a_form_names_its_rule_in_the_details_only(ada) -> None:
+    shown, codes = folded(ada.change("/devices/d1/check", **{**SHOP_FORM, "address": "10.0.0.99"}).text)
+    assert ("AddressOutsideRange" in codes, "AddressOutsideRange" in shown) == (True, False)

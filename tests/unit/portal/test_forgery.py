@@ -61,7 +61,7 @@ def test_a_viewer_changes_nothing_whatever_it_posts(world, vic, path, fields) ->
     before = world.desired()
     answer = vic.change(path, **fields)
     assert answer.status_code == 403
-    assert "you are a viewer" in answer.text
+    assert "your role is viewer" in answer.text
     assert world.desired() == before
 
 

@@ -26,7 +26,7 @@ def test_an_exposure_with_more_ports_than_a_form_holds_is_not_edited_in_one(worl
     world.hub.patch_module_twin("d1", MODULE_ID, {"exposures": {"web-out": {"ports": ports}}}, "*")
     answer = ada.get("/devices/d1/exposures/web-out/edit")
     assert answer.status_code == 409
-    assert "301 entries of ports" in answer.text
+    assert "301 port entries" in answer.text
 
 
 @pytest.mark.parametrize(
@@ -37,10 +37,10 @@ def test_an_exposure_with_more_ports_than_a_form_holds_is_not_edited_in_one(worl
         ({"address": "10.0.0.1"}, "10.0.0.1"),
         ({"address": "not an ip"}, "is not an IP address"),
         ({"out0": "99999"}, "65535"),
-        ({"out0": "", "in0": ""}, "no port is given"),
+        ({"out0": "", "in0": ""}, "no port is set"),
         ({"name": "Shop!"}, "Shop!"),
-        ({"name": "db"}, "there is an exposure"),
-        ({"module": ""}, "nothing to expose is chosen"),
+        ({"name": "db"}, "already exists"),
+        ({"module": ""}, "no target is selected"),
         ({"allow_from": "10.1.0.1/16"}, "10.1.0.0/16"),
         ({"probe": "ping"}, "is not a probe"),
         ({"address": "10.0.0.11", "out0": "8080"}, "10.0.0.11"),

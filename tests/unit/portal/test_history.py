@@ -32,14 +32,14 @@ def test_what_the_device_tells_is_shown_by_exposure_and_by_address(world, ada) -
     connected(world)
     page = ada.get("/devices/d1/history").text
     assert "ci@runner: release 7" in page
-    assert "Who had which address" in page
+    assert "Address history" in page
     assert "ci@runner" not in ada.get("/devices/d1/history?exposure=web-out").text
     assert "old" in ada.get("/devices/d1/history?address=10.0.0.11").text
     assert "ci@runner" not in ada.get("/devices/d1/history?address=10.0.0.19").text
 
 
 def test_of_a_device_that_is_away_the_last_copy_is_shown_as_such(world, ada) -> None:
-    assert "has not told its history" in ada.get("/devices/d1/history").text
+    assert "has not reported its history" in ada.get("/devices/d1/history").text
     connected(world)
     ada.get("/devices/d1/history")
     twin = world.hub.twins["d1", MODULE_ID]
@@ -51,7 +51,7 @@ def test_of_a_device_that_is_away_the_last_copy_is_shown_as_such(world, ada) -> 
 
     world.hub.methods["d1", MODULE_ID, "history"] = away
     page = ada.get("/devices/d1/history").text
-    assert "this is what it said last" in page
+    assert "this is its last known history" in page
     assert "ci@runner: release 7" in page
 
 

@@ -52,7 +52,7 @@ def evil_world(world) -> None:
         "/devices/d1/exposures/web-out",
         "/devices/d1/exposures/evil",
         "/devices/d1/exposures/" + "%22%3E%3Cscript%3Ealert(1)%3C%2Fscript%3E",
-        "/devices/d1/who-wins",
+        "/devices/d1/ownership",
         "/devices/d1/history",
         "/devices/d1/twin",
         "/devices/d1/network",

@@ -14,7 +14,7 @@ from support.cloud import SHOP_FORM as NEW
 from .conftest import Form
 
 EDIT = "/devices/d1/exposures/web-out/edit"
-CHANGED = "Somebody changed this while you had it open"
+CHANGED = "Someone else changed this in the meantime"
 
 
 def patch(world, exposure: dict | None, name: str = "web-out") -> None:
@@ -39,7 +39,7 @@ def test_the_second_of_two_editors_is_asked_to_look_again_and_undoes_nothing(wor
     again = ada.fill(mine, hostname="adas.x.example", out1="9443", in1="443")
     assert again.status_code == 409
     assert CHANGED in again.text
-    assert "was by <b>bob</b>" in again.text
+    assert "was made by <b>bob</b>" in again.text
     assert '<th scope="row">allowFrom</th><td>–</td><td>10.1.0.0/16</td>' in again.text
     ada.apply(ada.fill(again))
     assert world.desired()["exposures"]["web-out"] == {
@@ -85,7 +85,7 @@ def test_a_name_that_somebody_took_between_plan_and_apply_is_not_overwritten(wor
     patch(world, {"module": "database", "ports": [1]}, "shop")
     answer = ada.change("/devices/d1/apply", **hidden(ada, plan))
     assert answer.status_code == 422
-    assert "there is an exposure" in answer.text
+    assert "already exists" in answer.text
     assert fields_of_page(answer)["out0"] == "8443"
     assert world.desired()["exposures"]["shop"] == {"module": "database", "ports": [1]}
 
@@ -140,7 +140,7 @@ def test_a_plan_of_ranges_leads_back_to_its_form_and_a_removal_has_none(ada) -> 
     plan = ada.fill(ada.get("/devices/d1/network"), external="10.0.0.10-10.0.0.30")
     assert fields_of_page(change_this(ada, plan))["external"] == "10.0.0.10-10.0.0.30"
     removal = ada.change("/devices/d1/plan", kind="remove", name="web-out")
-    assert "Change this" not in removal.text
+    assert "Back to the form" not in removal.text
     assert ada.change("/devices/d1/change", **hidden(ada, removal)).status_code == 409
 
 

@@ -41,7 +41,7 @@ def test_a_page_of_a_device_that_was_read_is_shown_from_that_reading(world, ada,
     assert answer.status_code == 200
     assert "10.0.0.11:8080" in answer.text
     assert "last known: Ready" in answer.text
-    for blame in ("Not connected", "Connected to the hub", "check the device"):
+    for blame in ("Not connected", "Connected to IoT Hub", "check the device"):
         assert blame not in answer.text
     if "fragment" not in path:
         assert TEXT in answer.text
@@ -166,7 +166,7 @@ def test_a_hub_that_hangs_is_said_long_before_the_call_fails(world, monkeypatch)
     assert watching.problem == "", "it answers after all"
 
 
-PAGES = [*LIVE, "/devices/d1/exposures/web-out", "/devices/d1/who-wins", "/devices/d1/twin", "/devices/d1/history"]
+PAGES = [*LIVE, "/devices/d1/exposures/web-out", "/devices/d1/ownership", "/devices/d1/twin", "/devices/d1/history"]
 FORMS = ["/devices/d1/expose", "/devices/d1/exposures/web-out/edit", "/devices/d1/network"]
 
 

@@ -17,7 +17,7 @@ PAGES = [
     "/devices/d1/exposures/web-out",
     "/devices/d1/exposures/web-out/fragment",
     "/devices/d1/exposures/web-out/checks",
-    "/devices/d1/who-wins",
+    "/devices/d1/ownership",
     "/devices/d1/history",
     "/devices/d1/twin",
     "/devices/d1/spec.yaml",
@@ -56,7 +56,7 @@ def test_a_device_that_does_not_exist_and_a_hub_that_is_away_are_said_in_words(w
     assert "is not registered" in missing.text
     for page in (missing, ada.get("/no/such/page")):
         assert "<title>Not found" in page.text
-        assert "did not work" not in page.text
+        assert "Not possible" not in page.text
 
     def away(call: str) -> None:
         raise HubError(HubProblem.UNREACHABLE, "the hub cannot be reached")

@@ -69,7 +69,7 @@ def test_history_brings_back_what_was_there(world, ada) -> None:
     before = without_change(world.desired())
     ada.apply(ada.change("/devices/d1/plan", kind="remove", name="web-out"))
     page = ada.get("/devices/d1/history").text
-    assert "bring back web-out" in page
+    assert "add web-out" in page
     name = next((world.folder / "backups").iterdir()).name
     ada.apply(ada.change("/devices/d1/plan", kind="revert", name=name))
     assert without_change(world.desired()) == before
@@ -77,7 +77,7 @@ def test_history_brings_back_what_was_there(world, ada) -> None:
 
 def test_what_is_applied_says_who_did_it_and_why(world, ada) -> None:
     plan = ada.change("/devices/d1/expose", **NEW)
-    assert "Why (optional)" in plan.text
+    assert "Note (optional)" in plan.text
     assert ada.apply(plan, note=" ticket 7 ").status_code == 303
     change = world.desired()["change"]
     assert (change["by"], change["note"]) == ("ada@portal", "ticket 7")

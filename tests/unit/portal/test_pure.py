@@ -133,7 +133,7 @@ def test_a_finding_belongs_to_its_field(path, rule, place) -> None:
     ("rule", "message", "says"),
     [
         ("InvalidPort", "port 99999 is not between 1 and 65535", "a range such as 5000-5010"),
-        ("RangeNoEdgehub", "no address is reserved for edgeHub", "under Reserved addresses"),
+        ("RangeNoEdgehub", "no address is reserved for edgeHub", "add it to the reserved addresses"),
         ("AddressOutsideRange", "10.0.0.9 is outside", "on the Compute network page"),
         ("RangeTooSmall", "2 addresses are needed", "share addresses"),
         ("ExposureModuleUnknown", "module 'x' is not in this spec (modules: a, b)", "module 'x' is not on this device"),
@@ -193,7 +193,7 @@ def test_every_kind_of_address_is_on_the_map_and_says_what_it_is() -> None:
         **dict.fromkeys(("14", "17", "18", "19", "20"), "free"),
     }
     labels = [cell.label for cell in drawn.cells]
-    assert "10.0.0.16: held by a Service that is not ours (default/legacy)" in labels
+    assert "10.0.0.16: in use by another Service (default/legacy)" in labels
     assert drawn.elsewhere == 1, "six are used: three of ours, two named, one that nobody named"
 
 

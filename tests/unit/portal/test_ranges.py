@@ -168,7 +168,7 @@ def test_the_last_reservation_can_be_removed(world, ada) -> None:
         pytest.param({"who1": "a b"}, "'a b' cannot be a twin key", id="a blank"),
         pytest.param({"who1": "$x"}, "'$x' cannot be a twin key", id="a dollar sign"),
         pytest.param({"who1": "edgehub"}, "two addresses are reserved for 'edgehub'", id="a name that is taken"),
-        pytest.param({"who1": ""}, "10.0.0.12 is reserved for nobody", id="no name"),
+        pytest.param({"who1": ""}, "10.0.0.12 has no name", id="no name"),
     ],
 )
 def test_a_reservation_that_the_hub_would_refuse_or_that_hides_another_is_found_first(world, ada, typed, says) -> None:

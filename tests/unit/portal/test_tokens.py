@@ -44,7 +44,7 @@ def test_a_token_that_may_look_changes_nothing(world, user, scope, method, path,
     headers = world.bearer(user, scope)
     answer = program.request(method, path, json=body, headers=headers)
     assert answer.status_code == 403
-    assert "may only look" in answer.json()["error"]
+    assert "is read-only" in answer.json()["error"]
     assert world.desired() == before
     assert [program.get(path, headers=headers).status_code for path in READS] == [200] * len(READS)
 

@@ -24,8 +24,8 @@ from edge_expose_contract.identity import MODULE_ID
 
 Kind = Literal["expose", "remove", "disable", "enable", "ranges", "revert", "release"]
 SITE_KEYS: Final = ("externalServiceIPs", "nodeIPs", "reserved")
-_UNREADABLE: Final = "the plan of this page cannot be read"
-_NOT_OURS: Final = "the plan of this page is not one of ours"
+_UNREADABLE: Final = "the submitted plan cannot be read"
+_NOT_OURS: Final = "the submitted plan is not valid"
 _START_AGAIN: Final = "start again from the device's page"
 KINDS: Final[tuple[Kind, ...]] = ("expose", "remove", "disable", "enable", "ranges", "revert", "release")
 
@@ -67,7 +67,7 @@ class ChangeRequest:
             case "ranges":
                 return "Change the Compute network"
             case "revert":
-                return "Go back to an earlier state"
+                return "Restore a backup"
             case "release":
                 return "Confirm the removal"
             case _:
@@ -87,7 +87,7 @@ def pressed(device: str, fields: Mapping[str, str]) -> ChangeRequest:
     kind = next((kind for kind in KINDS if kind == fields.get("kind")), None)
     change = ChangeRequest(kind, device, fields.get("name", "")) if kind is not None else None
     if change is None or change.has_form:
-        raise Refused("this page asks for something unknown", _START_AGAIN)
+        raise Refused("the submitted action is not known", _START_AGAIN)
     return change
 
 
@@ -138,8 +138,8 @@ def declared_now(hub: Hub, change: ChangeRequest) -> Any:
 def check_name(change: ChangeRequest, now: object) -> None:
     """A new exposure does not take the name of one that is there. Raises InputError."""
     if change.kind == "expose" and change.base is None and now is not None:
-        what = f"there is an exposure {change.name!r} already"
-        raise InputError([Finding("InvalidName", "error", "name", what, "choose another name, or edit it")])
+        what = f"an exposure named {change.name!r} already exists"
+        raise InputError([Finding("InvalidName", "error", "name", what, "choose another name, or edit that exposure")])
 
 
 def site_base(site: object) -> Json:
@@ -162,7 +162,7 @@ def plan_change(hub: ReadingHub, change: ChangeRequest, backups: Callable[[str],
         case "revert":
             chosen = [backup for backup in backups(change.device) if backup.name == change.name]
             if not chosen:
-                raise Refused("there is no such backup", "choose one of the history page")
+                raise Refused("there is no such backup", "choose one on the History page")
             plan = plan_restore(hub, change.device, chosen[0].content, only=MODULE_ID)
         case "release":
             plan = plan_release(hub, change.device)
@@ -175,5 +175,5 @@ def _declared(hub: Hub, change: ChangeRequest) -> dict[str, Any]:
     exposures = twin.desired.get("exposures") if twin is not None else None
     entry = exposures.get(change.name) if isinstance(exposures, dict) else None
     if not isinstance(entry, dict):
-        raise Missing(f"device {change.device} declares no exposure {change.name!r}", "it may be removed already")
+        raise Missing(f"device {change.device} declares no exposure {change.name!r}", "it may already be removed")
     return entry

@@ -260,13 +260,13 @@ _HINTS: Final[Mapping[str, str]] = {
     "InvalidPort": "write a number from 1 to 65535, or a range such as 5000-5010; in the app it may be a port's name",
     "InvalidAddress": "write one IPv4 or IPv6 address",
     "AddressOutsideRange": "choose a free address of the range, or extend it on the Compute network page",
-    "AddressReserved": "choose another address, or drop the reservation on the Compute network page",
-    "AddressTaken": "choose a free address, or share it: give both exposures one sharing key",
-    "AddressTwice": "choose a free address, or give both exposures one sharing key",
+    "AddressReserved": "choose another address, or remove the reservation on the Compute network page",
+    "AddressTaken": "choose a free address, or give both exposures the same sharing key to share it",
+    "AddressTwice": "choose a free address, or give both exposures the same sharing key",
     "RangeTooSmall": "extend the range, share addresses, or remove an exposure",
-    "RangeNoEdgehub": "on Azure Stack Edge edgeHub takes one address of the range: write it under Reserved addresses",
-    "IllegalTwinKey": "a name holds no . $ # and no blanks; write it with - instead",
-    "ExposureModuleUnknown": "choose a module of the list, or expose pods by their labels",
+    "RangeNoEdgehub": "on Azure Stack Edge, edgeHub uses one address of the range: add it to the reserved addresses",
+    "IllegalTwinKey": "a name cannot contain . $ # or spaces; use - instead",
+    "ExposureModuleUnknown": "choose a module from the list, or select pods by their labels",
 }
 _OF_A_SPEC = re.compile(r" is not in this spec \(modules: .*\)$")
 
@@ -275,9 +275,9 @@ def in_words(finding: Finding) -> Finding:
     """A finding about the document, said about the form where the document's words mean nothing to its user."""
     path = finding.path.rpartition(".")[2]
     if finding.rule == "InvalidValue" and path == "ports":
-        return replace(finding, message="no port is given", hint="fill in at least one row of ports")
+        return replace(finding, message="no port is set", hint="enter at least one port")
     if finding.rule == "OneTarget":
-        return replace(finding, message="nothing to expose is chosen", hint="choose a module, labels or addresses")
+        return replace(finding, message="no target is selected", hint="choose a module, labels or addresses")
     message = _OF_A_SPEC.sub(" is not on this device", finding.message)
     # A warning has a hint of its own, which the rule's would hide.
     hint = finding.hint if finding.severity == "warning" else _HINTS.get(finding.rule, finding.hint)
@@ -336,7 +336,7 @@ def site_fields(data: Mapping[str, str]) -> tuple[Json, list[Finding]]:
     fields["reserved"] = dict(rows) or None
     names = [who for who, _ in rows]
     nameless = [address for who, address in rows if not who]
-    wrong = [(f"{address} is reserved for nobody", "say what has it, such as edgehub") for address in nameless]
+    wrong = [(f"{address} has no name", "name what uses it, such as edgehub") for address in nameless]
     twice = sorted({who for who in names if who and names.count(who) > 1})
-    wrong += [(f"two addresses are reserved for {who!r}", "give each a name of its own") for who in twice]
+    wrong += [(f"two addresses are reserved for {who!r}", "use a different name for each") for who in twice]
     return fields, [Finding("InvalidName", "error", "site.reserved", what, hint) for what, hint in wrong]

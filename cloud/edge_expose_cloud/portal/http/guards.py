@@ -27,7 +27,7 @@ from edge_expose_cloud.portal.http.bodies import (
 
 log = logging.getLogger(__name__)
 MOST_FIELDS: Final = 1000
-UNEXPECTED: Final = "The portal made a mistake here; its log says more. Go back and try again."
+UNEXPECTED: Final = "The portal failed; its log has the details. Go back and try again."
 CSP: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -90,7 +90,7 @@ class Guard:
             try:
                 receive = replayed(await read_body(receive, self._bodies), receive)
             except TooLarge as error:
-                problem, more = (413, f"A request holds at most {self._bodies.most} bytes."), error.more
+                problem, more = (413, f"The request is larger than {self._bodies.most} bytes."), error.more
             except TooSlow:
                 problem, more = (408, "The request did not arrive in time."), False
             except Gone:
@@ -116,12 +116,12 @@ class Guard:
 
     def _problem(self, method: str, headers: Headers) -> tuple[int, str] | None:
         if not self._hosts.knows(headers.get("host", "")):
-            return 421, "This portal does not answer to that host name; start it with --allow-host NAME."
+            return 421, "This portal is not served under that host name. Start it with --allow-host NAME to allow it."
         length = headers.get("content-length", "0")
         if "transfer-encoding" in headers and "content-length" in headers:
-            return 400, "A request says its length once: Content-Length or Transfer-Encoding."
+            return 400, "Send either Content-Length or Transfer-Encoding, not both."
         if not length.isdigit() or int(length[:20]) > self._bodies.most:
-            return 413, f"A request holds at most {self._bodies.most} bytes."
+            return 413, f"The request is larger than {self._bodies.most} bytes."
         if method in ("GET", "HEAD"):
             return None
         if not same_origin(headers, self._tls):

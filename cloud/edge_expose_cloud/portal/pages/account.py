@@ -33,10 +33,10 @@ from edge_expose_cloud.portal.shell import (
 
 router = APIRouter(include_in_schema=False)
 _DONE: Final = {
-    "password": "Your password is changed. You are signed out everywhere else.",
+    "password": "Your password was changed. You are signed out everywhere else.",
     "ended": "The session has ended.",
     "others": "All your other sessions have ended.",
-    "revoked": "The token has ended.",
+    "revoked": "The token was revoked.",
 }
 _BROWSERS: Final = (
     ("Edg/", "Edge"),
@@ -84,7 +84,7 @@ async def change_password(portal: PortalDep, session: SessionDep, fields: Checke
     new = fields.get("new", "")
     try:
         if new != fields.get("again", ""):
-            raise NotNow("The new password and its repetition differ.", 422)
+            raise NotNow("The new passwords do not match.", 422)
         if not SHORTEST <= len(new) <= LONGEST:
             raise NotNow(f"A password has {SHORTEST} to {LONGEST} characters.", 422)
         account = await _confirmed(portal, session, fields.get("current", ""), client_of(request))
@@ -112,7 +112,7 @@ def end_session(portal: PortalDep, session: SessionDep, fields: CheckedDep, requ
         return RedirectResponse("/account?done=others", 303)
     chosen = rows.get(wanted)
     if chosen is None:
-        return _page(portal, session, 404, wrong={"sessions": "That session has ended already."})
+        return _page(portal, session, 404, wrong={"sessions": "That session has already ended."})
     portal.sessions.end_by_id(chosen.id)
     portal.audit.write(session.user, "session-ended", client=client_of(request), session=chosen.id, of=chosen.user)
     if chosen.here:
@@ -128,7 +128,7 @@ async def add_token(portal: PortalDep, session: SessionDep, fields: CheckedDep, 
     scope, days, client = fields.get("scope", ""), fields.get("days", ""), client_of(request)
     try:
         if scope == "operator" and not session.may_change:
-            raise NotNow("Your role is viewer: a token may do no more.", 403)
+            raise NotNow("Your role is viewer, so a token cannot have the scope operator.", 403)
         account = await _confirmed(portal, session, fields.get("password", ""), client)
         number = int(days) if _DAYS.fullmatch(days) else 0
         made, token = await run_in_threadpool(
@@ -146,7 +146,7 @@ async def add_token(portal: PortalDep, session: SessionDep, fields: CheckedDep, 
 def revoke_token(portal: PortalDep, session: SessionDep, fields: CheckedDep, request: Request) -> Response:
     try:
         if not session.hash:
-            raise Forbidden("a one-time link has no tokens")
+            raise Forbidden("a session of a one-time link has no tokens")
         made = portal.tokens.revoke(fields.get("token", ""), session.user)
     except (AccountError, LocalFileError) as error:
         return _refused(portal, session, "tokens", error)
@@ -161,7 +161,7 @@ async def _confirmed(portal: Portal, session: Session, password: str, client: st
     brake, key = portal.browser_brake, f"account {session.user}"
     wait = brake.wait_for(key)
     if wait > 0:
-        raise NotNow(f"Too many wrong tries. Wait {math.ceil(wait)} seconds and try again.", 429)
+        raise NotNow(f"Too many failed attempts. Wait {math.ceil(wait)} seconds, then try again.", 429)
     if portal.passwords.is_full(known=True):
         raise Busy
     brake.failed(key)
@@ -180,7 +180,7 @@ def _refused(
         case NotNow():
             return _page(portal, session, error.status, wrong={where: str(error)}, fields=fields)
         case Busy():
-            text = "Too many passwords are being checked just now. Try again in a few seconds."
+            text = "Too many sign-ins at the moment. Try again in a few seconds."
             return _page(portal, session, 503, wrong={where: text}, fields=fields)
     text = str(error)
     return _page(portal, session, 422, wrong={where: text[:1].upper() + text[1:] + "."}, fields=fields)

@@ -13,7 +13,7 @@ from edge_expose_cloud.hub.api import HubError, HubProblem, Twin
 from edge_expose_cloud.manifest.redaction import hide_pairs
 from edge_expose_cloud.plan.backups import difference
 from edge_expose_cloud.plan.observation import observe_device
-from edge_expose_cloud.plan.ownership import who_wins
+from edge_expose_cloud.plan.ownership import key_owners
 from edge_expose_cloud.portal.live import fleet
 from edge_expose_cloud.portal.live.cached_hub import NOTHING_SAID
 from edge_expose_cloud.portal.paths import exposure_path
@@ -146,7 +146,7 @@ def exposure_checks(portal: PortalDep, session: SessionDep, device: str, name: s
         found = payload.get("exposures", {}).get(name, {}) if isinstance(payload.get("exposures"), dict) else {}
         checks = [item for item in found.get("checks", []) if isinstance(item, dict)] if isinstance(found, dict) else []
         if not checks:
-            said = str(payload.get("error") or payload.get("cluster") or "it has nothing to say")
+            said = str(payload.get("error") or payload.get("cluster") or "no result")
             trouble = f"The device did not answer: {said}"
     except HubError as error:
         who = "The device did not answer" if error.problem is HubProblem.OFFLINE else "The device could not be asked"
@@ -163,11 +163,11 @@ def exposure_test(portal: PortalDep, session: SessionDep, fields: CheckedDep, de
     return RedirectResponse(f"{place}{'&' if '?' in place else '?'}tested={kept}", 303)
 
 
-@router.get("/devices/{device}/who-wins")
-def who_wins_page(portal: PortalDep, session: SessionDep, device: str) -> Response:
+@router.get("/devices/{device}/ownership")
+def ownership_page(portal: PortalDep, session: SessionDep, device: str) -> Response:
     has_module = _our_twin(portal, device) is not None
-    keys = who_wins(portal.last_known, device) if has_module else []
-    return page(portal, session, "who_wins.html", device=device, keys=keys, has_module=has_module)
+    keys = key_owners(portal.last_known, device) if has_module else []
+    return page(portal, session, "ownership.html", device=device, keys=keys, has_module=has_module)
 
 
 @router.get("/devices/{device}/history")
@@ -219,7 +219,7 @@ def twin_page(portal: PortalDep, session: SessionDep, device: str) -> Response:
         else []
     )
     if tags is not None:
-        sections.append(("Tags of the device", _json(tags.tags), ""))
+        sections.append(("Device tags", _json(tags.tags), ""))
     return page(portal, session, "twin.html", device=device, sections=sections)
 
 

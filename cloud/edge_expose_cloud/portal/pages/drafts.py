@@ -117,7 +117,7 @@ def draft_or_refuse(change: ChangeRequest) -> Draft:
     """The form that stands for a change. Raises Refused when none does."""
     draft = draft_of(change)
     if draft is None:
-        raise Refused("this plan was not made with a form", "start again from the device's page")
+        raise Refused("this plan does not come from a form", "start again from the device's page")
     return draft
 
 

@@ -84,15 +84,15 @@ def edit_form(portal: PortalDep, session: OperatorDep, device: str, name: str) -
     view = device_view(portal.last_known, device)
     exposure = view.declared.get(name)
     if exposure is None:
-        raise Refused(f"device {device} declares no valid exposure {name!r}", "the exposure's page says more")
+        raise Refused(f"device {device} declares no valid exposure {name!r}", "see the page of the exposure")
     if name in view.owners:
         raise Refused(
-            f"exposure {name!r} is set by the deployment {view.owners[name]}", "change that deployment's spec"
+            f"exposure {name!r} is set by the deployment {view.owners[name]}", "edit the spec of that deployment"
         )
     if len(exposure.ports) > MOST_ROWS:
         raise Refused(
-            f"exposure {name!r} has {len(exposure.ports)} entries of ports, more than a form holds",
-            "write neighbours as a range such as 5000-5010, in the twin or with `edge-expose expose`",
+            f"exposure {name!r} has {len(exposure.ports)} port entries, more than the form can hold",
+            "combine adjacent ports into a range such as 5000-5010, in the twin or with `edge-expose expose`",
         )
     draft = ExposureDraft(device, form_of_exposure(name, exposure), view.declared_raw[name])
     return draft_page(portal, session, draft)

@@ -42,7 +42,7 @@ def answer_problems(app: FastAPI, portal: Portal) -> None:
     @app.exception_handler(NotSignedIn)
     async def not_signed_in(request: Request, error: NotSignedIn) -> Response:
         if request.url.path.startswith("/api/"):
-            hint = "send Authorization: Bearer TOKEN; `edge-expose portal token add` makes a token"
+            hint = "send Authorization: Bearer TOKEN; create one with `edge-expose portal token add`"
             return JSONResponse({"error": "no valid API token", "hint": hint}, 401, {"WWW-Authenticate": "Bearer"})
         if not by_a_person(request):
             return problem(request, 401, ENDED, "Sign in again.")
@@ -89,7 +89,7 @@ def answer_problems(app: FastAPI, portal: Portal) -> None:
 
     @app.exception_handler(HTTPException)
     def http_problem(request: Request, error: HTTPException) -> Response:
-        text = "There is nothing here." if error.status_code == 404 else str(error.detail)
+        text = "This page does not exist." if error.status_code == 404 else str(error.detail)
         answer = problem(request, error.status_code, text)
         answer.headers.update(error.headers or {})
         return answer

@@ -57,16 +57,16 @@ async def sign_in(portal: PortalDep, fields: FieldsDep, request: Request) -> Res
     if wait > 0:
         if tries.first_held_back():
             await run_in_threadpool(portal.audit.write_refusal, name, "sign-in-held-back", client=client)
-        return again(429, f"Too many wrong tries. Wait {math.ceil(wait)} seconds and try again.", wait)
+        return again(429, f"Too many failed attempts. Wait {math.ceil(wait)} seconds, then try again.", wait)
     if portal.passwords.is_full(tries.known):
-        text = "Too many people sign in just now. Try again in a few seconds."
+        text = "Too many sign-ins at the moment. Try again in a few seconds."
         return again(503, text, RETRY_SECONDS)
     # Counted before the slow check, so that tries sent at once are held back as well.
     tries.failed()
     account = await portal.passwords.run(lambda: _verified(portal, name, password), known=tries.known)
     if account is None:
         await run_in_threadpool(portal.audit.write_refusal, name, "sign-in-refused", client=client)
-        return again(403, "Name or password is wrong.")
+        return again(403, "The name or the password is wrong.")
     tries.succeeded()
     if typed is not None and account.role == "operator":
         target = _shown_again(portal, typed, target)
@@ -132,7 +132,7 @@ def link_page(portal: PortalDep, token: str) -> Response:
 def use_link(portal: PortalDep, fields: FieldsDep, request: Request) -> Response:
     found = portal.sessions.use_link(fields.get("token", ""))
     if found is None:
-        text = "This link was used already, or is older than 15 minutes."
+        text = "This link has already been used or is older than 15 minutes."
         return page(portal, None, "link.html", status=403, token="", error=text)
     return enter(portal, request, Account(*found, hash=""), "/")
 

@@ -22,12 +22,12 @@ MOST_CELLS: Final = 256
 #: from so many free addresses in a row on they are drawn as one
 FOLDED: Final = 13
 WORDS: Final[Mapping[Kind, str]] = {
-    "held": "held, chosen by the device and kept",
-    "pinned": "held, fixed by its exposure",
-    "shared": "held, shared by several exposures",
-    "reserved": "reserved for somebody else",
-    "foreign": "held by a Service that is not ours",
-    "node": "a node IP, never handed out",
+    "held": "in use, assigned automatically",
+    "pinned": "in use, fixed by its exposure",
+    "shared": "in use, shared by several exposures",
+    "reserved": "reserved",
+    "foreign": "in use by another Service",
+    "node": "a node IP, never assigned",
     "free": "free",
 }
 

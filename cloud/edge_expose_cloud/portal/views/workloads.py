@@ -11,7 +11,7 @@ from edge_expose_cloud.iotedge.edge_agent import modules_of
 from edge_expose_cloud.iotedge.module_ports import known_ports
 from edge_expose_cloud.plan.clients import is_open
 from edge_expose_cloud.portal.views.presets import open_link, try_it
-from edge_expose_cloud.status.explain import REASON_HINTS
+from edge_expose_cloud.status.explain import REASON_HINTS, REASON_MEANINGS
 from edge_expose_contract.models import Exposure
 
 
@@ -31,7 +31,8 @@ class ExposureView:
     """A row of the exposures table: declared and reported together.
 
     `links` are (text, URL or None) per port, `commands` try them; `service` and `dns_name` are "" while there is no
-    Service. `answers` is "yes" or "no" as its health check found, "" where nobody has tested it.
+    Service. `answers` is "yes" or "no" as its health check found, "" where nobody has tested it;
+    `why` is the reason in words.
     """
 
     name: str
@@ -53,6 +54,7 @@ class ExposureView:
     enabled: bool
     open: bool
     allowed: tuple[str, ...]
+    why: str
     probe: str
     answers: str
     commands: tuple[str, ...]
@@ -134,6 +136,7 @@ def choose(rows: Sequence[ExposureView], text: str, sort: str, page: int) -> Cho
 def _view(name: str, entry: Mapping[str, Any], exposure: Exposure | None, owner: str, made: bool) -> ExposureView:
     address, service = str(entry.get("address") or ""), str(entry.get("service") or "") if made else ""
     namespace, slash, short = service.partition("/")
+    reason = str(entry.get("reason") or "")
     links: list[tuple[str, str | None]] = []
     ports: list[str] = []
     commands: list[str] = []
@@ -155,7 +158,7 @@ def _view(name: str, entry: Mapping[str, Any], exposure: Exposure | None, owner:
         links=tuple(links),
         endpoints=entry.get("endpoints"),
         since=str(entry.get("since") or ""),
-        reason=str(entry.get("reason") or ""),
+        reason=reason,
         message=str(entry.get("message") or ""),
         owner=owner,
         type=str(entry.get("type") or ""),
@@ -167,7 +170,8 @@ def _view(name: str, entry: Mapping[str, Any], exposure: Exposure | None, owner:
         probe=(exposure.probe or "") if exposure is not None else "",
         answers={"ok": "yes", "failing": "no"}.get(str(entry.get("probe")), ""),
         commands=tuple(filter(None, commands)),
-        cure=REASON_HINTS.get(str(entry.get("reason") or ""), ""),
+        why=str(entry.get("message") or "") or REASON_MEANINGS.get(reason, reason),
+        cure=REASON_HINTS.get(reason, ""),
     )
 
 
