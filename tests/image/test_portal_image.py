@@ -40,8 +40,11 @@ def test_somebody_signs_in(hub: RunningHub, tmp_path: Path) -> None:
     """The first user is added in the running container, as the head of portal.yaml says."""
     (deployment,) = (item for item in shipped("portal.yaml", "edge1") if item["kind"] == "Deployment")
     spec = deployment["spec"]["template"]["spec"]["containers"][0]
-    (port,) = own().ports(1)
-    arguments = [word.replace("0.0.0.0:8480", f"127.0.0.1:{port}") for word in spec["args"]]
+    port, health = own().ports(2)
+    places_of = {"0.0.0.0:8480": f"127.0.0.1:{port}", "0.0.0.0:9601": f"127.0.0.1:{health}"}
+    arguments = [word.replace(old, new) for word in spec["args"] for old, new in places_of.items() if old in word] + [
+        word for word in spec["args"] if "0.0.0.0" not in word
+    ]
     places = {mount["name"]: tmp_path / mount["name"] for mount in spec["volumeMounts"]}
     for place in places.values():
         place.mkdir()
@@ -70,6 +73,8 @@ def test_somebody_signs_in(hub: RunningHub, tmp_path: Path) -> None:
         assert answer.status_code == 303, answer.text
         wrong = session.post(f"{address}/sign-in", data={**form, "password": "no"}, **sent)
         assert wrong.status_code == 403
+        probe = spec["livenessProbe"]["httpGet"]["path"]
+        assert requests.Session().get(f"http://127.0.0.1:{health}{probe}", timeout=10).status_code == 200
         container.signal("TERM")
         assert container.process.wait(30) == 0
         told = container.log.read_text()

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,10 @@ from edge_expose_cloud.cli.shared.errors import guarded
 from edge_expose_cloud.cli.shared.options import Auth, ConnectionFile, HubHost, UsageProblem, connect
 from edge_expose_cloud.cli.shared.output import say
 from edge_expose_cloud.findings.problems import Refused
+
+if TYPE_CHECKING:
+    from edge_expose_cloud.adapters.health_port import HealthServer
+    from edge_expose_cloud.portal.shell import Portal
 
 app = new_app(
     help="Serve the web page, where apps are exposed without any JSON.\n\nExample: edge-expose portal",
@@ -69,6 +73,12 @@ def portal(
     trusted_proxy: Annotated[
         list[str] | None,
         typer.Option("--trusted-proxy", metavar="CIDR", help="Proxies whose X-Forwarded-For and -Proto count."),
+    ] = None,
+    health: Annotated[
+        str | None,
+        typer.Option(
+            "--health", metavar="IP:PORT", help="Address of /healthz and Prometheus /metrics, without sign-in."
+        ),
     ] = None,
     one_time_link: Annotated[
         bool, typer.Option("--one-time-link", help="Print a link that signs in once, as operator.")
@@ -140,12 +150,29 @@ def portal(
         say(f"sign in once at {url}/link/{made.sessions.make_link('demo', 'operator')}")
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s %(levelname)s %(message)s")
     allow_many_files()
-    server = make_server(
-        make_app(made, Hosts(names), tls=tls, proxies=proxies), made.events, proxies=proxies, certificate=certificate
-    )
+    beside = _health(health, made) if health is not None else None
+    app = make_app(made, Hosts(names), tls=tls, proxies=proxies, health=beside)
+    server = make_server(app, made.events, proxies=proxies, certificate=certificate)
     # uvicorn raises Ctrl-C again when it has ended: it ends the process as SIGTERM does, whatever the poller waits for.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     server.run(sockets=[listener])
+
+
+def _health(listen: str, made: Portal) -> HealthServer:
+    """The health port, serving. It says "not alive" until the portal runs."""
+    from edge_expose_cloud.adapters.health_port import HealthServer
+    from edge_expose_cloud.portal.live.measures import figures
+
+    host, port = _address(listen, "--health")
+    try:
+        server = HealthServer(host, port, lambda: figures(made.watching, made.sessions, made.events))
+    except OSError as error:
+        raise UsageProblem(
+            f"--health {listen} cannot be listened on: {error.strerror or error}", "another port, or 127.0.0.1:0"
+        ) from error
+    server.start()
+    say(f"health and metrics at http://{f'[{host}]' if ':' in host else host}:{server.port}")
+    return server
 
 
 @app.command()
@@ -311,16 +338,16 @@ def _users() -> Path:
     return state_folder(dict(os.environ)) / "portal-users.json"
 
 
-def _address(listen: str) -> tuple[str, int]:
+def _address(listen: str, option: str = "--listen") -> tuple[str, int]:
     host, colon, port = listen.rpartition(":")
     host = host.strip("[]")
     try:
         ipaddress.ip_address(host)
         number = int(port)
     except ValueError:
-        raise UsageProblem(f"--listen {listen!r} is not IP:PORT", "write it like 127.0.0.1:8480") from None
+        raise UsageProblem(f"{option} {listen!r} is not IP:PORT", "write it like 127.0.0.1:8480") from None
     if not colon or not 0 <= number < 65536:
-        raise UsageProblem(f"--listen {listen!r} is not IP:PORT", "write it like 127.0.0.1:8480")
+        raise UsageProblem(f"{option} {listen!r} is not IP:PORT", "write it like 127.0.0.1:8480")
     return host, number
 
 

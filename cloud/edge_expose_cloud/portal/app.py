@@ -12,6 +12,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.middleware.gzip import GZipMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from edge_expose_cloud.adapters.health_port import HealthServer
 from edge_expose_cloud.hub.api import Hub
 from edge_expose_cloud.portal import api
 from edge_expose_cloud.portal.audit.log import Audit
@@ -24,6 +25,7 @@ from edge_expose_cloud.portal.http.bodies import BodyLimits
 from edge_expose_cloud.portal.http.guards import Guard, Hosts
 from edge_expose_cloud.portal.live.cached_hub import ReadingHub
 from edge_expose_cloud.portal.live.events import Events
+from edge_expose_cloud.portal.live.measures import Requests
 from edge_expose_cloud.portal.live.poller import Watching
 from edge_expose_cloud.portal.pages import account, forms, plan, sign_in, stream
 from edge_expose_cloud.portal.pages import device as device_pages
@@ -60,11 +62,15 @@ def make_app(
     tls: bool = False,
     proxies: Iterable[Network] = (),
     bodies: BodyLimits = BodyLimits(),  # noqa: B008 (frozen)
+    health: HealthServer | None = None,
 ) -> FastAPI:
-    """The ASGI application; its lifespan runs the poller. Only `proxies` may say for whom they ask."""
+    """The ASGI application; its lifespan runs the poller. Only `proxies` may say for whom they ask. `health` is told in
+    which loop all of it runs, and of each answer."""
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
+        if health is not None:
+            health.watch(asyncio.get_running_loop())
         poller = asyncio.create_task(portal.watching.run())
         try:
             yield
@@ -82,4 +88,6 @@ def make_app(
     app.add_middleware(Guard, hosts=hosts, tls=tls, bodies=bodies)
     if trusted := [str(network) for network in proxies]:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=trusted)
+    if health is not None:
+        app.add_middleware(Requests, answered=health.answered)
     return app
