@@ -9,17 +9,25 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from edge_expose_cloud.adapters.iothub import Credentials, IotHub
 from support.local import ROOT, Local
 from support.waiting import eventually
 
 CHROMIUM = "/usr/bin/chromium" if Path("/usr/bin/chromium").exists() else shutil.which("chromium") or ""
 PASSWORD = "correct horse battery"
+DEPLOYED = {
+    "shop": {"module": "webserver", "ports": ["8080:80"], "probe": "/"},
+    "db": {"module": "database", "type": "ClusterIP", "ports": [5432]},
+    "mqtt": {"module": "broker", "ports": ["1883", "8883"], "share": "bus"},
+    "opc": {"module": "broker", "ports": ["4840"], "share": "bus"},
+    "cam": {"module": "camera", "ports": ["554:8554", "8000:8000/udp"]},
+}
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -53,12 +61,13 @@ def chromium() -> Iterator[Any]:
 
 @dataclass
 class Served:
-    """A portal that runs over a local instance."""
+    """A portal that runs over a local instance; `stay` are the exposures that tests find there."""
 
     local: Local
     url: str
     process: subprocess.Popen[bytes]
     state: Path
+    stay: set[str] = field(default_factory=lambda: set(DEPLOYED))
 
 
 def serve(local: Local, folder: Path, *arguments: str) -> Served:
@@ -99,13 +108,7 @@ def local(tmp_path_factory: pytest.TempPathFactory, chromium: Any) -> Iterator[L
 def deploy(local: Local) -> None:
     """A device as people have them: a front end, a database, a broker that shares an address, a camera."""
     local.deploy(
-        {
-            "shop": {"module": "webserver", "ports": ["8080:80"], "address": local.address(15), "probe": "/"},
-            "db": {"module": "database", "type": "ClusterIP", "ports": [5432]},
-            "mqtt": {"module": "broker", "ports": ["1883", "8883"], "share": "bus"},
-            "opc": {"module": "broker", "ports": ["4840"], "share": "bus"},
-            "cam": {"module": "camera", "ports": ["554:8554", "8000:8000/udp"]},
-        },
+        {**DEPLOYED, "shop": {**DEPLOYED["shop"], "address": local.address(15)}},
         {
             "webserver": {
                 "image": "edge-expose/sample-web:1",
@@ -166,6 +169,18 @@ def text_of_page(page: Any) -> str:
 
 FIELDS = """() => [...document.querySelectorAll('input:not([type=hidden], [type=password]), select')]
     .map((item) => `${item.name} = ${['radio', 'checkbox'].includes(item.type) ? item.checked : item.value}`)"""
+
+
+@pytest.fixture(autouse=True)
+def no_left_overs(served: Served) -> None:
+    """What a test that failed left behind is taken away, else it would fail the next one, or its own second try."""
+    environment = served.local.environment
+    hub = IotHub(Credentials(environment["IOTHUB_CONNECTION_STRING"], None, environment["EDGE_EXPOSE_HUB_CA"]))
+    twin = hub.module_twin("edge1", "edge-expose")
+    assert twin is not None
+    left = twin.desired["exposures"].keys() - served.stay
+    if left:
+        hub.patch_module_twin("edge1", "edge-expose", {"exposures": dict.fromkeys(left)}, "*")
 
 
 @pytest.fixture

@@ -60,12 +60,14 @@ def blocked(served: Any) -> Any:
     wish = ["--module", "broker", "--port", "4840", "--port", "8080:80", "--address", local.address(13)]
     backups = served.state / "edge-expose" / "backups"
     local.run("expose", "edge1", "closed", *wish, "--allow-from", "10.0.0.0/8", "--yes", "--backup", str(backups))
+    served.stay.add("closed")
     local.wait_for("closed", "Ready")
     narrow = f"{local.address(10)}-{local.address(12)},{local.address(14)}-{local.address(20)}"
     local.instance.set_pool(narrow)
     local.wait_for("closed", "Blocked")
     local.instance.add_devices(["edge2", "edge3"])
     yield
+    served.stay.remove("closed")
     local.instance.set_pool(f"{local.address(10)}-{local.address(20)}")
     local.run("unexpose", "edge1", "closed", "--yes")
 

@@ -60,6 +60,21 @@ def test_a_button_of_a_page_that_follows_its_device_counts_while_the_page_change
     page.get_by_role("heading", name="Disable shop").wait_for()
 
 
+def test_what_is_folded_stays_so_and_what_is_not_as_well(open_page: Any, served: Any) -> None:
+    """By what it is about: a section that comes before it in the new page takes nothing of it."""
+    page = open_page()
+    page.goto("/devices/edge1/exposures/shop")
+    page.locator("summary", has_text="Why it is Ready").click()
+    html = page.locator("#exposure").inner_html()
+    blocked = html.replace("Why it is Ready", "Why it is Blocked").replace('<details open="">', "<details>")
+    code = '<details class="codes"><summary>Details</summary><p>code</p></details>'
+    page.route("**/fragment", lambda route: route.fulfill(body=code + blocked, content_type="text/html"))
+    page.evaluate("document.dispatchEvent(new Event('signed-in'))")
+    page.locator("summary", has_text="Why it is Blocked").wait_for()
+    opened = page.locator("#exposure details").evaluate_all("all => all.map((item) => item.open)")
+    assert opened == [False, True]
+
+
 def test_what_came_in_meanwhile_is_shown_after_the_press(open_page: Any) -> None:
     page = open_page()
     page.goto("/devices/edge1/expose?module=broker")

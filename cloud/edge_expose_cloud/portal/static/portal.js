@@ -107,13 +107,24 @@ function swap(target, html) {
   fresh.innerHTML = html;
   const focused = target.contains(document.activeElement) ? document.activeElement : null;
   const place = focused && placeOf(focused);
-  const open = [...target.querySelectorAll("details")].map((item) => item.open);
+  const open = new Map(folds(target));
   const scrolled = [...target.querySelectorAll(".scroll")].map((item) => item.scrollLeft);
   target.replaceChildren(fresh.content);
-  [...target.querySelectorAll("details")].forEach((item, index) => (item.open = open[index] ?? item.open));
+  for (const [name, , item] of folds(target)) item.open = open.get(name) ?? item.open;
   [...target.querySelectorAll(".scroll")].forEach((item, index) => (item.scrollLeft = scrolled[index] ?? 0));
   furnish(target);
   if (place) [...target.querySelectorAll(place[0])][place[1]]?.focus({ preventScroll: true });
+}
+
+// [name, open, element] of what can be unfolded: by what it is about, since a changed section may have others.
+function folds(target) {
+  const seen = {};
+  return [...target.querySelectorAll("details")].map((item) => {
+    const about = item.querySelector("summary [id]")?.id ?? item.firstElementChild.textContent;
+    const within = item.parentElement.closest("[id], section, li")?.id ?? "";
+    seen[about + within] = (seen[about + within] ?? 0) + 1;
+    return [`${within} ${about} ${seen[about + within]}`, item.open, item];
+  });
 }
 
 // What changed is told to screen readers from a place that stays: a region that is itself replaced stays silent.
