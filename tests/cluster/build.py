@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from support.testbed_binaries import COMBINATIONS, Combination, etcd, root
+from support.testbed_binaries import COMBINATIONS, Combination, etcd, promtool, root
 
 NEEDED_GO = (1, 26)
 _STILL_SECONDS = 30.0
@@ -203,6 +204,19 @@ def build_all(chosen: list[Combination], folder: Path) -> None:
         print(f"built in {time.monotonic() - start:.0f} s")
 
 
+def unpack_promtool(folder: Path) -> None:
+    """Debian's promtool: 48 MB of one package, which is not installed, since it would bring a service and fonts."""
+    apt, dpkg = shutil.which("apt-get"), shutil.which("dpkg-deb")
+    if promtool().exists() or apt is None or dpkg is None:
+        return
+    with progress("promtool of Debian's prometheus"), tempfile.TemporaryDirectory(dir=folder) as place:
+        subprocess.run([apt, "download", "-qq", "prometheus"], cwd=place, check=False, capture_output=True)
+        for package in Path(place).glob("prometheus_*.deb"):
+            subprocess.run([dpkg, "-x", str(package), place], check=True)
+            promtool().parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(Path(place) / "usr" / "bin" / "promtool", promtool())
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="tests/cluster/build.py", description=__doc__)
     names = [combination.name for combination in COMBINATIONS]
@@ -222,6 +236,7 @@ def main() -> int:
         return 0
     try:
         build_all(chosen, root())
+        unpack_promtool(root())
     except BuildError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

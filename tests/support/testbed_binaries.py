@@ -141,6 +141,11 @@ def helm() -> Path:
     return _BY_NAME["helm-3.22.0"].folder / "helm"
 
 
+def promtool() -> Path:
+    """Debian's promtool, unpacked or not."""
+    return root() / "debian" / "promtool"
+
+
 def why_not(profile: str, names: tuple[str, ...]) -> str:
     """Why a real cluster of this profile cannot be started here; empty when it can."""
     absent = PROFILES[profile].missing(*names)
