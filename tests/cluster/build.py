@@ -21,7 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from support.testbed_binaries import COMBINATIONS, Combination, etcd, promtool, root
+from support.testbed_binaries import COMBINATIONS, DEBIAN, Combination, etcd, root
 
 NEEDED_GO = (1, 26)
 _STILL_SECONDS = 30.0
@@ -204,17 +204,18 @@ def build_all(chosen: list[Combination], folder: Path) -> None:
         print(f"built in {time.monotonic() - start:.0f} s")
 
 
-def unpack_promtool(folder: Path) -> None:
-    """Debian's promtool: 48 MB of one package, which is not installed, since it would bring a service and fonts."""
+def unpack_debian(folder: Path) -> None:
+    """Single programs of Debian's packages. These are not installed: they would bring services, fonts and scripts."""
     apt, dpkg = shutil.which("apt-get"), shutil.which("dpkg-deb")
-    if promtool().exists() or apt is None or dpkg is None:
-        return
-    with progress("promtool of Debian's prometheus"), tempfile.TemporaryDirectory(dir=folder) as place:
-        subprocess.run([apt, "download", "-qq", "prometheus"], cwd=place, check=False, capture_output=True)
-        for package in Path(place).glob("prometheus_*.deb"):
-            subprocess.run([dpkg, "-x", str(package), place], check=True)
-            promtool().parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(Path(place) / "usr" / "bin" / "promtool", promtool())
+    for package, program in DEBIAN.items():
+        if program.exists() or apt is None or dpkg is None:
+            continue
+        with progress(f"Debian's {package}"), tempfile.TemporaryDirectory(dir=folder) as place:
+            subprocess.run([apt, "download", "-qq", package], cwd=place, check=False, capture_output=True)
+            for file in Path(place).glob(f"{package}_*.deb"):
+                subprocess.run([dpkg, "-x", str(file), place], check=True)
+                program.parent.mkdir(parents=True, exist_ok=True)
+                shutil.move(next(Path(place).glob(f"usr/*bin/{program.name}")), program)
 
 
 def main() -> int:
@@ -236,7 +237,7 @@ def main() -> int:
         return 0
     try:
         build_all(chosen, root())
-        unpack_promtool(root())
+        unpack_debian(root())
     except BuildError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -125,6 +125,10 @@ def root() -> Path:
     return Path(base) / "edge-expose" / "testbed"
 
 
+#: package -> the program of it that is needed
+DEBIAN: Final = {"prometheus": root() / "debian" / "promtool", "nginx": root() / "debian" / "nginx"}
+
+
 def etcd() -> str | None:
     """The machine's etcd."""
     return shutil.which("etcd") or shutil.which("etcd", path="/usr/bin:/usr/local/bin")
@@ -143,7 +147,12 @@ def helm() -> Path:
 
 def promtool() -> Path:
     """Debian's promtool, unpacked or not."""
-    return root() / "debian" / "promtool"
+    return DEBIAN["prometheus"]
+
+
+def nginx() -> Path:
+    """Debian's nginx, unpacked or not."""
+    return DEBIAN["nginx"]
 
 
 def why_not(profile: str, names: tuple[str, ...]) -> str:
