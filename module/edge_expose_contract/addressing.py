@@ -12,7 +12,7 @@ import itertools
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import total_ordering
+from functools import lru_cache, total_ordering
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
 from edge_expose_contract.violations import RuleError, shown
@@ -22,6 +22,7 @@ _RANGE_HINT = "write START-END (both included) or a CIDR such as 10.1.2.0/28; on
 Address = IPv4Address | IPv6Address
 
 
+@lru_cache(maxsize=2048)  # a pass reads each address of each Service a dozen times
 def parse_address(text: str) -> Address:
     """One IP address; an IPv4-mapped IPv6 address counts as IPv4, as it does for MetalLB. Raises RuleError."""
     try:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from edge_expose_contract.identity import Code
-from edge_expose_contract.models import Site
+from edge_expose_contract.models import Exposure, Site
 from edge_expose_contract.parsing import DesiredDocument
 from edge_expose_module.allocation.address_space import AddressSpace, address_space
 from edge_expose_module.allocation.address_space import warnings as space_warnings
@@ -70,7 +70,7 @@ def reconcile(inputs: PassInputs) -> PassPlan:
     namespace = _default_namespace(site, inputs)
     last_good = inputs.memory.good_exposures()
     resolved = resolve(inputs.document, last_good, inputs.memory.expired, inputs.guards, namespace, inputs.now)
-    guarded = _removal_guard(inputs, resolved)
+    guarded = _removal_guard(inputs, resolved, last_good)
     pending = guarded.pending
     blocks = {name: wanted.block for name, wanted in resolved.exposures.items() if wanted.block is not None}
     blocks.update(resolved.blocked)
@@ -135,12 +135,12 @@ def _default_namespace(site: Site | None, inputs: PassInputs) -> str:
     return homes.pop() if len(homes) == 1 else inputs.own_namespace
 
 
-def _removal_guard(inputs: PassInputs, resolved: ResolvedExposures) -> RemovalGuard:
+def _removal_guard(inputs: PassInputs, resolved: ResolvedExposures, last_good: Mapping[str, Exposure]) -> RemovalGuard:
     held: dict[str, str] = {}
     for service in inputs.observed.owned(inputs.owner):
         if service.exposure is not None:
             held[service.exposure] = f"{held.get(service.exposure, '')} {service.uid}"
-    removed = frozenset(held) - frozenset(resolved.exposures) - resolved.keep - _ran_out(inputs, resolved)
+    removed = frozenset(held) - frozenset(resolved.exposures) - resolved.keep - _ran_out(inputs, resolved, last_good)
     confirmations = [*inputs.confirmations, inputs.document.confirm_removal or ""]
     memory = inputs.memory
     before = RemovalGuard(
@@ -150,9 +150,9 @@ def _removal_guard(inputs: PassInputs, resolved: ResolvedExposures) -> RemovalGu
     return guard_removals(held, removed, inputs.guards.max_removal_percent, confirmations, before, moment)
 
 
-def _ran_out(inputs: PassInputs, resolved: ResolvedExposures) -> frozenset[str]:
+def _ran_out(inputs: PassInputs, resolved: ResolvedExposures, good: Mapping[str, Exposure]) -> frozenset[str]:
     """Exposures whose time came. One whose time had passed when it was written is removed by who wrote it."""
-    good, document = inputs.memory.good_exposures(), inputs.document.exposures
+    document = inputs.document.exposures
     return frozenset(
         name
         for name in resolved.expired
