@@ -70,6 +70,7 @@ ASKING_SECONDS: Final = 0.5
 UNREADABLE_SECONDS: Final = 60.0
 """After so long without the cluster its exposures are not called Ready any more."""
 _DEBOUNCE_SECONDS: Final = 0.02
+"""Between two passes, so that what comes in a burst is met together; what comes after a rest is acted on at once."""
 # Container runtimes kill 10 s after SIGTERM.
 _STOP_SECONDS: Final = 5.0
 
@@ -199,10 +200,11 @@ class Controller:
                     if self._stopping:
                         break  # it hangs, and whoever stops us does not wait for long
                     raise
+                ended = time.monotonic()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(pause):
                         await self._awake.wait()
-                        await asyncio.sleep(_DEBOUNCE_SECONDS)
+                        await asyncio.sleep(ended + _DEBOUNCE_SECONDS - time.monotonic())
                 if not self._awake.is_set():
                     self._source.changed = True  # the timer: look at the twin too, its patch may have been lost
                 self._awake.clear()

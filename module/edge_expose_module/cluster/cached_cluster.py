@@ -162,11 +162,11 @@ class CachedCluster:
         with self._lock:
             return revision == self._revision and all(self._is_fresh(scope) for scope in self._scopes.values())
 
-    def look_again(self, resource: Resource) -> None:
-        """The next read of it comes from the API."""
+    def look_again(self, *resources: Resource) -> None:
+        """The next read of these comes from the API."""
         with self._lock:
-            for (kept, _), scope in self._scopes.items():
-                if kept == resource:
+            for (resource, _), scope in self._scopes.items():
+                if resource in resources:
                     scope.listed = None
 
     def refresh(self) -> bool:

@@ -68,12 +68,13 @@ class Observer:
         return replace(observed, events=events, denied=tuple(sorted(self._denied, key=str)))
 
     def after_writes(self, homes: Homes) -> Observed:
-        """What was observed last, with what the API server answered to our writes and watches told since; Services are
-        read once more where one lacks what it asks for, since a load balancer may be as fast."""
+        """What was observed last, with what the API server answered to our writes and watches told since. Where a
+        Service lacks what it asks for, Services and endpoints are read once more: an answer that is there is reported
+        at once."""
         self._cluster.go_on_reading()
         observed, unanswered = self._observe(homes)
         if unanswered:
-            self._cluster.look_again(SERVICES)
+            self._cluster.look_again(SERVICES, ENDPOINT_SLICES, ENDPOINTS)
             observed, _ = self._observe(homes)
         return replace(observed, denied=tuple(sorted(self._denied, key=str)))
 

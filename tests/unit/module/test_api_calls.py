@@ -83,14 +83,17 @@ def bench() -> Iterator[Watched]:
 
 def test_a_first_pass_reads_everything_once_and_writes_each_service_once() -> None:
     """No watch keeps anything up yet: what was read before the writes stands, with what they were answered. Services
-    are read once more, for the addresses that they got."""
+    and endpoints are read once more, for what they got meanwhile."""
     counting = CountingCluster()
     bench = Bench(counting)
     bench.desire(dict.fromkeys("abc", WEB))
     bench.run(passes=1)
     reads = {what: count for what, count in counting.asked.items() if not what.startswith("create")}
     assert counting.asked["create services"] == 3
-    assert {what: count for what, count in reads.items() if count > 1} == {"list services": 2}
+    assert {what: count for what, count in reads.items() if count > 1} == {
+        "list services": 2,
+        "list endpointslices": 2,
+    }
     assert "list events" not in reads
     assert bench.exposure("b")["address"] == "10.0.0.11"
 
