@@ -105,7 +105,7 @@ class Tokens:
 
             why = f"Invalid value: {seconds}: may not specify a duration less than 10 minutes"
             causes = [Cause("FieldValueInvalid", why, "spec.expirationSeconds")]
-            raise invalid("authentication.k8s.io", "TokenRequest", name, causes)
+            raise invalid("authentication.k8s.io", "TokenRequest", "", causes)
         token, ends = self.mint(namespace, name, account["metadata"]["uid"], seconds, spec.get("audiences") or [])
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ends))
         return {

@@ -212,6 +212,7 @@ class Writes:
         if kind == _MERGE_PATCH:
             return Body(patches.json_merge(current, patch), problems)
         name = self._profile.types.root(resource.api_version, resource.kind)
+        patch = {**patch, **{key: current[key] for key in ("apiVersion", "kind") if key in patch}}
         return Body(self._strategic.merge(current, patch, name), problems)
 
     def _undecoded(self, kind: str, why: str) -> ApiError:
@@ -225,11 +226,9 @@ class Writes:
         try:
             return self._decoded(request, resource, result)
         except ApiError as error:
-            _, strict, found = error.message.partition("strict decoding error: ")
-            if not strict:
-                raise
+            _, _, why = error.message.partition(f" cannot be handled as a {resource.kind}: ")
             shown = json.dumps(json.dumps(result.document, separators=(",", ":")))
-            cause = Cause("FieldValueInvalid", f"Invalid value: {shown}: {strict}{found}", "patch")
+            cause = Cause("FieldValueInvalid", f"Invalid value: {shown}: {why or error.message}", "patch")
             raise invalid("", "", "", [cause]) from None
 
     def scale(self, request: Request, found: Route, resource: Resource) -> Reply:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from . import quantity
+from .base64_text import bad_byte
 from .errors import ApiError, Document, bad_request
 from .pairs import Pairs
 from .types import Field, Types
@@ -104,6 +106,8 @@ class _Decoder:
         match kind:
             case "string" | "bytes":
                 good = isinstance(value, str)
+                if good and kind == "bytes" and (at := bad_byte(value)) is not None:
+                    raise _Mismatch(f"illegal base64 data at input byte {at}")
             case "bool":
                 good = isinstance(value, bool)
             case "int32" | "int64":
@@ -117,6 +121,8 @@ class _Decoder:
                 good, kind = isinstance(value, str) or (number and not isinstance(value, float)), "int32"
             case "Quantity":
                 good = number or isinstance(value, str)
+                if good and (why := quantity.problem(str(value))):
+                    raise _Mismatch(why)
             case "Time" | "MicroTime":
                 good = isinstance(value, str)
                 if good and not _TIME.fullmatch(value):

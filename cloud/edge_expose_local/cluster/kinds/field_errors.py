@@ -53,3 +53,9 @@ def unsupported(field: str, value: Any, supported: list[str]) -> Cause:
     """Return an Unsupported value error."""
     listed = ", ".join(json.dumps(item) for item in sorted(supported))
     return Cause("FieldValueNotSupported", f"Unsupported value: {shown(value)}: supported values: {listed}", field)
+
+
+def unsupported_in_order(field: str, value: Any, supported: list[str]) -> Cause:
+    """The same where the API server keeps the order of a list that was written by hand."""
+    listed = ", ".join(json.dumps(item) for item in supported)
+    return Cause("FieldValueNotSupported", f"Unsupported value: {shown(value)}: supported values: {listed}", field)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from . import names
+from .data_rules import config_map_errors, secret_errors
 from .errors import Cause, Document
-from .field_errors import duplicate, forbidden, required, unsupported, wrong
+from .field_errors import duplicate, required, unsupported, wrong
+from .pod_rules import pod_errors
 from .profiles import Profile
+from .rbac_rules import binding_errors, role_errors
 from .resources import Resource
-from .workload_rules import pod_errors, workload_errors
-
-_MOST_DATA = 1024 * 1024
+from .workload_rules import workload_errors
 
 
 def name_check(resource: Resource, profile: Profile) -> Callable[[str], list[str]]:
@@ -116,44 +117,21 @@ def kind_errors(obj: Document, old: Document | None, resource: Resource, profile
         case "EndpointSlice":
             return _slice(obj, old)
         case "Pod":
-            return pod_errors(obj.get("spec") or {}, "spec")
+            return pod_errors(obj.get("spec") or {}, "spec", profile)
         case "Deployment" | "ReplicaSet":
             return workload_errors(obj, old, profile)
         case "RoleBinding" | "ClusterRoleBinding":
-            errors = [] if (obj.get("roleRef") or {}).get("name") else [required("roleRef.name")]
-            if old is not None and obj.get("roleRef") != old.get("roleRef"):
-                errors.append(wrong("roleRef", obj.get("roleRef"), "cannot change roleRef"))
-            return errors
-        case "ConfigMap" | "Secret":
-            return _size(obj, resource, profile) + _immutable(obj, old)
+            return binding_errors(obj, old)
+        case "Role" | "ClusterRole":
+            return role_errors(obj, profile)
+        case "ConfigMap":
+            return config_map_errors(obj, old, profile)
+        case "Secret":
+            return secret_errors(obj, old, profile)
         case "IPAddressPool":
             addresses = (obj.get("spec") or {}).get("addresses")
             return [] if addresses is not None else [required("spec.addresses")]
     return []
-
-
-def _size(obj: Document, resource: Resource, profile: Profile) -> list[Cause]:
-    size = sum(len(text.encode()) for text in (obj.get("data") or {}).values() if isinstance(text, str))
-    if resource.kind == "Secret":
-        size = sum(_decoded_size(text) for text in (obj.get("data") or {}).values() if isinstance(text, str))
-    size += sum(_decoded_size(text) for text in (obj.get("binaryData") or {}).values() if isinstance(text, str))
-    if size <= _MOST_DATA:
-        return []
-    limit = "may not be more than" if profile.strict_fields else "must have at most"
-    field = "data" if resource.kind == "Secret" else "[]"
-    return [Cause("FieldValueTooLong", f"Too long: {limit} {_MOST_DATA} bytes", field)]
-
-
-def _decoded_size(text: str) -> int:
-    return len(text) * 3 // 4 - text[-2:].count("=")
-
-
-def _immutable(obj: Document, old: Document | None) -> list[Cause]:
-    why = "field is immutable when `immutable` is set"
-    if old is None or not old.get("immutable"):
-        return []
-    errors = [] if obj.get("immutable") else [forbidden("immutable", why)]
-    return errors + [forbidden(f, why) for f in ("data", "binaryData") if obj.get(f) != old.get(f)]
 
 
 def _endpoints(obj: Document) -> list[Cause]:

@@ -1,38 +1,15 @@
-"""The rules of pods, Deployments and ReplicaSets."""
+"""The rules of Deployments and ReplicaSets."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from . import names
 from .errors import Cause, Document
-from .field_errors import Literal, duplicate, forbidden, required, unsupported, wrong
+from .field_errors import Literal, forbidden, required, unsupported, wrong
+from .pod_rules import pod_errors
 from .profiles import Profile
 from .selectors import label_selector_matches
-
-
-def pod_errors(spec: Document, where: str) -> list[Cause]:
-    """Check what a pod is made of; `where` is the path of its spec."""
-    containers = spec.get("containers") or []
-    errors: list[Cause] = [] if containers else [required(f"{where}.containers")]
-    seen: set[str] = set()
-    for i, container in enumerate(containers):
-        at = f"{where}.containers[{i}]"
-        name = container.get("name", "")
-        if not name:
-            errors.append(required(f"{at}.name"))
-        else:
-            errors += [wrong(f"{at}.name", name, why) for why in names.dns1123_label(name)]
-        if name in seen:
-            errors.append(duplicate(f"{at}.name", name))
-        seen.add(name)
-        if not container.get("image"):
-            errors.append(required(f"{at}.image"))
-        for j, port in enumerate(container.get("ports") or []):
-            number = port.get("containerPort") or 0
-            errors += [wrong(f"{at}.ports[{j}].containerPort", number, why) for why in names.port_number(number)]
-    return errors
 
 
 def _labels(value: Any, profile: Profile) -> Literal:
@@ -89,8 +66,8 @@ def workload_errors(obj: Document, old: Document | None, profile: Profile) -> li
     if (selector is None or selector) and not (selector and label_selector_matches(selector, labels or {})):
         why = "`selector` does not match template `labels`"
         errors.append(wrong("spec.template.metadata.labels", _labels(labels, profile), why))
-    errors += pod_errors(template["spec"], "spec.template.spec")
-    if (policy := template["spec"].get("restartPolicy")) != "Always":
+    errors += pod_errors(template["spec"], "spec.template.spec", profile)
+    if (policy := template["spec"].get("restartPolicy")) in ("OnFailure", "Never"):
         errors.append(unsupported("spec.template.spec.restartPolicy", policy, ["Always"]))
     if kind == "Deployment":
         errors += _strategy(spec, profile)

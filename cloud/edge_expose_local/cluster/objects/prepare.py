@@ -60,7 +60,7 @@ def defaults(obj: Document, resource: Resource, profile: Profile) -> None:
         case "Pod":
             spec = obj.setdefault("spec", {})
             _pod_defaults(spec)
-            spec.setdefault("serviceAccountName", "default")
+            _admitted(spec)
         case "Deployment" | "ReplicaSet":
             _workload_defaults(obj.setdefault("spec", {}), resource.kind)
         case "Secret":
@@ -92,6 +92,32 @@ def defaults(obj: Document, resource: Resource, profile: Profile) -> None:
             spec.setdefault("avoidBuggyIPs", False)
 
 
+def _admitted(spec: Document) -> None:
+    """What the API server gives to a pod, and not to the template of one."""
+    spec.setdefault("serviceAccountName", "default")
+    spec.setdefault("enableServiceLinks", True)
+    spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
+    spec.setdefault("priority", 0)
+    tolerated = {toleration.get("key") for toleration in spec.get("tolerations") or []}
+    for key in ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"):
+        if key not in tolerated:
+            more = {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
+            spec["tolerations"] = [*(spec.get("tolerations") or []), more]
+    for container in [*(spec.get("containers") or []), *(spec.get("initContainers") or [])]:
+        resources = container.get("resources") or {}
+        if resources.get("limits"):
+            resources["requests"] = {**resources["limits"], **(resources.get("requests") or {})}
+
+
+def _quality(spec: Document) -> str:
+    """The quality of service, which follows from requests and limits."""
+    found = [container.get("resources") or {} for container in spec.get("containers") or []]
+    if not any(one.get("limits") or one.get("requests") for one in found):
+        return "BestEffort"
+    both = all({"cpu", "memory"} <= (one.get("limits") or {}).keys() for one in found)
+    return "Guaranteed" if both and all(one["limits"] == one.get("requests") for one in found) else "Burstable"
+
+
 def on_create(obj: Document, resource: Resource, profile: Profile) -> None:
     """Set what a new object starts with, in place."""
     match resource.kind:
@@ -105,7 +131,7 @@ def on_create(obj: Document, resource: Resource, profile: Profile) -> None:
                 labels = obj["metadata"].setdefault("labels", {})
                 labels["kubernetes.io/metadata.name"] = obj["metadata"].get("name", "")
         case "Pod":
-            obj["status"] = {"phase": "Pending", "qosClass": "BestEffort"}
+            obj["status"] = {"phase": "Pending", "qosClass": _quality(obj.get("spec") or {})}
         case "Deployment":
             obj["status"] = {}
         case "ReplicaSet":

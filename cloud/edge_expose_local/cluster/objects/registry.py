@@ -49,6 +49,9 @@ def _terminating(namespace: str, resource: Resource, name: str) -> ApiError:
     return error
 
 
+_IMMORTAL = ("default", "kube-system", "kube-public")
+
+
 class Registry:
     """All writes of typed objects. Functions do not wait, so each is atomic."""
 
@@ -276,6 +279,9 @@ class Registry:
         old = self.get(resource, namespace, name)
         self._delete_preconditions(resource, old, options.get("preconditions") or {})
         meta = old["metadata"]
+        if resource.plural == "namespaces" and name in _IMMORTAL:
+            message = f'namespaces "{name}" is forbidden: this namespace may not be deleted'
+            raise ApiError(403, "Forbidden", message, {"name": name, "kind": "namespaces"})
         grace = options.get("gracePeriodSeconds")
         if resource.plural == "pods" and grace != 0 and self.graceful(old):
             seconds = (
