@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 RBAC = "rbac.authorization.k8s.io"
-BOTH = ("1.36", "1.20")
 KEY = (
     "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or "
     "'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
@@ -346,3 +345,107 @@ def test_a_strategic_merge_changes_no_kind(cluster) -> None:
     assert (answer.status, answer.body["kind"], answer.body["metadata"]["labels"]) == (200, "Service", {"a": "b"})
     answer = cluster.merge(f"{path}/s", {"kind": "Pod"})
     assert answer.status == 422, answer
+
+
+LABELS = {"a": "b"}
+NEGATIVE = "Invalid value: -1: must be greater than or equal to 0"
+PERCENT = (
+    "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for "
+    "validation is '[0-9]+%')"
+)
+VALUE = (
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and "
+    "end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
+    "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
+)
+
+
+def portion(text: str) -> dict[str, str]:
+    return {"1.36": f'"{text}"', "1.20": f'intstr.IntOrString{{Type:1, IntVal:0, StrVal:"{text}"}}'}
+
+
+def shown(expression: dict[str, Any]) -> dict[str, str]:
+    values = "".join(f'"{value}"' for value in expression.get("values", []))
+    told = f"[]string{{{values}}}" if values else "[]string(nil)"
+    old = f'Key:"{expression["key"]}", Operator:"{expression["operator"]}", Values:{told}'
+    kind = "v1.LabelSelectorRequirement"
+    selector = f"v1.LabelSelector{{MatchLabels:map[string]string(nil), MatchExpressions:[]{kind}{{{kind}{{{old}}}}}}}"
+    return {"1.36": json.dumps({"matchExpressions": [expression]}, separators=(",", ":")), "1.20": selector}
+
+
+def rolling(**more: Any) -> dict[str, Any]:
+    return {"strategy": {"rollingUpdate": more}}
+
+
+def template(**meta: Any) -> dict[str, Any]:
+    return {"template": {"metadata": {"labels": LABELS, **meta}, "spec": container()}}
+
+
+SURGE, MISSING = "spec.strategy.rollingUpdate.maxSurge", "spec.strategy.rollingUpdate.maxUnavailable"
+DEPLOYMENTS: dict[str, Any] = {
+    "time to be ready": ({"minReadySeconds": -1}, f"spec.minReadySeconds: {NEGATIVE}"),
+    "old revisions": ({"revisionHistoryLimit": -1}, f"spec.revisionHistoryLimit: {NEGATIVE}"),
+    "a deadline before it can be ready": (
+        {"progressDeadlineSeconds": 10, "minReadySeconds": 20},
+        "spec.progressDeadlineSeconds: Invalid value: 10: must be greater than minReadySeconds",
+    ),
+    "a surge below nothing": (rolling(maxSurge=-1), f"{SURGE}: {NEGATIVE}"),
+    "a surge that is no share": (
+        rolling(maxSurge="x%"),
+        {v: f"{SURGE}: Invalid value: {text}: {PERCENT}" for v, text in portion("x%").items()},
+    ),
+    "more than all": (
+        rolling(maxUnavailable="101%"),
+        {v: f"{MISSING}: Invalid value: {text}: must not be greater than 100%" for v, text in portion("101%").items()},
+    ),
+    "a label of its pods": (
+        template(labels={**LABELS, "x": "y z"}),
+        f'spec.template.labels: Invalid value: "y z": {VALUE}',
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DEPLOYMENTS)
+def test_a_deployment(cluster, name: str) -> None:
+    spec, said = DEPLOYMENTS[name]
+    said = said[cluster.profile] if isinstance(said, dict) else said
+    body = {"spec": {"selector": {"matchLabels": LABELS}, **template(), **spec}}
+    found = refusal(cluster, f"/apis/apps/v1/namespaces/{cluster.namespace()}/deployments", body)
+    assert found == (422, f'Deployment.apps "x" is invalid: {said}')
+
+
+EXPRESSIONS = {
+    '{"key":"a","operator":"Nope"}': 'operator: Invalid value: "Nope": not a valid selector operator',
+    '{"key":"a","operator":"In"}': "values: Required value: must be specified when `operator` is 'In' or 'NotIn'",
+    '{"key":"a","operator":"Exists","values":["x"]}': (
+        "values: Forbidden: may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
+    ),
+}
+
+
+@pytest.mark.parametrize("text", EXPRESSIONS)
+@pytest.mark.parametrize("kind", ["Deployment", "ReplicaSet"])
+def test_a_selector_of_a_workload(cluster, kind: str, text: str) -> None:
+    expression = json.loads(text)
+    body = {"spec": {"selector": {"matchExpressions": [expression]}, **template()}}
+    found = refusal(cluster, f"/apis/apps/v1/namespaces/{cluster.namespace()}/{kind.lower()}s", body)
+    first = f"spec.selector.matchExpressions[0].{EXPRESSIONS[text]}"
+    second = f"spec.selector: Invalid value: {shown(expression)[cluster.profile]}: invalid label selector"
+    assert found == (422, f'{kind}.apps "x" is invalid: [{first}, {second}]')
+
+
+def test_a_lease(cluster) -> None:
+    path = f"/apis/coordination.k8s.io/v1/namespaces/{cluster.namespace()}/leases"
+    head = 'Lease.coordination.k8s.io "x" is invalid: spec.'
+    said = f"{head}leaseDurationSeconds: Invalid value: 0: must be greater than 0"
+    assert refusal(cluster, path, {"spec": {"leaseDurationSeconds": 0}}) == (422, said)
+    why = {"1.36": "must be greater than or equal to 0", "1.20": "must to greater or equal than 0"}[cluster.profile]
+    said = f"{head}leaseTransitions: Invalid value: -1: {why}"
+    assert refusal(cluster, path, {"spec": {"leaseTransitions": -1}}) == (422, said)
+
+
+def test_an_event_about_another_namespace(cluster) -> None:
+    path = f"/api/v1/namespaces/{cluster.namespace()}/events"
+    body = {"involvedObject": {"kind": "Pod", "name": "p", "namespace": "other"}}
+    said = 'Event "x" is invalid: involvedObject.namespace: Invalid value: "other": does not match event.namespace'
+    assert refusal(cluster, path, body) == (422, said)

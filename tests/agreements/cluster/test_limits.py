@@ -32,6 +32,12 @@ def has_disruption_budgets(cluster: Any) -> object:
     return cluster.call("GET", path).status == 200
 
 
+def checks_volumes(cluster: Any) -> object:
+    spec = {"containers": [{"name": "c", "image": "none/none:1"}], "volumes": [{"name": "Bad_Name", "emptyDir": {}}]}
+    path = f"/api/v1/namespaces/{cluster.namespace()}/pods?dryRun=All"
+    return cluster.call("POST", path, {"metadata": {"name": "p"}, "spec": spec}).status == 422
+
+
 def refuses_escalation(cluster: Any) -> object:
     ns = cluster.namespace()
     roles = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{ns}"
@@ -63,6 +69,7 @@ def _token(cluster: Any, namespace: str, account: str) -> str:
 CANNOT: dict[str, Outcome] = {
     "Jobs, cron jobs, ingresses": makes_jobs,
     "No admission webhooks, disruption budgets": has_disruption_budgets,
+    "Of the rules of pods, the common ones are checked": checks_volumes,
     "Roles may be written by anyone who may write roles": refuses_escalation,
     "ServiceAccount tokens are HMAC-signed": tokens_can_be_checked_by_others,
 }

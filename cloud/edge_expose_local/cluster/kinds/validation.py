@@ -12,6 +12,7 @@ from .pod_rules import pod_errors
 from .profiles import Profile
 from .rbac_rules import binding_errors, role_errors
 from .resources import Resource
+from .selector_rules import label_errors
 from .workload_rules import workload_errors
 
 
@@ -39,15 +40,6 @@ def metadata_errors(obj: Document, resource: Resource, profile: Profile) -> list
     errors += map_errors(meta)
     for finalizer in meta.get("finalizers") or []:
         errors += [wrong("metadata.finalizers", finalizer, why) for why in names.qualified_name(finalizer)]
-    return errors
-
-
-def label_errors(labels: Document, field: str) -> list[Cause]:
-    """Check a map of labels."""
-    errors: list[Cause] = []
-    for key, value in labels.items():
-        errors += [wrong(field, key, why) for why in names.qualified_name(key)]
-        errors += [wrong(field, value, why) for why in names.label_value(value)]
     return errors
 
 
@@ -128,10 +120,33 @@ def kind_errors(obj: Document, old: Document | None, resource: Resource, profile
             return config_map_errors(obj, old, profile)
         case "Secret":
             return secret_errors(obj, old, profile)
+        case "Lease":
+            return _lease(obj.get("spec") or {}, profile)
+        case "Event":
+            return _event(obj)
         case "IPAddressPool":
             addresses = (obj.get("spec") or {}).get("addresses")
             return [] if addresses is not None else [required("spec.addresses")]
     return []
+
+
+def _lease(spec: Document, profile: Profile) -> list[Cause]:
+    errors: list[Cause] = []
+    seconds, transitions = spec.get("leaseDurationSeconds"), spec.get("leaseTransitions")
+    if seconds is not None and seconds <= 0:
+        errors.append(wrong("spec.leaseDurationSeconds", seconds, "must be greater than 0"))
+    if transitions is not None and transitions < 0:
+        why = "must be greater than or equal to 0" if profile.strict_fields else "must to greater or equal than 0"
+        errors.append(wrong("spec.leaseTransitions", transitions, why))
+    return errors
+
+
+def _event(obj: Document) -> list[Cause]:
+    where = (obj.get("involvedObject") or {}).get("namespace") or ""
+    home = obj["metadata"].get("namespace", "")
+    if where == home or (not where and home == "default"):
+        return []
+    return [wrong("involvedObject.namespace", where, "does not match event.namespace")]
 
 
 def _endpoints(obj: Document) -> list[Cause]:
