@@ -127,3 +127,33 @@ def test_only_a_load_balancer_has_external_addresses(cluster) -> None:
     why = "Forbidden: may only be used when `spec.type` is 'LoadBalancer'"
     said = f'Service "s" is invalid: status.loadBalancer.ingress: {why}'
     assert (answer.status, answer.body["message"]) == (422, said)
+
+
+DRY = {"POST": "Create", "PUT": "Update", "PATCH": "Patch", "DELETE": "Delete"}
+
+
+@pytest.mark.parametrize("method", DRY)
+def test_a_dry_run_is_of_all(cluster, method: str) -> None:
+    path = cluster.services(cluster.namespace())
+    made = cluster.call("POST", path, {"metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}]}}).body
+    kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+    body = {"PUT": made, "POST": {"metadata": {"name": "t"}, "spec": made["spec"]}, "PATCH": {}}.get(method)
+    place = path if method == "POST" else f"{path}/s"
+    answer = cluster.call(method, f"{place}?dryRun=Some", body, kind)
+    shown = '["Some"]' if cluster.profile == "1.36" else '[]string{"Some"}'
+    why = f'dryRun: Unsupported value: {shown}: supported values: "All"'
+    said = f'{DRY[method]}Options.meta.k8s.io "" is invalid: {why}'
+    assert (answer.status, answer.body["message"]) == (422, said)
+
+
+def test_a_dry_deletion_deletes_nothing(cluster) -> None:
+    path = f"/api/v1/namespaces/{cluster.namespace()}/configmaps"
+    assert cluster.call("POST", path, {"metadata": {"name": "c", "labels": {"a": "b"}}}).status == 201
+    dry = {"kind": "DeleteOptions", "apiVersion": "v1", "dryRun": ["All"]}
+    assert cluster.call("DELETE", f"{path}/c", dry).status == 200
+    assert cluster.call("DELETE", f"{path}?labelSelector=a%3Db", dry).status == 200
+    assert cluster.call("DELETE", f"{path}?labelSelector=a%3Db&dryRun=All").status == 200
+    assert cluster.call("GET", f"{path}/c").status == 200
+    assert cluster.call("DELETE", f"{path}/c", {**dry, "dryRun": ["Some"]}).status == 422
+    assert cluster.call("DELETE", f"{path}?labelSelector=a%3Db").status == 200
+    assert cluster.call("GET", f"{path}/c").status == 404

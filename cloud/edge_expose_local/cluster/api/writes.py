@@ -11,6 +11,7 @@ from ..encoding.protobuf import Codec
 from ..kinds import go_json
 from ..kinds.decode import decode
 from ..kinds.errors import ApiError, Cause, Document, bad_request, conflict, invalid, method_not_allowed, not_found
+from ..kinds.field_errors import many, unsupported
 from ..kinds.pairs import Pairs
 from ..kinds.resources import Resource
 from ..objects import patches
@@ -27,12 +28,12 @@ _STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 _APPLY_PATCH = "application/apply-patch+yaml"
 
 
-def _dry(request: Request) -> bool:
-    value = request.arg("dryRun")
-    if value not in ("", "All"):
-        message = f'Invalid value: []string{{"{value}"}}: dryRun: Unsupported value: "{value}": supported values: "All"'
-        raise ApiError(422, "Invalid", message, {})
-    return value == "All"
+_OPTIONS = {
+    "create": "CreateOptions",
+    "update": "UpdateOptions",
+    "delete": "DeleteOptions",
+    "deletecollection": "DeleteOptions",
+}
 
 
 def _option(kind: str, cause: Cause) -> ApiError:
@@ -87,12 +88,24 @@ class Writes:
         headers = {"Warning": ", ".join(f"299 - {text}" for text in texts)} if texts else {}
         return resource.stored(decoded), headers
 
+    def _dry(self, request: Request, found: Route, options: Document | None = None) -> bool:
+        """Whether nothing is to be kept, as the query says or the options in the body of a deletion; raises 422."""
+        wanted = [*request.query.get("dryRun", []), *((options or {}).get("dryRun") or [])]
+        wanted = [value for value in wanted if value]
+        if set(wanted) <= {"All"}:
+            return bool(wanted)
+        raise _option(
+            _OPTIONS.get(found.verb, "PatchOptions"), unsupported("dryRun", many(wanted, self._profile), ["All"])
+        )
+
     def _create(self, request: Request, found: Route, resource: Resource, answers: Answers) -> Reply:
         document, headers = self._decoded(request, resource, self._body(request, resource.kind))
         if document.get("metadata") is None:
             document["metadata"] = {}
         manager = self._manager(request, found)
-        created = self._registry.create(resource, found.namespace, document, dry_run=_dry(request), manager=manager)
+        created = self._registry.create(
+            resource, found.namespace, document, dry_run=self._dry(request, found), manager=manager
+        )
         reply = answers.object(resource, created, 201)
         reply.headers.update(headers)
         return reply
@@ -115,7 +128,7 @@ class Writes:
             found.name,
             document,
             subresource=found.subresource,
-            dry_run=_dry(request),
+            dry_run=self._dry(request, found),
             manager=manager,
         )
         return answers.object(resource, updated, 201 if created else 200)
@@ -161,7 +174,9 @@ class Writes:
         document = resource.stored(result)
         if live is not None:
             return self._written(request, found, resource, answers, document, manager)
-        created = self._registry.create(resource, found.namespace, document, dry_run=_dry(request), manager=manager)
+        created = self._registry.create(
+            resource, found.namespace, document, dry_run=self._dry(request, found), manager=manager
+        )
         return answers.object(resource, created, 201)
 
     def _configuration(self, request: Request, found: Route, resource: Resource) -> Document:
@@ -184,7 +199,7 @@ class Writes:
 
     def _manager(self, request: Request, found: Route, operation: str = UPDATE) -> Manager:
         """Who writes: the field manager that is named, or the program that asks."""
-        options = {"create": "CreateOptions", "update": "UpdateOptions"}.get(found.verb, "PatchOptions")
+        options = _OPTIONS.get(found.verb, "PatchOptions")
         name = request.arg("fieldManager")
         if len(name.encode()) > 128:
             limit = "may not be more than 128 bytes" if self._profile.strict_fields else "must have at most 128 bytes"
@@ -247,7 +262,7 @@ class Writes:
             case _:
                 raise method_not_allowed()
         manager = self._manager(request, found)
-        dry = _dry(request)
+        dry = self._dry(request, found)
         changed = scaled(obj, wanted)
         updated, _ = self._registry.update(resource, found.namespace, found.name, changed, dry_run=dry, manager=manager)
         return Reply(scale_of(updated))
@@ -256,19 +271,20 @@ class Writes:
         options = self._body(request, "DeleteOptions", optional=True).document
         if request.arg("gracePeriodSeconds").isdigit():
             options["gracePeriodSeconds"] = int(request.arg("gracePeriodSeconds"))
-        dry = _dry(request) or bool(options.get("dryRun"))
+        dry = self._dry(request, found, options)
         answer = self._registry.delete(resource, found.namespace, found.name, options, dry_run=dry)
         return Reply(answer) if answer.get("kind") == "Status" else answers.object(resource, answer)
 
     def _delete_collection(self, request: Request, found: Route, resource: Resource, answers: Answers) -> Reply:
         labels, fields = predicates(request, found, resource, self._profile)
         options = self._body(request, "DeleteOptions", optional=True).document
+        dry = self._dry(request, found, options)
         namespace = (found.namespace or None) if resource.namespaced else None
         deleted: list[Document] = []
         for obj in self._store.all(resource.storage, namespace):
             if (labels is None or labels(obj)) and (fields is None or fields(obj)):
                 meta = obj["metadata"]
                 name = meta["name"]
-                self._registry.delete(resource, meta.get("namespace", ""), name, options, dry_run=_dry(request))
+                self._registry.delete(resource, meta.get("namespace", ""), name, options, dry_run=dry)
                 deleted.append(obj)
         return answers.list(resource, deleted, {"resourceVersion": str(self._store.version)})
