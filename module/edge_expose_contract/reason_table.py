@@ -319,3 +319,6 @@ _ROWS: Final[dict[Reason, ReasonRow]] = {
     ),
 }
 REASON_TABLE: Final[Mapping[Reason, ReasonRow]] = MappingProxyType(_ROWS)
+
+#: in words, without the full stop; a reason of a newer module is not among them
+MEANINGS: Final[Mapping[str, str]] = MappingProxyType({code: row.meaning.rstrip(".") for code, row in _ROWS.items()})

@@ -14,7 +14,7 @@ from edge_expose_cloud.status.device import has_left, predicted_status
 from edge_expose_cloud.status.fleet import release_hint
 from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.parsing import Refusal, parse_desired
-from edge_expose_contract.reason_table import REASON_TABLE
+from edge_expose_contract.reason_table import MEANINGS, REASON_TABLE
 
 _METHOD_SECONDS = 10
 Verdict = Literal["ok", "wrong", "unknown"]
@@ -24,7 +24,6 @@ Verdict = Literal["ok", "wrong", "unknown"]
 REASON_HINTS: Mapping[str, str] = {reason: row.cure for reason, row in REASON_TABLE.items()} | {
     "NotReported": "the module is offline or has not looked yet"
 }
-REASON_MEANINGS: Mapping[str, str] = {reason: row.meaning.rstrip(".") for reason, row in REASON_TABLE.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +170,8 @@ def _read(twin: Twin) -> Step:
     status = report.last_desired_status
     if status is not None and status.code != 200:
         hint = release_hint(twin.device_id) if status.code == 406 else "correct the desired properties"
-        return Step(question, "wrong", f"yes, and answered {status.code}: {status.description}", hint)
-    return Step(question, "ok", f"yes, version {twin.desired_version}, code 200")
+        return Step(question, "wrong", f"yes, and did not accept it: {status.description}", hint, str(status.code))
+    return Step(question, "ok", f"yes, version {twin.desired_version}")
 
 
 def _connected(twin: Twin) -> Step:
@@ -229,7 +228,7 @@ def _reported(twin: Twin, name: str) -> list[Step]:
             Step(
                 "What does the module say about it?",
                 "wrong",
-                entry.message or REASON_MEANINGS.get(entry.reason, ""),
+                entry.message or MEANINGS.get(entry.reason, ""),
                 REASON_HINTS.get(entry.reason, ""),
                 entry.reason,
             )

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 
 from edge_expose_cloud.hub.api import Twin
 from edge_expose_contract.identity import State
+from edge_expose_contract.reason_table import MEANINGS
 
 Kind = Literal["bad", "warn", "off", "good"]
 
@@ -144,11 +145,11 @@ def _moment(text: Any) -> datetime | None:
 
 
 def _exposures(reported: Mapping[str, Any], state: State) -> str:
-    """`web: AddressTaken, and 2 more`."""
+    """`web: the address is in use, and 2 more`."""
     entries = _object(reported.get("exposures"))
     found = sorted(name for name, entry in entries.items() if _object(entry).get("state") == str(state))
     entry = _object(entries.get(found[0]))
-    reason = entry.get("message") or entry.get("reason")
+    reason = entry.get("message") or MEANINGS.get(str(entry.get("reason")), entry.get("reason"))
     first = f"{found[0]}: {reason}" if reason else found[0]
     return _line(first if len(found) == 1 else f"{first}, and {len(found) - 1} more")
 

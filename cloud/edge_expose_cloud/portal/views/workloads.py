@@ -11,8 +11,9 @@ from edge_expose_cloud.iotedge.edge_agent import modules_of
 from edge_expose_cloud.iotedge.module_ports import known_ports
 from edge_expose_cloud.plan.clients import is_open
 from edge_expose_cloud.portal.views.presets import open_link, try_it
-from edge_expose_cloud.status.explain import REASON_HINTS, REASON_MEANINGS
+from edge_expose_cloud.status.explain import REASON_HINTS
 from edge_expose_contract.models import Exposure
+from edge_expose_contract.reason_table import MEANINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +171,7 @@ def _view(name: str, entry: Mapping[str, Any], exposure: Exposure | None, owner:
         probe=(exposure.probe or "") if exposure is not None else "",
         answers={"ok": "yes", "failing": "no"}.get(str(entry.get("probe")), ""),
         commands=tuple(filter(None, commands)),
-        why=str(entry.get("message") or "") or REASON_MEANINGS.get(reason, reason),
+        why=str(entry.get("message") or "") or MEANINGS.get(reason, reason),
         cure=REASON_HINTS.get(reason, ""),
     )
 
