@@ -16,6 +16,7 @@ from markupsafe import Markup, escape
 from edge_expose_cloud.plan.render import short_text_of
 from edge_expose_cloud.portal.paths import exposure_path
 from edge_expose_contract.fields import FIELD
+from edge_expose_contract.reason_table import MEANINGS
 
 HERE: Final = Path(__file__).parent.parent
 STATIC: Final = HERE / "static"
@@ -48,6 +49,7 @@ def environment() -> Environment:
     made.filters["mark"] = lambda state: _MARKS.get(state, "?")
     made.filters["said"] = short_text_of
     made.filters["ago"] = ago
+    made.filters["meaning"] = lambda reason: MEANINGS.get(reason, reason)
     made.filters["clock"] = clock
     made.filters["when"] = when
     made.filters["slug"] = lambda state: str(state).lower().replace(" ", "-") if str(state) in _MARKS else "unknown"
