@@ -7,7 +7,7 @@ as the pages do, and changes nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -16,6 +16,16 @@ from pydantic_core import PydanticCustomError
 
 from edge_expose_cloud.findings.problems import InputError, Missing, Refused
 from edge_expose_cloud.plan.model import Plan
+from edge_expose_cloud.portal.api_bodies import (
+    Applied,
+    DeviceBody,
+    Devices,
+    ExposureBody,
+    Planned,
+    Problem,
+    SessionBody,
+    Violations,
+)
 from edge_expose_cloud.portal.apply import apply_change, plan_fresh
 from edge_expose_cloud.portal.auth.sessions import Session
 from edge_expose_cloud.portal.forms.changes import ChangeRequest, plan_change
@@ -24,14 +34,19 @@ from edge_expose_cloud.portal.live import fleet
 from edge_expose_cloud.portal.shell import Forbidden, NotSignedIn, PortalDep, signed_in
 from edge_expose_cloud.portal.views.device import device_view
 
-_Problem = {
-    "description": "what is wrong, and what to try",
-    "content": {"application/json": {"schema": {"type": "object"}}},
-}
+_PROBLEM: Final[dict[str, Any]] = {"description": "What is wrong, and what to try.", "model": Problem}
+_WRONG: Final[dict[str, Any]] = {"description": "What is wrong with the request.", "model": Problem | Violations}
+
+
+def _body(model: Any, description: str) -> dict[int | str, dict[str, Any]]:
+    """For the document; what is answered is not validated here: a device may have reported anything."""
+    return {200: {"model": model, "description": description}}
+
+
 TITLE, VERSION = "edge-expose portal", "1.0"
 router = APIRouter(
     prefix="/api",
-    responses=dict.fromkeys((401, 403, 404, 409, 413, 421, 422, 502), _Problem),
+    responses={**dict.fromkeys((401, 403, 404, 409, 413, 421, 502), _PROBLEM), 422: _WRONG},
 )
 DeviceId = Annotated[str, Path(pattern=r"^[A-Za-z0-9\-:.+%_#*?!(),=@$']{1,128}$")]
 Name = Annotated[str, Path(pattern=r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$")]
@@ -100,7 +115,7 @@ class Checked(Strict):
     exposure: dict[str, Any]
 
 
-@router.get("/session")
+@router.get("/session", summary="Get the user and role of the caller", responses=_body(SessionBody, "Who calls."))
 def session_of(session: ReaderDep) -> dict[str, Any]:
     """User and role; for a browser session also the token of its forms."""
     return {"user": session.user, "role": session.role, "csrfToken": session.csrf}
@@ -112,7 +127,7 @@ def openapi(session: ReaderDep, request: Request) -> dict[str, Any]:
     return found
 
 
-@router.get("/devices")
+@router.get("/devices", summary="List devices", responses=_body(Devices, "One page of devices."))
 def devices(
     portal: PortalDep,
     session: ReaderDep,
@@ -145,7 +160,7 @@ def devices(
     }
 
 
-@router.get("/devices/{device}")
+@router.get("/devices/{device}", summary="Get a device", responses=_body(DeviceBody, "The device."))
 def device(portal: PortalDep, session: ReaderDep, device: DeviceId) -> dict[str, Any]:
     """Status, declared ranges, the map of addresses and the modules of one device."""
     view = device_view(portal.reading, device)
@@ -164,7 +179,9 @@ def device(portal: PortalDep, session: ReaderDep, device: DeviceId) -> dict[str,
     }
 
 
-@router.get("/devices/{device}/exposures/{name}")
+@router.get(
+    "/devices/{device}/exposures/{name}", summary="Get an exposure", responses=_body(ExposureBody, "The exposure.")
+)
 def exposure(portal: PortalDep, session: ReaderDep, device: DeviceId, name: Name) -> dict[str, Any]:
     """One exposure: declared, reported, and the deployment that sets it."""
     view = device_view(portal.reading, device)
@@ -179,7 +196,11 @@ def exposure(portal: PortalDep, session: ReaderDep, device: DeviceId, name: Name
     }
 
 
-@router.put("/devices/{device}/exposures/{name}")
+@router.put(
+    "/devices/{device}/exposures/{name}",
+    summary="Declare an exposure",
+    responses=_body(Planned | Applied, "The plan of a dry run, or the result."),
+)
 def put_exposure(
     portal: PortalDep,
     session: ApiOperator,
@@ -200,7 +221,11 @@ def put_exposure(
     )
 
 
-@router.delete("/devices/{device}/exposures/{name}")
+@router.delete(
+    "/devices/{device}/exposures/{name}",
+    summary="Remove an exposure",
+    responses=_body(Planned | Applied, "The plan of a dry run, or the result."),
+)
 def delete_exposure(
     portal: PortalDep,
     session: ApiOperator,
@@ -214,7 +239,11 @@ def delete_exposure(
     return _change(portal, session, ChangeRequest("remove", device, name), digest, dry_run, {}, note)
 
 
-@router.post("/validate")
+@router.post(
+    "/validate",
+    summary="Validate an exposure",
+    responses=_body(Violations, "What is wrong; nothing where the list is empty."),
+)
 def validate(portal: PortalDep, session: ApiOperator, body: Checked) -> dict[str, Any]:
     """Checks an exposure against the current state of the device; nothing is sent."""
     try:

@@ -6,6 +6,41 @@ import pytest
 
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed: the API was not fuzzed")
 from hypothesis import HealthCheck, Phase, given, settings  # noqa: E402
+from pydantic import TypeAdapter  # noqa: E402
+
+from edge_expose_cloud.portal.api_bodies import (  # noqa: E402
+    Applied,
+    DeviceBody,
+    Devices,
+    ExposureBody,
+    Planned,
+    Problem,
+    SessionBody,
+    Violations,
+)
+
+BODIES = {
+    "GET /api/session": SessionBody,
+    "GET /api/devices": Devices,
+    "GET /api/devices/{device}": DeviceBody,
+    "GET /api/devices/{device}/exposures/{name}": ExposureBody,
+    "PUT /api/devices/{device}/exposures/{name}": Planned | Applied,
+    "DELETE /api/devices/{device}/exposures/{name}": Planned | Applied,
+    "POST /api/validate": Violations,
+}
+
+
+def test_the_document_names_what_each_call_answers(ada) -> None:
+    document = ada.client.app.openapi()
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+            told = [item["$ref"] for item in schema.get("anyOf", [schema])]
+            names = [one.__name__ for one in getattr(BODIES[f"{method.upper()} {path}"], "__args__", ())]
+            names = names or [BODIES[f"{method.upper()} {path}"].__name__]
+            assert told == [f"#/components/schemas/{name}" for name in names], (method, path)
+            assert operation["summary"].split()[0] in ("Get", "List", "Declare", "Remove", "Validate")
+    assert len(document["paths"]) == 5
 
 
 @pytest.fixture
@@ -62,6 +97,8 @@ def fuzz(operation, ada, answered) -> None:
         declared = {str(code) for code in operation.definition.raw["responses"]}
         assert str(raw.status_code) in declared, (raw.status_code, declared, path)
         assert raw.headers["content-type"].startswith("application/json"), path
-        raw.json()
+        # The document's own schema, and nothing beside it.
+        model = BODIES[operation.label] if raw.status_code < 300 else Problem | Violations
+        TypeAdapter(model).validate_python(raw.json())
 
     given(case=operation.as_strategy())(one)()
