@@ -35,3 +35,18 @@ def test_who_could_never_go_to_its_pin_stays() -> None:
     found.forget_outside(NARROW, WIDE)
     assert not found.may_be_at("e", "")
     assert found.may_be_at("e", "127.0.0.12")
+
+
+def test_who_is_pinned_elsewhere_while_nobody_held_its_place_may_not_find_it_again() -> None:
+    found = record("127.0.0.12", "127.0.0.12")
+    found.unheld.add("e")
+    found.wish("e", {"ports": ["80"], "address": "127.0.0.34"})
+    found.wish("e", {"ports": ["80"]})
+    assert found.may_be_at("e", "127.0.0.13")
+
+
+def test_who_is_only_made_again_is_where_it_was() -> None:
+    found = record("127.0.0.12", "127.0.0.12")
+    found.unheld.add("e")
+    found.wish("e", {"ports": ["81"]})
+    assert not found.may_be_at("e", "127.0.0.13")

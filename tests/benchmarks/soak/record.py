@@ -39,6 +39,9 @@ class Record:
     def wish(self, name: str, wish: dict[str, Any]) -> None:
         if wish.get("type") != self.wishes.get(name, {}).get("type"):
             self.forget(name)
+        if name in self.unheld and wish.get("address") not in (None, self.held.get(name)):
+            # It was wished elsewhere while nobody held its place: anybody may have that now, and it cannot go back.
+            self.forget(name)
         if "address" in wish:
             self.pins.setdefault(name, set()).add(wish["address"])
         self.wishes[name] = wish

@@ -10,16 +10,20 @@ from typing import Any
 
 import pytest
 
+from edge_expose_contract.identity import State
 from edge_expose_module.adapters.state_file import StateFile
 from edge_expose_module.desired.source import DesiredSource
 from edge_expose_module.state.memory import Memory
 from edge_expose_module.state.store import Keeper
+from edge_expose_module.status.assess import Status
 from support.bench import Bench, MemoryStore
 from support.fake_cluster import FakeCluster
+from support.fake_pools import FakePool
 from support.fake_twin import FakeTwin
 
 WISH = {"selector": ["app=w"], "ports": [80]}
 DOCUMENT = {"schemaVersion": "1.0", "exposures": {"a": WISH}}
+NOTHING = Status(State.PENDING)
 
 
 def run_until(bench: Bench, look: Callable[[], bool]) -> None:
@@ -227,3 +231,21 @@ def test_a_stop_does_not_wait_for_a_pass_that_hangs() -> None:
 
     asyncio.run(go())
     assert bench.controller.passes == 0
+
+
+def test_an_address_that_was_refused_is_followed_by_the_next_one_although_nothing_wakes_the_loop() -> None:
+    """A refusal is an Event about the Service, which no watch tells of: whoever wrote looks again soon. With a pool of
+    which little is given, to wait for a touch would mean minutes of Blocked for an address that nobody wished."""
+    bench = Bench()
+    bench.cluster.metallb.hidden = {f"10.0.0.{number}" for number in range(10, 14)}
+    bench.twin.set_desired(DOCUMENT)
+    run_until(bench, lambda: bench.controller.result.statuses.get("a", NOTHING).address == "10.0.0.14")
+
+
+def test_a_pool_of_which_nothing_is_given_is_exhausted() -> None:
+    """Not the load balancer's word about the address that happened to be asked for last."""
+    bench = Bench()
+    bench.cluster.metallb.hidden = {f"10.0.0.{number}" for number in range(10, 16)}
+    bench.cluster.metallb.configure({"p": FakePool.of("10.0.0.10-10.0.0.15")})
+    bench.twin.set_desired(DOCUMENT)
+    run_until(bench, lambda: bench.controller.result.statuses.get("a", NOTHING).reason == "PoolExhausted")
