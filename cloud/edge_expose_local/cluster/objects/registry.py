@@ -21,7 +21,7 @@ from ..kinds.errors import (
 from ..kinds.field_errors import wrong
 from ..kinds.profiles import Profile
 from ..kinds.resources import Resource
-from ..kinds.validation import kind_errors, metadata_errors, metadata_update_errors
+from ..rules.validation import kind_errors, metadata_errors, metadata_update_errors
 from ..services.allocation import ServiceAllocator
 from ..services.rules import service_errors
 from ..services.status_rules import status_errors

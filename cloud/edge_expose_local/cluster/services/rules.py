@@ -10,7 +10,7 @@ from ..kinds import names
 from ..kinds.errors import Cause, Document
 from ..kinds.field_errors import Literal, duplicate, forbidden, many, required, unsupported, wrong
 from ..kinds.profiles import Profile
-from ..kinds.selector_rules import label_errors
+from ..rules.labels import label_errors
 
 _PROTOCOLS = ["SCTP", "TCP", "UDP"]
 _TYPES = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import re
 
-from . import go_json
-from .errors import Cause, Document
-from .field_errors import forbidden, required, wrong
-from .profiles import Profile
+from ..kinds import go_json
+from ..kinds.errors import Cause, Document
+from ..kinds.field_errors import forbidden, required, wrong
+from ..kinds.profiles import Profile
 
 _MOST = 1024 * 1024
 _KEY = re.compile(r"[-._a-zA-Z0-9]+")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .errors import Cause, Document
-from .field_errors import many, required, unsupported_in_order, wrong
-from .profiles import Profile
+from ..kinds.errors import Cause, Document
+from ..kinds.field_errors import many, required, unsupported_in_order, wrong
+from ..kinds.profiles import Profile
 
 _GROUP = "rbac.authorization.k8s.io"
 _SUBJECTS = {"ServiceAccount": "", "User": _GROUP, "Group": _GROUP}

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from . import names
-from .errors import Cause, Document
-from .field_errors import Literal, forbidden, required, unsupported, wrong
-from .pod_rules import pod_errors
-from .profiles import Profile
-from .selector_rules import label_errors, selector_errors, shown_labels, shown_selector
-from .selectors import label_selector_matches
+from ..kinds import names
+from ..kinds.errors import Cause, Document
+from ..kinds.field_errors import Literal, forbidden, required, unsupported, wrong
+from ..kinds.profiles import Profile
+from ..kinds.selectors import label_selector_matches
+from .labels import label_errors, selector_errors, shown_labels, shown_selector
+from .pods import pod_errors
 
 _PERCENT = re.compile(r"[0-9]+%")
 _NO_PERCENT = (

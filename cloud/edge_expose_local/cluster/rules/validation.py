@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import names
-from .data_rules import config_map_errors, secret_errors
-from .errors import Cause, Document
-from .field_errors import duplicate, required, unsupported, wrong
-from .pod_rules import pod_errors
-from .profiles import Profile
-from .rbac_rules import binding_errors, role_errors
-from .resources import Resource
-from .selector_rules import label_errors
-from .workload_rules import workload_errors
+from ..kinds import names
+from ..kinds.errors import Cause, Document
+from ..kinds.field_errors import duplicate, required, unsupported, wrong
+from ..kinds.profiles import Profile
+from ..kinds.resources import Resource
+from .data import config_map_errors, secret_errors
+from .labels import label_errors
+from .pods import pod_errors
+from .rbac import binding_errors, role_errors
+from .workloads import workload_errors
 
 
 def name_check(resource: Resource, profile: Profile) -> Callable[[str], list[str]]:

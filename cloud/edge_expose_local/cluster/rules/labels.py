@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from . import names
-from .errors import Cause, Document
-from .field_errors import Literal, forbidden, required, wrong
-from .profiles import Profile
+from ..kinds import names
+from ..kinds.errors import Cause, Document
+from ..kinds.field_errors import Literal, forbidden, required, wrong
+from ..kinds.profiles import Profile
 
 _WITH_VALUES, _WITHOUT = ("In", "NotIn"), ("Exists", "DoesNotExist")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 
-from . import names, quantity
-from .errors import Cause, Document
-from .field_errors import Literal, duplicate, forbidden, required, wrong
-from .profiles import Profile
+from ..kinds import names, quantity
+from ..kinds.errors import Cause, Document
+from ..kinds.field_errors import Literal, duplicate, forbidden, required, wrong
+from ..kinds.profiles import Profile
 
 _HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc")
 _ENV = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")

@@ -1,0 +1,1 @@
+"""What is refused in objects of each kind (Services have a folder of their own). Pure."""
