@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
+from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -46,3 +49,12 @@ def wanted(extra: str) -> list[Requirement]:
     found = [Requirement(text) for text in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"][extra]]]
     own = [requirement for requirement in found if requirement.name == PROJECT["name"]]
     return [r for r in found if r not in own] + [r for o in own for name in o.extras for r in wanted(name)]
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "deployment-manifests").glob("specs/*.yaml")), ids=lambda f: f.stem)
+def test_an_editor_finds_the_schema_of_a_spec_and_agrees_with_it(file: Path) -> None:
+    """The first line is what the YAML language server reads (VS Code and others)."""
+    found = re.match(r"# yaml-language-server: \$schema=(\S+)\n", file.read_text())
+    assert found is not None
+    schema = json.loads((file.parent / found[1]).read_text())
+    jsonschema.validate(yaml.safe_load(file.read_text()), schema)

@@ -28,6 +28,8 @@ from support.images import PROGRAMS, RECIPES, Recipe, built, folder, program
 SUITE: Final = "bookworm"
 PACKAGES: Final = "python3,ca-certificates"
 _RECIPE: Final = "1"
+#: builds of one image that are kept, for other checkouts of this machine
+_KEPT: Final = 4
 _PYTHON_PACKAGES: Final = "/usr/lib/python3/dist-packages"
 
 
@@ -82,9 +84,10 @@ def build(recipe: Recipe, store: Path) -> None:
     unfinished.mkdir()
     run("cp", "--archive", mounted, str(unfinished / "rootfs"))
     (unfinished / "config.json").write_text(json.dumps(about, indent=2))
-    for old in folder().glob(f"{recipe.name}-*"):
-        shutil.rmtree(old)
     unfinished.rename(place)
+    earlier = sorted(folder().glob(f"{recipe.name}-*"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for old in earlier[_KEPT:]:
+        shutil.rmtree(old)
 
 
 def bases(store: Path) -> None:

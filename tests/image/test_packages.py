@@ -5,7 +5,9 @@ Each extra does its work alone, and a command whose extra is missing says so.
 
 from __future__ import annotations
 
+import json
 import re
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -81,3 +83,13 @@ def test_each_extra_installs_clean_and_starts(built: Path, tmp_path: Path, extra
         assert done.returncode == 1
         assert words in done.stderr
         assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("file", ["module/requirements.txt", "cloud/requirements.txt"])
+def test_the_bill_of_materials_names_each_locked_package(file: str, tmp_path: Path) -> None:
+    tool = Path(sys.executable).parent / "cyclonedx-py"
+    out = tmp_path / "bom.json"
+    done = packages.run(str(tool), "requirements", str(ROOT / file), "--output-file", str(out))
+    assert done.returncode == 0, done.stderr
+    found = {item["name"]: item["version"] for item in json.loads(out.read_text())["components"]}
+    assert found == dict(re.findall(r"(?m)^([a-z0-9.-]+)==([^ ;\\]+)", (ROOT / file).read_text()))
