@@ -54,8 +54,11 @@ def of_kubeconfig(file: Path, keys: Path) -> Credentials:
     files = kubeconfig_files(file)
     content = _read(files[0])
     if len(files) > 1 or any(key in _user(content) for key in _ASKED):
-        from edge_expose_module.adapters.credential_plugins import ask_official_client
-
+        try:
+            from edge_expose_module.adapters.credential_plugins import ask_official_client
+        except ImportError as error:
+            told = "it names a plugin or is one of several: the package kubernetes has to be installed for that"
+            raise NoCredentials(told) from error
         return ask_official_client(file, files, keys)
     cluster, user, folder = _cluster(content), _user(content), files[0].parent
     named = [folder / str(cluster[key]) for key in ("certificate-authority",) if cluster.get(key)]

@@ -6,6 +6,8 @@ import base64
 import http.server
 import json
 import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ import yaml
 from edge_expose_module.adapters import credentials
 from edge_expose_module.adapters.kubernetes_api import KubernetesApi
 from edge_expose_module.cluster.api import Unavailable
+from support.cluster import clean_environment
 from support.testbed_pki import Pki, make_pki
 
 
@@ -181,6 +184,20 @@ def test_a_program_that_the_kubeconfig_names_is_asked_for_a_token(plain: Server,
     asked = {"apiVersion": answer["apiVersion"], "command": "cat", "args": [str(tmp_path / "answer")]}
     call(write({"server": f"http://127.0.0.1:{plain.port}"}, {"exec": asked}))
     assert [sent for _, sent, _ in plain.calls] == ["Bearer told by a program"]
+
+
+def test_without_the_official_client_a_plugin_is_said_to_need_it(write: Write) -> None:
+    """An image may leave it out: nothing else needs it."""
+    file = write({"server": "http://127.0.0.1:1"}, {"exec": {"command": "cat"}})
+    program = (
+        "import sys; sys.modules['kubernetes'] = None\n"
+        "from pathlib import Path\n"
+        "from edge_expose_module.adapters.kubernetes_api import KubernetesApi\n"
+        "KubernetesApi(Path(sys.argv[1]), Path('keys')).version()"
+    )
+    command = [sys.executable, "-c", program, str(file)]
+    done = subprocess.run(command, env=clean_environment(), capture_output=True, text=True)
+    assert "the package kubernetes has to be installed for that" in done.stderr
 
 
 def test_several_kubeconfigs_are_taken_together(plain: Server, write: Write, tmp_path: Path) -> None:
