@@ -97,6 +97,22 @@ def test_passwords_do_not_travel_through_the_sign_in_page(world) -> None:
     assert "s3cret" not in answer.text
 
 
+@pytest.mark.parametrize(("size", "travels"), [(15_000, True), (100_000, False)])
+def test_a_stranger_gets_no_answer_that_is_much_larger_than_a_sign_in_page(world, size, travels) -> None:
+    answer = world.browser().post("/devices/d1/expose", {"name": "n" * size})
+    assert answer.status_code == 401
+    assert ("n" * size in answer.text) is travels
+    assert len(answer.text) < size + 4000 if travels else len(answer.text) < 4000
+
+
+def test_a_form_with_as_many_rows_of_ports_as_it_holds_travels(world, ada) -> None:
+    page = ada.get("/devices/d1/expose")
+    rows = {f"{kind}{row}": f"{9000 + row}-{9000 + row}" for row in range(299) for kind in ("out", "in")}
+    end_session(world, ada)
+    ended = ada.fill(page, **NEW, **{key: text for key, text in rows.items() if key not in NEW})
+    assert typed_fields(sign_in(ada, ended))["out298"] == "9298-9298"
+
+
 @pytest.mark.parametrize(
     "typed",
     [

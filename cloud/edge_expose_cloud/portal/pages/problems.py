@@ -8,6 +8,7 @@ from urllib.parse import quote
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from edge_expose_cloud.findings.problems import InputError, Missing, Refused
@@ -50,7 +51,9 @@ def answer_problems(app: FastAPI, portal: Portal) -> None:
             typed = typed_in(request, await _fields(request))
             text = f"{ENDED} Sign in again" + (": what you typed is kept." if typed is not None else ".")
             told = typed.to_text() if typed is not None else ""
-            return page(portal, None, "sign_in.html", status=401, error=text, name="", next="/", typed=told)
+            return await run_in_threadpool(
+                page, portal, None, "sign_in.html", status=401, error=text, name="", next="/", typed=told
+            )
         target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(f"/sign-in?next={quote(target, safe='')}" if target != "/" else "/sign-in", 303)
 

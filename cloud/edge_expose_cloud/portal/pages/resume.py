@@ -19,6 +19,8 @@ from edge_expose_cloud.portal.pages.drafts import draft_place
 from edge_expose_cloud.portal.pages.plan import plan_place
 from edge_expose_cloud.portal.shell import Portal
 
+#: characters: a form with 300 rows of ports fits, and a stranger's answer is not much larger than a sign-in page
+MOST_TYPED: Final = 16_384
 #: the end of a form's action -> what is shown again
 _PAGES: Final[Mapping[str, str]] = {
     "expose": "expose",
@@ -49,7 +51,10 @@ def typed_in(request: Request, fields: Mapping[str, str]) -> Typed | None:
     page = _PAGES.get(request.url.path.rpartition("/")[2])
     if request.method != "POST" or device is None or page is None:
         return None
-    return Typed(page, device, {name: text for name, text in fields.items() if name != "csrf"})
+    kept = {name: text for name, text in fields.items() if name != "csrf"}
+    if sum(len(name) + len(text) for name, text in kept.items()) > MOST_TYPED:
+        return None
+    return Typed(page, device, kept)
 
 
 def typed_of(text: str) -> Typed | None:
