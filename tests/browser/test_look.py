@@ -41,6 +41,8 @@ def go(page: Any, name: str) -> None:
     if name == "expose":
         page.get_by_label("Name", exact=True).fill("kiosk")
         page.locator("#check .note.good").wait_for()
+    if name == "fleet":
+        page.get_by_role("link", name="edge3").wait_for()  # the next sweep of the fleet finds it
     if name in ("exposure", "blocked"):
         page.locator("[data-load] ol").wait_for(state="attached")
 
