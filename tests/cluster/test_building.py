@@ -96,6 +96,7 @@ def test_the_pins_name_the_versions_they_are_called_by() -> None:
         "service-controller": "k8s.io/cloud-provider",
         "client-go": "k8s.io/client-go",
         "helm": "helm.sh/helm/v3",
+        "opa": "github.com/open-policy-agent/opa",
     }
     for combination in COMBINATIONS:
         name, _, version = combination.name.rpartition("-")

@@ -84,6 +84,8 @@ COMBINATIONS: Final = (
     # What an operator built on an unmodified client-go does.
     Combination("client-go-0.36.3", {"operator": "."}),
     Combination("helm-3.22.0", {"helm": "helm.sh/helm/v3/cmd/helm"}),
+    # The rules for Gatekeeper, without Gatekeeper.
+    Combination("opa-1.4.2", {"opa": "github.com/open-policy-agent/opa"}, tags="opa_no_oci"),
 )
 _BY_NAME: Final = {combination.name: combination for combination in COMBINATIONS}
 _EITHER: Final = tuple(_BY_NAME[name] for name in ("cilium-1.15.19", "service-controller-0.36.3", "client-go-0.36.3"))
@@ -143,6 +145,11 @@ def kubectl() -> str | None:
 def helm() -> Path:
     """The test bed's Helm, built or not."""
     return _BY_NAME["helm-3.22.0"].folder / "helm"
+
+
+def opa() -> Path:
+    """The test bed's OPA, built or not."""
+    return _BY_NAME["opa-1.4.2"].folder / "opa"
 
 
 def promtool() -> Path:
