@@ -72,6 +72,8 @@ class FakeCluster:
         self.rails_error: ClusterError | None = None
         """What reading it is answered instead."""
         self.pod_networks: list[str] = []
+        self.advertised = True
+        """Whether an advertisement covers the pools, so that nodes answer for their addresses."""
         self.writes: list[tuple[str, str, str]] = []
 
     @property
@@ -336,7 +338,7 @@ class FakeCluster:
         if resource is NODES:
             return [{"metadata": {"name": f"n{n}"}, "spec": {"podCIDR": c}} for n, c in enumerate(self.pod_networks)]
         if resource is L2_ADVERTISEMENTS:
-            return [{"metadata": {"name": "all", "namespace": "metallb-system"}}]
+            return [{"metadata": {"name": "all", "namespace": "metallb-system"}}] if self.advertised else []
         if resource is GUARD_RAILS:
             if self.rails_error is not None:
                 raise self.rails_error
