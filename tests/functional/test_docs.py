@@ -81,11 +81,11 @@ def shell(tmp_path: Path) -> Iterator[tuple[Path, dict[str, str]]]:
         instance.down(wipe=True)
 
 
-@pytest.mark.parametrize("page", ["local", "cloud"])
+@pytest.mark.parametrize("page", ["tutorial", "guide/local", "guide/cloud"])
 def test_a_guide_runs_as_it_stands(page: str, shell: tuple[Path, dict[str, str]]) -> None:
     folder, environment = shell
     done = subprocess.run(
-        ["bash", "-c", script(ROOT / "docs" / "guide" / f"{page}.md")],
+        ["bash", "-c", script(ROOT / "docs" / f"{page}.md")],
         cwd=folder,
         env=environment,
         stdin=subprocess.DEVNULL,
