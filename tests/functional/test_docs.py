@@ -81,11 +81,18 @@ def shell(tmp_path: Path) -> Iterator[tuple[Path, dict[str, str]]]:
         instance.down(wipe=True)
 
 
-@pytest.mark.parametrize("page", ["tutorial", "guide/local", "guide/cloud"])
-def test_a_guide_runs_as_it_stands(page: str, shell: tuple[Path, dict[str, str]]) -> None:
+#: What every how-to page takes for granted: a device with an app and a database on it.
+READY = """\
+edge-expose local up --detach
+eval "$(edge-expose local env)"
+edge-expose apply deployment-manifests/specs/two-tier.yaml --yes --wait
+"""
+
+
+def ends_well(commands_of: str, shell: tuple[Path, dict[str, str]]) -> None:
     folder, environment = shell
     done = subprocess.run(
-        ["bash", "-c", script(ROOT / "docs" / f"{page}.md")],
+        ["bash", "-c", commands_of],
         cwd=folder,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -96,3 +103,14 @@ def test_a_guide_runs_as_it_stands(page: str, shell: tuple[Path, dict[str, str]]
     )
     assert done.returncode == 0, done.stdout[-6000:]
     assert "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize("page", ["tutorial", "guide/local", "guide/cloud"])
+def test_a_guide_runs_as_it_stands(page: str, shell: tuple[Path, dict[str, str]]) -> None:
+    ends_well(script(ROOT / "docs" / f"{page}.md"), shell)
+
+
+def test_the_how_to_pages_run_as_they_stand(shell: tuple[Path, dict[str, str]]) -> None:
+    """One after the other on one device: a page leaves nothing behind that another one stumbles over."""
+    pages = sorted((ROOT / "docs" / "how-to").glob("*.md"))
+    ends_well(f"set -e\n{READY}set +e\n" + "".join(f"echo {page.name}\n{script(page)}" for page in pages), shell)
