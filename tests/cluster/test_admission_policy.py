@@ -7,6 +7,8 @@ refused where the module's rails refuse the exposure, and taken where they do no
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import subprocess
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -194,6 +196,15 @@ def test_what_the_module_never_writes(cluster: RealCluster, body: dict[str, Any]
     done = write(cluster, body)
     assert done.returncode != 0
     assert words in done.stderr
+
+
+def test_the_check_of_the_page_about_fences_is_refused_by_the_policy(cluster: RealCluster) -> None:
+    page = (SHIPPED.parents[1] / "docs" / "operations" / "fences.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^kubectl (.* --dry-run=server .*)$", page, re.M)
+    set_rails(cluster, {})
+    done = kubectl(cluster, *shlex.split(command))
+    assert done.returncode != 0
+    assert "ValidatingAdmissionPolicy" in done.stderr, done.stderr
 
 
 def test_services_of_others_are_neither_changed_nor_deleted(cluster: RealCluster) -> None:
