@@ -15,7 +15,7 @@ JOBS   ?= 6
 # Child processes must not inherit a proxy or a CA bundle of the machine: everything here talks to loopback.
 CLEAN  := env -u REQUESTS_CA_BUNDLE -u CURL_CA_BUNDLE -u SSL_CERT_FILE -u HTTP_PROXY -u HTTPS_PROXY -u http_proxy -u https_proxy -u KUBECONFIG
 
-.PHONY: help install demo test lint docs testbed testbed-clean lock images sbom manifests recordings bench bench-loop bench-demo soak fuzz renewals drops full-range crash fleet mutation coverage screenshots bench-portal clean
+.PHONY: help install demo test lint docs man testbed testbed-clean lock images sbom manifests recordings bench bench-loop bench-demo soak fuzz renewals drops full-range crash fleet mutation coverage screenshots bench-portal clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -50,6 +50,9 @@ lint: $(STAMP)   ## linters, types and import rules
 
 docs: $(STAMP)   ## the documentation site, in dist/site
 	@$(BIN)/python docs/build_site.py
+
+man: $(STAMP)    ## the manual page, in dist/man
+	@$(BIN)/python -m edge_expose_cloud.docsgen.manual dist/man/edge-expose.1
 
 testbed:         ## build real Kubernetes, load balancers and CoreDNS for the tests, once (about 20 minutes when nothing is cached)
 	@$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) tests/cluster/build.py

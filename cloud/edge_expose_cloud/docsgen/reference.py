@@ -9,6 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from edge_expose_cloud.docsgen.command_tree import commands, names_and_value, text_and_example
 from edge_expose_cloud.docsgen.committed import renew
 from edge_expose_cloud.findings.finding import RULES
 from edge_expose_cloud.findings.rules.imports import DIFFERENCES
@@ -49,27 +50,15 @@ def _portal_api() -> str:
 
 def _commands() -> str:
     """Every command with its text, example, arguments and options, from the command line itself."""
-    import click
-    import typer
-
-    from edge_expose_cloud.cli import app
-
-    def walk(command: Any, path: tuple[str, ...]) -> Iterator[str]:
-        names: list[str] = command.list_commands(click.Context(command)) if hasattr(command, "list_commands") else []
-        if not names or command.invoke_without_command:
-            yield _command(command, " ".join(("edge-expose", *path)))
-        for name in names:
-            yield from walk(command.get_command(click.Context(command), name), (*path, name))
-
     intro = "Exit codes: 0 fine; 1 something outside failed or a guard refused; 2 wrong input; 3 changes pending.\n\n"
-    return f"# Commands\n\n{intro}" + "\n".join(walk(typer.main.get_command(app), ()))
+    return f"# Commands\n\n{intro}" + "\n".join(_command(command, name) for name, command in commands())
 
 
 def _command(command: Any, name: str) -> str:
-    text, _, example = " ".join((command.help or "").split()).partition("Example: ")
-    body = f"## {name}\n\n{text.strip()}\n\n"
+    text, example = text_and_example(command)
+    body = f"## {name}\n\n{text}\n\n"
     if example:
-        body += f"    {example.strip()}\n\n"
+        body += f"    {example}\n\n"
     rows = ""
     for parameter in command.params:
         if parameter.name == "help":
@@ -80,15 +69,8 @@ def _command(command: Any, name: str) -> str:
 
 
 def _shown(parameter: Any) -> str:
-    """How an option or argument is written."""
-    if parameter.param_type_name != "option":
-        return f"`{parameter.metavar or parameter.name.upper()}`"
-    names = ", ".join(f"`{item}`" for item in (*parameter.opts, *parameter.secondary_opts))
-    if parameter.is_flag:
-        return names
-    if isinstance(parameter.default, Enum):
-        return f"{names} `{'|'.join(member.value for member in type(parameter.default))}`"
-    return f"{names} `{parameter.metavar or ('N' if isinstance(parameter.default, int | float) else 'TEXT')}`"
+    names, value = names_and_value(parameter)
+    return ", ".join(f"`{name}`" for name in names) + (f" `{value}`" if value else "")
 
 
 def _default(parameter: Any) -> str:
