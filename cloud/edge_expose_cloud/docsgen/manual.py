@@ -18,7 +18,7 @@ _EXITS = {
 _VARIABLES = {
     "IOTHUB_CONNECTION_STRING": "How to sign in to IoT Hub.",
     "EDGE_EXPOSE_HUB_CA": "PEM file of a private CA that the hub is trusted by.",
-    "EDGE_EXPOSE_MODULE_IMAGE": "Image of the module, where a spec names none.",
+    "EDGE_EXPOSE_BACKUP_KEY_FILE": "Key file with which backups are encrypted.",
 }
 
 
