@@ -50,7 +50,11 @@ def _portal_api() -> str:
 
 def _commands() -> str:
     """Every command with its text, example, arguments and options, from the command line itself."""
-    intro = "Exit codes: 0 fine; 1 something outside failed or a guard refused; 2 wrong input; 3 changes pending.\n\n"
+    intro = (
+        "Exit codes: 0 success; 1 something outside failed, or a guard refused; 2 wrong input; 3 changes pending, or "
+        "not converged in time.\n\n`edge-expose --install-completion` installs completion for your shell; `make man` "
+        "writes this page as a manual.\n\n"
+    )
     return f"# Commands\n\n{intro}" + "\n".join(_command(command, name) for name, command in commands())
 
 
@@ -84,17 +88,17 @@ def _rules() -> str:
     rows = "".join(
         f"| `{rule.id}` | {rule.severity} | {_cell(rule.what)} | {_cell(rule.hint)} |\n" for rule in RULES.values()
     )
-    head = "# Rules\n\nEvery rule that `edge-expose validate`, `plan` and `services` know.\n\n"
+    head = "# Rules\n\nEvery rule that `edge-expose validate`, `plan` and `services` check.\n\n"
     return f"{head}| Rule | Severity | What | Try |\n|---|---|---|---|\n{rows}"
 
 
 def _import_differences() -> str:
     rows = "".join(f"| `{rule}` | {_cell(what)} | {_cell(hint)} |\n" for rule, _, what, hint in DIFFERENCES)
     head = (
-        "# Import\n\n`edge-expose import` makes a spec of a deployment manifest. Rendering the spec gives a manifest "
-        "that means the same: createOptions may be spelled and cut in another way, and what a spec has no field for "
-        "stands under `keep:`. It differs in these ways only, and `import` names each of them on stderr where it "
-        "occurs.\n\n"
+        "# Import\n\n`edge-expose import` writes a spec from a deployment manifest. Rendering that spec gives an "
+        "equivalent manifest: createOptions may be formatted and chunked differently, and whatever a spec has no field "
+        "for is kept under `keep:`. The manifest differs only in the following ways, and `import` names each that "
+        "occurs on stderr.\n\n"
     )
     return f"{head}| Difference | What | Try |\n|---|---|---|\n{rows}"
 
@@ -106,8 +110,8 @@ def _reasons() -> str:
     )
     head = (
         "# Reasons\n\nWhy an exposure, or the pool, is not as it should be. The module reports the reason, a message "
-        f"in English, and `values`: at most {MOST_VALUES} short texts ({VALUE_BYTES} bytes each) in the order given "
-        "here, from which the reason can be told in any language. A value that is not known is empty.\n\n"
+        f"in English, and `values`: at most {MOST_VALUES} short texts ({VALUE_BYTES} bytes each) in the order below, "
+        "from which a program can phrase the reason in any language. An unknown value is empty.\n\n"
     )
     return f"{head}| Reason | Meaning | Values | Try |\n|---|---|---|---|\n{rows}"
 
@@ -120,8 +124,8 @@ def _exposure_fields() -> str:
     )
     head = (
         "# Fields of an exposure\n\nEach field with its option of `edge-expose expose`, its label in the portal's form "
-        "(empty: the form keeps what is there), whether it needs type LoadBalancer, and what `driver: manifest` does "
-        "with it.\n\n"
+        "(empty: the form leaves the field as it is), whether it needs type LoadBalancer, and what `driver: manifest` "
+        "does with it.\n\n"
     )
     columns = "| Field | Meaning | Option | Form | LoadBalancer only | driver: manifest |\n|---|---|---|---|---|---|\n"
     return head + columns + rows
