@@ -53,7 +53,13 @@ def targeting_deployments(state: DeviceState, deployments: Iterable[Deployment])
     return [item for item in deployments if item.id in ids and RETIRED_LABEL not in item.labels]
 
 
+def deployments_of_device(hub: Hub, state: DeviceState) -> list[Deployment]:
+    """Those that target this device now, read from the hub. A device that none targets costs no listing."""
+    agent = state.twins.get("$edgeAgent")
+    return targeting_deployments(state, hub.deployments()) if agent is not None and agent.configurations else []
+
+
 def exposure_owners(hub: Hub, state: DeviceState) -> dict[str, str]:
     """Exposure -> the automatic deployment that sets it on this device, and would set it again."""
-    deployments = targeting_deployments(state, hub.deployments())
+    deployments = deployments_of_device(hub, state)
     return owned_exposures(deployments, [item.id for item in deployments])

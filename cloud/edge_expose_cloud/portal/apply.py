@@ -20,9 +20,9 @@ MOST_WORDS: Final = 2000
 
 
 def plan_fresh(portal: Portal, change: ChangeRequest) -> Plan:
-    """A plan on twins read now; deployments may be half a minute old: hubs list them a few times a minute only."""
+    """A plan on twins and deployments that are read now, as the command line reads them."""
     portal.reading.forget(change.device)
-    return plan_change(portal.reading, change, portal.backups)
+    return plan_change(portal.for_change, change, portal.backups)
 
 
 def apply_change(

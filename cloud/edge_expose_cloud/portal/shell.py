@@ -29,7 +29,7 @@ from edge_expose_cloud.portal.forms.changes import PlanRequest
 from edge_expose_cloud.portal.forms.drafts import Draft
 from edge_expose_cloud.portal.http.addresses import plain_address
 from edge_expose_cloud.portal.http.guards import read_fields
-from edge_expose_cloud.portal.live.cached_hub import ReadingHub
+from edge_expose_cloud.portal.live.cached_hub import ReadingForChange, ReadingHub
 from edge_expose_cloud.portal.live.events import Events
 from edge_expose_cloud.portal.live.last_known import LastKnown
 from edge_expose_cloud.portal.live.poller import Watching
@@ -77,6 +77,11 @@ class Portal:
     def last_known(self) -> LastKnown:
         """For pages that only show."""
         return LastKnown(self.reading)
+
+    @property
+    def for_change(self) -> ReadingForChange:
+        """For plans that are applied."""
+        return ReadingForChange(self.reading)
 
     @property
     def cookie(self) -> str:

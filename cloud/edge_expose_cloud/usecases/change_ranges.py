@@ -13,7 +13,7 @@ from edge_expose_cloud.findings.problems import InputError, no_module
 from edge_expose_cloud.hub.api import Hub, Json
 from edge_expose_cloud.plan.device import current_exposures, report_of
 from edge_expose_cloud.plan.model import Change, Danger, Impact, PatchTwin, Plan, twin_change
-from edge_expose_cloud.plan.observation import observe_device, targeting_deployments
+from edge_expose_cloud.plan.observation import deployments_of_device, observe_device
 from edge_expose_cloud.plan.ownership import owned_keys, refuse_owned
 from edge_expose_cloud.spec.capacity import Move, rehearse_range
 from edge_expose_cloud.spec.checks.addresses import lint_addresses
@@ -44,7 +44,7 @@ def plan_site(hub: Hub, device_id: str, fields: Json) -> Plan:
         raise InputError(findings_of(from_pydantic(error))) from None
     difference = merge_patch(before, after)
     if difference:
-        refuse_owned({"site": difference}, owned_keys(state, twin, targeting_deployments(state, hub.deployments())))
+        refuse_owned({"site": difference}, owned_keys(state, twin, deployments_of_device(hub, state)))
     exposures = current_exposures(twin)
     network, held = network_of(twin)
     pool = network.external if network is not None and pool_decides(report_of(twin)) else None

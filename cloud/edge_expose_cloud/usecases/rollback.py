@@ -51,7 +51,7 @@ from edge_expose_cloud.plan.model import (
     in_plan_order,
     twin_change,
 )
-from edge_expose_cloud.plan.observation import observe_device, targeting_deployments
+from edge_expose_cloud.plan.observation import deployments_of_device, observe_device
 from edge_expose_cloud.plan.ownership import owned_keys, refuse_owned
 from edge_expose_cloud.plan.service_forecast import predicted_services
 from edge_expose_cloud.plan.unchanged_services import unchanged_service_notes
@@ -165,7 +165,7 @@ def plan_restore(hub: Hub, device_id: str, content: Json, *, only: str | None = 
         _refuse_bad(different[MODULE_ID])
     if MODULE_ID in different and ours is not None:
         patch = merge_patch(ours.desired, different[MODULE_ID])
-        refuse_owned(patch, owned_keys(state, ours, targeting_deployments(state, hub.deployments())))
+        refuse_owned(patch, owned_keys(state, ours, deployments_of_device(hub, state)))
     if set(different) == {MODULE_ID} and ours is not None:
         step = PatchTwin(device_id, MODULE_ID, merge_patch(ours.desired, different[MODULE_ID]), ours.etag)
     elif different:

@@ -314,7 +314,7 @@ def test_our_twin_alone_is_brought_back_and_the_hub_is_read_once() -> None:
     made = plan_restore(hub, "d1", content_with(OURS), only="edge-expose")
     assert isinstance(made.step, PatchTwin)
     assert {change.name for change in made.changes if change.kind != "Service"} == {"d1/edge-expose"}
-    assert sorted(hub.calls) == ["deployments", "device_twin", "module_twin", "module_twin", "module_twin"]
+    assert sorted(hub.calls) == ["device_twin", "module_twin", "module_twin", "module_twin"]
 
 
 def test_our_twin_alone_cannot_be_brought_back_where_it_is_not() -> None:

@@ -28,10 +28,9 @@ def test_the_device_page_says_what_is_there(ada) -> None:
     assert "not tested" in text
 
 
-def owned(hub: FakeHub) -> None:
-    content = {
-        "modulesContent": {MODULE_ID: {"properties.desired.exposures.web-out": {"module": "web", "ports": [80]}}}
-    }
+def owned(hub: FakeHub, *names: str) -> None:
+    keys = [f"properties.desired.exposures.{name}" for name in names or ("web-out",)]
+    content = {"modulesContent": {MODULE_ID: {key: {"module": "web", "ports": [80]} for key in keys}}}
     hub.create_deployment(Deployment("north-layer", content, "tags.site='north'", 10))
     hub.target("north-layer", "d1")
 
@@ -53,6 +52,28 @@ def test_what_a_deployment_owns_is_shown_with_its_owner_and_not_editable(world, 
         assert "north-layer" in answer.text
     wins = ada.get("/devices/d1/ownership").text
     assert "will be overwritten" in wins
+
+
+@pytest.mark.parametrize("kind", ["remove", "disable"])
+def test_a_deployment_that_is_newer_than_the_page_is_asked_before_a_change(world, ada, kind) -> None:
+    """Pages may show the list of deployments from memory; a plan and its application may not."""
+    form, early = ada.get("/devices/d1/exposures/web-out/edit"), ada.change("/devices/d1/plan", kind=kind, name="db")
+    ada.get("/devices/d1/ownership")
+    before = world.desired()
+    owned(world.hub, "web-out", "db")
+    program = {"headers": world.bearer()}
+    path = "/api/devices/d1/exposures/web-out"
+    body = {"exposure": {"module": "web", "ports": ["8081:80"]}}
+    for answer in (
+        ada.change("/devices/d1/plan", kind=kind, name="web-out"),
+        ada.fill(form, out0="8081"),
+        ada.apply(early),
+        ada.client.put(path, json=body, **program),
+        ada.client.put(f"{path}?dryRun=true", json=body, **program),
+        ada.client.delete(path, **program),
+    ):
+        assert (answer.status_code, "north-layer" in answer.text) == (409, True), answer.text[:2000]
+    assert world.desired() == before
 
 
 def test_the_spec_that_is_downloaded_shows_nothing_of_what_it_only_keeps(world, ada) -> None:

@@ -223,9 +223,12 @@ class ReadingHub:
         try:
             return self._within(key, seconds, read, ANSWER_SECONDS)
         except TimeoutError:
-            error = HubError(HubProblem.UNREACHABLE, f"no answer for {ANSWER_SECONDS:.0f} seconds")
-            self.health.failed(error)
-            raise error from None
+            raise self._unanswered() from None
+
+    def _unanswered(self) -> HubError:
+        error = HubError(HubProblem.UNREACHABLE, f"no answer for {ANSWER_SECONDS:.0f} seconds")
+        self.health.failed(error)
+        return error
 
     def _within(self, key: tuple[str, ...], seconds: float, read: Callable[[], T], patience: float) -> T:
         """What is kept and no older than `seconds`, else what the hub answers; TimeoutError when it takes longer.
@@ -268,3 +271,24 @@ class ReadingHub:
             if len(self._kept) > MOST_KEPT:
                 for old in sorted(self._kept.keys() - {("deployments",)}, key=lambda one: self._kept[one][1])[:500]:
                     del self._kept[old]
+
+
+class ReadingForChange(ReadingHub):
+    """Shares everything with the reading hub it is made of, and reads the deployments anew each time.
+
+    For plans that are applied: a deployment that was created a moment ago already sets keys of the twin, so a listing
+    that a page may still show is too old to decide who owns a key.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, of: ReadingHub) -> None:
+        self.__dict__ = of.__dict__
+
+    def deployments(self) -> list[Deployment]:
+        """Never joins a listing that is under way: it may have begun before the deployment was created."""
+        reading = self._readers.submit(self._read, ("deployments",), None, self._hub.deployments)
+        try:
+            return reading.result(ANSWER_SECONDS)
+        except TimeoutError:
+            raise self._unanswered() from None
