@@ -51,7 +51,6 @@ TABLE: Final[dict[str, Row]] = {
     "an address of a CIDR": ({"ALLOW_ADDRESSES": "10.2.0.0/24 10.1.0.0/24"}, {"address": "10.1.0.10"}, False),
     "an address beyond a CIDR": ({"ALLOW_ADDRESSES": "10.1.0.0/28"}, {"address": "10.1.0.16"}, True),
     "the one address": ({"ALLOW_ADDRESSES": "10.1.0.10/32"}, {"address": "10.1.0.10"}, False),
-    "no address asked for": ({"ALLOW_ADDRESSES": "10.1.0.10/32"}, {}, False),
     "a cluster IP is no external address": ({"ALLOW_ADDRESSES": "10.1.0.10/32"}, {"type": "ClusterIP"}, False),
     "clients inside": ({"ALLOW_SOURCES": "10.0.0.0/8"}, {"allowFrom": ["10.9.0.0/16"]}, False),
     "clients beyond": ({"ALLOW_SOURCES": "10.0.0.0/8"}, {"allowFrom": ["0.0.0.0/0"]}, True),
@@ -161,6 +160,29 @@ def service(spec: Mapping[str, Any], annotations: Mapping[str, str] | None = Non
     return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": base | dict(spec)}
 
 
+def slice_of(address: str, owner: str, keeper: str | None = None) -> dict[str, Any]:
+    labels = {"kubernetes.io/service-name": "x", "app.kubernetes.io/managed-by": owner}
+    labels |= {"endpointslice.kubernetes.io/managed-by": keeper} if keeper else {}
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": "x", "namespace": "edge1", "labels": labels},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [address]}],
+        "ports": [{"port": 80}],
+    }
+
+
+def endpoints_of(**subset: Any) -> dict[str, Any]:
+    metadata = {"name": "x", "namespace": "edge1", "labels": {"app.kubernetes.io/managed-by": "edge-expose"}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Endpoints",
+        "metadata": metadata,
+        "subsets": [{**subset, "ports": [{"port": 80}]}],
+    }
+
+
 @pytest.mark.parametrize("name", TABLE)
 def test_policy_and_module_say_the_same(cluster: RealCluster, name: str) -> None:
     rails, more, is_refused = TABLE[name]
@@ -187,6 +209,11 @@ def test_policy_and_module_say_the_same(cluster: RealCluster, name: str) -> None
     [
         (service({"externalIPs": ["10.0.0.1"]}), "without externalIPs"),
         (service({"type": "NodePort"}), "LoadBalancer or ClusterIP"),
+        (service({"type": "ClusterIP", "externalName": "example.com"}), "externalName"),
+        ({**service({}), "metadata": {**service({})["metadata"], "finalizers": ["example.com/block"]}}, "finalizers"),
+        (slice_of("192.168.7.7", "someone-else"), "carry its labels"),
+        (slice_of("192.168.7.7", "edge-expose", "endpointslice-controller.k8s.io"), "carry its labels"),
+        (endpoints_of(notReadyAddresses=[{"ip": "168.63.129.16"}]), "metadata service"),
         (service({}, **{"app.kubernetes.io/managed-by": "Helm"}), "carries its labels"),
         (service({}, **{"net.azure-devices.edge.deviceid": "edge1"}), "net.azure-devices.edge.deviceid"),
     ],
@@ -205,6 +232,39 @@ def test_the_check_of_the_page_about_fences_is_refused_by_the_policy(cluster: Re
     done = kubectl(cluster, *shlex.split(command))
     assert done.returncode != 0
     assert "ValidatingAdmissionPolicy" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("rails", "spec", "words"),
+    [
+        # The module asks wherever it knows the pool: whoever does not could be given any address.
+        ({"ALLOW_ADDRESSES": "10.1.0.0/24"}, {}, "asks for an address"),
+        (
+            {"ALLOW_SOURCES": "10.0.0.0/8"},
+            {"loadBalancerSourceRanges": ["10.0.0.0/8"], "ports": [{"port": 8080, "nodePort": 30022}]},
+            "no node ports",
+        ),
+    ],
+)
+def test_it_is_stricter_than_the_module_where_a_thief_could_pass(
+    cluster: RealCluster, rails: dict[str, str], spec: dict[str, Any], words: str
+) -> None:
+    set_rails(cluster, rails)
+    assert words in write(cluster, service(spec)).stderr
+
+
+def test_endpoints_of_others_are_neither_changed_nor_deleted(cluster: RealCluster) -> None:
+    set_rails(cluster, {})
+    body = slice_of("192.168.7.7", "someone-else")
+    body["metadata"]["name"] = "theirs"
+    cluster.api.create("/apis/discovery.k8s.io/v1/namespaces/edge1/endpointslices", body)
+    patch = '{"metadata":{"labels":{"app.kubernetes.io/managed-by":"edge-expose"}}}'
+    for command in (
+        ("patch", "endpointslice", "theirs", "--type=merge", "-p", patch),
+        ("delete", "endpointslice", "theirs"),
+    ):
+        done = kubectl(cluster, "-n", "edge1", *command, "--as", ACCOUNT)
+        assert "neither written nor deleted" in done.stderr
 
 
 def test_services_of_others_are_neither_changed_nor_deleted(cluster: RealCluster) -> None:
