@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import subprocess
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 import yaml
 from prometheus_client import generate_latest
 
-from edge_expose_cloud.adapters.health_port import HealthServer
+from edge_expose_cloud.adapters.health_port import Health
 from edge_expose_cloud.portal.app import make_portal
 from edge_expose_cloud.portal.live.measures import figures
 from edge_expose_cloud.portal.shell import Settings
@@ -54,14 +54,8 @@ def dashboard() -> Any:
 def exposed(folder: Path) -> set[str]:
     """Names of all series of module and portal."""
     portal = make_portal(applied_hub(), Settings(folder / "backups", folder / "audit", folder / "users.json"))
-    server = HealthServer("127.0.0.1", 0, lambda: figures(portal.watching, portal.sessions, portal.events))
-    server.start()
-    try:
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"http://127.0.0.1:{server.port}/metrics", timeout=30) as answer:
-            told = answer.read().decode()
-    finally:
-        server.close()
+    health = Health(lambda: figures(portal.watching, portal.sessions, portal.events))
+    told = asyncio.run(health.page("/metrics"))[2].decode()
     told += generate_latest(Metrics().registry).decode()
     names = set()
     for name, kind in re.findall(r"(?m)^# TYPE (\S+) (\S+)$", told):

@@ -88,7 +88,8 @@ class Repository:
 
     def run(self, script: str, **environment: str) -> subprocess.CompletedProcess[str]:
         path = f"{self.folder / 'bin'}:{os.environ['PATH']}"
-        told = {**self._local.environment, "SPEC": "site.yaml", **environment, "PATH": path}
+        # The local hub knows no Entra: its connection string stands in for the sign-in of the plan.
+        told = {**self._local.environment, "SPEC": "site.yaml", "SIGN_IN": "", **environment, "PATH": path}
         # As the hosted runner starts a script.
         command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
         return subprocess.run(
@@ -117,7 +118,7 @@ def azure(name: str) -> str:
 
     def walk(node: Any) -> None:
         if isinstance(node, dict) and node.get("displayName") == name:
-            found.append(node["bash"])
+            found.append(node["bash"] if "bash" in node else node["inputs"]["inlineScript"])
         for part in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
             walk(part)
 
@@ -204,3 +205,12 @@ def test_azure_plans_comments_and_applies(repository: Repository) -> None:
     repository.spec(8087)
     done = repository.run(azure("Apply what was approved"), DIGEST=digest, BUILD_BUILDID="43")
     assert done.returncode == 1
+
+
+def test_what_a_pull_request_runs_holds_no_secret() -> None:
+    """Whoever may push a branch can change what it runs, and a policy that reads twins writes them too."""
+    job = yaml.safe_load((FOLDER / "github-actions.yaml").read_text())["jobs"]["plan"]
+    assert "secrets." not in json.dumps(job)
+    stage = yaml.safe_load((FOLDER / "azure-pipelines.yaml").read_text())["stages"][0]
+    assert "group" not in json.dumps(stage)
+    assert "IOTHUB_CONNECTION_STRING" not in json.dumps(stage)

@@ -1,18 +1,11 @@
-"""The portal's health port: `/healthz` for whoever restarts it, `/metrics` for Prometheus. Nobody signs in there.
-
-It has a thread of its own, so that it answers, and says so, when the event loop of the portal does not.
-"""
+"""What the health port says: `/healthz` for whoever restarts the portal, `/metrics` for Prometheus."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from socketserver import ThreadingMixIn
-from typing import Any, Final
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from typing import Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -33,24 +26,15 @@ class Figure:
     label: str = ""
 
 
-class HealthServer:
-    """Serves on `host`:`port` until the process ends; `figures` are asked for at each scrape, in another thread.
+class Health:
+    """`figures` are asked for at each scrape, in the loop of the health port and not in the portal's."""
 
-    Raises OSError when it cannot listen there.
-    """
-
-    def __init__(self, host: str, port: int, figures: Callable[[], Iterable[Figure]]) -> None:
+    def __init__(self, figures: Callable[[], Iterable[Figure]]) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._registry = CollectorRegistry()
         self._registry.register(_Figures(figures))
         self._answers = Counter(f"{PREFIX}_requests", "Answers by HTTP status", ["status"], registry=self._registry)
         self._seconds = Histogram(f"{PREFIX}_request_seconds", "Time to the end of an answer", registry=self._registry)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        kind = _Server6 if ":" in host else _Server
-        self._server = make_server(host, port, self._answer, kind, _Silent)
-        self.port: int = self._server.server_port
-
-    def start(self) -> None:
-        threading.Thread(target=self._server.serve_forever, name="health", daemon=True).start()
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
         """The loop that must answer."""
@@ -61,33 +45,25 @@ class HealthServer:
         self._answers.labels(str(status)).inc()
         self._seconds.observe(seconds)
 
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    def _answer(self, environment: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-        status, kind, body = self._page(str(environment.get("PATH_INFO")))
-        start(status, [("Content-Type", kind), ("Content-Length", str(len(body)))])
-        return [body]
-
-    def _page(self, path: str) -> tuple[str, str, bytes]:
+    async def page(self, path: str) -> tuple[int, str, bytes]:
+        """Status, content type and body."""
         if path == "/metrics":
-            return "200 OK", CONTENT_TYPE_LATEST, generate_latest(self._registry)
+            return 200, CONTENT_TYPE_LATEST, generate_latest(self._registry)
         if path == "/healthz":
-            if self._alive():
-                return "200 OK", _PLAIN, b"ok\n"
-            return "503 Service Unavailable", _PLAIN, b"the portal does not answer\n"
-        return "404 Not Found", _PLAIN, b"here are /healthz and /metrics\n"
+            if await self._alive():
+                return 200, _PLAIN, b"ok\n"
+            return 503, _PLAIN, b"the portal does not answer\n"
+        return 404, _PLAIN, b"here are /healthz and /metrics\n"
 
-    def _alive(self) -> bool:
-        if self._loop is None:
+    async def _alive(self) -> bool:
+        if self._loop is None or self._loop.is_closed():
             return False
-        turn = threading.Event()
         try:
-            self._loop.call_soon_threadsafe(turn.set)
-        except RuntimeError:  # the loop is closed
+            turn = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self._loop))
+            await asyncio.wait_for(turn, _PATIENCE)
+        except (TimeoutError, RuntimeError):  # it is busy, or was closed meanwhile
             return False
-        return turn.wait(_PATIENCE)
+        return True
 
 
 class _Figures(Collector):
@@ -104,18 +80,3 @@ class _Figures(Collector):
             for key, value in figure.values.items():
                 metric.add_metric([key] if figure.label else [], value)
             yield metric
-
-
-class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-
-
-class _Server6(_Server):
-    address_family = socket.AF_INET6
-
-
-class _Silent(WSGIRequestHandler):
-    timeout = _PATIENCE  # of a client that sends half a request
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass

@@ -22,7 +22,7 @@ from edge_expose_cloud.cli.shared.output import say
 from edge_expose_cloud.findings.problems import Refused
 
 if TYPE_CHECKING:
-    from edge_expose_cloud.adapters.health_port import HealthServer
+    from edge_expose_cloud.adapters.health_port import Health
     from edge_expose_cloud.portal.shell import Portal
 
 app = new_app(
@@ -92,6 +92,7 @@ def portal(
     Example: edge-expose portal --listen 127.0.0.1:8480
     """
     if context.invoked_subcommand is not None:
+        _refuse_options_of_serving(context)
         return
     host, port = _address(listen)
     if (tls_cert is None) != (tls_key is None):
@@ -158,21 +159,33 @@ def portal(
     server.run(sockets=[listener])
 
 
-def _health(listen: str, made: Portal) -> HealthServer:
+def _refuse_options_of_serving(context: typer.Context) -> None:
+    """`portal --users FILE adduser` would add to another file than the one that is named."""
+    for option in context.command.params:
+        name = option.name or ""
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise UsageProblem(
+                f"{option.opts[0]} before {context.invoked_subcommand} has no effect",
+                f"write it behind: portal {context.invoked_subcommand} ... {option.opts[0]}",
+            )
+
+
+def _health(listen: str, made: Portal) -> Health:
     """The health port, serving. It says "not alive" until the portal runs."""
-    from edge_expose_cloud.adapters.health_port import HealthServer
+    from edge_expose_cloud.adapters.health_port import Health
     from edge_expose_cloud.portal.live.measures import figures
+    from edge_expose_cloud.portal.server import HealthPort
 
     host, port = _address(listen, "--health")
-    try:
-        server = HealthServer(host, port, lambda: figures(made.watching, made.sessions, made.events))
-    except OSError as error:
-        raise UsageProblem(
-            f"--health {listen} cannot be listened on: {error.strerror or error}", "another port, or 127.0.0.1:0"
-        ) from error
-    server.start()
-    say(f"health and metrics at http://{f'[{host}]' if ':' in host else host}:{server.port}")
-    return server
+    health = Health(lambda: figures(made.watching, made.sessions, made.events))
+    listener = _listen(host, port, "--health")
+    HealthPort(health, listener)
+    shown = f"[{host}]" if ":" in host else host
+    say(f"health and metrics at http://{shown}:{listener.getsockname()[1]}")
+    if not ipaddress.ip_address(host).is_loopback:
+        say("! the health port has no sign-in: whoever reaches it reads how many devices and exposures there are")
+    return health
 
 
 @app.command()
@@ -361,7 +374,7 @@ def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     return network
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, option: str = "--listen") -> socket.socket:
     """IPPROTO_TCP by name, so that asyncio switches Nagle's algorithm off and answers do not wait 40 ms."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -372,6 +385,6 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise UsageProblem(
-            f"{host}:{port} cannot be listened on: {error.strerror or error}", "another --listen, or 127.0.0.1:0"
+            f"{host}:{port} cannot be listened on: {error.strerror or error}", f"another {option}, or 127.0.0.1:0"
         ) from error
     return listener

@@ -12,7 +12,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.middleware.gzip import GZipMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from edge_expose_cloud.adapters.health_port import HealthServer
+from edge_expose_cloud.adapters.health_port import Health
 from edge_expose_cloud.hub.api import Hub
 from edge_expose_cloud.portal import api
 from edge_expose_cloud.portal.audit.log import Audit
@@ -62,7 +62,7 @@ def make_app(
     tls: bool = False,
     proxies: Iterable[Network] = (),
     bodies: BodyLimits = BodyLimits(),  # noqa: B008 (frozen)
-    health: HealthServer | None = None,
+    health: Health | None = None,
 ) -> FastAPI:
     """The ASGI application; its lifespan runs the poller. Only `proxies` may say for whom they ask. `health` is told in
     which loop all of it runs, and of each answer."""

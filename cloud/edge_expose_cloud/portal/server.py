@@ -5,19 +5,22 @@ from __future__ import annotations
 import contextlib
 import resource
 import socket
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from edge_expose_cloud.adapters.health_port import Health
 from edge_expose_cloud.portal.http.addresses import Network
 from edge_expose_cloud.portal.http.connections import ConnectionLimits, bounded_protocol
 from edge_expose_cloud.portal.live.events import Events
 
 _FILES: Final = 4096
+_OF_HEALTH: Final = ConnectionLimits(head_seconds=5, stall_seconds=10, flush_seconds=5, most=64, most_of_address=32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,42 @@ def make_server(
         ssl_keyfile=certificate.key if certificate is not None else None,
     )
     return Server(config, events)
+
+
+class HealthPort:
+    """The health port: a server with a thread and a loop of its own, so that it answers, and says so, when the portal
+    does not. Few connections, since few ask, and since their files are the portal's. Nobody signs in there."""
+
+    def __init__(self, health: Health, listener: socket.socket) -> None:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            status, kind, body = await health.page(scope["path"])
+            headers = [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode())]
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+
+        config = uvicorn.Config(
+            app,
+            http=bounded_protocol(_OF_HEALTH),
+            ws="none",
+            lifespan="off",
+            log_level="critical",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=5,
+            timeout_graceful_shutdown=1,
+        )
+        self._server = uvicorn.Server(config)
+        self._listener = listener
+        self._thread = threading.Thread(target=self._run, name="health", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+
+    def _run(self) -> None:
+        self._server.run(sockets=[self._listener])
 
 
 def allow_many_files() -> None:

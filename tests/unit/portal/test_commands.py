@@ -137,3 +137,11 @@ def test_whoever_is_removed_leaves_no_token(users) -> None:
     assert "1 API tokens ended" in run("deluser", "ada", *where).stderr
     run(*adding, stdin=PASSWORD)
     assert run("token", "list", *where).stdout == ""
+
+
+def test_options_of_serving_before_another_command_are_refused(users) -> None:
+    """The account would go to the default file, and not to the one that is named."""
+    done = run("--users", str(users), "adduser", "ada", "--role", "operator", "--password-stdin", stdin=PASSWORD)
+    assert done.exit_code == 2
+    assert "--users before adduser has no effect" in " ".join(done.stderr.split())
+    assert not users.exists()

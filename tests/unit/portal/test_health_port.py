@@ -8,31 +8,40 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
-from edge_expose_cloud.adapters.health_port import Figure, HealthServer
+from edge_expose_cloud.adapters.health_port import Figure, Health
 from edge_expose_cloud.hub.api import HubError, HubProblem
 from edge_expose_cloud.portal.app import make_app
 from edge_expose_cloud.portal.http.guards import Hosts
 from edge_expose_cloud.portal.live.measures import figures
+from edge_expose_cloud.portal.server import HealthPort
 from support.waiting import eventually
 
 
+@dataclass(frozen=True)
+class Serving:
+    health: Health
+    port: int
+
+
 @contextmanager
-def serving(told: Callable[[], Iterable[Figure]] = tuple) -> Iterator[HealthServer]:
-    server = HealthServer("127.0.0.1", 0, told)
-    server.start()
+def serving(told: Callable[[], Iterable[Figure]] = tuple) -> Iterator[Serving]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    health = Health(told)
+    server = HealthPort(health, listener)
     try:
-        yield server
+        yield Serving(health, listener.getsockname()[1])
     finally:
         server.close()
 
 
-def get(server: HealthServer, path: str) -> tuple[int, str]:
+def get(server: Serving, path: str) -> tuple[int, str]:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(f"http://127.0.0.1:{server.port}{path}", timeout=30) as answer:
@@ -58,7 +67,7 @@ def test_it_is_alive_while_the_loop_answers() -> None:
     with serving() as server:
         assert get(server, "/healthz")[0] == 503
         with running_loop() as loop:
-            server.watch(loop)
+            server.health.watch(loop)
             assert get(server, "/healthz") == (200, "ok\n")
         assert get(server, "/healthz")[0] == 503
 
@@ -88,7 +97,7 @@ def scraped(text: str) -> dict[str, float]:
 def test_figures_say_what_the_fleet_page_says(world: Any) -> None:
     portal = world.portal
     with serving(lambda: figures(portal.watching, portal.sessions, portal.events)) as server:
-        app = make_app(portal, Hosts(frozenset({"127.0.0.1"})), health=server)
+        app = make_app(portal, Hosts(frozenset({"127.0.0.1"})), health=server.health)
         with TestClient(app, base_url="http://127.0.0.1:8480") as client:
             client.cookies.set(portal.cookie, portal.sessions.start("ada", "operator"))
             assert client.get("/devices").status_code == 200
@@ -102,3 +111,16 @@ def test_figures_say_what_the_fleet_page_says(world: Any) -> None:
             assert found["request_seconds_count"] == 2
             portal.reading.health.failed(HubError(HubProblem.UNAVAILABLE, "the hub answered 503"))
             assert scraped(get(server, "/metrics")[1])["hub_up"] == 0
+
+
+def test_slow_and_many_clients_keep_nobody_out() -> None:
+    """Each sends a byte now and then and never a whole head."""
+    with serving() as server, ExitStack() as held:
+        for _ in range(200):
+            with suppress(OSError):  # those beyond the limit are hung up on at once
+                place = ("127.0.0.1", server.port)
+                client = held.enter_context(socket.create_connection(place, 30, source_address=("127.0.0.2", 0)))
+                client.sendall(b"GET /metr")
+        threads = threading.active_count()
+        assert get(server, "/metrics")[0] == 200
+        assert threading.active_count() <= threads
