@@ -140,11 +140,16 @@ class _Allocator:
                     movers.pop(candidate.assigned, None)
 
     def protect_movers(self, candidates: Iterable[Candidate]) -> None:
-        """Who is about to move still holds its old address in this pass: nobody may ask for it yet."""
+        """Who is about to move still holds its old address in this pass: nobody may ask for it yet. So does who lost
+        its Service on the way and waits for the new one: it may be refused that, and goes back then."""
         for candidate in candidates:
-            legal = all(self.spaces[candidate.name].why_illegal(address) is None for address in candidate.assigned)
-            if candidate.name not in self.decided and legal:
-                self.ledger.add(candidate.assigned, candidate.claim)
+            decision = self.decided.get(candidate.name)
+            held = candidate.assigned if decision is None or candidate.assigned else ()
+            if not candidate.assigned and candidate.pinned and (decision is None or decision.block is None):
+                held = candidate.last_held
+            legal = all(self.spaces[candidate.name].why_illegal(address) is None for address in held)
+            if legal and (decision is None or not candidate.assigned):
+                self.ledger.add(held, candidate.claim)
 
     def pin(self, candidate: Candidate) -> None:
         if candidate.name in self.decided:

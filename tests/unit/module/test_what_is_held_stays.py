@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from edge_expose_module.cluster.api import SERVICES
 from edge_expose_module.desired.rails.model import Guards
 from support.bench import Bench
 from support.exposed import addresses, bench_with, web
@@ -209,3 +210,19 @@ def test_a_service_that_must_be_made_anew_stays_where_no_new_one_would_be_made(s
     bench.cluster.allow()
     bench.run(4)
     assert ("elsewhere", "a") in bench.cluster.services, "by itself, once there is room"
+
+
+def test_who_lost_its_service_while_it_asks_for_another_address_finds_its_own_again() -> None:
+    """Deleted by hand, and pinned to what somebody out of sight holds: nobody else is given its place meanwhile."""
+    bench = Bench()
+    bench.desire({"a": web()})
+    bench.run()
+    assert bench.cluster.address_of("a") == "10.0.0.10"
+    bench.cluster.metallb.hidden = {"10.0.0.17"}
+    bench.cluster.delete(SERVICES, "edge1", "a", "")
+    bench.desire({"a": web(address="10.0.0.17"), "b": web()})
+    bench.run(passes=1)
+    bench.later(seconds=3)
+    bench.run(passes=6)
+    assert bench.cluster.address_of("a") == "10.0.0.10"
+    assert bench.cluster.address_of("b") == "10.0.0.11"
