@@ -44,7 +44,7 @@ def render_content(spec: Spec, held: Mapping[str, Address]) -> Content:
     options = with_exposures(spec, held) if spec.driver == "manifest" else {}
     modules = {name: _module(module, options.get(name)) for name, module in spec.modules.items()}
     if adds_module(spec):
-        modules[MODULE_ID] = _module(ModuleSpec(image=MODULE_IMAGE), None)
+        modules[MODULE_ID] = _module(ModuleSpec(image=spec.driver_image or MODULE_IMAGE), None)
     routes = {name: _route(entry) for name, entry in spec.routes.items()}
     content = _layer(spec, modules, routes) if spec.target.layered else _base(spec, modules, routes)
     _add_twins(spec, content)

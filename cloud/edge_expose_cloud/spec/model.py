@@ -133,6 +133,12 @@ class Spec(SpecModel):
     driver: Literal["module", "manifest"] = Field(
         "module", description="module: ours makes the Services; manifest: edgeAgent makes them."
     )
+    driver_image: str | None = Field(
+        None,
+        alias="driverImage",
+        description="Image of the edge-expose module that is added to the manifest. Left out: the environment variable "
+        "EDGE_EXPOSE_MODULE_IMAGE, else edge-expose/module:1, which no public registry has.",
+    )
     network: Network | None = Field(None, description="Ranges of the device; left out: those of the inventory.")
     registries: dict[str, Registry] = Field(default_factory=dict, description="Registry credentials by label.")
     runtime: Runtime = Field(default_factory=Runtime, description="The system modules, where defaults do not do.")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 from edge_expose_cloud.adapters.texts import read_text
 from edge_expose_cloud.findings.finding import Finding, has_errors
@@ -14,9 +15,13 @@ from edge_expose_cloud.manifest.content import ManifestDocument, looks_like_mani
 from edge_expose_cloud.spec.load import LoadedSpec, spec_from_data
 from edge_expose_cloud.spec.text.documents import Document
 from edge_expose_cloud.spec.text.yaml_lines import read_yaml
+from edge_expose_contract.identity import MODULE_ID
 
 if TYPE_CHECKING:
     from edge_expose_cloud.spec.inventory import Inventory
+
+
+MODULE_IMAGE: Final = "EDGE_EXPOSE_MODULE_IMAGE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,19 @@ def read_source(path: str) -> Source:
     document = read_yaml(text, "stdin" if path == "-" else path)
     if isinstance(document, Finding):
         raise InputError([document])
-    return Source(document)
+    return Source(_with_module_image(document, os.environ.get(MODULE_IMAGE, "")))
+
+
+def _with_module_image(document: Document, image: str) -> Document:
+    """A spec that says nothing of the image of the module which is added to it gets the operator's."""
+    data = document.data
+    if not image or not isinstance(data, dict) or looks_like_manifest(data):
+        return document
+    modules = data.get("modules")
+    listed = isinstance(modules, dict) and MODULE_ID in modules
+    if listed or data.get("driver", "module") != "module" or data.get("driverImage") is not None:
+        return document
+    return replace(document, data={**data, "driverImage": image})
 
 
 def read_spec(path: str, fleet: str | None, device: str | None = None) -> LoadedSpec:

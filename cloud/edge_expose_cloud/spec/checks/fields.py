@@ -97,6 +97,8 @@ def _modules(spec: Spec) -> Iterator[Finding]:
         ours = f", {MODULE_ID}" if adds_ours else ""
         text = f"{len(spec.modules)} modules{ours} and the two system modules are more than 50"
         yield finding("ModuleCount", "modules", text)
+    if spec.driver_image is not None:
+        yield from check_image(spec.driver_image, "driverImage")
     for name, module in spec.modules.items():
         path = f"modules.{name}"
         if name.lower() in _SYSTEM:
