@@ -30,13 +30,15 @@ CHART: Final = FOLDER / "helm" / "edge-expose"
 TABLES: Final = CHART / "templates" / "_tables.tpl"
 #: Helm asks no cluster for its version here
 TEMPLATE: Final = ("template", "edge-expose", str(CHART), "--kube-version", "1.36.3")
+#: no public registry has them
+IMAGES: Final = ("module.image.repository=edge-expose/module", "portal.image.repository=edge-expose/portal")
 _PORTAL: Final = {"portal": {"enabled": True, "image": {"tag": "1"}}}
 _MODULE: Final = {"module": {"image": {"tag": "1"}}}
 #: file -> template and values; the namespace is edge1 throughout
 FILES: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
     "rbac.yaml": ("rbac.yaml", {"createNamespace": True}),
-    "rbac-one-namespace.yaml": ("rbac.yaml", {"rights": {"cluster": False}}),
-    "rbac-extra-namespace.yaml": ("rbac-extra-namespace.yaml", {"rights": {"extraNamespaces": ["web"]}}),
+    "rbac-one-namespace.yaml": ("rbac.yaml", {"rbac": {"clusterScoped": False}}),
+    "rbac-extra-namespace.yaml": ("rbac-extra-namespace.yaml", {"rbac": {"extraNamespaces": ["web"]}}),
     "kubeconfig-account.yaml": ("kubeconfig-account.yaml", {"home": "kubeconfig"}),
     "module.yaml": ("module.yaml", _MODULE),
     "guard-rails.yaml": (
@@ -59,7 +61,7 @@ FILES: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
     "network-policy.yaml": ("network-policy.yaml", {"networkPolicy": {"enabled": True}}),
     "portal.yaml": ("portal.yaml", _PORTAL),
     # A base of Kustomize stays inside its folder and inside one namespace.
-    "kustomize/module/rbac.yaml": ("rbac.yaml", {"createNamespace": True, "rights": {"loadBalancerNamespace": ""}}),
+    "kustomize/module/rbac.yaml": ("rbac.yaml", {"createNamespace": True, "rbac": {"loadBalancerNamespace": ""}}),
     "kustomize/module/module.yaml": ("module.yaml", _MODULE),
     "kustomize/portal/portal.yaml": ("portal.yaml", _PORTAL),
 }
@@ -83,7 +85,8 @@ def run_helm(*arguments: str, folder: Path | None = None, given: str | None = No
 def rendered(file: str) -> str:
     """A file as the chart renders it. Raises ValueError with Helm's words."""
     template, values = FILES[file]
-    options = ("--namespace", "edge1", "--show-only", f"templates/{template}", "--values", "-")
+    options = ["--namespace", "edge1", "--show-only", f"templates/{template}", "--values", "-"]
+    options += [word for value in IMAGES for word in ("--set", value)]
     done = run_helm(*TEMPLATE, *options, given=json.dumps(values))
     if done.returncode:
         raise ValueError(done.stderr)

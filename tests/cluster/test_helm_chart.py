@@ -31,10 +31,10 @@ EVERYTHING = (
     "portal.ingress.enabled=true",
     "portal.trustedProxies={10.0.0.0/24}",
     "module.gatewayCASecret=hub-ca",
-    "module.state.storageClass=local-path",
-    "module.env[0].name=EDGE_EXPOSE_ALLOW_CLASSES",
-    "module.env[0].value=example.com/lb",
-    "rights.extraNamespaces={web,db}",
+    "module.persistence.storageClass=local-path",
+    "module.extraEnv[0].name=EDGE_EXPOSE_ALLOW_CLASSES",
+    "module.extraEnv[0].value=example.com/lb",
+    "rbac.extraNamespaces={web,db}",
 )
 #: values, and the kinds that come of them beside the rights
 HOMES: dict[str, set[str]] = {
@@ -46,7 +46,7 @@ RIGHTS = {"ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBi
 
 
 def options(values: Sequence[str]) -> list[str]:
-    return [word for value in values for word in ("--set", value)]
+    return [word for value in (*kubernetes_files.IMAGES, *values) for word in ("--set", value)]
 
 
 def template(*values: str, namespace: str = "edge1") -> list[dict[str, Any]]:
@@ -80,7 +80,7 @@ def test_each_home_gets_what_it_needs_and_no_more(home: str) -> None:
 
 
 def test_one_namespace_has_no_rights_beyond_it() -> None:
-    found = template("rights.cluster=false")
+    found = template("rbac.clusterScoped=false")
     assert not {item["kind"] for item in found} & {"ClusterRole", "ClusterRoleBinding"}
     assert {item["metadata"]["namespace"] for item in found} == {"edge1"}
 
@@ -105,13 +105,15 @@ def test_an_image_by_digest() -> None:
         ("modul.logLevel=INFO", "modul"),
         ("guardRails.rails.ALLOW_PORT=80", "ALLOW_PORT"),
         ("module.healthPort=80", "healthPort"),
-        ("module.env[0].name=A,module.env[0].value=7200", "/module/env/0/value"),
+        ("module.extraEnv[0].name=A,module.extraEnv[0].value=7200", "/module/extraEnv/0/value"),
         ("module.image.digest=latest", "digest"),
         ("admissionPolicy.enabled=true", "needs guardRails.create"),
+        ("module.image.repository=", "set module.image.repository"),
+        ("home=none,portal.enabled=true,portal.image.repository=", "set portal.image.repository"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_name(value: str, words: str) -> None:
-    done = kubernetes_files.run_helm(*kubernetes_files.TEMPLATE, "--set", value)
+    done = kubernetes_files.run_helm(*kubernetes_files.TEMPLATE, *options([value]))
     assert done.returncode != 0
     assert words in done.stderr
 
@@ -126,7 +128,7 @@ def test_the_kustomize_overlay_gives_what_the_chart_gives() -> None:
     expected = named(
         template(
             "createNamespace=true",
-            "rights.loadBalancerNamespace=",
+            "rbac.loadBalancerNamespace=",
             "portal.enabled=true",
             "portal.hosts={plant7.example.com}",
             "guardRails.create=true",

@@ -6,6 +6,9 @@ edge-expose-{{ .Release.Namespace }}
 {{/* An image by digest, else by tag, else by the chart's appVersion. */}}
 {{- define "edge-expose.image" -}}
 {{- $image := .image -}}
+{{- if not $image.repository -}}
+{{- fail (printf "set %s.image.repository to the image in a registry of yours: no public registry has it" .of) -}}
+{{- end -}}
 {{- if $image.digest -}}
 {{ $image.repository }}@{{ $image.digest }}
 {{- else -}}
