@@ -67,8 +67,8 @@ def show(statuses: list[DeviceStatus], output: Format) -> None:
     if not statuses:
         say("no device has the edge-expose module")
     for item in statuses:
-        out().print(exposures_table(item.exposures, device=item.device_id))
-        if item.health.attention:
+        out().print(exposures_table(item.exposures, device=item.device_id, last_known=item.last_known))
+        if item.health.attention or item.health.state == "Offline":
             why = f": {item.health.why}" if item.health.why else ""
             out().print(f"! {item.health.state}{why}", markup=False, soft_wrap=True)
         for warning in item.warnings:
@@ -85,7 +85,8 @@ def show(statuses: list[DeviceStatus], output: Format) -> None:
             if pool.get("reason"):
                 hint = REASON_HINTS.get(str(pool["reason"]), "")
                 out().print(f"{pool['reason']}: {hint}", markup=False, soft_wrap=True)
-        if item.code is not None and item.code != 200:
+        unreadable = item.health.state == "Cluster unreadable"
+        if item.code is not None and item.code != 200 and not unreadable:
             out().print(f"the module answered {item.code}: {item.description}", markup=False, soft_wrap=True)
         if item.reported_version is not None and item.reported_version != item.desired_version:
             out().print(f"the module has seen version {item.reported_version} of {item.desired_version}", markup=False)

@@ -83,6 +83,7 @@ class Status(Body):
     pool: dict[str, Any]
     pendingRemoval: dict[str, Any] | None
     note: str
+    lastKnown: bool
     warnings: list[str]
 
 

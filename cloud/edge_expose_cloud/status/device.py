@@ -24,7 +24,7 @@ def device_status(hub: Hub, device_id: str) -> DeviceStatus:
         if twin.connection_state != "Disconnected":
             return status
         if not has_left(hub.module_twin(device_id, "$edgeAgent")):
-            return replace(status, note="the hub says the module is not connected: this is what it said last")
+            return status
         left = ", ".join(sorted(status.exposures)) or "none"
         gone = f"{MODULE_ID} is not in the manifest any more; Services it made may still stand, and nobody keeps them"
         return replace(predicted_status(hub, device_id), note=f"{gone} ({left})")

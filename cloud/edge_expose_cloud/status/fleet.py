@@ -8,7 +8,7 @@ from typing import Any
 
 from edge_expose_cloud.hub.api import Twin
 from edge_expose_cloud.plan.device import current_exposures, report_of
-from edge_expose_cloud.status.health import Health, health_of
+from edge_expose_cloud.status.health import Health, health_of, is_unreadable
 from edge_expose_contract.identity import MODULE_ID, State
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.parsing import Refusal, parse_desired
@@ -21,7 +21,7 @@ _SETTLED = frozenset({State.READY, State.DISABLED, State.EXPIRED})
 class DeviceStatus:
     """`exposures` are as reported, with `type` and `ports` from the desired document added.
 
-    `note` says why there is nothing to see, when there is nothing to see.
+    `note` says why there is nothing to see, when there is nothing to see, or why what is seen is only `last_known`.
     """
 
     device_id: str
@@ -37,6 +37,7 @@ class DeviceStatus:
     health: Health
     note: str = ""
     warnings: tuple[str, ...] = ()
+    last_known: bool = False
 
     def to_json(self) -> Json:
         return {
@@ -51,6 +52,7 @@ class DeviceStatus:
             "pool": self.pool,
             "pendingRemoval": self.pending_removal,
             "note": self.note,
+            "lastKnown": self.last_known,
             "warnings": list(self.warnings),
         }
 
@@ -83,6 +85,7 @@ def status_of(twin: Twin, now: datetime | None = None) -> DeviceStatus:
         said = report.summary.model_dump(by_alias=True)
         summary = {key: max(0, min(value, len(exposures))) for key, value in said.items()}
     status = report.last_desired_status
+    note = _why_last_known(twin)
     return DeviceStatus(
         device_id=twin.device_id,
         summary=summary,
@@ -95,8 +98,21 @@ def status_of(twin: Twin, now: datetime | None = None) -> DeviceStatus:
         pool=report.pool.model_dump(exclude_none=True) if report.pool is not None else {},
         pending_removal=report.pending_removal.model_dump() if report.pending_removal is not None else None,
         health=health_of(twin, now or datetime.now(UTC)),
+        note=note,
         warnings=tuple(report.warnings),
+        last_known=bool(note),
     )
+
+
+def _why_last_known(twin: Twin) -> str:
+    """Why nobody knows how the exposures are now, "" when the report is of now."""
+    if not twin.reported:
+        return ""
+    if twin.connection_state == "Disconnected":
+        return "the device is offline: this is its last known state"
+    if is_unreadable(twin.reported):
+        return "the module cannot read the cluster: this is the last known state"
+    return ""
 
 
 def not_converged(twin: Twin, ready_only: frozenset[str] | None = None) -> str | None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 from edge_expose_cloud.hub.api import Twin
-from edge_expose_contract.identity import State
+from edge_expose_contract.identity import Code, State
 from edge_expose_contract.reason_table import MEANINGS
 
 Kind = Literal["bad", "warn", "off", "good"]
@@ -25,6 +25,7 @@ BEHIND_AFTER: Final = timedelta(seconds=60)
 NEARLY_FULL: Final = 0.9
 MOST_ADDRESSES: Final = 2**20
 LONGEST: Final = 200
+_OFFLINE_TOO: Final = "; offline"
 _COUNTED: Final = {str(state): str(state).lower() for state in State}
 
 
@@ -41,37 +42,37 @@ class Health:
         return {"state": self.state, "attention": self.attention, "why": self.why or None}
 
 
+#: pool bookkeeping, behind which an app that is dark is never listed
+POOL_STATES: Final = ("Pool full", "Pool mismatch", "Pool", "Nearly full")
 NO_MODULE: Final = Health("No module", "off")
 PREDICTED: Final = Health("Predicted", "off", "edgeAgent makes the Services; nobody reports whether they answer")
 
 
 def health_of(twin: Twin, now: datetime, offline_after: timedelta = OFFLINE_AFTER) -> Health:
-    """The worst there is to say of a device with our module; its own twin is asked, the hub's index may lag behind."""
-    return next(_said(twin, now, offline_after))
+    """The worst there is to say of a device with our module; its own twin is asked, the hub's index may lag behind.
+
+    A device that is offline says so, whatever else is worse.
+    """
+    offline = _offline(twin, now, offline_after)
+    worst = next(_said(twin, now, offline))
+    if offline is None or worst.state == offline.state:
+        return worst
+    return replace(worst, why=f"{_line(worst.why, LONGEST - len(_OFFLINE_TOO))}{_OFFLINE_TOO}".removeprefix("; "))
 
 
-def _said(twin: Twin, now: datetime, offline_after: timedelta) -> Iterator[Health]:
-    """Everything there is to say, the worst first."""
+def is_unreadable(reported: Mapping[str, Any]) -> bool:
+    """Whether the module cannot read its cluster: what it says of exposures is what it saw last."""
+    return _object(reported.get("cluster")).get("api", "ok") not in ("ok", "")
+
+
+def _said(twin: Twin, now: datetime, offline: Health | None) -> Iterator[Health]:
+    """Everything there is to say, the worst first: an app that is dark stands above pool bookkeeping."""
     reported = twin.reported
-    status, pool, cluster = (_object(reported.get(key)) for key in ("lastDesiredStatus", "pool", "cluster"))
-    code, version = status.get("code", 200), reported.get("lastDesiredVersion")
-    pending = _object(reported.get("pendingRemoval"))
-    if pending:
-        count = pending.get("count")
-        yield Health("Removal held back", "bad", f"{count} exposures stay until their removal is confirmed", True)
-    if code != 200:
-        yield Health(
-            "Refused",
-            "bad",
-            _line(f"{status.get('description') or 'the desired properties were not accepted'} ({code})"),
-            True,
-        )
-    if cluster.get("api", "ok") not in ("ok", ""):
-        yield Health("Cluster unreadable", "bad", _line(f"the module cannot access it: {cluster['api']}"), True)
+    pool, version = _object(reported.get("pool")), reported.get("lastDesiredVersion")
+    yield from _refusals(reported)
     if version is None:
         what = "the report of the module cannot be read" if reported else "the module has never reported"
         yield Health("Unreadable report" if reported else "Never reported", "bad", what, True)
-    offline = _offline(twin, now, offline_after)
     if offline is not None and offline.attention:
         yield offline
     counts = counts_of(reported)
@@ -79,25 +80,45 @@ def _said(twin: Twin, now: datetime, offline_after: timedelta) -> Iterator[Healt
         if counts[state.lower()]:
             yield Health(str(state), "bad", _exposures(reported, state), True)
     reason = pool.get("reason")
-    if isinstance(reason, str) and reason:
+    if reason == "PoolInvalid":
         yield _pool(reason, pool)
+    behind = isinstance(version, int) and version < twin.desired_version
+    text = f"the module has seen version {version} of {twin.desired_version}"
+    late = Health("Behind", "warn", text, behind and _written(twin, now) > BEHIND_AFTER)
+    if counts["pending"]:
+        if behind and offline is None:
+            yield late  # what waits may be what the newer document cures
+        yield Health("Pending", "warn", _exposures(reported, State.PENDING), True)
     size, used = pool_of(reported)
     if size and used >= size:
         yield Health("Pool full", "warn", f"all {size} external addresses are used", True)
-    behind = isinstance(version, int) and version < twin.desired_version
+    if isinstance(reason, str) and reason:
+        yield _pool(reason, pool)
     if offline is not None and behind:
         waits = f"{offline.why}; version {twin.desired_version} waits"
         yield Health("Offline", "off", waits, offline.attention)
     if behind:
-        text = f"the module has seen version {version} of {twin.desired_version}"
-        yield Health("Behind", "warn", text, _written(twin, now) > BEHIND_AFTER)
-    if counts["pending"]:
-        yield Health("Pending", "warn", _exposures(reported, State.PENDING), True)
+        yield late
     if offline is not None:
         yield offline
     if size and used >= NEARLY_FULL * size:
         yield Health("Nearly full", "warn", f"{used} of {size} external addresses are used")
     yield Health("Ready", "good")
+
+
+def _refusals(reported: Mapping[str, Any]) -> Iterator[Health]:
+    """What keeps the module from its work. A cluster that cannot be read is no fault of the document."""
+    status, pending = _object(reported.get("lastDesiredStatus")), _object(reported.get("pendingRemoval"))
+    code, unreadable = status.get("code", 200), is_unreadable(reported)
+    if pending:
+        count = pending.get("count")
+        yield Health("Removal held back", "bad", f"{count} exposures stay until their removal is confirmed", True)
+    if code != 200 and not (unreadable and code == Code.FAILED.number):
+        what = status.get("description") or "the desired properties were not accepted"
+        yield Health("Refused", "bad", _line(f"{what} ({code})"), True)
+    if unreadable:
+        api = _object(reported.get("cluster"))["api"]
+        yield Health("Cluster unreadable", "bad", _line(f"the module cannot access it: {api}"), True)
 
 
 def counts_of(reported: Mapping[str, Any]) -> Counter[str]:
@@ -165,10 +186,10 @@ def _pool(reason: str, pool: Mapping[str, Any]) -> Health:
             return Health("Pool", "warn", _line(f"{reason}: {pool.get('message') or ''}"), True)
 
 
-def _line(text: str) -> str:
+def _line(text: str, longest: int = LONGEST) -> str:
     """One line without control characters, and not a long one."""
     plain = " ".join("".join(char if char.isprintable() else " " for char in text).split()).rstrip(": ")
-    return plain if len(plain) <= LONGEST else f"{plain[: LONGEST - 1]}…"
+    return plain if len(plain) <= longest else f"{plain[: longest - 1]}…"
 
 
 def _number(value: object) -> int:

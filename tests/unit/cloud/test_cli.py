@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -235,6 +236,29 @@ def test_the_status_table_names_state_address_ports_service_and_reason(applied: 
     for word in ("EXTERNAL ADDRESS", "web-out", "Blocked", "8080:80/tcp", "PoolExhausted: none left"):
         assert word in text
     assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("arguments", [("status",), ("status", "d1")], ids=["all devices", "one device"])
+def test_status_says_that_a_device_is_offline_and_that_its_state_is_the_last_known(
+    applied: FakeHub, arguments: tuple[str, ...]
+) -> None:
+    now = datetime.now(UTC).isoformat()
+    twin = replace(applied.twins["d1", "edge-expose"], connection_state="Disconnected", last_activity=now)
+    applied.twins["d1", "edge-expose"] = twin
+    text = run(*arguments).stdout
+    for words in ("Device d1, last known", "! Offline: not connected to the hub; last seen", "the device is offline"):
+        assert words in text
+    applied.twins["d1", "edge-expose"] = replace(twin, connection_state="Connected")
+    assert "last known" not in run(*arguments).stdout
+
+
+def test_status_says_that_the_cluster_cannot_be_read_and_not_that_the_document_was_refused(applied: FakeHub) -> None:
+    failed = {"code": 500, "description": "the cluster cannot be read: timed out"}
+    applied.report("d1", "edge-expose", {**READY, "lastDesiredStatus": failed, "cluster": {"api": "timed out"}})
+    text = run("status").stdout
+    assert "! Cluster unreadable: the module cannot access it: timed out" in text
+    assert "Device d1, last known" in text
+    assert "Refused" not in text
 
 
 @pytest.mark.parametrize("command", ["status", "export", "support-bundle"])

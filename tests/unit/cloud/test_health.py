@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from edge_expose_cloud.hub.api import Twin
 from edge_expose_cloud.plan.clients import is_open
+from edge_expose_cloud.portal.live.fleet import Listing, Question, answer, with_module
 from edge_expose_cloud.status.fleet import status_of
 from edge_expose_cloud.status.health import counts_of, health_of, pool_of
 from edge_expose_contract.identity import MODULE_ID
@@ -17,6 +19,13 @@ FULL = {**READY["pool"], "used": 10}
 BLOCKED = {
     "web-out": {"state": "Blocked", "reason": "AddressTaken"},
     "api": {"state": "Blocked", "reason": "PortClash"},
+}
+
+DARK = {"a": {"state": "Pending", "reason": "NoReadyEndpoints", "message": "NoReadyEndpoints"}}
+UNREADABLE = {
+    **READY,
+    "lastDesiredStatus": {"code": 500, "description": "the cluster cannot be read: ClusterUnreachable: timed out"},
+    "cluster": {"api": "ClusterUnreachable: timed out"},
 }
 
 
@@ -107,6 +116,49 @@ def metadata(text: str) -> dict[str, Any]:
             id="an exposure that waits",
         ),
         pytest.param(
+            twin({**UNREADABLE, "exposures": DARK}),
+            *("Cluster unreadable", "the module cannot access it: ClusterUnreachable: timed out", True),
+            id="a cluster that is away is no fault of the document",
+        ),
+        pytest.param(
+            twin({**READY, "lastDesiredStatus": {"code": 500, "description": "KeyError"}}),
+            *("Refused", "KeyError (500)", True),
+            id="a module that fails with a cluster that answers",
+        ),
+        pytest.param(
+            twin({**READY, "exposures": DARK, "pool": {**FULL, "reason": "PoolMismatch"}}),
+            *("Pending", "a: NoReadyEndpoints", True),
+            id="an app that is dark stands above the pool",
+        ),
+        pytest.param(
+            twin(
+                {**READY, "exposures": DARK, "pool": FULL},
+                **{"desired_version": 3, "connection_state": "Disconnected", "last_activity": "2026-11-25T11:55:00Z"},
+            ),
+            *("Pending", "a: NoReadyEndpoints; offline", True),
+            id="an app that is dark on a device that has just gone",
+        ),
+        pytest.param(
+            twin({**READY, "pool": {**FULL, "reason": "PoolMismatch"}}),
+            *("Pool full", "all 10 external addresses are used", True),
+            id="a full pool stands above a range that is not the pool",
+        ),
+        pytest.param(
+            twin({**READY, "pool": FULL}, connection_state="Disconnected", last_activity="2026-11-25T11:55:00Z"),
+            *("Pool full", "all 10 external addresses are used; offline", True),
+            id="what is worse than being away says so too",
+        ),
+        pytest.param(
+            twin({**READY, "cluster": {"api": "x" * 400}}, connection_state="Disconnected"),
+            *("Cluster unreadable", f"the module cannot access it: {'x' * 161}…; offline", True),
+            id="a long story leaves room for being away",
+        ),
+        pytest.param(
+            twin({}, connection_state="Disconnected"),
+            *("Never reported", "the module has never reported; offline", True),
+            id="a module that says nothing and is away",
+        ),
+        pytest.param(
             twin({**READY, "exposures": {"a": {"state": "Disabled"}, "b": {"state": "Expired"}}}),
             *("Ready", "", False),
             id="what is off is no trouble",
@@ -162,3 +214,32 @@ def test_who_may_connect_is_known_of_any_document(exposure: dict[str, Any], answ
 
 def test_a_moment_without_a_zone_is_utc() -> None:
     assert health_of(twin(connection_state="Disconnected", last_activity="2026-11-25T11:00:00"), NOW).attention
+
+
+@pytest.mark.parametrize("sort", ["", "state"])
+def test_a_device_whose_app_is_dark_is_listed_above_those_with_a_pool_to_tidy_up(sort: str) -> None:
+    mismatch = {**READY, "pool": {**READY["pool"], "reason": "PoolMismatch"}}
+    said = {
+        "a-fine": READY,
+        "b-mismatch": mismatch,
+        "c-full": {**READY, "pool": FULL},
+        "d-dark": {**mismatch, "exposures": DARK},
+        "e-blocked": {**mismatch, "exposures": BLOCKED},
+    }
+    rows = [with_module(None, replace(twin(body), device_id=name), NOW.timestamp()) for name, body in said.items()]
+    listed = [row.device_id for row in answer(Listing(rows), Question(sort=sort)).rows]
+    assert listed == ["e-blocked", "d-dark", "c-full", "b-mismatch", "a-fine"]
+
+
+@pytest.mark.parametrize(
+    ("found", "last_known"),
+    [
+        (twin(), False),
+        (twin(connection_state=""), False),
+        (twin(connection_state="Disconnected"), True),
+        (twin(UNREADABLE), True),
+    ],
+)
+def test_exposures_are_last_known_where_nobody_sees_them_now(found: Twin, last_known: bool) -> None:
+    said = status_of(found, NOW).to_json()
+    assert (said["lastKnown"], "last known state" in said["note"]) == (last_known, last_known)

@@ -200,3 +200,14 @@ def test_a_document_that_the_device_did_not_accept_is_said_in_words_and_its_code
 def test_a_mistake_in_a_form_names_its_rule_in_the_details_only(ada) -> None:
     shown, codes = folded(ada.change("/devices/d1/check", **{**SHOP_FORM, "address": "10.0.0.99"}).text)
     assert ("AddressOutsideRange" in codes, "AddressOutsideRange" in shown) == (True, False)
+
+
+def test_a_cluster_that_cannot_be_read_is_named_and_its_exposures_are_last_known(world, ada) -> None:
+    failed = {"code": 500, "description": "the cluster cannot be read: timed out"}
+    world.hub.report("d1", MODULE_ID, {**READY, "lastDesiredStatus": failed, "cluster": {"api": "timed out"}})
+    world.portal.reading.forget("d1")
+    text = ada.get("/devices/d1").text
+    assert "Cluster unreadable" in text
+    assert "last known: Ready" in text
+    assert "did not accept" not in text
+    assert "last known: Ready" in ada.get("/devices/d1/exposures/web-out").text

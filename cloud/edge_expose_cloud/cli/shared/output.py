@@ -169,8 +169,10 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str |
     return drawn(columns, rows, title)
 
 
-def exposures_table(exposures: Mapping[str, Mapping[str, Any]], *, device: str | None = None) -> Table:
-    """State, external address, ports, Service and reason of each exposure."""
+def exposures_table(
+    exposures: Mapping[str, Mapping[str, Any]], *, device: str | None = None, last_known: bool = False
+) -> Table:
+    """State, external address, ports, Service and reason of each exposure, as now or as `last_known`."""
     from edge_expose_cloud.plan.port_text import folded_ports
 
     rows = []
@@ -190,7 +192,7 @@ def exposures_table(exposures: Mapping[str, Mapping[str, Any]], *, device: str |
     return table(
         ("EXPOSURE", "STATE", "EXTERNAL ADDRESS", "PORTS", "SERVICE", "REASON"),
         rows,
-        title=f"Device {escape(device)}" if device else None,
+        title=f"Device {escape(device)}{', last known' if last_known else ''}" if device else None,
     )
 
 

@@ -13,7 +13,16 @@ from typing import Any, Final
 
 from edge_expose_cloud.hub.api import Twin
 from edge_expose_cloud.plan.clients import is_open
-from edge_expose_cloud.status.health import NEARLY_FULL, NO_MODULE, Health, counts_of, health_of, pool_of
+from edge_expose_cloud.status.health import (
+    NEARLY_FULL,
+    NO_MODULE,
+    POOL_STATES,
+    Health,
+    counts_of,
+    health_of,
+    is_unreadable,
+    pool_of,
+)
 
 PER_PAGE: Final = 50
 KINDS: Final = ("bad", "warn", "off", "good")
@@ -35,6 +44,7 @@ class Row:
     words: str = ""
     at: float = 0.0
     stamp: tuple[Any, ...] = ()
+    unreadable: bool = False
 
     @property
     def total(self) -> int:
@@ -43,6 +53,11 @@ class Row:
     @property
     def online(self) -> bool:
         return self.connection == "Connected"
+
+    @property
+    def last_known(self) -> bool:
+        """Whether nobody knows how the exposures are now: the device is away, or its module cannot see the cluster."""
+        return self.module and (self.connection == "Disconnected" or self.unreadable)
 
     @property
     def state(self) -> str:
@@ -66,6 +81,7 @@ def with_module(row: Row | None, twin: Twin, at: float) -> Row:
         available=available,
         words=" ".join([health.state, health.why, *map(str, reported), *addresses]).lower()[:4000],
         at=at,
+        unreadable=is_unreadable(twin.reported),
         stamp=(twin.desired_version, twin.reported_version, twin.connection_state, twin.etag),
     )
 
@@ -106,10 +122,16 @@ class Answer:
     pages: int
 
 
+def _severity(health: Health) -> tuple[int, int]:
+    """The worst first; of what is equally bad, the pool's bookkeeping last, a full pool at its head."""
+    pool = POOL_STATES.index(health.state) + 1 if health.state in POOL_STATES else 0
+    return KINDS.index(health.kind), pool
+
+
 ORDERS: Final[Mapping[str, Callable[[Row], Any]]] = {
-    "attention": lambda row: (not row.health.attention, KINDS.index(row.health.kind), row.device_id),
+    "attention": lambda row: (not row.health.attention, *_severity(row.health), row.device_id),
     "device": lambda row: row.device_id,
-    "state": lambda row: (not row.module, KINDS.index(row.health.kind), row.state, row.device_id),
+    "state": lambda row: (not row.module, *_severity(row.health), row.state, row.device_id),
     "exposures": lambda row: (-row.total, row.device_id),
     "addresses": lambda row: (-(row.used / row.available if row.available else -1.0), row.device_id),
     "age": lambda row: (-row.at, row.device_id),

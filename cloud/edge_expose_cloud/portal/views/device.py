@@ -51,6 +51,15 @@ class DeviceView:
         return self.connection == "Connected"
 
     @property
+    def last_known(self) -> bool:
+        """Nobody knows how the exposures are now: the device is away, or its module cannot read the cluster."""
+        return self.connection == "Disconnected" or (self.status is not None and self.status.last_known)
+
+    @property
+    def unreadable(self) -> bool:
+        return self.status is not None and self.status.health.state == "Cluster unreadable"
+
+    @property
     def behind(self) -> bool:
         """The module has not taken the newest document yet."""
         return self.status is not None and (self.status.reported_version or 0) < self.status.desired_version
