@@ -78,10 +78,18 @@ def refuse_owned(patch: Mapping[str, Any], keys: Iterable[OwnedKey]) -> None:
     """Refused when a patch of our module's twin touches what an automatic deployment sets, and would set again."""
     taken = [key for key in keys if key.owner and _touches(patch, key.path)]
     if taken:
-        paths = ", ".join(key.path for key in taken)
+        owned: dict[str, list[str]] = {}
+        for key in taken:
+            owned.setdefault(key.owner, []).append(key.path)
+        several = "; ".join(
+            f"{', '.join(paths)} {'is' if len(paths) == 1 else 'are'} set by the deployment {owner}"
+            for owner, paths in sorted(owned.items())
+        )
+        one = len(owned) == 1
         raise Refused(
-            f"{paths} is set by the deployment {taken[0].owner}, which would set it again",
-            "change the spec of that deployment, or edge-expose rollback NAME promotes an earlier one",
+            f"{several}, which would set {'it' if len(taken) == 1 else 'them'} again",
+            f"change the spec of {'that deployment' if one else 'those deployments'}, "
+            "or edge-expose rollback NAME promotes an earlier one",
         )
 
 

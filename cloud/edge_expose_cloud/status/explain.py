@@ -11,10 +11,11 @@ from edge_expose_cloud.hub.api import Hub, HubError, Twin
 from edge_expose_cloud.plan.device import report_of
 from edge_expose_cloud.plan.observation import observe_device, targeting_deployments
 from edge_expose_cloud.status.device import has_left, predicted_status
-from edge_expose_cloud.status.fleet import release_hint
+from edge_expose_cloud.status.fleet import needs_address, release_hint
 from edge_expose_contract.identity import MODULE_ID
 from edge_expose_contract.parsing import Refusal, parse_desired
 from edge_expose_contract.reason_table import MEANINGS, REASON_TABLE
+from edge_expose_contract.reported import ExposureReport, Reported
 
 _METHOD_SECONDS = 10
 Verdict = Literal["ok", "wrong", "unknown"]
@@ -201,19 +202,7 @@ def _reported(twin: Twin, name: str) -> list[Step]:
                 "" if fine else "check its kubeconfig or ServiceAccount",
             )
         )
-    if report.pool is not None and report.pool.size:
-        free = report.pool.free
-        steps.append(
-            Step(
-                "Is an address free?",
-                "ok" if free or entry.address else "wrong",
-                f"{free} of {report.pool.size} free in {report.pool.ranges}",
-                "" if free or entry.address else REASON_HINTS["PoolExhausted"],
-            )
-        )
-    steps.append(
-        Step("Does it have its address?", "ok" if entry.address else "unknown", entry.address or "none reported")
-    )
+    steps += _address(report, entry, needs_address(twin, name))
     if entry.endpoints is not None:
         steps.append(
             Step(
@@ -234,3 +223,26 @@ def _reported(twin: Twin, name: str) -> list[Step]:
             )
         )
     return steps
+
+
+def _address(report: Reported, entry: ExposureReport, needed: bool | None) -> list[Step]:
+    """Free addresses matter to an exposure that lacks one. Where `needed` is None, nothing here is wrong."""
+    if needed is False:
+        return [Step("Does it need an external address?", "ok", "no, it is reached inside the cluster")]
+    steps = []
+    has = bool(entry.address) and entry.reason != "PoolExhausted"
+    pool = report.pool
+    if pool is not None and pool.size:
+        free = f"{pool.free} of {pool.size} free in {pool.ranges}"
+        question = "Is an address free?"
+        lacking: Verdict = "wrong" if needed else "unknown"
+        if has and not pool.free:
+            steps.append(Step(question, "ok", f"not needed, it has its address; {free}"))
+        elif has or pool.free:
+            steps.append(Step(question, "ok", free))
+        else:
+            steps.append(Step(question, lacking, free, REASON_HINTS["PoolExhausted"]))
+    return [
+        *steps,
+        Step("Does it have its address?", "ok" if entry.address else "unknown", entry.address or "none reported"),
+    ]

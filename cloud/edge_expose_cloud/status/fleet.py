@@ -78,6 +78,8 @@ def status_of(twin: Twin, now: datetime | None = None) -> DeviceStatus:
         if name in declared:
             body["type"] = declared[name].type
             body["ports"] = ports_text(declared[name])
+        elif entry is not None and needs_address(twin, name) is False:
+            body["type"] = "ClusterIP"
         exposures[name] = body
     summary = _count(exposures)
     if report.summary is not None:
@@ -113,6 +115,21 @@ def _why_last_known(twin: Twin) -> str:
     if is_unreadable(twin.reported):
         return "the module cannot read the cluster: this is the last known state"
     return ""
+
+
+def needs_address(twin: Twin, name: str) -> bool | None:
+    """Whether the exposure needs an external address; None where the twin does not tell.
+
+    One that is held back from removal is reported and no longer declared. A report names no type, but what is Ready
+    without an address is a Service inside the cluster.
+    """
+    declared = current_exposures(twin).get(name)
+    if declared is not None:
+        return declared.type != "ClusterIP"
+    entry = report_of(twin).exposures.get(name)
+    if entry is None or (entry.state is not State.READY and not entry.address):
+        return None
+    return bool(entry.address)
 
 
 def not_converged(twin: Twin, ready_only: frozenset[str] | None = None) -> str | None:

@@ -275,6 +275,55 @@ def test_explain_gives_the_reason_and_what_to_try() -> None:
     assert "selector" in hint
 
 
+FULL_POOL = {"ranges": "10.0.0.10-10.0.0.20", "size": 11, "used": 10, "reserved": 1, "free": 0}
+HELD_BACK = {"state": "Ready", "service": "d1/old", "endpoints": 1, "reason": "RemovalHeldBack"}
+
+
+def explained(entry: dict[str, Any], name: str = "web-out", free: int = 0) -> dict[str, tuple[str, str]]:
+    hub = applied_hub()
+    pool = {**FULL_POOL, "used": 10 - free, "free": free}
+    hub.report("d1", "edge-expose", {"lastDesiredVersion": 1, "pool": pool, "exposures": {name: entry}})
+    return {step.question: (step.verdict, step.answer) for step in explain_exposure(hub, "d1", name).steps}
+
+
+@pytest.mark.parametrize(
+    ("entry", "free", "verdict", "answer"),
+    [
+        pytest.param(
+            {"state": "Ready", "address": "10.0.0.11"},
+            *(0, "ok", "not needed, it has its address; 0 of 11 free in 10.0.0.10-10.0.0.20"),
+            id="one that has its address",
+        ),
+        pytest.param(
+            {"state": "Blocked", "reason": "PoolExhausted"},
+            *(0, "wrong", "0 of 11 free in 10.0.0.10-10.0.0.20"),
+            id="one that lacks an address",
+        ),
+        pytest.param(
+            {"state": "Blocked", "reason": "PoolExhausted", "address": "10.0.0.11"},
+            *(0, "wrong", "0 of 11 free in 10.0.0.10-10.0.0.20"),
+            id="one that has an address and lacks another",
+        ),
+        pytest.param({"state": "Pending"}, 2, "ok", "2 of 11 free in 10.0.0.10-10.0.0.20", id="there is room"),
+    ],
+)
+def test_explain_ticks_the_pool_where_there_is_room_or_none_is_needed(
+    entry: dict[str, Any], free: int, verdict: str, answer: str
+) -> None:
+    assert explained(entry, free=free)["Is an address free?"] == (verdict, answer)
+
+
+@pytest.mark.parametrize(("name", "entry"), [("db", {"state": "Ready", "service": "d1/db"}), ("old", HELD_BACK)])
+def test_an_exposure_inside_the_cluster_needs_no_address(name: str, entry: dict[str, Any]) -> None:
+    found = explained(entry, name)
+    assert found["Does it need an external address?"] == ("ok", "no, it is reached inside the cluster")
+    assert "Is an address free?" not in found
+
+
+def test_of_an_exposure_that_is_no_longer_declared_nobody_says_that_it_lacks_an_address() -> None:
+    assert explained({**HELD_BACK, "state": "Pending"}, "old")["Is an address free?"][0] == "unknown"
+
+
 def test_explain_starts_with_the_declaration() -> None:
     hub = applied_hub()
     hub.patch_module_twin("d1", "edge-expose", {"exposures": {"web-out": {"ports": ["0"]}}}, "*")

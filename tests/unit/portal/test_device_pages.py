@@ -211,3 +211,31 @@ def test_a_cluster_that_cannot_be_read_is_named_and_its_exposures_are_last_known
     assert "last known: Ready" in text
     assert "did not accept" not in text
     assert "last known: Ready" in ada.get("/devices/d1/exposures/web-out").text
+
+
+@pytest.mark.parametrize("state", ["Ready", "Pending"])
+def test_an_exposure_inside_the_cluster_whose_removal_is_held_back_is_not_drawn_as_broken(world, ada, state) -> None:
+    held = {"state": state, "service": "d1/old", "endpoints": 1, "reason": "RemovalHeldBack"}
+    world.hub.report("d1", MODULE_ID, {**READY, "exposures": {**READY["exposures"], "old": held}})
+    world.portal.reading.forget("d1")
+    text = ada.get("/devices/d1").text
+    assert "d1/old" in text or "old.d1" in text
+    assert "hop lb broken" not in text
+    assert ("no address" in text) is (state == "Pending")
+
+
+def test_a_restore_that_is_refused_names_each_deployment_and_leads_back_to_the_device(world, ada) -> None:
+    for name, keys in (("layer-a", ("db",)), ("layer-b", ("web-out",))):
+        content = {f"properties.desired.exposures.{key}": {"module": "web", "ports": [80]} for key in keys}
+        world.hub.create_deployment(Deployment(name, {"modulesContent": {MODULE_ID: content}}, "*", 10))
+    ada.apply(ada.change("/devices/d1/plan", kind="remove", name="web-out"))
+    ada.apply(ada.change("/devices/d1/plan", kind="remove", name="db"))
+    name = min((world.folder / "backups").iterdir()).name
+    world.hub.target("layer-a", "d1")
+    world.hub.target("layer-b", "d1")
+    answer = ada.change("/devices/d1/plan", kind="revert", name=name)
+    assert answer.status_code == 409
+    assert "exposures.db is set by the deployment layer-a; exposures.web-out is set by the deployment layer-b" in (
+        answer.text
+    )
+    assert 'href="/devices/d1"' in answer.text

@@ -37,7 +37,15 @@ def answer_problems(app: FastAPI, portal: Portal) -> None:
             return JSONResponse({"error": writable(message), "hint": writable(hint)}, status)
         session = portal.session(request.cookies.get(portal.cookie, ""))
         return page(
-            portal, session, "problem.html", status=status, message=message, hint=hint, code=status, again=again
+            portal,
+            session,
+            "problem.html",
+            status=status,
+            message=message,
+            hint=hint,
+            code=status,
+            again=again,
+            device=str(request.path_params.get("device", "")),
         )
 
     @app.exception_handler(NotSignedIn)
