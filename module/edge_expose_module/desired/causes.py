@@ -21,17 +21,19 @@ _BESIDE: Final = frozenset({_CHANGE, "schemaVersion", "exposures"})
 
 class Causes:
     """`authors` are those of exposures that have not settled; `fresh` are exposures that a document changed since the
-    last pass that decided."""
+    last pass that decided, and `redeclared` those of them that it says other things of than before."""
 
     def __init__(self) -> None:
         self.authors: dict[str, Author] = {}
         self.fresh: set[str] = set()
+        self.redeclared: set[str] = set()
 
     def accept(self, before: Document | None, after: Document, change: Change | None) -> None:
         """A document that is believed, beside the one before it."""
         names = touched(before, after)
         self.authors.update(dict.fromkeys(names, author_of(before, after, change)))
         self.fresh |= names
+        self.redeclared |= redeclared(before, after)
 
     def resume(self, document: Document, change: Change | None, known: Collection[str]) -> None:
         """After a start: exposures of the last document of which nothing was told yet, since we were killed before."""
@@ -42,6 +44,7 @@ class Causes:
         """After a pass that made a plan; `pending` are the exposures that it left Pending."""
         self.authors = {name: author for name, author in self.authors.items() if name in pending}
         self.fresh.clear()
+        self.redeclared.clear()
 
 
 def touched(before: Document | None, after: Document) -> frozenset[str]:
@@ -52,9 +55,13 @@ def touched(before: Document | None, after: Document) -> frozenset[str]:
     names = frozenset({*old, *new})
     if not same_json(_rest(before), _rest(after)):
         return names
-    return frozenset(
-        name for name in names if name not in old or name not in new or not same_json(old[name], new[name])
-    )
+    return frozenset(name for name in names if name not in old or name not in new) | redeclared(before, after)
+
+
+def redeclared(before: Document | None, after: Document) -> frozenset[str]:
+    """Exposures that two documents have and describe in different ways."""
+    old, new = _exposures(before or {}), _exposures(after)
+    return frozenset(name for name in old.keys() & new.keys() if not same_json(old[name], new[name]))
 
 
 def author_of(before: Document | None, after: Document, change: Change | None) -> Author:

@@ -1,8 +1,11 @@
-"""The last state changes of all exposures, each with whose change of the document caused it. Values and JSON; pure."""
+"""The last changes of all exposures, each with whose change of the document caused it. Values and JSON; pure.
+
+A change of the declaration that leaves state and address as they are is one too: it is what somebody looks for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -65,17 +68,23 @@ History = tuple[StateChange, ...]
 
 
 def recorded(
-    history: History, before: Mapping[str, Since], after: Mapping[str, Since], causes: Mapping[str, Author], now: str
+    history: History,
+    before: Mapping[str, Since],
+    after: Mapping[str, Since],
+    causes: Mapping[str, Author],
+    now: str,
+    redeclared: Collection[str] = (),
 ) -> History:
-    """The history with what differs between two looks. `causes` are the authors of exposures that a document changed;
-    `now` is the time of those that are gone."""
+    """The history with what differs between two looks. `causes` are the authors of exposures that a document changed,
+    `redeclared` those that it describes in another way; `now` is the time of these, and of those that are gone."""
     number = history[-1].number if history else 0
     found: list[StateChange] = []
     for name in sorted({*before, *after}):
         new = after.get(name) or Since("", "", "", now)
-        if before.get(name) != new:
+        if before.get(name) != new or name in redeclared:
             number += 1
-            found.append(StateChange(number, new.time, name, new.state, new.address, new.reason, causes.get(name)))
+            time = new.time if before.get(name) != new else now
+            found.append(StateChange(number, time, name, new.state, new.address, new.reason, causes.get(name)))
     return (*history, *found)[-MOST_CHANGES:]
 
 

@@ -107,7 +107,8 @@ class Reporter:
             return before
         since = report.since_of(statuses, before, now)
         authors = causes.authors if plan is not None else {}
-        history = recorded(keeper.memory.history, before, since, authors, now)
+        redeclared = causes.redeclared if plan is not None else ()
+        history = recorded(keeper.memory.history, before, since, authors, now, redeclared)
         keeper.memory = replace(keeper.memory, since=since, history=history)
         keeper.save()
         if plan is not None:

@@ -306,10 +306,24 @@ def test_it_causes_no_write_of_its_own() -> None:
     assert len(store.texts) == 1, "nothing happened, nothing is written"
     bench.desire({"web": {**WEB, "labels": ["a=b"]}}, change={**CHANGE, "by": "bob"})
     bench.run()
-    assert len(store.texts) == 2, "the document alone"
+    assert len(store.texts) == 3, "the document, and then that it was declared in another way"
     del bench.cluster.pods[("edge1", "site")]
     bench.run()
-    assert len(store.texts) == 3, "the state and its history together"
+    assert len(store.texts) == 4, "the state and its history together"
+
+
+def test_a_declaration_that_leaves_state_and_address_is_recorded_once_with_its_author() -> None:
+    """Somebody who looks for the change of a port finds it, with the note."""
+    bench = started(web=WEB, db=DB)
+    before = len(ask(bench, {})["changes"])
+    bob = {**CHANGE, "by": "bob", "note": "INC-1"}
+    bench.desire({"web": {**WEB, "labels": ["a=b"]}, "db": DB}, change=bob)
+    bench.run()
+    bench.run()
+    added = ask(bench, {})["changes"][: -before or None]
+    assert [(c["exposure"], c["state"], c["change"]["by"], c["change"]["note"]) for c in added] == [
+        ("web", "Ready", "bob", "INC-1")
+    ]
 
 
 # -- the method --
