@@ -82,7 +82,7 @@ def edited(change: Callable[[list[str]], list[str]]) -> Callable[[Path], object]
         pytest.param(edited(lambda lines: lines[1:]), "", id="the first is taken out"),
         pytest.param(edited(lambda lines: [lines[1], lines[0], *lines[2:]]), "line 2", id="two are moved"),
         pytest.param(
-            edited(lambda lines: [lines[0], lines[1].replace("ada", "vic"), *lines[2:]]), "line 3", id="changed"
+            edited(lambda lines: [lines[0], lines[1].replace('"ada"', '"vic"'), *lines[2:]]), "line 3", id="changed"
         ),
         pytest.param(edited(lambda lines: [*lines[:3], lines[2], *lines[3:]]), "line 4", id="one stands twice"),
         pytest.param(edited(lambda lines: [*lines[:3], "junk", *lines[3:]]), "line 5", id="junk is put in"),
