@@ -134,7 +134,7 @@ def test_a_log_of_an_older_version_goes_on_with_a_chain(tmp_path: Path) -> None:
     path.write_text('{"user": "ada", "action": "expose"}\n' * 3)
     filled(path, 1)
     assert (check_audit(path).problem, check_audit(path).unchained) == ("", 3)
-    edited(lambda lines: [lines[1], lines[2].replace("ada", "vic"), *lines[3:]])(path)
+    edited(lambda lines: [lines[1], lines[2].replace('"ada"', '"vic"'), *lines[3:]])(path)
     assert check_audit(path).problem != ""
 
 
