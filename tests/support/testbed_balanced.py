@@ -25,6 +25,13 @@ class Answer:
     body: Any
 
 
+def _first_seen(event: Mapping[str, Any]) -> tuple[str, int]:
+    """Events of the API server itself, such as those of its repair of cluster IPs, have an `eventTime` alone."""
+    metadata = event["metadata"]
+    time = event.get("firstTimestamp") or event.get("eventTime") or metadata["creationTimestamp"]
+    return str(time), int(metadata["resourceVersion"])
+
+
 class BalancedCluster:
     """A cluster for a whole run; each test makes namespaces of its own and leaves no Service behind."""
 
@@ -160,7 +167,7 @@ class BalancedCluster:
     def events(self, namespace: str, name: str) -> list[dict[str, Any]]:
         """The events about a Service, in the order they were first seen."""
         path = f"/api/v1/namespaces/{namespace}/events?fieldSelector=involvedObject.name={name}"
-        return sorted(self.api.items(path), key=lambda e: (e["firstTimestamp"], int(e["metadata"]["resourceVersion"])))
+        return sorted(self.api.items(path), key=_first_seen)
 
     def event(self, namespace: str, name: str, reason: str, containing: str = "") -> dict[str, str]:
         """Waits for an event about a Service."""
