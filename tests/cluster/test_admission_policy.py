@@ -23,8 +23,8 @@ from edge_expose_module.desired.rails.table import merged, read, refused
 from edge_expose_module.load_balancers.metallb import MetalLB
 from edge_expose_module.services.render import Target, declare, slice_bodies
 from support.cluster import clean_environment
-from support.testbed_binaries import LOOPBACK, PROFILES, why_not
-from support.testbed_loopback import RealCluster
+from support.testbed_binaries import PROFILES
+from support.testbed_loopback import RealCluster, real_cluster
 from support.testbed_module import SHIPPED, shipped
 from support.waiting import eventually
 
@@ -103,12 +103,7 @@ TABLE: Final[dict[str, Row]] = {
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
     """Kubernetes 1.36: 1.20 has no such policies."""
-    reason = why_not("1.36", LOOPBACK)
-    if reason:
-        pytest.skip(reason)
-    real = RealCluster("1.36", tmp_path_factory.mktemp("policy"), "127.141.0.10-127.141.0.12")
-    try:
-        real.start()
+    with real_cluster("1.36", tmp_path_factory.mktemp("policy"), "127.141.0.10-127.141.0.12") as real:
         for file in ("rbac.yaml", "guard-rails.yaml", "admission-policy.yaml"):
             done = kubectl(real, "apply", "-f", str(SHIPPED / file))
             assert done.returncode == 0, done.stderr
@@ -116,8 +111,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
         body = service({"externalIPs": ["10.0.0.1"]})
         eventually(lambda: "policy" in write(real, body).stderr.lower(), what="the policy in force")
         yield real
-    finally:
-        real.kill()
 
 
 def kubectl(cluster: RealCluster, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:

@@ -13,8 +13,8 @@ import yaml
 
 from cluster import kubernetes_files
 from support.cluster import clean_environment
-from support.testbed_binaries import LOOPBACK, PROFILES, helm, why_not
-from support.testbed_loopback import RealCluster
+from support.testbed_binaries import PROFILES, helm
+from support.testbed_loopback import RealCluster, real_cluster
 
 pytestmark = [
     pytest.mark.testbed,
@@ -146,16 +146,8 @@ def test_the_kustomize_overlay_gives_what_the_chart_gives() -> None:
 
 @pytest.fixture(scope="module", params=["1.36", "1.20"])
 def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
-    profile = str(request.param)
-    reason = why_not(profile, LOOPBACK)
-    if reason:
-        pytest.skip(reason)
-    real = RealCluster(profile, tmp_path_factory.mktemp("helm"), "127.142.0.10-127.142.0.12")
-    try:
-        real.start()
+    with real_cluster(str(request.param), tmp_path_factory.mktemp("helm"), "127.142.0.10-127.142.0.12") as real:
         yield real
-    finally:
-        real.kill()
 
 
 def on(cluster: RealCluster, folder: Path, *arguments: str) -> str:

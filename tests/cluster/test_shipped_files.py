@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from support.cluster import clean_environment
-from support.testbed_binaries import LOOPBACK, PROFILES, why_not
-from support.testbed_loopback import RealCluster
+from support.testbed_binaries import PROFILES
+from support.testbed_loopback import RealCluster, real_cluster
 from support.testbed_module import SHIPPED
 from support.waiting import eventually
 
@@ -33,16 +33,8 @@ ONLY_NEW = ["admission-policy.yaml"]
 
 @pytest.fixture(scope="module", params=["1.36", "1.20"])
 def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
-    profile = str(request.param)
-    reason = why_not(profile, LOOPBACK)
-    if reason:
-        pytest.skip(reason)
-    real = RealCluster(profile, tmp_path_factory.mktemp("shipped"), "127.136.0.10-127.136.0.12")
-    try:
-        real.start()
+    with real_cluster(str(request.param), tmp_path_factory.mktemp("shipped"), "127.136.0.10-127.136.0.12") as real:
         yield real
-    finally:
-        real.kill()
 
 
 def kubectl(cluster: RealCluster, *arguments: str) -> subprocess.CompletedProcess[str]:

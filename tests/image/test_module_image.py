@@ -12,22 +12,17 @@ from typing import Any, Final
 
 import pytest
 from azure.iot.hub import IoTHubRegistryManager
-from azure.iot.hub.models import Twin, TwinProperties
 
-from support.container import Container, account_files, reported
+from support.container import reported, shipped_module
 from support.hub import RunningHub, start_hub
 from support.images import ROOT, Image, Started, why_no_image
-from support.lots import own
-from support.testbed_binaries import LOOPBACK, why_not
-from support.testbed_loopback import RealCluster
-from support.testbed_module import apply_all, shipped
+from support.testbed_loopback import RealCluster, real_cluster
 from support.waiting import eventually
 
 pytestmark = [
     pytest.mark.testbed,
     pytest.mark.skipif(bool(why_no_image("module")), reason=why_no_image("module")),
 ]
-CA: Final = "/run/edge-expose-hub"
 OURS: Final = "opt/edge-expose"
 #: MiB of our layer, compiled files included; 33 when this was written
 BUDGET: Final = 40
@@ -63,15 +58,8 @@ def image() -> Image:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
-    reason = why_not("1.36", LOOPBACK)
-    if reason:
-        pytest.skip(reason)
-    real = RealCluster("1.36", tmp_path_factory.mktemp("cluster"), "127.143.0.10-127.143.0.12")
-    try:
-        real.start()
+    with real_cluster("1.36", tmp_path_factory.mktemp("cluster"), "127.143.0.10-127.143.0.12") as real:
         yield real
-    finally:
-        real.kill()
 
 
 @pytest.fixture(scope="module")
@@ -154,33 +142,10 @@ def test_the_deployment_runs_it_on_a_hub_and_a_real_cluster(
 ) -> None:
     """Shipped Deployment, shipped rights, shipped image: an address that MetalLB gave, health, metrics, a quick end."""
     namespace = "edge1"
-    handle = _Handle(cluster)
-    apply_all(handle, shipped("rbac.yaml", namespace))
     manager = IoTHubRegistryManager.from_connection_string(hub.connection_string)
     manager.protocol.config.connection.verify = str(hub.ca)
-    hub.control("POST", "/devices", {"ids": [namespace]})
-    module = manager.create_module_with_sas(namespace, "edge-expose", "", None, None)
-    told = hub.device_env(namespace, "edge-expose")
-    key = module.authentication.symmetric_key.primary_key
-    secret = (
-        f"HostName={told['IOTEDGE_IOTHUBHOSTNAME']};DeviceId={namespace};ModuleId=edge-expose;SharedAccessKey={key}"
-    )
-    files, kubernetes = account_files(handle, namespace, tmp_path)
-    deployment = next(item for item in shipped("module.yaml", namespace) if item["kind"] == "Deployment")
-    (port,) = own().ports(1)
-    more = {
-        **kubernetes,
-        "mqtt_proxy": told["mqtt_proxy"],
-        "EdgeModuleCACertificateFile": f"{CA}/ca.pem",
-        "EDGE_EXPOSE_HTTP_ADDRESS": f"127.0.0.1:{port}",  # a pod has its addresses to itself, this test has not
-    }
-    pod = Container(deployment, tmp_path, {("edge-expose-hub", "connection-string"): secret}, files, more)
-    trusted = tmp_path / "hub-ca"
-    trusted.mkdir()
-    (trusted / "ca.pem").write_bytes(hub.ca.read_bytes())
-    pod.mount(CA, trusted)
-    desired = {"schemaVersion": "1.0", "exposures": {"web": {"selector": ["app=w"], "ports": ["8080:80"]}}}
-    manager.update_module_twin(namespace, "edge-expose", Twin(properties=TwinProperties(desired=desired)))
+    made = shipped_module(_Handle(cluster), hub, manager, namespace, tmp_path)
+    pod = made.pod
     container = Started(image, tmp_path, pod.spec.get("args", []), environment=pod.environment, mounts=dict(pod.mounts))
     try:
         entry = eventually(
@@ -188,13 +153,13 @@ def test_the_deployment_runs_it_on_a_hub_and_a_real_cluster(
         )
         assert entry["address"] == cluster.api.address(namespace, "web")
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
-            f"http://127.0.0.1:{port}/metrics", timeout=10
+            f"http://127.0.0.1:{made.port}/metrics", timeout=10
         ) as answer:
             assert b"edge_expose_" in answer.read()
         container.signal("TERM")
         assert container.process.wait(30) == 0
         assert (tmp_path / "state" / "state.json").exists()
-        assert key not in container.log.read_text()
+        assert made.key not in container.log.read_text()
     finally:
         container.end()
 

@@ -8,16 +8,21 @@ import functools
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import yaml
 from azure.iot.hub import IoTHubRegistryManager
+from azure.iot.hub.models import Twin, TwinProperties
 
 from support.cluster import ROOT
-from support.testbed_module import account_kubeconfig
+from support.hub import RunningHub
+from support.lots import own
+from support.testbed_module import Cluster, account_kubeconfig, apply_all, shipped
 
+HUB_CA: Final = "/run/edge-expose-hub"
 ACCOUNT_FOLDER: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
 #: mounts `place=source` pairs; a place that is not there is made on a file system of its own
 _SCRIPT: Final = """
@@ -123,3 +128,44 @@ def reported(
     assert process.poll() is None, log.read_text()[-3000:]
     found = registry.get_module_twin(device, "edge-expose").properties.reported.get("exposures") or {}
     return {name: entry for name, entry in found.items() if entry.get("address")}
+
+
+@dataclass(frozen=True)
+class ShippedModule:
+    """The pod of the shipped Deployment, for a device with one exposure, `web`. `key` is the secret of its identity;
+    health is served at `port` of loopback."""
+
+    pod: Container
+    key: str
+    port: int
+
+
+def shipped_module(
+    cluster: Cluster, hub: RunningHub, registry: IoTHubRegistryManager, namespace: str, folder: Path
+) -> ShippedModule:
+    """The local hub adds what IoT Hub needs none of: a CA of its own, and the way to its port."""
+    apply_all(cluster, shipped("rbac.yaml", namespace))
+    hub.control("POST", "/devices", {"ids": [namespace]})
+    module = registry.create_module_with_sas(namespace, "edge-expose", "", None, None)
+    told = hub.device_env(namespace, "edge-expose")
+    key = module.authentication.symmetric_key.primary_key
+    secret = (
+        f"HostName={told['IOTEDGE_IOTHUBHOSTNAME']};DeviceId={namespace};ModuleId=edge-expose;SharedAccessKey={key}"
+    )
+    files, kubernetes = account_files(cluster, namespace, folder)
+    deployment = next(item for item in shipped("module.yaml", namespace) if item["kind"] == "Deployment")
+    (port,) = own().ports(1)
+    more = {
+        **kubernetes,
+        "mqtt_proxy": told["mqtt_proxy"],
+        "EdgeModuleCACertificateFile": f"{HUB_CA}/ca.pem",
+        "EDGE_EXPOSE_HTTP_ADDRESS": f"127.0.0.1:{port}",  # a pod has its addresses to itself, a test has not
+    }
+    pod = Container(deployment, folder, {("edge-expose-hub", "connection-string"): secret}, files, more)
+    trusted = folder / "hub-ca"
+    trusted.mkdir()
+    (trusted / "ca.pem").write_bytes(hub.ca.read_bytes())
+    pod.mount(HUB_CA, trusted)
+    desired = {"schemaVersion": "1.0", "exposures": {"web": {"selector": ["app=w"], "ports": ["8080:80"]}}}
+    registry.update_module_twin(namespace, "edge-expose", Twin(properties=TwinProperties(desired=desired)))
+    return ShippedModule(pod, key, port)

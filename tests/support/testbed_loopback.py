@@ -8,7 +8,11 @@ speaker.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from support.lots import own
 from support.testbed_api import Api
@@ -112,3 +116,16 @@ def start_real_cluster(
         second.kill()
         raise
     return second
+
+
+@contextmanager
+def real_cluster(profile: str, folder: Path, pool: str) -> Iterator[RealCluster]:
+    """A running cluster with MetalLB for a fixture, gone at its end; skips where none can be had."""
+    reason = why_not(profile, needs(METALLB))
+    if reason:
+        pytest.skip(reason)
+    real = start_real_cluster(profile, folder, pool)
+    try:
+        yield real
+    finally:
+        real.kill()
