@@ -104,7 +104,8 @@ class Process:
         code = await self._child.wait()
         self.signal(signal.SIGKILL)  # whatever it started and left behind in its process group
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._copying), 1.0)
+            async with asyncio.timeout(1.0):
+                await asyncio.shield(self._copying)
         self._copying.cancel()
         return code
 
@@ -117,6 +118,7 @@ class Process:
         """End it: SIGTERM, and SIGKILL when it is still there after `grace` seconds."""
         self.signal(signal.SIGTERM)
         try:
-            await asyncio.wait_for(asyncio.shield(self._child.wait()), grace)
+            async with asyncio.timeout(grace):
+                await self._child.wait()
         except TimeoutError:
             self.signal(signal.SIGKILL)

@@ -108,7 +108,8 @@ class Supervisor:
         with contextlib.suppress(ProcessLookupError):
             child.terminate()
             try:
-                await asyncio.wait_for(child.wait(), 8.0)
+                async with asyncio.timeout(8.0):
+                    await child.wait()
             except TimeoutError:
                 child.kill()
                 await child.wait()

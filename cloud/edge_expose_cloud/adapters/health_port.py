@@ -60,7 +60,8 @@ class Health:
             return False
         try:
             turn = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self._loop))
-            await asyncio.wait_for(turn, _PATIENCE)
+            async with asyncio.timeout(_PATIENCE):
+                await turn
         except (TimeoutError, RuntimeError):  # it is busy, or was closed meanwhile
             return False
         return True

@@ -118,7 +118,8 @@ class IoTHubTwin:
                     if await self._connection_changes(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]):
                         continue
                     if not self._client.connected:
-                        await asyncio.wait_for(self._client.connect(), CONNECT_SECONDS)
+                        async with asyncio.timeout(CONNECT_SECONDS):
+                            await self._client.connect()
                     attempt = refusals = 0
                     self._wake()
                 else:
@@ -142,7 +143,8 @@ class IoTHubTwin:
         """Waits this long, or until the connection comes or goes: a fight over the identity is to be left at once."""
         self._changed.clear()
         try:
-            await asyncio.wait_for(self._changed.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
         except TimeoutError:
             return False
         return True
@@ -173,12 +175,16 @@ class IoTHubTwin:
 
     async def _renew_client(self) -> None:
         await self._drop_client()
-        client = await asyncio.wait_for(asyncio.to_thread(self._new_client), CONNECT_SECONDS)
+        async with asyncio.timeout(CONNECT_SECONDS):
+            client = await asyncio.to_thread(self._new_client)
         self._client = client
         # The order matters: connect, read, then set handlers, then read again (the wake-up) to close the gap.
-        await asyncio.wait_for(client.connect(), CONNECT_SECONDS)
-        await asyncio.wait_for(client.get_twin(), CALL_SECONDS)
-        await asyncio.wait_for(asyncio.to_thread(self._set_handlers, client), 3 * CALL_SECONDS)
+        async with asyncio.timeout(CONNECT_SECONDS):
+            await client.connect()
+        async with asyncio.timeout(CALL_SECONDS):
+            await client.get_twin()
+        async with asyncio.timeout(3 * CALL_SECONDS):
+            await asyncio.to_thread(self._set_handlers, client)
         self._hangs = 0
         self._ready.set()
         log.info("hub: connected")
@@ -200,7 +206,8 @@ class IoTHubTwin:
         if client is None:
             return
         try:
-            await asyncio.wait_for(client.shutdown(), 5.0)
+            async with asyncio.timeout(5.0):
+                await client.shutdown()
         except Exception as error:
             log.info("hub: shutdown: %s", told(error))
 
@@ -230,7 +237,8 @@ class IoTHubTwin:
             status, payload = 500, {"error": f"unexpected {type(error).__name__}; the module's log has more"}
         try:
             response = MethodResponse.create_from_method_request(request, status, payload)
-            await asyncio.wait_for(client.send_method_response(response), CALL_SECONDS)
+            async with asyncio.timeout(CALL_SECONDS):
+                await client.send_method_response(response)
         except Exception as error:
             log.info("hub: method %s was not answered: %s", request.name, told(error))
 
@@ -248,7 +256,8 @@ class IoTHubTwin:
         if client is None or not self._ready.is_set() or not client.connected:
             raise TwinUnavailable("not connected to the hub")
         try:
-            result = await asyncio.wait_for(call(client), CALL_SECONDS)
+            async with asyncio.timeout(CALL_SECONDS):
+                result = await call(client)
         except TimeoutError as error:
             self._hangs += 1
             raise TwinUnavailable(f"{what}: no answer within {CALL_SECONDS:.0f} s") from error

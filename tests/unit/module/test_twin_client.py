@@ -33,10 +33,23 @@ class Clients(SignIn):
     """Hands out such clients."""
 
     made: list[Client] = field(default_factory=list)
+    kind: Callable[[], Client] = Client
 
     def new_client(self, sas_ttl: int, retry_seconds: int) -> Client:
-        self.made.append(Client())
+        self.made.append(self.kind())
         return self.made[-1]
+
+
+class Refused(Client):
+    """Is refused when the test says so."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.refusal: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def connect(self) -> None:
+        self.asked.set()
+        await self.refusal
 
 
 async def _never_called(name: str, payload: Any) -> tuple[int, Any]:
@@ -86,5 +99,19 @@ def test_who_gives_way_does_so_at_once() -> None:
             assert not twin.connected
         finally:
             await twin.stop()
+
+    asyncio.run(go())
+
+
+def test_an_answer_that_comes_as_the_module_is_stopped_does_not_keep_it_from_stopping() -> None:
+    """`asyncio.wait_for` of Python 3.11 forgets a cancellation then, and the keeper would go on for ever."""
+
+    async def go() -> None:
+        client = Refused()
+        twin = IoTHubTwin(Clients("hub", "edge1", "edge-expose", kind=lambda: client), 3600)
+        await twin.start(lambda: None, _never_called)
+        await asyncio.wait_for(client.asked.wait(), PATIENCE)
+        client.refusal.set_exception(ConnectionRefusedError())
+        await asyncio.wait_for(twin.stop(), PATIENCE)
 
     asyncio.run(go())

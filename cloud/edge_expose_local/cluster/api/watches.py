@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -87,13 +88,13 @@ async def watch(store: Store, wish: WatchWish, *, forced_gone: bool) -> AsyncGen
         next_bookmark = time.monotonic() + _BOOKMARK_SECONDS
         while (left := ends - time.monotonic()) > 0:
             wait = min(left, max(0.0, next_bookmark - time.monotonic())) if wish.bookmarks else left
-            try:
-                change = await asyncio.wait_for(subscription.queue.get(), wait) if wait > 0 else None
-            except TimeoutError:
-                change = None
-            else:
-                if change is None and wait > 0:
-                    return
+            change: Change | None = None
+            with contextlib.suppress(TimeoutError):
+                if wait > 0:
+                    async with asyncio.timeout(wait):
+                        change = await subscription.queue.get()
+                    if change is None:
+                        return
             if change is not None:
                 chunk = _event(wish, change)
                 while not subscription.queue.empty():

@@ -457,7 +457,8 @@ async def _follow(
 
 async def _accepts(address: str, port: int) -> bool:
     try:
-        _, writer = await asyncio.wait_for(asyncio.open_connection(address, port), 1.0)
+        async with asyncio.timeout(1.0):
+            _, writer = await asyncio.open_connection(address, port)
     except (OSError, TimeoutError):
         return False
     writer.close()
