@@ -68,12 +68,19 @@ class Process:
     def keys(self) -> list[Path]:
         """Files with a private key, wherever the module may write."""
         files = [file for folder in (self.state, self.temporary) for file in folder.rglob("*") if file.is_file()]
-        return [file for file in files if b"PRIVATE KEY" in file.read_bytes()]
+        return [file for file in files if b"PRIVATE KEY" in _content(file)]
 
     def stop(self) -> None:
         for process in self.running:
             process.kill()
             process.communicate()
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:  # the module makes and removes files as it starts
+        return b""
 
 
 @pytest.fixture
