@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 STAGED = ("*.md", "docs/*", "deployment-manifests/*")
 NOT_STAGED = ("docs/mkdocs.yml", "docs/build_site.py")
 _LINK = re.compile(r"(?<=\]\()([^)#:\s]+)(?=[)#])")
+_ALERT = re.compile(r"^> \[!(\w+)\]\n((?:>.*\n?)+)", re.M)
 
 
 def repository_files() -> list[str]:
@@ -36,13 +37,19 @@ def repository_files() -> list[str]:
 
 
 def readable(page: Path) -> str:
-    """The page, with links to folders leading to their README, as the repository's page view shows them."""
+    """The page as the repository's page view shows it: links to folders lead to their README, and alerts are boxes."""
 
     def target(link: re.Match[str]) -> str:
         folder = page.parent / link[1]
         return f"{link[1].rstrip('/')}/README.md" if folder.is_dir() else link[1]
 
-    return _LINK.sub(target, page.read_text())
+    return _ALERT.sub(admonition, _LINK.sub(target, page.read_text()))
+
+
+def admonition(alert: re.Match[str]) -> str:
+    """`> [!WARNING]`, which the repository's page view shows as a box, as the theme writes it."""
+    lines = [f"    {line.removeprefix('>').strip()}".rstrip() for line in alert[2].splitlines()]
+    return "\n".join([f"!!! {alert[1].lower()}", "", *lines, ""])
 
 
 def stage(folder: Path) -> list[str]:
