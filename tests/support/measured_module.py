@@ -47,6 +47,7 @@ class Measured:
         state = Path(order["state"])
         self.api = CountingApi(Path(order["kubeconfig"]), state)
         self.twin = FakeTwin(order["desired"])
+        self.exposures = len(order["desired"]["exposures"])
         self.controller = Controller(
             Identity(owner_id("hub.test", order["namespace"]), "1.0.0", order["namespace"]),
             self.api,
@@ -69,14 +70,16 @@ class Measured:
         await self.controller.reconcile()
 
     async def until_quiet(self) -> None:
-        """Passes until everything is settled and two in a row asked the API for nothing."""
+        """Passes until every exposure is Ready and two in a row asked the API for nothing."""
         ends, quiet = time.monotonic() + SETTLE_SECONDS, 0
         while quiet < 2:
             assert time.monotonic() < ends, self.twin.reported.get("summary")
             await asyncio.sleep(0.25)
             before = sum(self.api.sent.values())
             await self.one_pass()
-            quiet = quiet + 1 if sum(self.api.sent.values()) == before else 0
+            # Whoever waits for the load balancer asks for nothing either: its watch will tell.
+            waits = self.twin.reported["summary"]["ready"] != self.exposures
+            quiet = 0 if waits or sum(self.api.sent.values()) != before else quiet + 1
 
 
 async def measure(order: Mapping[str, Any]) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def resolve(
             text = f"{text}; publish fewer ports, or remove another exposure"
             block = Block.of("TooManyPorts", text, ports=newest.port_count, others=beyond[name])
         elif guards.unknown and newest != standing:
-            text = f"nobody knows what the owner of this device allows: {guards.unknown}; mend it, then this goes on"
+            text = f"guard rails unreadable: {guards.unknown}; nothing new is created until they can be read"
             block = Block.of("GuardRailsUnknown", text, cause=guards.unknown)
         elif (refusal := refused(newest)) is None:
             resolved[name] = ResolvedExposure(name, newest)
