@@ -84,6 +84,14 @@ def test_a_replaced_pod_has_a_new_address_and_the_service_keeps_its_own(cluster:
     assert eventually(lambda: answering(cluster.address(16)))["pod"] == "r1"
 
 
+def test_a_replaced_pod_keeps_the_annotations_by_which_its_maker_knows_it(cluster: ClusterProcess) -> None:
+    echo(cluster, "k1", "kept")
+    kubectl(cluster, "annotate", "pod", "k1", "example.com/made-from=a1")
+    cluster.control("POST", "/pods/replace", {"namespace": "default", "name": "k1"})
+    annotations = json.loads(kubectl(cluster, "get", "pod", "k1", "-o", "json"))["metadata"]["annotations"]
+    assert annotations["example.com/made-from"] == "a1"
+
+
 def test_sources_that_are_not_allowed_are_cut_off(cluster: ClusterProcess) -> None:
     echo(cluster, "s1", "limited")
     kubectl(

@@ -144,7 +144,8 @@ class Control:
                 break
             await asyncio.sleep(0.02)
         spec = {k: v for k, v in copy.deepcopy(old["spec"]).items() if k != "nodeName"}
-        meta = {"name": name, "labels": old["metadata"].get("labels") or {}}
+        # Whoever made the pod knows it by its annotations too: without them the runtime would make it once more.
+        meta = {"name": name, **{what: old["metadata"].get(what) or {} for what in ("labels", "annotations")}}
         self._registry.create(pods, namespace, {"metadata": meta, "spec": spec})
         while time.monotonic() < ends:
             status = self._registry.get(pods, namespace, name).get("status", {})
