@@ -32,16 +32,19 @@ class Check:
         return {"check": self.name, "verdict": self.verdict, "found": self.found, "hint": self.hint}
 
 
+_NEEDS_SERVICE_CONNECT = "a policy needs ServiceConnect for this; or the role IoT Hub Data Reader"
+
+
 def examine_hub(hub: Hub) -> Iterator[Check]:
     """The rights of this sign-in, one call each."""
     yield _try(
-        "may read twins (service connect)", lambda: hub.device_twin("edge-expose-doctor"), "any policy with service"
+        "may read twins (service connect)", lambda: hub.device_twin("edge-expose-doctor"), _NEEDS_SERVICE_CONNECT
     )
-    yield _try("may query (service connect)", lambda: hub.module_twins_page(MODULE_ID, None), "any policy with service")
+    yield _try("may query (service connect)", lambda: hub.module_twins_page(MODULE_ID, None), _NEEDS_SERVICE_CONNECT)
     yield _try(
         "may list deployments (registry read)",
         lambda: hub.deployments(),
-        "plan and apply need registryReadWrite, as iothubowner has it; or the role IoT Hub Data Contributor",
+        "a policy needs RegistryRead for this, and RegistryWrite to apply; or the role IoT Hub Data Contributor",
     )
 
 
@@ -194,7 +197,8 @@ def _asked(hub: Hub, device_id: str, ours: Twin, now: dt.datetime) -> Iterator[C
     try:
         answer: MethodResult = hub.invoke(device_id, MODULE_ID, "supportBundle", {}, _METHOD_SECONDS)
     except HubError as error:
-        yield Check(name, "unknown", error.message, "methods need the policy right service connect, and a live module")
+        hint = "methods need a policy with ServiceConnect, and a module that is connected"
+        yield Check(name, "unknown", error.message, hint)
         return
     body: dict[str, Any] = answer.payload if isinstance(answer.payload, dict) else {}
     yield Check(name, "ok" if answer.status == 200 else "unknown", f"status {answer.status}")
