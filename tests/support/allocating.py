@@ -30,13 +30,15 @@ def service(
     share: str = "",
     policy: str = "Cluster",
     selector: str = "ws",
+    asks: str = "",
 ) -> ObservedService:
+    """One that holds `address`, unless that is empty, and asks for another one with `asks`."""
     labels = {
         "app.kubernetes.io/managed-by": "edge-expose",
         "edge-expose.io/owner": OWNER,
         "edge-expose.io/exposure": name,
     }
-    addresses = address.split(",")
+    addresses = address.split(",") if address else []
     return ObservedService.of(
         {
             "metadata": {
@@ -50,6 +52,7 @@ def service(
                 "externalTrafficPolicy": policy,
                 "selector": {"app": selector},
                 "ports": [{"port": port, "protocol": "TCP"} for port in ports],
+                **({"loadBalancerIP": asks} if asks else {}),
             },
             "status": {"loadBalancer": {"ingress": [{"ip": text} for text in addresses]}},
         }

@@ -61,7 +61,11 @@ def allocate(
     claim_others(ledger, carriers, observed, owner, kept, waiting=False)
     # Pins first in each step, so that a sharing group settles where a member is pinned.
     ordered = sorted(candidates.values(), key=lambda c: (not c.settled, not c.pinned, c.name))
-    allocator = _Allocator(spaces, ledger, rejected or {}, resting)
+    holders = Ledger(observed.load_balancer)
+    for candidate in ordered:
+        if all(spaces[candidate.name].why_illegal(address) is None for address in candidate.assigned):
+            holders.add(candidate.assigned, candidate.claim)
+    allocator = _Allocator(spaces, ledger, holders, rejected or {}, resting)
     for candidate in ordered:
         if candidate.asked and candidate.requested != candidate.asked:
             allocator.keep(candidate, candidate.asked)
@@ -102,11 +106,13 @@ class _Allocator:
         self,
         spaces: Mapping[str, Space],
         ledger: Ledger,
+        holders: Ledger,
         rejected: Mapping[str, Mapping[Address, Block]],
         resting: frozenset[Address],
     ) -> None:
         self.spaces = spaces
         self.ledger = ledger
+        self.holders = holders
         self.rejected = rejected
         self.resting = resting
         self.decided: dict[str, Decision] = {}
@@ -117,6 +123,7 @@ class _Allocator:
             candidate.name not in self.decided
             and self._wanted(candidate, addresses)
             and self._fits(candidate, addresses)
+            and not self._belongs_to_another(candidate, addresses)
         ):
             self._grant(candidate, addresses)
 
@@ -144,11 +151,10 @@ class _Allocator:
         its Service on the way and waits for the new one: it may be refused that, and goes back then."""
         for candidate in candidates:
             decision = self.decided.get(candidate.name)
-            held = candidate.assigned if decision is None or candidate.assigned else ()
-            if not candidate.assigned and candidate.pinned and (decision is None or decision.block is None):
+            held = candidate.assigned
+            if not held and candidate.pinned and (decision is None or decision.block is None):
                 held = candidate.last_held
-            legal = all(self.spaces[candidate.name].why_illegal(address) is None for address in held)
-            if legal and (decision is None or not candidate.assigned):
+            if all(self.spaces[candidate.name].why_illegal(address) is None for address in held):
                 self.ledger.add(held, candidate.claim)
 
     def pin(self, candidate: Candidate) -> None:
@@ -296,7 +302,15 @@ class _Allocator:
 
     def _can_go_back(self, candidate: Candidate) -> bool:
         """Whether an exposure that lost its address can have it again: if not, it has nothing to lose by asking on."""
-        return self._fits(candidate, candidate.last_held)
+        last = candidate.last_held
+        return self._fits(candidate, last) and not self._belongs_to_another(candidate, last)
+
+    def _belongs_to_another(self, candidate: Candidate, addresses: tuple[Address, ...]) -> bool:
+        """Whether another exposure has it. It may be about to leave, and be refused where it goes; only who has an
+        address to give for it may be on the way there already, to change places."""
+        if candidate.assigned and addresses in (candidate.assigned, candidate.requested):
+            return False
+        return any(self.holders.why_taken(address, candidate.claim) is not None for address in addresses)
 
     def _fits(self, candidate: Candidate, addresses: tuple[Address, ...]) -> bool:
         bad = self.rejected.get(candidate.name, {})

@@ -15,6 +15,7 @@ from edge_expose_module.cluster.service import ObservedService
 from support.allocating import (
     CHOOSE,
     decide,
+    reason,
     said,
     service,
     space,
@@ -79,6 +80,44 @@ def test_a_second_pass_over_what_the_first_decided_changes_nothing(
     second = decide(wishes, after, space())
     for name, decision in granted.items():
         assert second[name] == decision
+
+
+@given(WISHES, HELD, HELD, HELD)
+def test_nobody_is_sent_to_an_address_that_another_exposure_has(
+    fields: dict[str, dict[str, str]], held: dict[str, str], asking: dict[str, str], remembered: dict[str, str]
+) -> None:
+    """Its holder may be on the way to another one, and be refused that."""
+    holders = {address: name for name, address in held.items() if name in fields}
+    has = {name: address for address, name in holders.items()}
+    observed = world(
+        *(service(name, address) for name, address in has.items()),
+        *(service(name, "", asks=address) for name, address in asking.items() if name not in has),
+    )
+    memory = {name: (ip_address(address),) for name, address in remembered.items()}
+    wishes = [wish(name, **more) for name, more in fields.items()]
+    decided = decide(wishes, observed, space(), remembered=memory)
+    for name, decision in decided.items():
+        holder = holders.get(texts(decision), name)
+        if holder == name or decision.block is not None or ip_address(texts(decision)) not in space().legal:
+            continue
+        # Only who changes places with others is sent there.
+        assert name in has
+        for mover in (name, holder):
+            assert texts(decided[mover]) == fields[mover].get("address")
+
+
+def test_who_asks_for_what_another_exposure_has_gets_another_one() -> None:
+    observed = world(service("moves", "10.0.0.1", asks="10.0.0.1"), service("new", "", asks="10.0.0.1"))
+    decided = decide([wish("moves", address="10.0.0.9"), wish("new")], observed, space())
+    assert (reason(decided["moves"]), texts(decided["moves"])) == ("AddressOutsideRange", "10.0.0.1")
+    assert texts(decided["new"]) == "10.0.0.2"
+
+
+def test_what_a_mover_leaves_is_not_given_away_where_its_target_is_what_it_had_before() -> None:
+    memory = {"moves": (ip_address("10.0.0.4"),)}
+    wishes = [wish("moves", address="10.0.0.4"), wish("new")]
+    decided = decide(wishes, world(service("moves", "10.0.0.1")), space(), remembered=memory)
+    assert (texts(decided["moves"]), texts(decided["new"])) == ("10.0.0.4", "10.0.0.2")
 
 
 def test_who_moves_away_still_holds_its_address_in_this_pass() -> None:
