@@ -99,7 +99,7 @@ Step = PromoteDeployment | PatchTwin | SetModules | CreateDeployment | UpdateDep
 
 @dataclass(frozen=True, slots=True)
 class Danger:
-    """Something that needs a stronger word: `--allow KIND=COUNT`."""
+    """Something that needs the option `--allow KIND=COUNT`."""
 
     kind: str
     count: int

@@ -203,7 +203,7 @@ def short_text_of(value: Any) -> str:
 
 
 def markdown_of(plan: Plan) -> str:
-    """A comment for a pull request: what changes, what people notice, what needs a word; details folded."""
+    """A comment for a pull request: what changes, what people notice, what needs --allow; details folded."""
     parts = [f"### edge-expose: plan for {_plain(plan.target)}", ""]
     lines = lines_of(plan)
     parts += [f"- `{MARKS[line.action]}` **{_plain(line.what)}** {_plain(line.says)}" for line in lines]
@@ -213,7 +213,7 @@ def markdown_of(plan: Plan) -> str:
     parts += _list("Findings", [f"{item.severity}: {item.message} ({item.rule})" for item in plan.findings])
     parts += _list("Notes", plan.notes)
     words = [f"{danger.what}: apply with `--allow {danger.kind}={danger.count}`" for danger in plan.dangers]
-    parts += ["", "#### Needs a stronger word", "", *(f"- {_plain(word, '`')}" for word in words)] if words else []
+    parts += ["", "#### Needs --allow", "", *(f"- {_plain(word, '`')}" for word in words)] if words else []
     rows = [(line.what, *detail) for line in lines for detail in line.details]
     if rows:
         parts += [

@@ -238,7 +238,7 @@ def why_no_address(exposure: Exposure, own: list[ObservedService], observed: Obs
         if not service.assigned and answer is not None:
             return Block(answer.reason, answer.message, answer.values), True
     if load_balancer.pool_error:
-        text = f"the load balancer rejects its configuration: {load_balancer.pool_error}; mend it on the device"
+        text = f"the load balancer rejects its configuration: {load_balancer.pool_error}; correct it on the device"
         return Block.of("PoolInvalid", text, error=load_balancer.pool_error), True
     asked = _texts(dict.fromkeys(address for service in own for address in observed.requested(service)))
     if exposure.load_balancer_class is not None and not load_balancer.answers_alone:

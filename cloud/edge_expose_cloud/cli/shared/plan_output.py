@@ -10,7 +10,7 @@ from edge_expose_cloud.plan.render import MARKS, lines_of
 
 
 def show_plan(made: Plan, output: Format, *, details: bool = False) -> None:
-    """The changes and what they mean, the digest, what was found, and what would need a stronger word."""
+    """The changes and what they mean, the digest, what was found, and what would need --allow."""
     if output is not Format.TABLE:
         data(made.to_json(), output)
         return

@@ -41,7 +41,7 @@ class Syslog(SysLogHandler):
         """Said once for as long as it lasts."""
         self._failed = True
         if not self._failing:
-            sys.stderr.write(f"! syslog {self._target} takes no audit lines: {sys.exc_info()[1]}\n")
+            sys.stderr.write(f"! syslog {self._target} does not accept audit entries: {sys.exc_info()[1]}\n")
         self._failing = True
 
 

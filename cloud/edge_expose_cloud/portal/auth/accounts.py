@@ -138,7 +138,7 @@ def _parse(path: Path) -> dict[str, Account]:
         raise _unreadable(path, error) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise AccountError(
-            f"{path} is not an accounts file: mend it, or move it away and make the accounts anew with "
+            f"{path} is not an accounts file: correct it, or move it aside and create the accounts again with "
             "`edge-expose portal adduser`"
         ) from None
 

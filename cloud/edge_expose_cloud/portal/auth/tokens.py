@@ -162,7 +162,7 @@ def _parse(path: Path) -> dict[str, ApiToken]:
     except OSError as error:
         raise _unreadable(path, error) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise AccountError(f"{path} is not a tokens file: move it away, and make the tokens anew") from None
+        raise AccountError(f"{path} is not a tokens file: move it aside, and create the tokens again") from None
 
 
 def _unreadable(path: Path, error: OSError) -> AccountError:

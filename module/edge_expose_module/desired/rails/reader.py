@@ -73,7 +73,7 @@ class RailsReader:
         # The report clips long lines: what follows from it comes first.
         what = f"{self._name} {trouble}"
         if known is None:
-            told = f"guard rails: none were ever known, so no new exposure is made and what runs goes on: {what}"
+            told = f"guard rails: none read so far, so new exposures are not created and existing Services stay: {what}"
             return Rails(replace(self._environment, unknown=f"{self._name} {trouble}"), None, (told,))
         owner, _ = read(known, self._name)
         return Rails(merged(self._environment, owner), known, (f"guard rails: the last good ones hold: {what}",))
