@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml
 
 install: $(STAMP) ## install everything into .venv
 
-demo: $(STAMP)   ## spec file to an address that answers; ONCE=1 checks itself and stops
+demo: $(STAMP)   ## from a spec file to an address that answers requests; with ONCE=1 it checks itself and stops
 	@$(CLEAN) $(BIN)/edge-expose local demo $(if $(filter 1,$(ONCE)),--once)
 
 test: $(STAMP)   ## every test this machine can run, in JOBS processes; what is skipped is named at the end
