@@ -21,7 +21,7 @@ WORDS = """
     PortBindings; exposure; Service; ClusterIP; LoadBalancer; external service IP range; node IPs; address pool;
     sharing key; port; target port; node port; observed; plan; change; outcome; drift; reconcile; resync; owned;
     foreign; adopt; prune; condition; reason; message; transient; terminal; finalizer; resourceVersion; claim;
-    driver; spec; inventory; guard rail; brake; state file; site
+    driver; spec; inventory; guard rail; removal guard; state file; site
 """
 
 
