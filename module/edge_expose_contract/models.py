@@ -444,6 +444,6 @@ class Desired(Strict):
     )
     exposures: dict[str, Exposure] = Field(description="Exposures by name; the name is the Service's name.")
     confirm_removal: str | None = Field(
-        None, alias="confirmRemoval", description="Token that releases the mass-removal brake."
+        None, alias="confirmRemoval", description="Token that confirms the removal which the removal guard holds back."
     )
     change: Change | None = Field(None, description="Who wrote this document, when and why; changes nothing by itself.")

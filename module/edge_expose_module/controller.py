@@ -163,7 +163,7 @@ class Controller:
         self.wake()
 
     def confirm(self, token: str) -> None:
-        """Releases the mass-removal brake for the set this token names."""
+        """Confirms the removal that the removal guard holds back under this token."""
         self._keeper.memory = replace(self._keeper.memory, confirmed=(token,))
         self.wake()
 

@@ -1,4 +1,4 @@
-"""The mass-removal brake: a document that would take away much at once removes nothing until somebody confirms it."""
+"""A document that would remove many exposures at once removes nothing until somebody confirms it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ class PendingRemoval:
 
 @dataclass(frozen=True, slots=True)
 class RemovalGuard:
-    """What a pass leaves for the next: the exposures that were held when the brake went on (empty when it is off),
-    those whose removal was confirmed and is not done yet, and what waits, as a digest and the moment it began to."""
+    """What a pass leaves for the next: the exposures that were held when the guard began to hold back (empty while it
+    does not), those whose removal was confirmed and is not done yet, and what waits, as a digest and the moment it
+    began to."""
 
     pending: PendingRemoval | None = None
     base: frozenset[str] = frozenset()
@@ -40,9 +41,9 @@ def guard_removals(
     """`held` are exposures that have Services now, with a mark of those Services; `removed` the document takes away;
     `moment` is a text that no other time has, such as the document's version and the time.
 
-    The brake holds when at least three and more than `percent` of those held would go, and nobody confirmed this
-    removal. While it is on, the share is of what was held when it went on: what the same document adds does not open
-    it. A token is worth nothing once its removal was taken back, done or changed: the same removal later has another.
+    The guard holds back when at least three and more than `percent` of those held would go, and nobody confirmed this
+    removal. While it does, the share is of what was held when it began: what the same document adds does not lift it.
+    A token is void once its removal was withdrawn, carried out or changed: the same removal later has another one.
     """
     gone = frozenset(held) & removed
     released = before.released & gone

@@ -31,7 +31,7 @@ class Memory:
     since: Mapping[str, Since] = field(default_factory=dict)
     confirmed: tuple[str, ...] = ()
     held_before: tuple[str, ...] = ()
-    """What was held when the mass-removal brake went on; empty while it is off."""
+    """What was held when the removal guard began to hold back; empty while it does not."""
     released: tuple[str, ...] = ()
     """Exposures whose removal was confirmed and is not done yet."""
     removal_mark: tuple[str, ...] = ()

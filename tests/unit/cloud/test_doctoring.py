@@ -101,7 +101,7 @@ def bundle(**changes: Any) -> Callable[[FakeHub], None]:
             report(lastDesiredStatus={"code": 406, "description": "too many removals"}),
             "it has taken the document",
             "406: too many removals",
-            id="the removal brake holds",
+            id="the removal guard holds back",
         ),
         pytest.param(
             report(cluster={**CLUSTER, "api": "forbidden"}),

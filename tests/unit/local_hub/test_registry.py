@@ -107,6 +107,14 @@ def test_update_without_keys_mints_new_ones_and_ends_the_connection(state: HubSt
     assert IdentityClosed(DEVICE, forget=False) in state.take_effects()
 
 
+def test_disabling_a_device_ends_its_connection_and_those_of_its_modules(state: HubState) -> None:
+    module = TwinKey("d", "m")
+    registry.put_identity(state, module, {}, None)
+    state.take_effects()
+    registry.put_identity(state, DEVICE, {"status": "disabled"}, "*")
+    assert {IdentityClosed(DEVICE, False), IdentityClosed(module, False)} <= set(state.take_effects())
+
+
 def test_device_that_becomes_an_edge_device_gets_the_system_modules(state: HubState) -> None:
     registry.put_identity(state, DEVICE, {"capabilities": {"iotEdge": True}}, "*")
     assert [item.module for item in state.modules_of("d")] == ["$edgeAgent", "$edgeHub"]

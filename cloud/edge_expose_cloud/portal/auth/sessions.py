@@ -1,4 +1,4 @@
-"""Who is signed in: server-side sessions, one-time links, and the brake on guessing passwords. In memory, no I/O.
+"""Who is signed in: server-side sessions, one-time links, and the limit on guessing passwords. In memory, no I/O.
 
 A cookie holds 256 random bits and the server keeps their hash only. Signing in always makes a new session, so a cookie
 planted before is worth nothing after.
