@@ -183,7 +183,7 @@ def exposures_table(
             (
                 escape(name),
                 state_text(str(entry.get("state", "?"))),
-                escape(str(entry.get("address") or ("in the cluster" if entry.get("type") == "ClusterIP" else "-"))),
+                escape(str(entry.get("address") or ("none (ClusterIP)" if entry.get("type") == "ClusterIP" else "-"))),
                 escape(folded_ports(entry.get("ports") or []) or "-"),
                 escape(str(entry.get("service") or "-")),
                 escape(f"{reason}: {message}" if reason and message else reason or message),
