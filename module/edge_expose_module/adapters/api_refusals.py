@@ -1,7 +1,7 @@
 """What a Kubernetes API server means by an answer that is an error, from its code, causes and text.
 
 A 403 may be RBAC, a quota, an admission rule or a namespace on its way out, and a 500 a full range: each has its own
-cure. The texts are those recorded from 1.20.15 and 1.36.3.
+reason. The texts are those recorded from 1.20.15 and 1.36.3.
 """
 
 from __future__ import annotations
@@ -54,26 +54,20 @@ def _causes(status: Mapping[str, Any]) -> frozenset[str]:
 
 def _refusal(code: int, message: str, causes: frozenset[str]) -> Refused | None:
     if "NamespaceTerminating" in causes:
-        return Refused("NamespaceTerminating", message, "wait until the namespace is gone, then create it again")
+        return Refused("NamespaceTerminating", message)
     if code == 403 and "exceeded quota: " in message:
-        return Refused(
-            "QuotaExceeded", message, "raise that quota, or remove objects that count against it", _named(message)
-        )
+        return Refused("QuotaExceeded", message, _named(message))
     is_webhook = message.startswith("admission webhook ") and "denied the request" in message
     if is_webhook or (code in (403, 422) and "ValidatingAdmissionPolicy " in message and " denied request" in message):
-        cure = "change the exposure, or have the owner of that policy change it"
-        return Refused("PolicyDenied", message, cure, _named(message))
+        return Refused("PolicyDenied", message, _named(message))
     if code == 403 and " cannot " not in message:
-        return Refused("PolicyDenied", message, "an admission policy of the cluster denies it: change the exposure")
+        return Refused("PolicyDenied", message)
     if code == 500 and "failed to allocate a serviceIP" in message:
-        return Refused("ClusterIPsExhausted", message, "remove Services, or extend the cluster's Service range")
+        return Refused("ClusterIPsExhausted", message)
     if code == 500 and "failed to allocate a nodePort" in message:
-        return Refused(
-            "NodePortsExhausted", message, "remove LoadBalancer Services or ports, or extend the node-port range"
-        )
+        return Refused("NodePortsExhausted", message)
     if code == 500 and "failed calling webhook" in message:
-        cure = "an admission webhook of the cluster does not answer: check the one named above"
-        return Refused("WebhookUnavailable", message, cure, _named(message))
+        return Refused("WebhookUnavailable", message, _named(message))
     return None
 
 

@@ -1,4 +1,4 @@
-"""What the module asks of a Kubernetes API, and the ways it can say no.
+"""What the module asks of a Kubernetes API, and the ways it can refuse.
 
 Implemented in `adapters/` and by fakes in tests.
 """
@@ -11,6 +11,7 @@ from threading import Event
 from typing import Any, Final, Protocol
 
 from edge_expose_contract.addressing import Address
+from edge_expose_contract.reason_table import REASON_TABLE
 from edge_expose_contract.reasons import Reason
 
 
@@ -85,12 +86,12 @@ class Rejected(ClusterError):
 class Refused(ClusterError):
     """The API server accepts the content and has a reason of its own against the write, such as a quota.
 
-    `cure` says what to do about it; the write is tried again, since it may go through by itself once that is done.
-    `party` is the name of the quota, the policy or the webhook, empty where the API server gives none.
+    The text ends with the cure of `reason`; the write is tried again, since it may succeed once that is done. `party`
+    is the name of the quota, the policy or the webhook, empty where the API server gives none.
     """
 
-    def __init__(self, reason: Reason, message: str, cure: str, party: str = "") -> None:
-        super().__init__(f"{message}; {cure}")
+    def __init__(self, reason: Reason, message: str, party: str = "") -> None:
+        super().__init__(f"{message}; {REASON_TABLE[reason].cure}")
         self.reason: Reason = reason
         self.party = party
 

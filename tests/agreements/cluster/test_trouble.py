@@ -73,7 +73,7 @@ def test_a_quota_is_told_as_a_quota(cluster, module) -> None:
     entry = module.exposure("web")
     assert entry["state"] == "Blocked"
     assert "exceeded quota: few" in entry["message"]
-    assert "raise that quota" in entry["message"]
+    assert "raise the quota" in entry["message"]
     module.until("inside", "Ready")
     cluster.call("DELETE", f"{quotas}/few")
     module.until("web", "Ready", f"{cluster.base}.10")
