@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,8 +32,9 @@ def service(
     policy: str = "Cluster",
     selector: str = "ws",
     asks: str = "",
+    asked: str = "",
 ) -> ObservedService:
-    """One that holds `address`, unless that is empty, and asks for another one with `asks`."""
+    """One that holds `address`, unless that is empty, and asks for `asks`; by our note on it we `asked` for another."""
     labels = {
         "app.kubernetes.io/managed-by": "edge-expose",
         "edge-expose.io/owner": OWNER,
@@ -45,7 +47,10 @@ def service(
                 "name": name,
                 "namespace": "n",
                 "labels": labels if ours else {},
-                "annotations": {"metallb.io/allow-shared-ip": share} if share else {},
+                "annotations": {
+                    **({"metallb.io/allow-shared-ip": share} if share else {}),
+                    **({"edge-expose.io/declared": json.dumps({"addresses": [asked]})} if asked else {}),
+                },
             },
             "spec": {
                 "type": "LoadBalancer",

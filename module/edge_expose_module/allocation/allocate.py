@@ -61,13 +61,12 @@ def allocate(
     claim_others(ledger, carriers, observed, owner, kept, waiting=False)
     # Pins first in each step, so that a sharing group settles where a member is pinned.
     ordered = sorted(candidates.values(), key=lambda c: (not c.settled, not c.pinned, c.name))
-    holders = Ledger(observed.load_balancer)
+    allocator = _Allocator(spaces, ledger, Ledger(observed.load_balancer), rejected or {}, resting)
     for candidate in ordered:
-        if all(spaces[candidate.name].why_illegal(address) is None for address in candidate.assigned):
-            holders.add(candidate.assigned, candidate.claim)
-    allocator = _Allocator(spaces, ledger, holders, rejected or {}, resting)
+        if not candidate.drifted:
+            allocator.hold(candidate, candidate.assigned)
     for candidate in ordered:
-        if candidate.asked and candidate.requested != candidate.asked:
+        if candidate.drifted:
             allocator.keep(candidate, candidate.asked)
     for candidate in ordered:
         allocator.keep(candidate, candidate.assigned)
@@ -83,10 +82,12 @@ def allocate(
     claim_others(ledger, carriers, observed, owner, kept, waiting=True)
     if not _somebody_waits(observed, owner):
         allocator.swap(ordered)
+    allocator.follow(ordered)
     allocator.protect_movers(ordered)
     for candidate in ordered:
         if candidate.pinned:
             allocator.pin(candidate)
+    allocator.follow(ordered)
     for candidate in ordered:
         allocator.choose(candidate)
     return allocator.decided
@@ -100,7 +101,10 @@ def _held(candidate: Candidate, *, is_returning: bool) -> frozenset[Address]:
 
 
 class _Allocator:
-    """The steps of one allocation; each leaves alone whom an earlier step decided."""
+    """The steps of one allocation; each leaves alone whom an earlier step decided.
+
+    `ledger` has what is granted or held by others, `holders` what our exposures hold until their Services follow.
+    """
 
     def __init__(
         self,
@@ -127,6 +131,31 @@ class _Allocator:
         ):
             self._grant(candidate, addresses)
 
+    def hold(self, candidate: Candidate, addresses: Iterable[Address]) -> None:
+        """Nobody else may be sent to these, whatever is decided for their holder, as long as they are legal."""
+        space = self.spaces[candidate.name]
+        self.holders.add((address for address in addresses if space.why_illegal(address) is None), candidate.claim)
+
+    def follow(self, candidates: Iterable[Candidate]) -> None:
+        """Grants exposures what they had, asked for or remember where another one has it and goes elsewhere."""
+        for candidate in candidates:
+            for addresses in (candidate.requested, candidate.remembered, candidate.last_held):
+                if (
+                    candidate.name not in self.decided
+                    and self._wanted(candidate, addresses)
+                    and self._fits(candidate, addresses)
+                    and all(self._is_left(candidate, address) for address in addresses)
+                ):
+                    self._grant(candidate, addresses)
+
+    def _is_left(self, candidate: Candidate, address: Address) -> bool:
+        """Whether everybody who has this address and does not share it goes elsewhere, and may."""
+        for holder in self.holders.in_the_way(address, candidate.claim):
+            decision = self.decided.get(holder)
+            if decision is None or decision.block is not None or address in decision.addresses:
+                return False
+        return True
+
     def swap(self, candidates: Iterable[Candidate]) -> None:
         """Grants pins that only wait for each other: each of a ring is at the address that the one before it wants.
 
@@ -141,7 +170,7 @@ class _Allocator:
             ring = [start]
             while (following := movers.get(ring[-1].pinned)) is not None and following not in ring:
                 ring.append(following)
-            if following is start and all(self._why_not_pinned(c) is None for c in ring):
+            if following is start and all(self._why_not_pinned(c, held=False) is None for c in ring):
                 for candidate in ring:
                     self._grant(candidate, candidate.pinned)
                     movers.pop(candidate.assigned, None)
@@ -154,8 +183,7 @@ class _Allocator:
             held = candidate.assigned
             if not held and candidate.pinned and (decision is None or decision.block is None):
                 held = candidate.last_held
-            if all(self.spaces[candidate.name].why_illegal(address) is None for address in held):
-                self.ledger.add(held, candidate.claim)
+            self.hold(candidate, held)
 
     def pin(self, candidate: Candidate) -> None:
         if candidate.name in self.decided:
@@ -178,8 +206,9 @@ class _Allocator:
         space, rejected = self.spaces[candidate.name], self.rejected.get(candidate.name, {})
         for addresses in (candidate.assigned, candidate.last_held, candidate.requested):
             if addresses and not any(address in rejected for address in addresses):
+                held = addresses != candidate.assigned
                 loses = any(
-                    space.why_wrong_pool(candidate.exposure, address) or self.ledger.why_taken(address, candidate.claim)
+                    space.why_wrong_pool(candidate.exposure, address) or self._why_taken(candidate, address, held=held)
                     for address in addresses
                 )
                 return () if loses else addresses
@@ -221,7 +250,8 @@ class _Allocator:
 
     def _lowest_free(self, candidate: Candidate, pools: tuple[AddressSet, ...]) -> None:
         space = self.spaces[candidate.name]
-        taken = self.ledger.taken(candidate.name) | set(space.reserved) | self.rejected.get(candidate.name, {}).keys()
+        taken = self.ledger.taken(candidate.name) | self.holders.taken(candidate.name) | set(space.reserved)
+        taken |= self.rejected.get(candidate.name, {}).keys()
         for avoided in (taken | self.resting, taken):
             for pool in pools:
                 found = _lowest(space, candidate, pool, avoided)
@@ -273,15 +303,20 @@ class _Allocator:
         if candidate.group is not None:
             self.ledger.groups.setdefault(candidate.group, addresses)
 
-    def _why_not(self, candidate: Candidate, address: Address) -> Block | None:
+    def _why_taken(self, candidate: Candidate, address: Address, *, held: bool) -> Block | None:
+        block = self.ledger.why_taken(address, candidate.claim)
+        return self.holders.why_taken(address, candidate.claim) if block is None and held else block
+
+    def _why_not(self, candidate: Candidate, address: Address, *, held: bool = True) -> Block | None:
+        """Why an exposure may not have an address; with `held` also what others hold that are granted another one."""
         space = self.spaces[candidate.name]
         return (
             space.why_illegal(address)
             or space.why_wrong_pool(candidate.exposure, address)
-            or self.ledger.why_taken(address, candidate.claim)
+            or self._why_taken(candidate, address, held=held)
         )
 
-    def _why_not_pinned(self, candidate: Candidate) -> Block | None:
+    def _why_not_pinned(self, candidate: Candidate, *, held: bool = True) -> Block | None:
         group = self.ledger.groups.get(candidate.group) if candidate.group is not None else None
         if group is not None and group != candidate.pinned:
             return Block.of(
@@ -292,7 +327,7 @@ class _Allocator:
                 address=_texts(group),
                 wanted=_texts(candidate.pinned),
             )
-        blocks = (self._why_not(candidate, address) for address in candidate.pinned)
+        blocks = (self._why_not(candidate, address, held=held) for address in candidate.pinned)
         block = next((block for block in blocks if block is not None), None)
         if block is None and (candidate.assigned or self._can_go_back(candidate)):
             # Asked for again it would be refused again, and cost the address that is held.
@@ -315,7 +350,7 @@ class _Allocator:
     def _fits(self, candidate: Candidate, addresses: tuple[Address, ...]) -> bool:
         bad = self.rejected.get(candidate.name, {})
         return bool(addresses) and all(
-            self._why_not(candidate, address) is None and address not in bad for address in addresses
+            self._why_not(candidate, address, held=False) is None and address not in bad for address in addresses
         )
 
     def _wanted(self, candidate: Candidate, addresses: tuple[Address, ...]) -> bool:

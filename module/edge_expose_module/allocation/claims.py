@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from edge_expose_contract.addressing import Address
@@ -29,13 +29,19 @@ class Ledger:
             self.claims[address].append(claim)
 
     def why_taken(self, address: Address, mine: Claim) -> Block | None:
+        return next((block for _, block in self._against(address, mine)), None)
+
+    def in_the_way(self, address: Address, mine: Claim) -> frozenset[str]:
+        """Exposures that claim this address and cannot share it."""
+        return frozenset(claim.exposure for claim, _ in self._against(address, mine) if claim.exposure is not None)
+
+    def _against(self, address: Address, mine: Claim) -> Iterator[tuple[Claim, Block]]:
         for claim in self.claims.get(address, ()):
             if claim.exposure is not None and claim.exposure == mine.exposure:
                 continue
             block = self._load_balancer.why_not_shared(address, mine, claim)
             if block is not None:
-                return block
-        return None
+                yield claim, block
 
     def taken(self, exposure: str) -> frozenset[Address]:
         """Addresses that anybody but this exposure claims."""
@@ -75,6 +81,11 @@ class Candidate:
     @property
     def group(self) -> str | None:
         return self.wanted.exposure.share
+
+    @property
+    def drifted(self) -> bool:
+        """Whether somebody else wrote another request into its Service: what it has now is not what it was given."""
+        return bool(self.asked) and self.requested != self.asked
 
 
 def candidates_of(

@@ -100,10 +100,10 @@ def test_nobody_is_sent_to_an_address_that_another_exposure_has(
         holder = holders.get(texts(decision), name)
         if holder == name or decision.block is not None or ip_address(texts(decision)) not in space().legal:
             continue
-        # Only who changes places with others is sent there.
-        assert name in has
-        for mover in (name, holder):
-            assert texts(decided[mover]) == fields[mover].get("address")
+        # Its holder goes elsewhere, and it changes places or has been there before.
+        assert decided[holder].block is None
+        assert texts(decided[holder]) == fields[holder].get("address") != texts(decision)
+        assert name in has or texts(decision) in (asking.get(name), remembered.get(name))
 
 
 def test_who_asks_for_what_another_exposure_has_gets_another_one() -> None:
@@ -118,6 +118,53 @@ def test_what_a_mover_leaves_is_not_given_away_where_its_target_is_what_it_had_b
     wishes = [wish("moves", address="10.0.0.4"), wish("new")]
     decided = decide(wishes, world(service("moves", "10.0.0.1")), space(), remembered=memory)
     assert (texts(decided["moves"]), texts(decided["new"])) == ("10.0.0.4", "10.0.0.2")
+
+
+@pytest.mark.parametrize(
+    ("holder", "gets"),
+    [
+        pytest.param({"address": "10.0.0.3"}, "10.0.0.1", id="who goes elsewhere is followed"),
+        pytest.param({"address": "10.0.0.9"}, "10.0.0.2", id="who may not go keeps it"),
+        pytest.param({}, "10.0.0.2", id="who does not want to go keeps it"),
+    ],
+)
+def test_who_lost_its_service_gets_its_address_back_once_its_holder_is_on_the_way(
+    holder: dict[str, str], gets: str
+) -> None:
+    memory = {"lost": (ip_address("10.0.0.1"),)}
+    observed = world(service("holder", "10.0.0.1", asks="10.0.0.1"))
+    decided = decide([wish("holder", **holder), wish("lost")], observed, space(), remembered=memory)
+    assert texts(decided["lost"]) == gets
+
+
+def test_addresses_that_a_hand_swapped_are_swapped_back() -> None:
+    observed = world(
+        service("a", "10.0.0.2", asks="10.0.0.2", asked="10.0.0.1"),
+        service("b", "10.0.0.1", asks="10.0.0.1", asked="10.0.0.2"),
+    )
+    decided = decide([wish("a"), wish("b")], observed, space())
+    assert (texts(decided["a"]), texts(decided["b"])) == ("10.0.0.1", "10.0.0.2")
+
+
+def test_an_address_that_a_hand_gave_to_another_exposure_comes_back() -> None:
+    observed = world(
+        service("a", "10.0.0.4", asks="10.0.0.4", asked="10.0.0.1"),
+        service("b", "10.0.0.1", asks="10.0.0.1", asked="10.0.0.2"),
+    )
+    decided = decide([wish("a"), wish("b")], observed, space())
+    assert (texts(decided["a"]), texts(decided["b"])) == ("10.0.0.1", "10.0.0.2")
+    lost = {"a": (ip_address("10.0.0.1"),)}
+    observed = world(service("b", "10.0.0.1", asks="10.0.0.1", asked="10.0.0.2"))
+    decided = decide([wish("a"), wish("b")], observed, space(), remembered=lost)
+    assert (texts(decided["a"]), texts(decided["b"])) == ("10.0.0.1", "10.0.0.2")
+
+
+def test_a_member_that_lost_its_service_stays_with_its_group_while_another_leaves() -> None:
+    lost = {"a": (ip_address("10.0.0.1"),)}
+    leaver = service("b", "10.0.0.1", asks="10.0.0.1", share="k", ports=(81,))
+    wishes = [wish("a", share="k"), wish("b", address="10.0.0.3", ports=[81])]
+    decided = decide(wishes, world(leaver), space(), remembered=lost)
+    assert (texts(decided["a"]), texts(decided["b"])) == ("10.0.0.1", "10.0.0.3")
 
 
 def test_who_moves_away_still_holds_its_address_in_this_pass() -> None:
