@@ -16,6 +16,7 @@ from edge_expose_contract.reported import Reported
 
 Verdict = Literal["ok", "wrong", "unknown"]
 _METHOD_SECONDS = 10
+_NEEDS_SERVICE_CONNECT = "a policy needs ServiceConnect for this; or the role IoT Hub Data Reader"
 _SKEW_SECONDS = 120
 
 
@@ -30,9 +31,6 @@ class Check:
 
     def to_json(self) -> dict[str, str]:
         return {"check": self.name, "verdict": self.verdict, "found": self.found, "hint": self.hint}
-
-
-_NEEDS_SERVICE_CONNECT = "a policy needs ServiceConnect for this; or the role IoT Hub Data Reader"
 
 
 def examine_hub(hub: Hub) -> Iterator[Check]:

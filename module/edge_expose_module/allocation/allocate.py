@@ -123,12 +123,7 @@ class _Allocator:
 
     def keep(self, candidate: Candidate, addresses: tuple[Address, ...]) -> None:
         """Grants what is held, asked for or remembered, if it is still wanted and fits."""
-        if (
-            candidate.name not in self.decided
-            and self._wanted(candidate, addresses)
-            and self._fits(candidate, addresses)
-            and not self._belongs_to_another(candidate, addresses)
-        ):
+        if self._suits(candidate, addresses) and not self._belongs_to_another(candidate, addresses):
             self._grant(candidate, addresses)
 
     def hold(self, candidate: Candidate, addresses: Iterable[Address]) -> None:
@@ -140,13 +135,16 @@ class _Allocator:
         """Grants exposures what they had, asked for or remember where another one has it and goes elsewhere."""
         for candidate in candidates:
             for addresses in (candidate.requested, candidate.remembered, candidate.last_held):
-                if (
-                    candidate.name not in self.decided
-                    and self._wanted(candidate, addresses)
-                    and self._fits(candidate, addresses)
-                    and all(self._is_left(candidate, address) for address in addresses)
-                ):
+                if self._suits(candidate, addresses) and all(self._is_left(candidate, each) for each in addresses):
                     self._grant(candidate, addresses)
+
+    def _suits(self, candidate: Candidate, addresses: tuple[Address, ...]) -> bool:
+        """Whether an exposure that nothing is decided for wants these addresses, and they are not granted to others."""
+        return (
+            candidate.name not in self.decided
+            and self._wanted(candidate, addresses)
+            and self._fits(candidate, addresses)
+        )
 
     def _is_left(self, candidate: Candidate, address: Address) -> bool:
         """Whether everybody who has this address and does not share it goes elsewhere, and may."""
@@ -176,14 +174,15 @@ class _Allocator:
                     movers.pop(candidate.assigned, None)
 
     def protect_movers(self, candidates: Iterable[Candidate]) -> None:
-        """Who is about to move still holds its old address in this pass: nobody may ask for it yet. So does who lost
-        its Service on the way and waits for the new one: it may be refused that, and goes back then."""
+        """Who is about to move holds its old address from the start: nobody may ask for it yet. So does whom a hand
+        moved, once all had a chance to go back; and who lost its Service on the way and waits for the new one: it may
+        be refused that, and goes back then."""
         for candidate in candidates:
             decision = self.decided.get(candidate.name)
-            held = candidate.assigned
-            if not held and candidate.pinned and (decision is None or decision.block is None):
-                held = candidate.last_held
-            self.hold(candidate, held)
+            if candidate.drifted:
+                self.hold(candidate, candidate.assigned)
+            if not candidate.assigned and candidate.pinned and (decision is None or decision.block is None):
+                self.hold(candidate, candidate.last_held)
 
     def pin(self, candidate: Candidate) -> None:
         if candidate.name in self.decided:

@@ -137,25 +137,18 @@ def test_who_lost_its_service_gets_its_address_back_once_its_holder_is_on_the_wa
     assert texts(decided["lost"]) == gets
 
 
-def test_addresses_that_a_hand_swapped_are_swapped_back() -> None:
-    observed = world(
-        service("a", "10.0.0.2", asks="10.0.0.2", asked="10.0.0.1"),
-        service("b", "10.0.0.1", asks="10.0.0.1", asked="10.0.0.2"),
-    )
-    decided = decide([wish("a"), wish("b")], observed, space())
-    assert (texts(decided["a"]), texts(decided["b"])) == ("10.0.0.1", "10.0.0.2")
-
-
-def test_an_address_that_a_hand_gave_to_another_exposure_comes_back() -> None:
-    observed = world(
-        service("a", "10.0.0.4", asks="10.0.0.4", asked="10.0.0.1"),
-        service("b", "10.0.0.1", asks="10.0.0.1", asked="10.0.0.2"),
-    )
-    decided = decide([wish("a"), wish("b")], observed, space())
-    assert (texts(decided["a"]), texts(decided["b"])) == ("10.0.0.1", "10.0.0.2")
-    lost = {"a": (ip_address("10.0.0.1"),)}
-    observed = world(service("b", "10.0.0.1", asks="10.0.0.1", asked="10.0.0.2"))
-    decided = decide([wish("a"), wish("b")], observed, space(), remembered=lost)
+@pytest.mark.parametrize(
+    "of_a",
+    [
+        pytest.param([service("a", "10.0.0.2", asks="10.0.0.2", asked="10.0.0.1")], id="swapped"),
+        pytest.param([service("a", "10.0.0.4", asks="10.0.0.4", asked="10.0.0.1")], id="one behind the other"),
+        pytest.param([], id="the Service deleted"),
+    ],
+)
+def test_an_address_that_a_hand_gave_to_another_exposure_comes_back(of_a: list[ObservedService]) -> None:
+    memory = {} if of_a else {"a": (ip_address("10.0.0.1"),)}
+    observed = world(*of_a, service("b", "10.0.0.1", asks="10.0.0.1", asked="10.0.0.2"))
+    decided = decide([wish("a"), wish("b")], observed, space(), remembered=memory)
     assert (texts(decided["a"]), texts(decided["b"])) == ("10.0.0.1", "10.0.0.2")
 
 

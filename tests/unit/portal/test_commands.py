@@ -42,7 +42,9 @@ def test_a_user_is_added_and_removed(users) -> None:
 @pytest.mark.parametrize(
     ("broken", "says"),
     [
-        pytest.param(lambda path: path.write_text("{"), "is not an accounts file: correct it, or move it", id="cut"),
+        pytest.param(
+            lambda path: path.write_text("{"), "is not an accounts file: correct it, or move it aside", id="cut"
+        ),
         pytest.param(lambda path: path.write_bytes(b"\xff\xfe"), "is not an accounts file", id="no text"),
         pytest.param(lambda path: path.write_text('{"users": []}'), "is not an accounts file", id="another file"),
         pytest.param(lambda path: path.mkdir(), "cannot be read: Is a directory", id="a folder"),
