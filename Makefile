@@ -120,7 +120,7 @@ mutation: $(STAMP) ## change allocation and planning, and show the changes no te
 	@$(CLEAN) $(BIN)/python tests/benchmarks/mutation.py
 
 coverage: $(STAMP) ## branch coverage of contract and module by the tests that need no processes
-	@$(CLEAN) $(BIN)/python -m pytest -q --cov --cov-report=term tests/unit tests/scenarios tests/properties
+	@$(CLEAN) $(BIN)/python -m pytest -q --cov --cov-report=term tests/unit tests/scenarios
 
 screenshots: $(STAMP) ## the portal's pictures for docs/portal, in a real browser
 	@$(CLEAN) EDGE_EXPOSE_SCREENSHOTS=docs/portal $(BIN)/python -m pytest -q tests/browser

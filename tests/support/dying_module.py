@@ -82,7 +82,7 @@ async def _go(order: dict[str, Any]) -> int:
         now=lambda: datetime.now(UTC),
         watches=NoWatches(),
     )
-    ends = time.monotonic() + PATIENCE
+    ends, pause = time.monotonic() + PATIENCE, 0.02
     while time.monotonic() < ends:
         controller.wake_for_twin()
         await controller.reconcile()
@@ -90,7 +90,8 @@ async def _go(order: dict[str, Any]) -> int:
         decided = controller.result.plan
         if found == order["wanted"] and decided is not None and not decided.plan.changes:
             return 0
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.3, 0.3)
     print(json.dumps(twin.reported))
     return 1
 

@@ -1,45 +1,95 @@
-"""Looks at a Service all the time: every address and every version it ever had."""
+"""Watches one Service: every address and every version it has meanwhile."""
 
 from __future__ import annotations
 
+import http.client
+import json
+import socket
 import threading
+from pathlib import Path
 from typing import Any, Protocol
+
+from support.testbed_api import Api
+from support.waiting import PATIENCE
+
+JsonObject = dict[str, Any]
+
+
+class _Cluster(Protocol):
+    kubeconfig: Path
 
 
 class Seen(Protocol):
-    """What can show a Service."""
+    """Whose Service it is: a module on a cluster."""
 
-    def service(self, name: str) -> dict[str, Any]: ...
+    handle: Any
+    namespace: str
 
 
 class Eye:
-    """`addresses` and `versions` in the order seen, each once as long as it stays; '' where there is none."""
+    """`addresses` and `versions` in their order, each once as long as it stays; '' while there is none.
+
+    A watch tells each of them, however short it was there.
+    """
 
     def __init__(self, bench: Seen, name: str) -> None:
         self.addresses: list[str] = []
         self.versions: list[str] = []
-        self._look = lambda: bench.service(name)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        cluster: _Cluster = bench.handle
+        self._api = Api(cluster.kubeconfig)
+        self._path = f"/api/v1/namespaces/{bench.namespace}/services?fieldSelector=metadata.name%3D{name}"
+        self._connection: http.client.HTTPSConnection = self._api.connection()
+        self._told = threading.Condition()
+        self._ended = False
+        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Eye:
-        self._see()  # what there is when it begins, and when it ends, is seen however short the time between
+        found = self._api.get(self._path)
+        self._see(next(iter(found["items"]), {}))
+        since = found["metadata"]["resourceVersion"]
+        headers = {"Authorization": f"Bearer {self._api.token}", "Accept": "application/json"}
+        self._connection.request("GET", f"{self._path}&watch=1&resourceVersion={since}", headers=headers)
+        response = self._connection.getresponse()
+        assert response.status == 200, response.read()
+        self._thread = threading.Thread(target=self._follow, args=(response,), daemon=True)
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
+    def __exit__(self, kind: object, *_: object) -> None:
+        """What there is at the end is told before the watch ends."""
+        last = _version(next(iter(self._api.items(self._path)), {}))
+        with self._told:
+            complete = self._told.wait_for(lambda: self._ended or last in self.versions, PATIENCE)
+            cut_short = self._ended
+        if not cut_short:
+            self._connection.sock.shutdown(socket.SHUT_RDWR)
+        assert self._thread is not None
         self._thread.join()
-        self._see()
+        self._connection.close()
+        if kind is None:
+            assert not cut_short, "the watch ended by itself"
+            assert complete, f"the watch told {self.versions}, and there is {last}"
 
-    def _run(self) -> None:
-        while not self._stop.wait(0.01):
-            self._see()
+    def _follow(self, response: http.client.HTTPResponse) -> None:
+        try:
+            for line in response:
+                event = json.loads(line)
+                self._see({} if event["type"] == "DELETED" else event["object"])
+        except (OSError, ValueError, http.client.HTTPException):
+            pass  # it was shut down, or was cut off: then its end says so
+        finally:
+            with self._told:
+                self._ended = True
+                self._told.notify_all()
 
-    def _see(self) -> None:
-        body = self._look()
-        ingress = ((body.get("status") or {}).get("loadBalancer") or {}).get("ingress") or [{}]
-        version = str((body.get("metadata") or {}).get("resourceVersion", ""))
-        for seen, now in ((self.addresses, ingress[0].get("ip", "")), (self.versions, version)):
-            if not seen or seen[-1] != now:
-                seen.append(now)
+    def _see(self, service: JsonObject) -> None:
+        ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or [{}]
+        with self._told:
+            for seen, now in ((self.addresses, ingress[0].get("ip", "")), (self.versions, _version(service))):
+                if not seen or seen[-1] != now:
+                    seen.append(now)
+            self._told.notify_all()
+
+
+def _version(service: JsonObject) -> str:
+    return str((service.get("metadata") or {}).get("resourceVersion", ""))

@@ -11,15 +11,19 @@ T = TypeVar("T")
 #: test (the module gives a connect to the hub 30 s); a wait that ends sooner costs nothing
 PATIENCE = 60.0
 
+#: seconds: between the first two looks, and at most; each look at a cluster costs its server some milliseconds too
+_FIRST, _LONGEST = 0.03, 0.3
+
 _NOT_YET = (AssertionError, OSError, KeyError, subprocess.SubprocessError)
 
 
 def eventually(look: Callable[[], T], seconds: float = PATIENCE, what: str = "") -> T:
     """The first true answer; the last answer or error is shown when none came in time.
 
-    Between two looks there is as much time as one takes: who starts a program to look keeps no processor busy.
+    Between two looks there is ever more time, and at least as much as one takes: who looks keeps no processor busy.
     """
     ends = time.monotonic() + seconds
+    pause = _FIRST
     last: object = None
     while True:
         begun = time.monotonic()
@@ -34,4 +38,5 @@ def eventually(look: Callable[[], T], seconds: float = PATIENCE, what: str = "")
         now = time.monotonic()
         if now > ends:
             raise AssertionError(f"not within {seconds:g} s: {what or look} (last: {last!r})")
-        time.sleep(min(max(0.03, now - begun), 2.0))
+        time.sleep(min(max(pause, now - begun), 2.0))
+        pause = min(pause * 1.3, _LONGEST)

@@ -14,7 +14,8 @@ import logging
 import re
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
 from azure.iot.device import Message, MethodResponse
@@ -118,7 +119,7 @@ class IoTHubTwin:
                     if await self._connection_changes(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]):
                         continue
                     if not self._client.connected:
-                        async with asyncio.timeout(CONNECT_SECONDS):
+                        async with _within(CONNECT_SECONDS, "connect"):
                             await self._client.connect()
                     attempt = refusals = 0
                     self._wake()
@@ -175,15 +176,16 @@ class IoTHubTwin:
 
     async def _renew_client(self) -> None:
         await self._drop_client()
-        async with asyncio.timeout(CONNECT_SECONDS):
+        async with _within(CONNECT_SECONDS, "identity"):
             client = await asyncio.to_thread(self._new_client)
         self._client = client
         # The order matters: connect, read, then set handlers, then read again (the wake-up) to close the gap.
-        async with asyncio.timeout(CONNECT_SECONDS):
+        async with _within(CONNECT_SECONDS, "connect"):
             await client.connect()
-        async with asyncio.timeout(CALL_SECONDS):
+        async with _within(CALL_SECONDS, "get_twin"):
             await client.get_twin()
-        async with asyncio.timeout(3 * CALL_SECONDS):
+        # Each subscribes, and waits for ever where the connection breaks meanwhile.
+        async with _within(CALL_SECONDS, "subscribe"):
             await asyncio.to_thread(self._set_handlers, client)
         self._hangs = 0
         self._ready.set()
@@ -256,17 +258,27 @@ class IoTHubTwin:
         if client is None or not self._ready.is_set() or not client.connected:
             raise TwinUnavailable("not connected to the hub")
         try:
-            async with asyncio.timeout(CALL_SECONDS):
+            async with _within(CALL_SECONDS, what):
                 result = await call(client)
-        except TimeoutError as error:
+        except TwinUnavailable:
             self._hangs += 1
-            raise TwinUnavailable(f"{what}: no answer within {CALL_SECONDS:.0f} s") from error
+            raise
         except asyncio.CancelledError:
             raise
         except Exception as error:
             raise TwinUnavailable(f"{what}: {told(error)}") from error
         self._hangs = 0
         return result
+
+
+@asynccontextmanager
+async def _within(seconds: float, what: str) -> AsyncIterator[None]:
+    """Raises TwinUnavailable, with the name of what took longer."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise TwinUnavailable(f"{what}: no answer within {seconds:.0f} s") from None
 
 
 def _plain(section: Mapping[str, Any]) -> dict[str, Any]:
