@@ -36,8 +36,10 @@ demo: $(STAMP)   ## from a spec file to an address that answers requests; with O
 test: $(STAMP)   ## every test this machine can run, in JOBS processes; what is skipped is named at the end
 	@# The browser's driver keeps an event loop in its process, so its tests get a process of their own, beside the others.
 	@# One that fails does not keep the other from running, and the exit code tells of both.
+	@# In a fresh clone the tests are compiled once, and not by each process anew.
 	@code=0; shown=$$(mktemp); \
 	$(CLEAN) $(BIN)/python -m pytest tests/browser >$$shown 2>&1 & browser=$$!; \
+	[ -d tests/unit/__pycache__ ] || $(CLEAN) $(BIN)/python -m pytest -q --collect-only --ignore=tests/browser >/dev/null; \
 	$(CLEAN) $(BIN)/python -m pytest -n $(JOBS) --ignore=tests/browser || code=$$?; \
 	wait $$browser || code=$$?; \
 	cat $$shown; rm -f $$shown; \

@@ -4,10 +4,10 @@ at one write.
 Orders come in on stdin, one a line, and the exit code of each process goes out on stdout (negative: the signal). Each
 is a fork of this one, which has nothing but the imports: those take longer than all that a life is about.
 
-ORDER is JSON: `kubeconfig`, `namespace`, `state` (a folder), `desired`, `version`, `wanted` (name -> address), `number`
-and `when`. `before`: the write is not made; `after`: it was made, and nobody heard the answer. Writes are those to the
-cluster and those of the state file. Number 0 never dies. Ends with 0 once all have their address and nothing is left
-to do.
+ORDER is JSON: `kubeconfig`, `namespace`, `state` (a folder), `desired`, `version`, `wanted` (name -> state, address),
+`number` and `when`. `before`: the write is not made; `after`: it was made, and nobody heard the answer. Writes are
+those to the cluster and those of the state file. Number 0 never dies. Ends with 0 once all is reported as wanted and
+nothing is left to do.
 """
 
 from __future__ import annotations
@@ -86,7 +86,8 @@ async def _go(order: dict[str, Any]) -> int:
     while time.monotonic() < ends:
         controller.wake_for_twin()
         await controller.reconcile()
-        found = {name: entry.get("address") for name, entry in twin.reported.get("exposures", {}).items()}
+        told = twin.reported.get("exposures", {})
+        found = {name: [entry["state"], entry.get("address")] for name, entry in told.items()}
         decided = controller.result.plan
         if found == order["wanted"] and decided is not None and not decided.plan.changes:
             return 0

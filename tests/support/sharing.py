@@ -2,7 +2,8 @@
 
 Tests of one file belong together, since a file may start a cluster, a hub or a whole device for all its tests. Where a
 fixture of the session starts a cluster for each of its parameters, the tests of one parameter belong together instead,
-over all files. What takes longest is begun first, so that no process is left alone with it at the end.
+over all files, but for a file that takes so long that a cluster of its own is the smaller price. What takes longest is
+begun first, so that no process is left alone with it at the end.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ _SHARED_CLUSTERS: Final = (
     ("tests/cluster/test_disasters.py", re.compile(r"\[(1\.\d+)\b")),
 )
 
+_OWN_CLUSTERS: Final = frozenset({"tests/agreements/cluster/test_kills.py"})
+
 #: starts of groups, by how long they take
 _LONGEST_FIRST: Final = (
     "tests/agreements/cluster real",
@@ -32,7 +35,7 @@ def group_of(nodeid: str) -> str:
     file = nodeid.partition("::")[0]
     for start, cluster in _SHARED_CLUSTERS:
         if file.startswith(start) and (found := cluster.search(nodeid)):
-            return f"{start.rpartition('/')[0]} {found[1]}"
+            return f"{file if file in _OWN_CLUSTERS else start.rpartition('/')[0]} {found[1]}"
     return file
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import select
 import socket
 import ssl
 import threading
@@ -43,6 +44,10 @@ class _Connection(http.client.HTTPSConnection):
         plain.connect((self.host, self.port))
         self.sock = self._tls.wrap_socket(plain, server_hostname=self.host)
 
+    def is_closed_by_server(self) -> bool:
+        """Whether its end has come: between two requests there is nothing else to read."""
+        return self.sock is None or bool(select.select([self.sock], [], [], 0)[0])
+
 
 class Api:
     """`namespace` is the network namespace to call from; `token` None takes the kubeconfig's."""
@@ -73,27 +78,28 @@ class Api:
         headers = {"Accept": "application/json", "Content-Type": kind}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
-        data = None if body is None else json.dumps(body)
-        # Looks come by the dozen and share a connection; a write that may have been done is not asked for twice.
-        kept: _Connection | None = vars(self._kept).pop("connection", None) if method == "GET" else None
-        if kept is not None:
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body)
+        kept: _Connection | None = vars(self._kept).pop("connection", None)
+        if kept is not None and not kept.is_closed_by_server():
             try:
                 return self._ask(kept, method, path, data, headers)
             except OSError:
-                pass  # the server closed it, or was restarted
+                # The server closed it, or was restarted. A write may have been done: it is not asked for twice.
+                if method != "GET":
+                    raise
         return self._ask(
             _Connection(self._host, self._port, self.network_namespace, self._tls), method, path, data, headers
         )
 
     def _ask(
-        self, connection: _Connection, method: str, path: str, data: str | None, headers: Mapping[str, str]
+        self, connection: _Connection, method: str, path: str, data: str | bytes | None, headers: Mapping[str, str]
     ) -> tuple[int, bytes]:
         keep = False
         try:
             connection.request(method, path, data, headers)
             response = connection.getresponse()
             answer = response.status, response.read()
-            keep = method == "GET" and not response.will_close
+            keep = not response.will_close
             return answer
         except http.client.HTTPException as error:
             raise OSError(f"broken answer: {error!r}") from error

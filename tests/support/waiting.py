@@ -20,7 +20,7 @@ _NOT_YET = (AssertionError, OSError, KeyError, subprocess.SubprocessError)
 def eventually(look: Callable[[], T], seconds: float = PATIENCE, what: str = "") -> T:
     """The first true answer; the last answer or error is shown when none came in time.
 
-    Between two looks there is ever more time, and at least as much as one takes: who looks keeps no processor busy.
+    Between two looks there is ever more time, and at least twice of what one takes: who looks keeps no processor busy.
     """
     ends = time.monotonic() + seconds
     pause = _FIRST
@@ -38,5 +38,5 @@ def eventually(look: Callable[[], T], seconds: float = PATIENCE, what: str = "")
         now = time.monotonic()
         if now > ends:
             raise AssertionError(f"not within {seconds:g} s: {what or look} (last: {last!r})")
-        time.sleep(min(max(pause, now - begun), 2.0))
+        time.sleep(min(max(pause, 2 * (now - begun)), 2.0))
         pause = min(pause * 1.3, _LONGEST)

@@ -87,6 +87,11 @@ def test_a_port_that_is_taken_is_left_out() -> None:
             False,
         ),
         (
+            "tests/agreements/cluster/test_a.py::test_a[real-1.36]",
+            "tests/agreements/cluster/test_kills.py::test_a[real-1.36]",
+            False,
+        ),
+        (
             "tests/agreements/load_balancers/test_a.py::test_a[cilium-1.20]",
             "tests/agreements/load_balancers/test_b.py::test_a[cilium-1.20]",
             True,

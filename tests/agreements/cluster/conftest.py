@@ -69,10 +69,12 @@ class Raw:
     data: bytes
 
 
-def _read(response: Any) -> Any:
+def _content(data: bytes) -> Any:
     """JSON as what it holds, other text as text."""
-    data = response.read()
-    return json.loads(data) if "json" in response.headers.get("Content-Type", "json") else data.decode()
+    try:
+        return json.loads(data)
+    except ValueError:
+        return data.decode()
 
 
 class Handle:
@@ -145,15 +147,15 @@ class Handle:
         more: Mapping[str, str] | None = None,
     ) -> Answer:
         """Send a request; refusals are answers too. A body of bytes goes as it is."""
-        if method == "GET" and token is None and more is None and self._process is not None:
-            status, data = self._api.raw(method, path)
-            return Answer(status, json.loads(data))
+        if token is None and more is None and self._process is not None:
+            status, data = self._api.raw(method, path, body, kind)
+            return Answer(status, _content(data))
         try:
             with self.open(method, path, body, kind, token, more=more) as response:
-                return Answer(response.status, _read(response))
+                return Answer(response.status, _content(response.read()))
         except urllib.error.HTTPError as error:
             with error:
-                return Answer(error.code, _read(error))
+                return Answer(error.code, _content(error.read()))
 
     def raw(
         self,

@@ -41,8 +41,8 @@ class Lives:
                 bufsize=1,
             )
 
-    def live(self, exposures: dict[str, Any], wanted: dict[str, str], number: int = 0, when: str = "") -> int:
-        """The exit code of a process that is killed at a write, or ends once all is as wanted."""
+    def live(self, exposures: dict[str, Any], wanted: tuple[str, str], number: int = 0, when: str = "") -> int:
+        """The exit code of a process that is killed at a write, or ends once `web` has the wanted state and address."""
         self._version += 1
         order = {
             "kubeconfig": str(self.folder / "module.kubeconfig"),
@@ -50,7 +50,7 @@ class Lives:
             "state": str(self.folder),
             "desired": {"schemaVersion": "1.0", "exposures": exposures},
             "version": self._version,
-            "wanted": wanted,
+            "wanted": {"web": wanted},
             "number": number,
             "when": when,
         }
@@ -80,14 +80,14 @@ def test_a_move_that_is_killed_anywhere_is_carried_on_without_a_gap(cluster, liv
         return {"web": {"selector": ["app=w"], "ports": ports, "address": address}}
 
     held, target = f"{cluster.base}.12", f"{cluster.base}.15"
-    assert lives.live(wish(held), {"web": held}) == 0
+    assert lives.live(wish(held), ("Pending", held)) == 0
     for when in ("before", "after"):
         number = 0
         while True:
             number += 1
             with Eye(lives.bench, "web") as eye:
-                killed = lives.live(wish(target), {"web": target}, number, when) != 0
-                assert lives.live(wish(target), {"web": target}) == 0
+                killed = lives.live(wish(target), ("Pending", target), number, when) != 0
+                assert lives.live(wish(target), ("Pending", target)) == 0
             assert eye.addresses == [held, target], f"killed {when} write {number}"
             left = cluster.call("GET", cluster.services(lives.bench.namespace)).body["items"]
             assert sorted(item["metadata"]["name"] for item in left) == ["web", "web-udp"][: len(ports)]
@@ -106,7 +106,7 @@ def test_a_move_that_is_refused_and_killed_anywhere_has_touched_nothing(cluster,
     elsewhere = cluster.namespace()
     cluster.balancer(elsewhere, "holder", {"loadBalancerIP": refused})
     cluster.wait_address(elsewhere, "holder", refused)
-    assert lives.live(wish(held), {"web": held}) == 0
+    assert lives.live(wish(held), ("Pending", held)) == 0
     path = f"/apis/rbac.authorization.k8s.io/v1/clusterroles/edge-expose-{lives.bench.namespace}"
     rules = cluster.call("GET", path).body["rules"]
     for rule in rules:
@@ -118,11 +118,11 @@ def test_a_move_that_is_refused_and_killed_anywhere_has_touched_nothing(cluster,
         while killed:
             number += 1
             with Eye(lives.bench, "web") as eye:
-                killed = lives.live(wish(refused), {"web": held}, number, when) != 0
-                assert lives.live(wish(refused), {"web": held}) == 0
+                killed = lives.live(wish(refused), ("Blocked", held), number, when) != 0
+                assert lives.live(wish(refused), ("Blocked", held)) == 0
             assert len(eye.versions) == 1, f"killed {when} write {number}: the Service was written"
             left = cluster.call("GET", cluster.services(lives.bench.namespace)).body["items"]
             assert [item["metadata"]["name"] for item in left] == ["web"]
             # Another document: the refusal is forgotten, and it is claimed for again.
-            assert lives.live(wish(held), {"web": held}) == 0
+            assert lives.live(wish(held), ("Pending", held)) == 0
         assert number > 3, "the kills reached every write of a claim"
