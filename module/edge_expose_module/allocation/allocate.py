@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from edge_expose_contract.addressing import Address, AddressSet
 from edge_expose_module.allocation.address_space import AddressSpace, Space
 from edge_expose_module.allocation.claims import Candidate, Ledger, candidates_of, carriers_of, claim_others
+from edge_expose_module.allocation.lowest_free import families, lowest_free
 from edge_expose_module.blocks import Block
 from edge_expose_module.cluster.state import Observed
 from edge_expose_module.desired.resolved import ResolvedExposure
@@ -232,69 +233,29 @@ class _Allocator:
         elif isinstance(pools, Block):
             self.decided[candidate.name] = Decision((), pools)
         else:
-            self._lowest_free(candidate, pools)
+            self._choose_free(candidate, pools)
+
+    def _choose_free(self, candidate: Candidate, pools: tuple[AddressSet, ...]) -> None:
+        rejected = frozenset(self.rejected.get(candidate.name, ()))
+        taken = self.ledger.taken(candidate.name) | self.holders.taken(candidate.name)
+        found = lowest_free(candidate, self.spaces[candidate.name], pools, taken, rejected, self.resting)
+        if isinstance(found, Block):
+            self.decided[candidate.name] = Decision((), found)
+        else:
+            self._grant(candidate, found)
 
     def _join(self, candidate: Candidate, group: tuple[Address, ...]) -> None:
         blocks = (self._why_not(candidate, address) for address in group)
         block = next((found for found in blocks if found is not None), None)
         if block is None and not self.spaces[candidate.name].families_suit(candidate.exposure, group):
             where = f"sharing key {candidate.group!r} is at {_texts(group)}"
-            family = _families(self.spaces[candidate.name].versions_for(candidate.exposure))
+            family = families(self.spaces[candidate.name].versions_for(candidate.exposure))
             text = f"{where}, of another IP family; use another key"
             block = Block.of("FamilyMismatch", text, addresses=_texts(group), family=family)
         if block is None:
             self._grant(candidate, group)
         else:
             self._go_on(candidate, block)
-
-    def _lowest_free(self, candidate: Candidate, pools: tuple[AddressSet, ...]) -> None:
-        space = self.spaces[candidate.name]
-        taken = self.ledger.taken(candidate.name) | self.holders.taken(candidate.name) | set(space.reserved)
-        taken |= self.rejected.get(candidate.name, {}).keys()
-        for avoided in (taken | self.resting, taken):
-            for pool in pools:
-                found = _lowest(space, candidate, pool, avoided)
-                if found:
-                    self._grant(candidate, found)
-                    return
-        if not any(pools):
-            self.decided[candidate.name] = Decision((), space.why_no_pool())
-            return
-        where = ", ".join(str(pool) for pool in pools)
-        allowed = space.allowed
-        if allowed is not None and not any(pool.intersection(allowed) for pool in pools):
-            told = f"none of {where} is among the addresses this device allows: {allowed}{space.allowed_by}"
-            text = f"{told}; make the two agree"
-            block = Block.of("AddressNotAllowed", text, address=where, allowed=allowed)
-            self.decided[candidate.name] = Decision((), block)
-            return
-        families = {part.version for pool in pools for part in pool.ranges}
-        missing = [version for version in space.versions_for(candidate.exposure) if version not in families]
-        if pools and missing:
-            text = f"an IPv{missing[0]} address is needed, and {where} has none; change ipFamilies, or extend the range"
-            block = Block.of("FamilyMismatch", text, addresses=where, family=_families(missing))
-            self.decided[candidate.name] = Decision((), block)
-            return
-        self.decided[candidate.name] = Decision((), self._why_exhausted(candidate, pools))
-
-    def _why_exhausted(self, candidate: Candidate, pools: tuple[AddressSet, ...]) -> Block:
-        """Counts what this exposure could have been given, of the families it needs."""
-        space = self.spaces[candidate.name]
-        versions = space.versions_for(candidate.exposure)
-        found = AddressSet.of(
-            [part for pool in pools for part in space.usable(pool).ranges if part.version in versions]
-        )
-        where, total = str(found), found.size - space.avoided(found)
-        refused = ", reserved or refused by the load balancer" if self.rejected.get(candidate.name) else " or reserved"
-        allowed = space.allowed
-        limited = allowed is not None and any(pool.without(allowed) or pool is allowed for pool in pools)
-        among = f" that this device allows{space.allowed_by}" if limited else ""
-        more = (
-            "have the device allow more addresses" if limited else "extend the external service IP range on the device"
-        )
-        text = f"no free address: all {total} of {where}{among} are held{refused}; remove an exposure, share an address"
-        text = f"{text}, or {more}, then it becomes Ready by itself"
-        return Block.of("PoolExhausted", text, range=where, size=total)
 
     def _grant(self, candidate: Candidate, addresses: tuple[Address, ...]) -> None:
         self.decided[candidate.name] = Decision(addresses)
@@ -366,30 +327,6 @@ def _somebody_waits(observed: Observed, owner: str) -> bool:
         service.is_load_balancer and not service.assigned and not service.deleting and not service.owned_by(owner)
         for service in observed.services.values()
     )
-
-
-def _lowest(
-    space: Space, candidate: Candidate, addresses: AddressSet, taken: frozenset[Address]
-) -> tuple[Address, ...]:
-    """An address of each family the exposure needs, all from one pool: its own where it has one, else the lowest free.
-
-    Empty when one is missing.
-    """
-    found: list[Address] = []
-    for version in space.versions_for(candidate.exposure):
-        own = (*candidate.assigned, *candidate.requested, *candidate.remembered)
-        kept = [a for a in own if a.version == version and a in addresses and a not in taken]
-        choice = next((a for a in kept if space.why_illegal(a) is None), None)
-        if choice is None:
-            choice = space.lowest(addresses, taken, version)
-        if choice is None:
-            return ()
-        found.append(choice)
-    return tuple(found)
-
-
-def _families(versions: Iterable[int]) -> str:
-    return ",".join(f"IPv{version}" for version in versions)
 
 
 def _texts(addresses: Iterable[Address]) -> str:
