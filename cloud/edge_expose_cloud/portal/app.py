@@ -23,10 +23,10 @@ from edge_expose_cloud.portal.auth.tokens import Tokens, tokens_beside
 from edge_expose_cloud.portal.http.addresses import Network
 from edge_expose_cloud.portal.http.bodies import BodyLimits
 from edge_expose_cloud.portal.http.guards import Guard, Hosts
-from edge_expose_cloud.portal.live.cached_hub import ReadingHub
 from edge_expose_cloud.portal.live.events import Events
 from edge_expose_cloud.portal.live.measures import Requests
 from edge_expose_cloud.portal.live.poller import Watching
+from edge_expose_cloud.portal.live.reading_hub import ReadingHub
 from edge_expose_cloud.portal.pages import account, forms, plan, sign_in, stream
 from edge_expose_cloud.portal.pages import device as device_pages
 from edge_expose_cloud.portal.pages.problems import answer_problems
@@ -36,7 +36,7 @@ from edge_expose_cloud.portal.shell import Portal, Settings
 
 def make_portal(hub: Hub, settings: Settings, clock: Callable[[], float] = time.monotonic) -> Portal:
     """`clock` tells how old what was read of the hub is."""
-    reading, events = ReadingHub(hub, clock), Events()
+    reading, events = ReadingHub.of(hub, clock), Events()
     return Portal(
         settings=settings,
         hub=hub,

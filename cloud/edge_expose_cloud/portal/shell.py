@@ -29,10 +29,9 @@ from edge_expose_cloud.portal.forms.changes import PlanRequest
 from edge_expose_cloud.portal.forms.drafts import Draft
 from edge_expose_cloud.portal.http.addresses import plain_address
 from edge_expose_cloud.portal.http.guards import read_fields
-from edge_expose_cloud.portal.live.cached_hub import ReadingForChange, ReadingHub
 from edge_expose_cloud.portal.live.events import Events
-from edge_expose_cloud.portal.live.last_known import LastKnown
 from edge_expose_cloud.portal.live.poller import Watching
+from edge_expose_cloud.portal.live.reading_hub import LastKnown, ReadingForChange, ReadingHub
 from edge_expose_cloud.portal.live.recent import Recent
 from edge_expose_cloud.usecases.operator import Operator
 from edge_expose_cloud.usecases.probe import Tested
@@ -76,12 +75,12 @@ class Portal:
     @property
     def last_known(self) -> LastKnown:
         """For pages that only show."""
-        return LastKnown(self.reading)
+        return self.reading.last_known()
 
     @property
     def for_change(self) -> ReadingForChange:
         """For plans that are applied."""
-        return ReadingForChange(self.reading)
+        return self.reading.for_change()
 
     @property
     def cookie(self) -> str:

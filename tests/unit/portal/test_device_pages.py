@@ -38,7 +38,8 @@ def owned(hub: FakeHub, *names: str) -> None:
 def test_what_a_deployment_owns_is_shown_with_its_owner_and_not_editable(world, ada) -> None:
     form = ada.get("/devices/d1/exposures/web-out/edit")
     owned(world.hub)
-    world.portal.reading._kept.clear()
+    world.portal.for_change.deployments()  # as the next plan would read them
+    world.portal.reading.forget("d1")
     page = ada.get("/devices/d1/exposures/web-out").text
     assert "north-layer" in page
     assert "/edit" not in page

@@ -13,7 +13,7 @@ from edge_expose_cloud.hub.api import Hub, Json
 from edge_expose_cloud.plan.backups import Backup
 from edge_expose_cloud.plan.model import Plan
 from edge_expose_cloud.portal.http.guards import is_text
-from edge_expose_cloud.portal.live.cached_hub import ReadingHub
+from edge_expose_cloud.portal.live.reading_hub import ReadingHub
 from edge_expose_cloud.portal.paths import device_path, exposure_path
 from edge_expose_cloud.usecases.apply import check_conflicts
 from edge_expose_cloud.usecases.change_ranges import plan_site

@@ -14,9 +14,9 @@ from dataclasses import replace
 from typing import Final
 
 from edge_expose_cloud.hub.api import Hub, HubError, HubProblem, Twin
-from edge_expose_cloud.portal.live.cached_hub import ReadingHub
 from edge_expose_cloud.portal.live.events import Event, Events
 from edge_expose_cloud.portal.live.fleet import Listing, Row, with_device, with_module
+from edge_expose_cloud.portal.live.reading_hub import ReadingHub
 from edge_expose_contract.identity import MODULE_ID
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from edge_expose_cloud.plan.backups import difference
 from edge_expose_cloud.plan.observation import observe_device
 from edge_expose_cloud.plan.ownership import key_owners
 from edge_expose_cloud.portal.live import fleet
-from edge_expose_cloud.portal.live.cached_hub import NOTHING_SAID
+from edge_expose_cloud.portal.live.module_answers import NOTHING_SAID
 from edge_expose_cloud.portal.paths import exposure_path
 from edge_expose_cloud.portal.shell import CheckedDep, Portal, PortalDep, SessionDep, page
 from edge_expose_cloud.portal.views.device import device_view

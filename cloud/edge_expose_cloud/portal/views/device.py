@@ -10,7 +10,7 @@ from edge_expose_cloud.plan.deployment import owned_exposures
 from edge_expose_cloud.plan.device import current_exposures, report_of, without_service
 from edge_expose_cloud.plan.observation import observe_device, targeting_deployments
 from edge_expose_cloud.plan.topology import Topology, topology_of
-from edge_expose_cloud.portal.live.cached_hub import ReadingHub
+from edge_expose_cloud.portal.live.reading_hub import ReadingHub
 from edge_expose_cloud.portal.views.ip_map import IpMap, ip_map
 from edge_expose_cloud.portal.views.workloads import ExposureView, ModuleView, exposures_view, modules_view
 from edge_expose_cloud.status.device import device_status
