@@ -30,6 +30,11 @@ class Device:
         self.hub.protocol.config.connection.verify = local.environment["EDGE_EXPOSE_HUB_CA"]
         self.port = 1000
 
+    @property
+    def log(self) -> Path:
+        """The module's."""
+        return self.local.instance.state / "runtime" / "edge1" / "edge-expose.log"
+
     def edit(self, exposures: dict[str, Any]) -> int:
         twin = self.hub.update_module_twin(
             "edge1", "edge-expose", Twin(properties=TwinProperties(desired={"exposures": exposures})), "*"
@@ -59,7 +64,10 @@ class Device:
             found = self.reported()
             return found["lastDesiredVersion"] == version and found["exposures"]["web"]["state"] == "Ready"
 
-        eventually(look, seconds, f"version {version} is reported")
+        try:
+            eventually(look, seconds, f"version {version} is reported")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.log.read_text()[-4000:]}") from None
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +153,7 @@ def test_a_second_client_with_our_identity_is_told_and_survived(device: Device) 
     )
     environment.pop("EDGE_EXPOSE_HTTP_ADDRESS", None)
     environment["EDGE_EXPOSE_STATE_DIR"] = str(device.local.folder / "twin")
-    logs = [device.local.instance.state / "runtime" / "edge1" / "edge-expose.log", device.local.folder / "double.log"]
+    logs = [device.log, device.local.folder / "double.log"]
 
     def told() -> bool:
         return any("does another client use this module's identity" in log.read_text() for log in logs)
@@ -270,6 +278,7 @@ def test_a_polite_end_is_exit_code_0_and_bad_settings_are_2(signal: str, device:
     assert b"EDGE_EXPOSE_ALLOW_PORTS" in bad.stderr
 
 
+@pytest.mark.timeout(300)
 def test_an_identity_that_is_deleted_and_made_again_is_signed_in_anew_and_its_first_version_is_believed(
     device: Device,
 ) -> None:
@@ -287,6 +296,7 @@ def test_an_identity_that_is_deleted_and_made_again_is_signed_in_anew_and_its_fi
     twin = Twin(properties=TwinProperties(desired=document))
     version = device.hub.update_module_twin("edge1", "edge-expose", twin, "*").properties.desired["$version"]
     assert int(version) <= 2, "it counts from the beginning again"
-    device.followed(int(version))
+    # Three refusals in 12 s, 5 s for the old client's end, and whatever deadline the first new connection runs into.
+    device.followed(int(version), 3 * PATIENCE)
     assert device.reported()["exposures"]["web"]["address"] == before
     eventually(lambda: device.reported()["exposures"]["after"]["state"] == "Ready", what="the new exposure")
