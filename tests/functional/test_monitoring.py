@@ -54,7 +54,7 @@ def dashboard() -> Any:
 def exposed(folder: Path) -> set[str]:
     """Names of all series of module and portal."""
     portal = make_portal(applied_hub(), Settings(folder / "backups", folder / "audit", folder / "users.json"))
-    health = Health(lambda: figures(portal.watching, portal.sessions, portal.events))
+    health = Health(lambda: figures(portal.poller, portal.sessions, portal.events))
     told = asyncio.run(health.page("/metrics"))[2].decode()
     told += generate_latest(Metrics().registry).decode()
     names = set()

@@ -52,7 +52,7 @@ SECONDS = 8
 
 
 async def sign_ins(running: Process, codes: Counter[int], until: asyncio.Event) -> None:
-    """RATE wrong passwords a second, each from an address of its own, so that no brake spares the portal the work."""
+    """RATE wrong passwords a second, each from an address of its own, so that none is throttled."""
     pending: set[asyncio.Task[None]] = set()
 
     async def one(number: int) -> None:

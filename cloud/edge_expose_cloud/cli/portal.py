@@ -178,7 +178,7 @@ def _health(listen: str, made: Portal) -> Health:
     from edge_expose_cloud.portal.server import HealthPort
 
     host, port = _address(listen, "--health")
-    health = Health(lambda: figures(made.watching, made.sessions, made.events))
+    health = Health(lambda: figures(made.poller, made.sessions, made.events))
     listener = _listen(host, port, "--health")
     HealthPort(health, listener)
     shown = f"[{host}]" if ":" in host else host

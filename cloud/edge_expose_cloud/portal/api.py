@@ -138,8 +138,8 @@ def devices(
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
 ) -> dict[str, Any]:
     """One page of 50 devices; `readAt` is when each was read (Unix seconds)."""
-    found = fleet.answer(portal.watching.listing(), fleet.Question(q, show, tag, page, sort))
-    portal.watching.show(row.device_id for row in found.rows)
+    found = fleet.answer(portal.poller.listing(), fleet.Question(q, show, tag, page, sort))
+    portal.poller.show(row.device_id for row in found.rows)
     return {
         "devices": [
             {

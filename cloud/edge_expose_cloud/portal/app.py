@@ -18,14 +18,14 @@ from edge_expose_cloud.portal import api
 from edge_expose_cloud.portal.audit.log import Audit
 from edge_expose_cloud.portal.auth.accounts import Accounts
 from edge_expose_cloud.portal.auth.passwords import PasswordQueue
-from edge_expose_cloud.portal.auth.sessions import FREE_TRIES_OF_A_NAME, LoginBrake, Sessions
+from edge_expose_cloud.portal.auth.sessions import FREE_TRIES_OF_A_NAME, LoginThrottle, Sessions
 from edge_expose_cloud.portal.auth.tokens import Tokens, tokens_beside
 from edge_expose_cloud.portal.http.addresses import Network
 from edge_expose_cloud.portal.http.bodies import BodyLimits
 from edge_expose_cloud.portal.http.guards import Guard, Hosts
 from edge_expose_cloud.portal.live.events import Events
 from edge_expose_cloud.portal.live.measures import Requests
-from edge_expose_cloud.portal.live.poller import Watching
+from edge_expose_cloud.portal.live.poller import Poller
 from edge_expose_cloud.portal.live.reading_hub import ReadingHub
 from edge_expose_cloud.portal.pages import account, forms, plan, sign_in, stream
 from edge_expose_cloud.portal.pages import device as device_pages
@@ -41,14 +41,14 @@ def make_portal(hub: Hub, settings: Settings, clock: Callable[[], float] = time.
         settings=settings,
         hub=hub,
         reading=reading,
-        watching=Watching(hub, reading, events, settings.queries_per_minute),
+        poller=Poller(hub, reading, events, settings.queries_per_minute),
         events=events,
         accounts=Accounts(settings.users),
         tokens=Tokens(tokens_beside(settings.users)),
         sessions=Sessions(time.monotonic),
-        address_brake=LoginBrake(time.monotonic),
-        name_brake=LoginBrake(time.monotonic, FREE_TRIES_OF_A_NAME),
-        browser_brake=LoginBrake(time.monotonic),
+        address_throttle=LoginThrottle(time.monotonic),
+        name_throttle=LoginThrottle(time.monotonic, FREE_TRIES_OF_A_NAME),
+        browser_throttle=LoginThrottle(time.monotonic),
         passwords=PasswordQueue(),
         audit=Audit(settings.audit, copy=settings.audit_copy),
         templates=environment(),
@@ -71,7 +71,7 @@ def make_app(
     async def life(app: FastAPI) -> AsyncIterator[None]:
         if health is not None:
             health.watch(asyncio.get_running_loop())
-        poller = asyncio.create_task(portal.watching.run())
+        poller = asyncio.create_task(portal.poller.run())
         try:
             yield
         finally:

@@ -50,5 +50,5 @@ def apply_change(
     done_what = {**what, "result": done, "digest": planned.digest[:16], "plan": words[:MOST_WORDS], "note": note}
     portal.audit.write(session.user, change.kind, **{key: text for key, text in done_what.items() if text})
     portal.reading.forget(change.device)
-    portal.watching.poke(change.device)
+    portal.poller.poke(change.device)
     return done

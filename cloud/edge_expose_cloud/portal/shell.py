@@ -23,14 +23,14 @@ from edge_expose_cloud.portal.audit.log import Audit
 from edge_expose_cloud.portal.auth.accounts import AccountError, Accounts, Role
 from edge_expose_cloud.portal.auth.browsers import KNOWN_SECONDS
 from edge_expose_cloud.portal.auth.passwords import PasswordQueue
-from edge_expose_cloud.portal.auth.sessions import LoginBrake, Session, Sessions
+from edge_expose_cloud.portal.auth.sessions import LoginThrottle, Session, Sessions
 from edge_expose_cloud.portal.auth.tokens import Tokens
 from edge_expose_cloud.portal.forms.changes import PlanRequest
 from edge_expose_cloud.portal.forms.drafts import Draft
 from edge_expose_cloud.portal.http.addresses import plain_address
 from edge_expose_cloud.portal.http.guards import read_fields
 from edge_expose_cloud.portal.live.events import Events
-from edge_expose_cloud.portal.live.poller import Watching
+from edge_expose_cloud.portal.live.poller import Poller
 from edge_expose_cloud.portal.live.reading_hub import LastKnown, ReadingForChange, ReadingHub
 from edge_expose_cloud.portal.live.recent import Recent
 from edge_expose_cloud.usecases.operator import Operator
@@ -57,14 +57,14 @@ class Portal:
     settings: Settings
     hub: Hub
     reading: ReadingHub
-    watching: Watching
+    poller: Poller
     events: Events
     accounts: Accounts
     tokens: Tokens
     sessions: Sessions
-    address_brake: LoginBrake
-    name_brake: LoginBrake
-    browser_brake: LoginBrake
+    address_throttle: LoginThrottle
+    name_throttle: LoginThrottle
+    browser_throttle: LoginThrottle
     passwords: PasswordQueue
     audit: Audit
     templates: Environment
@@ -228,7 +228,7 @@ def page(
 
     `late`: the hub has not answered for this page.
     """
-    problem = portal.watching.problem or ("no answer within a second" if late else "")
+    problem = portal.poller.problem or ("no answer within a second" if late else "")
     text = portal.templates.get_template(template).render(
         session=session,
         host=portal.hub.host,

@@ -82,8 +82,8 @@ def test_waiting_ends_when_everything_is_ready() -> None:
         pytest.param({}, "has not reported yet", id="nothing reported"),
         pytest.param(reported(lastDesiredVersion=0), "has seen version 0 of 1", id="an older version"),
         pytest.param(
-            reported(lastDesiredStatus={"code": 406, "description": "brake"}),
-            "answered 406: brake",
+            reported(lastDesiredStatus={"code": 406, "description": "removal guard"}),
+            "answered 406: removal guard",
             id="the document is refused",
         ),
         pytest.param(

@@ -60,7 +60,7 @@ def test_an_exposure_is_made_again_beside_its_look_alike(bench: Bench) -> None:
     assert bench.state("a") == ("Ready", address, None)
 
 
-def test_look_alikes_elsewhere_put_no_brake_on(bench: Bench) -> None:
+def test_look_alikes_elsewhere_do_not_trip_the_removal_guard(bench: Bench) -> None:
     for number in range(9):
         look_alike(bench, f"x{number}", name=f"copy{number}")
     bench.desire({"a": WEB})

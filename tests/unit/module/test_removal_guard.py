@@ -8,7 +8,7 @@ from support.bench import Bench
 from support.exposed import addresses, bench_with, web
 
 
-def test_a_bulk_rename_does_not_open_the_brake() -> None:
+def test_a_bulk_rename_does_not_pass_the_removal_guard() -> None:
     bench = bench_with({f"r{n}": web() for n in range(4)})
     before = addresses(bench)
     bench.desire({f"s{n}": web() for n in range(4)})

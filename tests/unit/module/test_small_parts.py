@@ -1,4 +1,4 @@
-"""The small parts of the module: belief, brake, refusals, memory, settings, state file."""
+"""The small parts of the module: belief, removal guard, refusals, memory, settings, state file."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_higher_version_ends_the_doubt() -> None:
     assert not act, "the old doubt is forgotten"
 
 
-# --- brake ---
+# --- removal guard ---
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,9 @@ def test_a_higher_version_ends_the_doubt() -> None:
         ("abc", "xyz", 0, False),
     ],
 )
-def test_the_brake_holds_for_three_or_more_beyond_the_share(held: str, removed: str, percent: int, stops: bool) -> None:
+def test_the_removal_guard_holds_for_three_or_more_beyond_the_share(
+    held: str, removed: str, percent: int, stops: bool
+) -> None:
     services = dict.fromkeys(held, "1")
     found = guard_removals(services, frozenset(removed), percent, [], RemovalGuard())
     assert (found.pending is not None) == stops
@@ -76,7 +78,7 @@ def test_the_brake_holds_for_three_or_more_beyond_the_share(held: str, removed: 
     assert other is None or other.token != found.pending.token
 
 
-def test_what_the_same_document_adds_does_not_open_the_brake() -> None:
+def test_what_the_same_document_adds_does_not_pass_the_removal_guard() -> None:
     old, new = dict.fromkeys("abc", "1"), dict.fromkeys("abcxyz", "1")
     first = guard_removals(old, frozenset("abc"), 50, [], RemovalGuard())
     assert first.pending is not None

@@ -96,7 +96,7 @@ def scraped(text: str) -> dict[str, float]:
 
 def test_figures_say_what_the_fleet_page_says(world: Any) -> None:
     portal = world.portal
-    with serving(lambda: figures(portal.watching, portal.sessions, portal.events)) as server:
+    with serving(lambda: figures(portal.poller, portal.sessions, portal.events)) as server:
         app = make_app(portal, Hosts(frozenset({"127.0.0.1"})), health=server.health)
         with TestClient(app, base_url="http://127.0.0.1:8480") as client:
             client.cookies.set(portal.cookie, portal.sessions.start("ada", "operator"))

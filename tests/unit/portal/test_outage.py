@@ -9,7 +9,7 @@ import time
 import pytest
 
 from edge_expose_cloud.hub.api import HubError, HubProblem
-from edge_expose_cloud.portal.live import poller
+from edge_expose_cloud.portal.live import poller as polling
 from edge_expose_cloud.portal.pages.stream import _stream
 from edge_expose_contract.identity import MODULE_ID
 from support.waiting import eventually
@@ -82,9 +82,9 @@ def test_a_plan_is_never_made_of_an_old_reading(world, ada) -> None:
 
 
 def test_rows_of_the_fleet_are_last_known_while_the_hub_fails(world, ada) -> None:
-    asyncio.run(world.portal.watching._sweep())
+    asyncio.run(world.portal.poller._sweep())
     assert "last known" not in ada.get("/fragments/fleet").text
-    world.portal.watching._failed(HubError(HubProblem.UNAVAILABLE, TEXT))
+    world.portal.poller._failed(HubError(HubProblem.UNAVAILABLE, TEXT))
     assert "last known: " in ada.get("/fragments/fleet").text
 
 
@@ -104,10 +104,10 @@ def test_open_pages_hear_of_the_trouble_and_of_its_end_whoever_finds_it(world) -
         stream = _stream(portal, "device:d1", cookie)
         heard = [await anext(stream)]
         portal.reading.health.failed(HubError(HubProblem.UNAVAILABLE, TEXT))  # as a page finds it, in a thread
-        portal.watching._tell_health()
+        portal.poller._tell_health()
         heard.append(await anext(stream))
-        portal.watching._failed(HubError(HubProblem.UNAVAILABLE, "another call: the hub answered 503"))
-        portal.watching._worked()
+        portal.poller._failed(HubError(HubProblem.UNAVAILABLE, "another call: the hub answered 503"))
+        portal.poller._worked()
         heard.append(await anext(stream))
         await stream.aclose()
         return heard
@@ -119,51 +119,51 @@ def test_open_pages_hear_of_the_trouble_and_of_its_end_whoever_finds_it(world) -
 
 
 def test_one_device_is_asked_now_and_then_while_the_hub_fails(world) -> None:
-    watching, events = world.portal.watching, world.portal.events
+    poller, events = world.portal.poller, world.portal.events
     with events.listen("device:d1"), events.listen("device:d2"):
-        assert len(watching._due()) == 2
-        watching._failed(HubError(HubProblem.UNAVAILABLE, TEXT))
-        assert len(watching._due()) == 1
-        assert watching._due() == [], f"the next probe is {poller.PROBE_SECONDS} seconds later"
-        watching._worked()
-        assert len(watching._due()) == 2
+        assert len(poller._due()) == 2
+        poller._failed(HubError(HubProblem.UNAVAILABLE, TEXT))
+        assert len(poller._due()) == 1
+        assert poller._due() == [], f"the next probe is {polling.PROBE_SECONDS} seconds later"
+        poller._worked()
+        assert len(poller._due()) == 2
 
 
 def test_throttled_queries_do_not_call_twins_old_that_are_read_all_the_time(world) -> None:
-    watching = world.portal.watching
+    poller = world.portal.poller
     fails(world, HubProblem.THROTTLED)
 
     async def sweep_a_moment() -> None:
-        task = asyncio.create_task(watching._sweep_forever())
+        task = asyncio.create_task(poller._sweep_forever())
         await asyncio.sleep(0.1)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
-    watching._read["d1"] = 1.0
+    poller._read["d1"] = 1.0
     asyncio.run(sweep_a_moment())
-    assert watching.problem == ""
-    watching._read.clear()
+    assert poller.problem == ""
+    poller._read.clear()
     asyncio.run(sweep_a_moment())
-    assert "throttling" in watching.problem
+    assert "throttling" in poller.problem
 
 
 def test_a_hub_that_hangs_is_said_long_before_the_call_fails(world, monkeypatch) -> None:
-    monkeypatch.setattr(poller, "SLOW_SECONDS", 0.05)
-    watching, answered = world.portal.watching, threading.Event()
+    monkeypatch.setattr(polling, "SLOW_SECONDS", 0.05)
+    poller, answered = world.portal.poller, threading.Event()
     world.hub.before = lambda call: answered.wait(10)
 
     async def look() -> str:
-        task = asyncio.create_task(watching._look("d1"))
+        task = asyncio.create_task(poller._look("d1"))
         async with asyncio.timeout(5):
-            while not watching.problem:
+            while not poller.problem:
                 await asyncio.sleep(0.01)
-        found = str(watching.problem)
+        found = str(poller.problem)
         answered.set()
         await task
         return found
 
     assert "no answer" in asyncio.run(look())
-    assert watching.problem == "", "it answers after all"
+    assert poller.problem == "", "it answers after all"
 
 
 PAGES = [*LIVE, "/devices/d1/exposures/web-out", "/devices/d1/ownership", "/devices/d1/twin", "/devices/d1/history"]
@@ -173,7 +173,7 @@ FORMS = ["/devices/d1/expose", "/devices/d1/exposures/web-out/edit", "/devices/d
 @pytest.mark.parametrize("path", [*PAGES, *FORMS])
 def test_a_page_of_a_hub_that_hangs_is_made_of_memory_within_a_second(world, ada, path) -> None:
     """Nobody has found out yet that it hangs: the page itself waits a moment, once, for all that it reads."""
-    asyncio.run(world.portal.watching._sweep())
+    asyncio.run(world.portal.poller._sweep())
     ada.get(path)
     world.portal.reading.forget("d1")
     answered = threading.Event()
@@ -192,7 +192,7 @@ def test_a_page_of_a_hub_that_hangs_is_made_of_memory_within_a_second(world, ada
 
 
 def test_a_device_that_only_a_query_has_read_is_shown_while_the_hub_hangs(world, ada) -> None:
-    asyncio.run(world.portal.watching._sweep())
+    asyncio.run(world.portal.poller._sweep())
     answered = threading.Event()
     world.hub.before = lambda call: answered.wait(60)
     try:
@@ -203,7 +203,7 @@ def test_a_device_that_only_a_query_has_read_is_shown_while_the_hub_hangs(world,
 
 
 def test_what_a_call_that_hung_brings_is_kept_for_the_next_page(world, ada) -> None:
-    asyncio.run(world.portal.watching._sweep())
+    asyncio.run(world.portal.poller._sweep())
     answered = threading.Event()
     world.hub.before = lambda call: answered.wait(60)
     ada.get("/devices/d1")

@@ -27,7 +27,7 @@ from edge_expose_cloud.portal.forms.fields import (
 from edge_expose_cloud.portal.http.guards import Hosts
 from edge_expose_cloud.portal.live import fleet
 from edge_expose_cloud.portal.live.events import Events
-from edge_expose_cloud.portal.live.poller import Budget, Watching
+from edge_expose_cloud.portal.live.poller import Budget, Poller
 from edge_expose_cloud.portal.live.reading_hub import ReadingHub
 from edge_expose_cloud.portal.pages.templates import ago
 from edge_expose_cloud.portal.views.ip_map import ip_map
@@ -254,7 +254,7 @@ def test_the_fleet_is_searched_filtered_and_paged() -> None:
 def test_the_fleet_is_sorted_once_for_each_order_and_version_of_its_rows() -> None:
     hub = applied_hub()
     reading, events = ReadingHub.of(hub), Events()
-    poller = Watching(hub, reading, events, 600)
+    poller = Poller(hub, reading, events, 600)
     assert poller.listing() is poller.listing(), "there is nothing yet"
     poller._take([hub.twins["d1", MODULE_ID]], fleet.with_module)
     first = poller.listing()

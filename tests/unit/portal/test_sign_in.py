@@ -1,4 +1,4 @@
-"""Signing in: guesses, brakes, known browsers, proxies, the line of passwords, accounts and links."""
+"""Signing in: guesses, throttles, known browsers, proxies, the line of passwords, accounts and links."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edge_expose_cloud.portal.app import make_app
 from edge_expose_cloud.portal.auth.accounts import Account, AccountError, Accounts
 from edge_expose_cloud.portal.auth.browsers import browser_cookie, known_browser
 from edge_expose_cloud.portal.auth.passwords import Busy, PasswordQueue
-from edge_expose_cloud.portal.auth.sessions import FREE_TRIES, LoginBrake
+from edge_expose_cloud.portal.auth.sessions import FREE_TRIES, LoginThrottle
 from edge_expose_cloud.portal.http.guards import Hosts
 
 from .conftest import PASSWORD, Browser, signed_in
@@ -52,8 +52,8 @@ def test_guesses_of_others_cannot_keep_the_owner_out_of_a_browser_that_signed_in
     owner = signed_in(world)
     owner.client.cookies.delete(world.portal.cookie)
     for key in range(60):
-        world.portal.name_brake.failed("ada")
-        world.portal.address_brake.failed(f"10.0.0.{key}")
+        world.portal.name_throttle.failed("ada")
+        world.portal.address_throttle.failed(f"10.0.0.{key}")
     assert guess(world, world.browser(), 1) == [429], "a new browser waits"
     assert owner.post("/sign-in", {"name": "ada", "password": PASSWORD}).status_code == 303
     assert guess(world, world.browser(), 1) == [429], "and that lets nobody else in sooner"
@@ -96,7 +96,7 @@ def proxied(world, peer: str):
     return Browser(TestClient(app, base_url="http://127.0.0.1:8480", client=(peer, 1)))
 
 
-def test_a_trusted_proxy_says_for_whom_it_asks_in_brake_and_audit(world) -> None:
+def test_a_trusted_proxy_says_for_whom_it_asks_in_throttle_and_audit(world) -> None:
     proxy = proxied(world, "10.0.0.5")
 
     def sent(forwarded: str) -> int:
@@ -188,32 +188,32 @@ def test_an_audit_line_never_holds_the_password(world) -> None:
     assert "guess-this-one" not in world.audit()
 
 
-def test_the_brake_waits_twice_as_long_each_time_and_forgets() -> None:
+def test_the_throttle_waits_twice_as_long_each_time_and_forgets() -> None:
     clock = [0.0]
-    brake = LoginBrake(lambda: clock[0])
+    throttle = LoginThrottle(lambda: clock[0])
     waits = []
     for _ in range(9):
-        brake.failed("a")
-        waits.append(brake.wait_for("a", "b"))
+        throttle.failed("a")
+        waits.append(throttle.wait_for("a", "b"))
         clock[0] += waits[-1]
     assert waits == [0, 0, 0, 0, 5, 10, 20, 40, 80]
-    assert brake.wait_for("b") == 0
+    assert throttle.wait_for("b") == 0
     clock[0] += 3600
-    brake.failed("a")
-    assert brake.wait_for("a") == 0
+    throttle.failed("a")
+    assert throttle.wait_for("a") == 0
 
 
 def test_each_wait_is_told_once() -> None:
     clock = [0.0]
-    brake = LoginBrake(lambda: clock[0], free=1)
+    throttle = LoginThrottle(lambda: clock[0], free=1)
     told = []
     for _ in range(3):
-        brake.failed("a")
-        told += [brake.first_held_back("a") for _ in range(3)]
-        clock[0] += brake.wait_for("a")
+        throttle.failed("a")
+        told += [throttle.first_held_back("a") for _ in range(3)]
+        clock[0] += throttle.wait_for("a")
     assert told == [True, False, False] * 3
-    assert not brake.first_held_back("a"), "the wait is over"
-    assert not brake.first_held_back("b")
+    assert not throttle.first_held_back("a"), "the wait is over"
+    assert not throttle.first_held_back("b")
 
 
 def test_a_link_signs_in_once_and_a_look_does_not_use_it_up(world) -> None:

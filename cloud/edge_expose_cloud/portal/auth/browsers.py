@@ -1,6 +1,6 @@
 """Browsers that an account has signed in from before. No I/O, nothing kept here.
 
-Such a browser has a brake of its own, so that guesses from elsewhere cannot keep the owner of an account out. Its
+Such a browser has a throttle of its own, so that guesses from elsewhere cannot keep the owner of an account out. Its
 cookie says for which account, since when, and carries a code whose key is made of the account's password hash: it
 opens nothing, another password ends it, and it outlives a restart.
 """

@@ -139,7 +139,7 @@ class Sessions:
         return None if found is None or found[2] < self._now() else (found[0], found[1])
 
 
-class LoginBrake:
+class LoginThrottle:
     """After `free` wrong tries a key waits: 5 s, then twice as long each time, at most 5 minutes.
 
     Keys are client addresses with few free tries, and names with many, since guessing from many addresses must not be

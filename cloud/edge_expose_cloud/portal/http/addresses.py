@@ -18,7 +18,7 @@ def plain_address(text: str) -> str:
     return str(mapped or address)
 
 
-def brake_key(text: str) -> str:
+def throttle_key(text: str) -> str:
     """The client that an address stands for: with IPv6 everybody has a whole /64 to come from."""
     plain = plain_address(text)
     if ":" not in plain:

@@ -13,7 +13,7 @@ from typing import Final
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from edge_expose_cloud.portal.http.addresses import Network, brake_key, is_inside
+from edge_expose_cloud.portal.http.addresses import Network, is_inside, throttle_key
 
 HEAD_SECONDS: Final = 10.0
 STALL_SECONDS: Final = 60.0
@@ -50,7 +50,7 @@ class OpenConnections:
         self._unfinished: dict[object, Callable[[], None]] = {}
 
     def admit(self, address: str) -> bool:
-        key = brake_key(address)
+        key = throttle_key(address)
         if self._open[key] >= self._limits.most_of_address and not is_inside(address, self._proxies):
             return False
         if self._open.total() >= self._limits.most:
@@ -61,7 +61,7 @@ class OpenConnections:
         return True
 
     def leave(self, address: str) -> None:
-        key = brake_key(address)
+        key = throttle_key(address)
         self._open[key] -= 1
         if self._open[key] <= 0:
             del self._open[key]

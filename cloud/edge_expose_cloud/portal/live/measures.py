@@ -12,20 +12,20 @@ from edge_expose_cloud.adapters.health_port import Figure
 from edge_expose_cloud.portal.auth.sessions import Sessions
 from edge_expose_cloud.portal.live.events import Events
 from edge_expose_cloud.portal.live.fleet import SHOWN
-from edge_expose_cloud.portal.live.poller import Watching
+from edge_expose_cloud.portal.live.poller import Poller
 
 # A stream lasts as long as its page is open.
 _STREAMS: Final = "/events"
 
 
-def figures(watching: Watching, sessions: Sessions, events: Events) -> Iterator[Figure]:
-    totals = watching.listing().totals
+def figures(poller: Poller, sessions: Sessions, events: Events) -> Iterator[Figure]:
+    totals = poller.listing().totals
     devices = {name or "all": totals.devices.get(name, 0) for name in SHOWN}
     yield Figure("devices", "Devices by tile of the fleet page", devices, "shown")
     yield Figure("exposures", "Exposures of all devices", totals.counts, "state")
     yield Figure("addresses", "Addresses of all pools", {"used": totals.used, "available": totals.available}, "use")
-    yield Figure("hub_up", "1 while IoT Hub answers", {"": float(not watching.problem)})
-    yield Figure("hub_queries", "Queries sent to IoT Hub since the start", {"": watching.queries})
+    yield Figure("hub_up", "1 while IoT Hub answers", {"": float(not poller.problem)})
+    yield Figure("hub_queries", "Queries sent to IoT Hub since the start", {"": poller.queries})
     yield Figure("sessions", "People and links signed in", {"": len(sessions.live())})
     yield Figure("streams", "Open pages that follow changes", {"": events.count()})
 

@@ -59,7 +59,7 @@ class Budget:
         return (1.0 - self._tokens) / self._rate
 
 
-class Watching:
+class Poller:
     """`rows` is everything known of the fleet."""
 
     def __init__(self, hub: Hub, reading: ReadingHub, events: Events, queries_per_minute: float) -> None:

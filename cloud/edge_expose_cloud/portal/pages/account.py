@@ -158,18 +158,18 @@ async def _confirmed(portal: Portal, session: Session, password: str, client: st
     """The session's account, when that is its password. Raises NotNow, Busy or AccountError."""
     if not session.hash:
         raise NotNow("You signed in with a one-time link, which has no password.", 403)
-    brake, key = portal.browser_brake, f"account {session.user}"
-    wait = brake.wait_for(key)
+    throttle, key = portal.browser_throttle, f"account {session.user}"
+    wait = throttle.wait_for(key)
     if wait > 0:
         raise NotNow(f"Too many failed attempts. Wait {math.ceil(wait)} seconds, then try again.", 429)
     if portal.passwords.is_full(known=True):
         raise Busy
-    brake.failed(key)
+    throttle.failed(key)
     account = await portal.passwords.run(lambda: portal.accounts.verify(session.user, password), known=True)
     if account is None or account.hash != session.hash:
         await run_in_threadpool(portal.audit.write_refusal, session.user, "password-refused", client=client)
         raise NotNow("Your current password is wrong.", 403)
-    brake.succeeded(key)
+    throttle.succeeded(key)
     return account
 
 

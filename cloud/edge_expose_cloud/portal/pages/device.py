@@ -55,17 +55,17 @@ def fleet_fragment(
 
 
 def _fleet(portal: Portal, question: fleet.Question) -> dict[str, Any]:
-    watching = portal.watching
-    listing = watching.listing()
+    poller = portal.poller
+    listing = poller.listing()
     found = fleet.answer(listing, question)
-    watching.show(row.device_id for row in found.rows)
+    poller.show(row.device_id for row in found.rows)
     return {
         "question": question,
         "answer": found,
         "totals": listing.totals,
         "shown": fleet.SHOWN,
-        "sweeps": watching.sweeps,
-        "swept_at": watching.swept_at,
+        "sweeps": poller.sweeps,
+        "swept_at": poller.swept_at,
     }
 
 

@@ -13,7 +13,7 @@ from edge_expose_cloud.findings.problems import Refused
 from edge_expose_cloud.portal.auth.accounts import Account, AccountError
 from edge_expose_cloud.portal.auth.browsers import browser_cookie, known_browser
 from edge_expose_cloud.portal.auth.passwords import RETRY_SECONDS
-from edge_expose_cloud.portal.http.addresses import brake_key
+from edge_expose_cloud.portal.http.addresses import throttle_key
 from edge_expose_cloud.portal.pages.resume import Typed, resume, typed_of
 from edge_expose_cloud.portal.shell import (
     CheckedDep,
@@ -91,7 +91,7 @@ def _verified(portal: Portal, name: str, password: str) -> Account | None:
 
 
 class _Tries:
-    """The brakes of one try: the browser's own where it signed in to that account before, else name and address."""
+    """The throttles of one try: the browser's own where it signed in to that account before, else name and address."""
 
     def __init__(self, portal: Portal, name: str, client: str, cookie: str) -> None:
         try:
@@ -100,26 +100,26 @@ class _Tries:
             account = None
         browser = known_browser(cookie, account, time.time())
         self.known = browser != ""
-        self._brakes = (
-            [(portal.browser_brake, browser)]
+        self._throttles = (
+            [(portal.browser_throttle, browser)]
             if browser
-            else [(portal.name_brake, name.lower()), (portal.address_brake, brake_key(client))]
+            else [(portal.name_throttle, name.lower()), (portal.address_throttle, throttle_key(client))]
         )
 
     def wait(self) -> float:
-        return max(brake.wait_for(key) for brake, key in self._brakes)
+        return max(throttle.wait_for(key) for throttle, key in self._throttles)
 
     def first_held_back(self) -> bool:
-        """Each brake is asked, so that each wait is told once."""
-        return sum(brake.first_held_back(key) for brake, key in self._brakes) > 0
+        """Each throttle is asked, so that each wait is told once."""
+        return sum(throttle.first_held_back(key) for throttle, key in self._throttles) > 0
 
     def failed(self) -> None:
-        for brake, key in self._brakes:
-            brake.failed(key)
+        for throttle, key in self._throttles:
+            throttle.failed(key)
 
     def succeeded(self) -> None:
-        for brake, key in self._brakes:
-            brake.succeeded(key)
+        for throttle, key in self._throttles:
+            throttle.succeeded(key)
 
 
 @router.get("/link/{token}", response_class=HTMLResponse)

@@ -55,4 +55,4 @@ async def _stream(portal: Portal, topic: str, cookie: str) -> AsyncIterator[str]
 
 def _message(portal: Portal, kind: str) -> str:
     """`at` is now; `problem` is for the banner, which stands outside of what an open page fetches again."""
-    return f"event: {kind}\ndata: {json.dumps({'at': time.time(), 'problem': portal.watching.problem})}\n\n"
+    return f"event: {kind}\ndata: {json.dumps({'at': time.time(), 'problem': portal.poller.problem})}\n\n"
