@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -63,10 +63,15 @@ class MetalLb:
             self._api.merge(f"{_OBJECTS}/ipaddresspools/{POOL}", {"spec": {"addresses": list(ranges)}})
 
     def wait_released(self) -> None:
-        """Until no address is in use: an address of a deleted Service is held for a moment, the next Service would get
+        """Until no address is in use."""
+        self.wait_in_use(lambda: 0)
+
+    def wait_in_use(self, count: Callable[[], int]) -> None:
+        """Until so many addresses are: an address of a deleted Service is held for a moment, the next Service would get
         another one, and 0.10 refuses for good a pool that does not cover it. The metric is the allocator's own count;
         what 0.16 writes into the status of its pools was seen to count an address for good that no Service had."""
-        eventually(lambda: self._metric("metallb_allocator_addresses_in_use_total") == 0, what="released")
+        metric = "metallb_allocator_addresses_in_use_total"
+        eventually(lambda: self._metric(metric) == count(), what="what is in use by the allocator's count and by ours")
 
     def wait_pool_taken(self) -> None:
         """Until the controller works with the pool as written; 0.10 shows neither that nor which one it has, only

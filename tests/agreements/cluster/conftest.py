@@ -14,7 +14,7 @@ import ssl
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -45,6 +45,8 @@ class NothingToWaitFor:
     """Our own cluster handles a deletion before it answers the next request."""
 
     def wait_released(self) -> None: ...
+
+    def wait_in_use(self, count: Callable[[], int]) -> None: ...
 
     def wait_pool_taken(self) -> None: ...
 
@@ -281,6 +283,23 @@ class Handle:
         self._must_be_ours()
         assert self._process is not None
         self._process.restart()
+        self._wait_until_it_balances()
+
+    def _wait_until_it_balances(self) -> None:
+        """Until the load balancer has taken in the Services it finds, served one more and forgotten that again.
+
+        MetalLB 0.16 keeps for good the address of a Service that is deleted while it starts.
+        """
+
+        def held() -> int:
+            there = self.call("GET", "/api/v1/services").body["items"]
+            return len({each["ip"] for s in there for each in s["status"]["loadBalancer"].get("ingress") or []})
+
+        namespace = self.namespace()
+        self.balancer(namespace, "one-more")
+        self.wait_address(namespace, "one-more")
+        self.call("DELETE", f"{self.services(namespace)}/one-more")
+        self._balancer.wait_in_use(held)
 
     def clear(self) -> None:
         """Remove the Services of the namespaces made here; on a person's cluster the namespaces too."""

@@ -230,5 +230,3 @@ class TestAdapter(AnyCluster):
         with pytest.raises(Gone):
             list(api.watch(SERVICES, None, "1", threading.Event()))
         assert api.version()
-        # MetalLB 0.16 keeps for good the address of a Service that is deleted while it starts.
-        cluster.wait_address(ns, "seen")
