@@ -6,23 +6,17 @@ import http.client
 import json
 import socket
 import threading
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from support.testbed_api import Api
+from support.testbed_api import Api, JsonObject
+from support.testbed_module import Cluster
 from support.waiting import PATIENCE
-
-JsonObject = dict[str, Any]
-
-
-class _Cluster(Protocol):
-    kubeconfig: Path
 
 
 class Seen(Protocol):
     """Whose Service it is: a module on a cluster."""
 
-    handle: Any
+    handle: Cluster
     namespace: str
 
 
@@ -35,8 +29,7 @@ class Eye:
     def __init__(self, bench: Seen, name: str) -> None:
         self.addresses: list[str] = []
         self.versions: list[str] = []
-        cluster: _Cluster = bench.handle
-        self._api = Api(cluster.kubeconfig)
+        self._api = Api(bench.handle.kubeconfig)
         self._path = f"/api/v1/namespaces/{bench.namespace}/services?fieldSelector=metadata.name%3D{name}"
         self._connection: http.client.HTTPSConnection = self._api.connection()
         self._told = threading.Condition()

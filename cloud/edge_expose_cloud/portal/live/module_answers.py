@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -69,10 +70,9 @@ class ModuleAnswers:
     def _ask(self, device_id: str, module_id: str, method: str) -> Any:
         payload: Any = None
         try:
-            result = self._hub.invoke(device_id, module_id, method, {}, METHOD_SECONDS)
-            payload = result.payload if result.status == 200 else None
-        except HubError:
-            payload = None
+            with contextlib.suppress(HubError):
+                result = self._hub.invoke(device_id, module_id, method, {}, METHOD_SECONDS)
+                payload = result.payload if result.status == 200 else None
         finally:
             self._readings.keep((method, device_id), payload)
             if payload is not None:
