@@ -85,8 +85,9 @@ class Bed:
         if not there:
             self.api.create(path, {**head, "spec": dict(spec)})
             return
-        head["metadata"]["resourceVersion"] = self.api.get(f"{path}/{name}")["metadata"]["resourceVersion"]
-        self.api.call("PUT", f"{path}/{name}", {**head, "spec": dict(spec)})
+        # Not read and written back: MetalLB writes the pool's counts meanwhile. The server itself repeats a patch.
+        change = [{"op": "replace", "path": "/spec", "value": dict(spec)}]
+        self.api.call("PATCH", f"{path}/{name}", change, "application/json-patch+json")
 
     def set_text(self, text: str) -> None:
         """The text of 0.10's ConfigMap."""
