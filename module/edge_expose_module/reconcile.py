@@ -88,7 +88,7 @@ def reconcile(inputs: PassInputs) -> PassPlan:
     decisions = granted(standing, blocks, last_good, inputs, space, namespace, keep)
     carriers = carriers_of(standing, inputs.observed, inputs.owner, namespace, inputs.former_owners)
     hostnames = share_hostnames(standing, inputs.observed.owned(inputs.owner), keep)
-    under_way = moves(decisions, standing, carriers, inputs.observed, inputs.owner, namespace)
+    under_way = moves(decisions, standing, carriers, inputs.observed, inputs.owner, namespace, inputs.guards.ports)
     unproven = unproven_names(under_way, decisions, standing, carriers, inputs.memory.last_held())
     declared = declarations(standing, decisions, under_way, carriers, last_good, hostnames, inputs, namespace)
     frozen = keep | frozenset(name for name in standing if name not in declared.names)

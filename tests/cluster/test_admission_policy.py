@@ -16,11 +16,13 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from edge_expose_contract.addressing import parse_address
 from edge_expose_contract.models import Exposure
-from edge_expose_module.cluster.state import Capabilities
+from edge_expose_module.cluster.state import Capabilities, Observed
 from edge_expose_module.desired.rails.model import Guards
 from edge_expose_module.desired.rails.table import merged, read, refused
 from edge_expose_module.load_balancers.metallb import MetalLB
+from edge_expose_module.services.claim_services import claim_port, claim_service
 from edge_expose_module.services.render import Target, declare, slice_bodies
 from support.cluster import clean_environment
 from support.testbed_binaries import PROFILES
@@ -31,6 +33,7 @@ from support.waiting import eventually
 pytestmark = pytest.mark.testbed
 ACCOUNT: Final = "system:serviceaccount:edge1:edge-expose"
 TARGET: Final = Target("0123456789abcdef", "edge1", lambda _: MetalLB(), Capabilities("v1.36.3", 36))
+CLAIM: Final = ("edge1", "x-claim")
 RAILS: Final = "/api/v1/namespaces/edge1/configmaps/edge-expose-guard-rails"
 WEB: Final[Mapping[str, Any]] = {"selector": ["app=w"], "ports": ["8080:80"]}
 
@@ -195,6 +198,13 @@ def test_policy_and_module_say_the_same(cluster: RealCluster, name: str) -> None
         assert "ValidatingAdmissionPolicy 'edge-expose-edge1" in done.stderr
         assert "expression" not in done.stderr, done.stderr  # a policy that fails to be evaluated is no policy
     assert write(cluster, *objects, account="").returncode == 0  # nobody else is held to it
+    if not is_refused and exposure.is_external:
+        # Who gets another address has a claim ask for it first: what may be exposed may also move.
+        port = claim_port("x", exposure, CLAIM, (), Observed(load_balancer=MetalLB()), TARGET.owner, owner.ports)
+        target = exposure.addresses or (parse_address("10.1.0.10"),)
+        claim = claim_service("x", exposure, CLAIM, port, target, TARGET)
+        done = write(cluster, claim.body())
+        assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ It is known by its label, whatever its name is: an exposure may have the name th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
 from edge_expose_contract.addressing import Address
@@ -18,12 +18,10 @@ from edge_expose_module.cluster.service import CLAIM_SUFFIX, Key
 from edge_expose_module.cluster.state import Observed
 from edge_expose_module.load_balancers.api import Ask
 from edge_expose_module.services.render import DeclaredService, Target, declared_service
+from edge_expose_module.services.spare_ports import Port, leads_nowhere, spare_port
 
 _NAMES: Final = 4
 _DIGITS: Final = 8
-_LAST_PORT: Final = 65535
-_NO_PORT_OF_A_POD: Final = "edge-no-port"
-"""Under traffic policy Local a claim selects pods, since selectors are compared; this port leads to none of them."""
 
 
 def claim_names(exposure: str) -> Iterator[str]:
@@ -48,15 +46,23 @@ def claim_key(name: str, namespace: str, declared: Collection[Key], observed: Ob
     return next((key for key in free if key not in observed.services and key[1] not in modules), None)
 
 
-def claim_port(name: str, exposure: Exposure, key: Key, shared: Collection[int], observed: Observed, owner: str) -> int:
-    """The last port that nobody publishes who may share the address with the claim; `shared` are those of other
-    exposures under its sharing key."""
+def claim_port(
+    name: str,
+    exposure: Exposure,
+    key: Key,
+    shared: Collection[Port],
+    observed: Observed,
+    owner: str,
+    allowed: Sequence[tuple[int, int]] | None,
+) -> Port:
+    """A port that nobody publishes who may share the address with the claim; `shared` are those of other exposures
+    under its sharing key, `allowed` those of the guard rails."""
     sharing = asked_key(name, exposure, owner, key[0])
-    used = {mapping.port for mapping in exposure.mappings} | set(shared)
+    used = {(str(mapping.protocol), mapping.port) for mapping in exposure.mappings} | set(shared)
     for service in observed.services.values():
         if service.key != key and observed.sharing_key(service) == sharing:
-            used.update(port for _, port in service.ports)
-    return next(number for number in range(_LAST_PORT, 0, -1) if number not in used)
+            used |= service.ports
+    return spare_port(used, allowed)
 
 
 def asked_key(name: str, exposure: Exposure, owner: str, namespace: str) -> str:
@@ -65,23 +71,19 @@ def asked_key(name: str, exposure: Exposure, owner: str, namespace: str) -> str:
 
 
 def claim_service(
-    name: str, exposure: Exposure, key: Key, port: int, target: tuple[Address, ...], site: Target
+    name: str, exposure: Exposure, key: Key, port: Port, target: tuple[Address, ...], site: Target
 ) -> DeclaredService:
     """A Service that asks for `target` under the key of the exposure, and that no client can use."""
     is_local = exposure.external_traffic_policy == "Local"
     spec: dict[str, Any] = {
         "type": "LoadBalancer",
-        "ports": [
-            {
-                "name": f"tcp-{port}",
-                "port": port,
-                "targetPort": _NO_PORT_OF_A_POD if is_local else port,
-                "protocol": "TCP",
-            }
-        ],
+        "ports": [leads_nowhere(port)],
+        # Under traffic policy Local it must select what it shares with.
         "selector": selector_of(exposure) if is_local else None,
         "externalTrafficPolicy": exposure.external_traffic_policy,
         "loadBalancerClass": exposure.load_balancer_class,
+        # Who enforces the guard rails in the cluster wants them on every Service.
+        "loadBalancerSourceRanges": list(exposure.allow_from) if exposure.allow_from else None,
     }
     if site.capabilities.optional_node_ports:
         spec["allocateLoadBalancerNodePorts"] = False

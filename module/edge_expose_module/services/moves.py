@@ -19,6 +19,7 @@ from edge_expose_module.cluster.state import Observed
 from edge_expose_module.desired.resolved import ResolvedExposure
 from edge_expose_module.services.claim_services import asked_key, claim_key, claim_port, claim_service
 from edge_expose_module.services.render import DeclaredService, Target
+from edge_expose_module.services.spare_ports import Port
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Move:
     claim: Key
     claimant: str
     """The exposure that the claim asks for, of those that move there together."""
-    port: int
+    port: Port
     """What the claim publishes, since it must publish something."""
 
     def claim_service(self, wanted: ResolvedExposure, site: Target) -> DeclaredService:
@@ -56,8 +57,10 @@ def moves(
     observed: Observed,
     owner: str,
     default_namespace: str,
+    allowed_ports: Sequence[tuple[int, int]] | None,
 ) -> dict[str, Move]:
-    """Those exposures that are to move and can be claimed for; others ask directly."""
+    """Those exposures that are to move and can be claimed for; others ask directly. `allowed_ports` are (first, last)
+    numbers of the guard rails, None for all."""
     declared = {
         (shape.namespace, shape.name)
         for name, wanted in exposures.items()
@@ -69,7 +72,7 @@ def moves(
             together.setdefault((mover.key, mover.target), []).append(mover)
     found: dict[str, Move] = {}
     for movers in together.values():
-        found.update(_claimed(movers, exposures, declared, observed, owner))
+        found.update(_claimed(movers, exposures, declared, observed, owner, allowed_ports))
     return found
 
 
@@ -113,6 +116,7 @@ def _claimed(
     declared: set[Key],
     observed: Observed,
     owner: str,
+    allowed_ports: Sequence[tuple[int, int]] | None,
 ) -> dict[str, Move]:
     """The moves of exposures that go to one address under one key: the first one that can have a claim asks for all."""
     for first in movers:
@@ -121,12 +125,12 @@ def _claimed(
             continue
         exposure = first.wanted.exposure
         shared = {
-            mapping.port
+            (str(mapping.protocol), mapping.port)
             for wanted in exposures.values()
             if exposure.share is not None and wanted.exposure.share == exposure.share
             for mapping in wanted.exposure.mappings
         }
-        port = claim_port(first.name, exposure, place, shared, observed, owner)
+        port = claim_port(first.name, exposure, place, shared, observed, owner, allowed_ports)
         claim = observed.services.get(place)
         granted = claim is not None and claim.assigned == first.target and not claim.deleting
         return {m.name: Move(m.held, m.target, granted, place, first.name, port) for m in movers}

@@ -10,6 +10,7 @@ from edge_expose_contract.addressing import parse_address
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.services import own_sharing_key
 from edge_expose_module.cluster.state import Capabilities
+from edge_expose_module.desired.rails.model import Guards
 from edge_expose_module.desired.resolved import ResolvedExposure
 from edge_expose_module.load_balancers.api import Ask
 from edge_expose_module.load_balancers.metallb import MetalLB
@@ -322,18 +323,20 @@ def test_a_claim_asks_for_one_address_and_carries_nothing(address: str, families
     )
     target = Target("o", "edge1", lambda _: MetalLB(), Capabilities.of("v1.36.3"))
     at = ("edge1", "web-claim")
-    move = Move((parse_address(HELD),), (parse_address(address),), granted=False, claim=at, claimant="web", port=65533)
+    held, wanted = (parse_address(HELD),), (parse_address(address),)
+    move = Move(held, wanted, granted=False, claim=at, claimant="web", port=("TCP", 65533))
     claim = move.claim_service(ResolvedExposure("web", exposure), target)
     assert (claim.namespace, claim.name, claim.exposure) == ("edge1", "web-claim", "web")
     ask = MetalLB().request(Ask(move.target, own_sharing_key("o", "web"), "p"))
     assert dict(claim.annotations).items() >= dict(ask.annotations).items()
     assert dict(claim.spec) == {
         "type": "LoadBalancer",
-        "ports": [{"name": "tcp-65533", "port": 65533, "targetPort": 65533, "protocol": "TCP"}],
+        "ports": [{"name": "tcp-65533", "port": 65533, "targetPort": "edge-no-port", "protocol": "TCP"}],
         "selector": None,
         "externalTrafficPolicy": "Cluster",
         "loadBalancerClass": "metallb.io/x",
         "allocateLoadBalancerNodePorts": False,
+        "loadBalancerSourceRanges": None,
         "loadBalancerIP": ask.load_balancer_ip,
         **families,
     }
@@ -413,3 +416,35 @@ def test_nobody_takes_the_address_of_a_refused_exposure_while_its_service_is_gon
     found.desire({"web": web(address=WANTED), "b": web(81)})
     found.run(6)
     assert (found.cluster.address_of("web"), found.cluster.address_of("b")) == (HELD, "10.0.0.11")
+
+
+@pytest.mark.parametrize(
+    ("ports", "allowed", "claimed"),
+    [
+        pytest.param(("443",), ((443, 443), (8000, 8010)), ("TCP", 8010), id="the-last-one-allowed"),
+        pytest.param(("443",), ((443, 443),), ("UDP", 443), id="the-other-protocol-of-the-only-one"),
+        pytest.param(("443", "443/udp"), ((443, 443),), ("TCP", 65535), id="none-left"),
+        pytest.param(("65535",), None, ("TCP", 65534), id="no-rails"),
+    ],
+)
+def test_a_claim_publishes_what_the_guard_rails_allow(
+    ports: tuple[str, ...], allowed: tuple[tuple[int, int], ...] | None, claimed: tuple[str, int]
+) -> None:
+    """An admission policy that enforces them holds claims to them too."""
+    found = Bench(FakeCluster(), guards=Guards(ports=allowed))
+    found.desire({"web": web(*ports, address=HELD)})
+    found.run()
+    found.desire({"web": web(*ports, address=WANTED)})
+    found.run(1)
+    (claim,) = (body for (_, name), body in found.cluster.services.items() if name == "web-claim")
+    (entry,) = claim["spec"]["ports"]
+    assert (entry["protocol"], entry["port"]) == claimed
+    found.run()
+    assert found.cluster.address_of("web") == WANTED
+
+
+def test_a_claim_is_as_open_as_the_exposure() -> None:
+    found = bench(80, allowFrom=["10.9.0.0/16"])
+    found.desire({"web": web(80, address=WANTED, allowFrom=["10.9.0.0/16"])})
+    found.run(1)
+    assert found.cluster.services[("edge1", "web-claim")]["spec"]["loadBalancerSourceRanges"] == ["10.9.0.0/16"]
