@@ -431,10 +431,11 @@ class Controller:
         changed = {(change.namespace, change.name) for change in changes}
         last = self.result.plan.declared if self.result.plan is not None else ()
         before = {(service.namespace, service.name): service for service in last}
-        # Who must be made anew was taken away by us.
-        for change in self.result.plan.plan.changes if self.result.plan is not None else ():
-            if change.verb is Verb.DELETE:
-                before.pop((change.namespace, change.name), None)
+        if self.result.plan is not None:
+            written = self.result.plan.plan
+            # Who must be made anew was taken away by us; whose change waited nobody changed.
+            ours = {(c.namespace, c.name) for c in written.changes if c.verb is Verb.DELETE} | written.waiting.keys()
+            before = {key: service for key, service in before.items() if key not in ours}
         now = {(service.namespace, service.name): service for service in plan.declared}
         return {key for key in changed & now.keys() if before.get(key) == now[key]}
 

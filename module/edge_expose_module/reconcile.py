@@ -29,6 +29,7 @@ from edge_expose_module.services.moves import Move, moves
 from edge_expose_module.services.names import name_clashes
 from edge_expose_module.services.obstacles import why_blocked
 from edge_expose_module.services.plan import Plan, plan
+from edge_expose_module.services.port_handover import in_turn
 from edge_expose_module.services.render import DeclaredService
 
 
@@ -93,6 +94,7 @@ def reconcile(inputs: PassInputs) -> PassPlan:
     declared = declarations(standing, decisions, under_way, carriers, last_good, hostnames, inputs, namespace)
     frozen = keep | frozenset(name for name in standing if name not in declared.names)
     planned = plan(declared.services, declared.companions, inputs.observed, inputs.owner, frozen)
+    planned = in_turn(planned, inputs.observed, inputs.guards.ports)
     planned = replace(planned, together=together(unproven, standing))
     code, description = _document_status(inputs.document, pending)
     return PassPlan(

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
 from edge_expose_contract.addressing import Address
 from edge_expose_contract.identity import EDGE_DEVICE_LABEL, LABEL_CLAIM, LABEL_EXPOSURE, LABEL_MANAGED_BY, LABEL_OWNER
+from edge_expose_module.blocks import Block
 from edge_expose_module.cluster.service import ObservedService
 from edge_expose_module.cluster.state import Observed
 from edge_expose_module.services import node_ports
@@ -50,11 +51,12 @@ class Plan:
     """Changes in the order they are applied: what frees comes before what takes.
 
     `together` are exposures that move to one address: their Services are changed only when the API server would take
-    each of those changes.
+    each of those changes. `waiting` are Services of which a change waits, and why.
     """
 
     changes: tuple[Change, ...] = ()
     together: tuple[frozenset[str], ...] = ()
+    waiting: Mapping[tuple[str, str], Block] = field(default_factory=dict)
 
     @property
     def drift(self) -> int:

@@ -112,6 +112,9 @@ def _assess_one(
         if address is not None:
             found = replace(found, message=f"{found.message}; {_where(own, address)}")
         return status(State.BLOCKED if is_final else State.PENDING, found)
+    waiting = next((pass_plan.plan.waiting[s.key] for s in own if s.key in pass_plan.plan.waiting), None)
+    if waiting is not None:
+        return status(State.PENDING, waiting)
     move = pass_plan.moves.get(name)
     if move is not None and any(service.assigned != move.target for service in own):
         text = f"a claim asks for {_texts(move.target)} first, so that {_texts(move.held)} is not lost before"
