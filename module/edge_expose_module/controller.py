@@ -255,6 +255,7 @@ class Controller:
         plan: PassPlan | None = None
         proposed: PassPlan | None = None
         outcomes: dict[str, Outcome] = {}
+        refused: list[str] = []
         result = self.result
         if document is not None and observed is not None:
             rails = await self._read_rails(document, observed)
@@ -286,6 +287,7 @@ class Controller:
                 result,
                 statuses=assess(plan, observed, self.identity.owner, outcomes),
                 plan=plan,
+                refused=frozenset(refused),
                 warnings=self._warnings(observed, read_only, rails),
                 read_only=read_only,
             )
@@ -433,9 +435,10 @@ class Controller:
         before = {(service.namespace, service.name): service for service in last}
         if self.result.plan is not None:
             written = self.result.plan.plan
-            # Who must be made anew was taken away by us; whose change waited nobody changed.
+            # Who must be made anew was taken away by us; whose change waited, or was refused, nobody changed.
             ours = {(c.namespace, c.name) for c in written.changes if c.verb is Verb.DELETE} | written.waiting.keys()
-            before = {key: service for key, service in before.items() if key not in ours}
+            refused = self.result.refused
+            before = {k: s for k, s in before.items() if k not in ours and s.exposure not in refused}
         now = {(service.namespace, service.name): service for service in plan.declared}
         return {key for key in changed & now.keys() if before.get(key) == now[key]}
 

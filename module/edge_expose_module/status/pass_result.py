@@ -28,6 +28,8 @@ class PassResult:
     outage: Block | None = None
     """What is said of every exposure once that has lasted."""
     warnings: tuple[str, ...] = ()
+    refused: frozenset[str] = frozenset()
+    """Exposures of which the cluster did not take a change."""
     read_only: str = ""
     """Why this process writes nothing to the cluster; empty when it does."""
 

@@ -104,3 +104,20 @@ def test_what_we_make_anew_ourselves_is_no_repair() -> None:
         bench.run(2)
         assert ("edge1", "web") in bench.cluster.services, f"after {turn} turns"
     assert not bench.twin.reported.get("warnings")
+
+
+def test_what_the_cluster_refuses_again_and_again_is_no_second_writer() -> None:
+    """Each pass says so, and none says that all is well because it did not try."""
+    bench = Bench()
+    bench.cluster.add_pod("w", {"app": "ws"})
+    bench.desire({"web": {"selector": ["app=ws"], "ports": [80]}})
+    bench.run()
+    bench.cluster.refuse("webhook-denied-silently", verb="patch", only="web", webhook="w")
+    bench.desire({"web": {"selector": ["app=ws"], "ports": [81]}})
+    for tried in range(2 * TOLD_AFTER):
+        bench.run(1)
+        assert bench.state("web")[::2] == ("Blocked", "PolicyDenied"), f"after {tried} passes"
+    assert not bench.twin.reported.get("warnings")
+    bench.cluster.allow()
+    bench.run()
+    assert bench.state("web")[::2] == ("Ready", None)
