@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.eye import Eye
 from support.testbed_module import ModuleBench
 from support.waiting import eventually
 
@@ -233,6 +235,35 @@ def test_two_exposures_share_an_address_by_a_key(cluster, module) -> None:
     )
     module.until("one", "Pending", wanted)
     module.until("two", "Pending", wanted)
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        pytest.param((80, 81), (81, 82), id="one takes what the other gives up"),
+        pytest.param((80, 81), (81, 80), id="exchange"),
+        pytest.param((80, 81, 82), (81, 82, 80), id="ring"),
+    ],
+)
+def test_ports_of_a_shared_address_change_hands(cluster, module, first, then) -> None:
+    wanted = f"{cluster.base}.14"
+    names = "abc"[: len(first)]
+
+    def group(ports: tuple[int, ...]) -> dict[str, Any]:
+        pairs = zip(names, ports, strict=True)
+        return {name: web(ports=[f"{port}:80"], share="front", address=wanted) for name, port in pairs}
+
+    def published() -> tuple[int, ...]:
+        return tuple(module.service(name)["spec"]["ports"][0]["port"] for name in names)
+
+    module.desire(group(first))
+    for name in names:
+        module.until(name, "Pending", wanted, "SelectorMatchesNothing")
+    with ExitStack() as stack:
+        eyes = [stack.enter_context(Eye(module, name)) for name in names]
+        module.desire(group(then))
+        module.until_true(lambda: published() == then and module.is_quiet(), "the ports changed hands")
+    assert [eye.addresses for eye in eyes] == [[wanted]] * len(names)
 
 
 @pytest.mark.parametrize(
