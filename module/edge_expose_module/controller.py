@@ -255,7 +255,7 @@ class Controller:
         plan: PassPlan | None = None
         proposed: PassPlan | None = None
         outcomes: dict[str, Outcome] = {}
-        refused: list[str] = []
+        refused: dict[str, Outcome] = {}
         result = self.result
         if document is not None and observed is not None:
             rails = await self._read_rails(document, observed)
@@ -271,7 +271,7 @@ class Controller:
             self._keeper.save()  # before the cluster is touched: a kill at any point is safe
             if plan.plan.changes:
                 outcomes = await asyncio.to_thread(apply, self._cluster, plan.plan, self._writers)
-                refused = [name for name, outcome in outcomes.items() if outcome.failure is not Failure.TRANSIENT]
+                refused = {name: found for name, found in outcomes.items() if found.failure is not Failure.TRANSIENT}
                 self._keeper.memory = pass_memory.without_refused(self._keeper.memory, before, refused)
                 homes = homes_of(self._keeper.memory, document, self.identity.namespace)
                 # Where an address is asked for in place of another, the answer is part of what is remembered.
@@ -287,7 +287,7 @@ class Controller:
                 result,
                 statuses=assess(plan, observed, self.identity.owner, outcomes),
                 plan=plan,
-                refused=frozenset(refused),
+                refused=frozenset(key for outcome in refused.values() for key in outcome.services),
                 warnings=self._warnings(observed, read_only, rails),
                 read_only=read_only,
             )
@@ -436,9 +436,9 @@ class Controller:
         if self.result.plan is not None:
             written = self.result.plan.plan
             # Who must be made anew was taken away by us; whose change waited, or was refused, nobody changed.
-            ours = {(c.namespace, c.name) for c in written.changes if c.verb is Verb.DELETE} | written.waiting.keys()
-            refused = self.result.refused
-            before = {k: s for k, s in before.items() if k not in ours and s.exposure not in refused}
+            ours = {(change.namespace, change.name) for change in written.changes if change.verb is Verb.DELETE}
+            ours |= written.waiting.keys() | self.result.refused
+            before = {key: service for key, service in before.items() if key not in ours}
         now = {(service.namespace, service.name): service for service in plan.declared}
         return {key for key in changed & now.keys() if before.get(key) == now[key]}
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import chain, groupby
 from typing import Any
 
@@ -39,7 +40,8 @@ def apply(cluster: Cluster, plan: Plan, writers: int = 1) -> dict[str, Outcome]:
     outcomes: dict[str, Outcome] = {}
 
     def failed(failure: Failure, change: Change, message: str, reason: Reason, party: str = "") -> Outcome:
-        return Outcome(failure, message, reason, values_for(reason, _about(change, party)))
+        services = frozenset([(change.namespace, change.name)])
+        return Outcome(failure, message, reason, values_for(reason, _about(change, party)), services)
 
     def attempt(change: Change, act: Callable[[Cluster, Change], None]) -> Outcome | None:
         where = f"{change.kind} {change.namespace}/{change.name}"
@@ -67,14 +69,16 @@ def apply(cluster: Cluster, plan: Plan, writers: int = 1) -> dict[str, Outcome]:
         return None
 
     held_up: set[str] = set()
-    for group in plan.together:
-        patches = [c for c in plan.changes if c.exposure in group and c.kind == "Service" and c.verb is Verb.PATCH]
-        if len(patches) < 2:
+    patches = [change for change in plan.changes if change.kind == "Service" and change.verb is Verb.PATCH]
+    for all_or_none in (*([c for c in patches if c.exposure in group] for group in plan.together), *plan.rings):
+        if len(all_or_none) < 2:
             continue
-        refusal = next((found for c in patches if (found := attempt(c, _rehearse_patch)) is not None), None)
+        refusal = next((found for c in all_or_none if (found := attempt(c, _rehearse_patch)) is not None), None)
         if refusal is not None:
-            outcomes.update(dict.fromkeys({change.exposure for change in patches}, refusal))
-            held_up.update(change.exposure for change in patches)
+            services = frozenset((change.namespace, change.name) for change in all_or_none)
+            exposures = {change.exposure for change in all_or_none}
+            outcomes.update(dict.fromkeys(exposures, replace(refusal, services=services)))
+            held_up |= exposures
 
     def write(changes: Sequence[Change]) -> list[tuple[Change, Outcome | None]]:
         return [(change, attempt(change, _apply_one)) for change in changes]
@@ -85,10 +89,10 @@ def apply(cluster: Cluster, plan: Plan, writers: int = 1) -> dict[str, Outcome]:
             for change, outcome in chain.from_iterable(threads.map(write, stage)):
                 if outcome is None:
                     log.info("%s %s %s/%s: %s", change.verb, change.kind, change.namespace, change.name, change.why)
-                elif outcome.failure is Failure.TRANSIENT:
-                    outcomes.setdefault(change.exposure, outcome)
                 else:
-                    outcomes[change.exposure] = outcome
+                    other = outcomes.get(change.exposure, outcome)
+                    told = other if outcome.failure is Failure.TRANSIENT else outcome
+                    outcomes[change.exposure] = replace(told, services=other.services | outcome.services)
     for name, outcome in sorted(outcomes.items()):
         log.warning("exposure %s: %s", name, outcome.message)
     return outcomes

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from edge_expose_contract.reasons import Reason
+from edge_expose_module.cluster.service import Key
 
 
 class Failure(StrEnum):
@@ -19,9 +20,11 @@ class Failure(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A write that failed, by exposure; what succeeded needs no outcome."""
+    """Writes of one exposure that failed, told of by one of them; what succeeded needs no outcome."""
 
     failure: Failure
     message: str
     reason: Reason
     values: tuple[str, ...] = ()
+    services: frozenset[Key] = frozenset()
+    """What was to be changed and was not."""

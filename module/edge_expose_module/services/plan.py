@@ -51,11 +51,13 @@ class Plan:
     """Changes in the order they are applied: what frees comes before what takes.
 
     `together` are exposures that move to one address: their Services are changed only when the API server would take
-    each of those changes. `waiting` are Services of which a change waits, and why.
+    each of those changes. `rings` are whole changes of Services that exchange ports: the API server would have to take
+    all of one before the first of them is begun. `waiting` are Services of which a change waits, and why.
     """
 
     changes: tuple[Change, ...] = ()
     together: tuple[frozenset[str], ...] = ()
+    rings: tuple[tuple[Change, ...], ...] = ()
     waiting: Mapping[tuple[str, str], Block] = field(default_factory=dict)
 
     @property

@@ -1,68 +1,91 @@
 """Ports of a shared address change hands: a Service takes one once no other Service there publishes it any more. Pure.
 
 A load balancer takes the address away from a Service that asks for a port which another one there has. So the change of
-the taker waits until the giver has changed, in this pass or a later one. Where each waits for the other, one of them
-gives first, and publishes meanwhile what nobody has.
+the taker waits for a later pass, in which the giver has changed. Where each waits for the other, one of them gives
+first, and publishes meanwhile what nobody has, if nothing else is left to it.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from edge_expose_contract.addressing import Address
+from edge_expose_contract.addressing import Address, parse_range
 from edge_expose_module.blocks import Block
 from edge_expose_module.cluster.service import Key, ObservedService
-from edge_expose_module.cluster.state import Observed
+from edge_expose_module.cluster.state import Observed, service_of
 from edge_expose_module.load_balancers.api import Claim
 from edge_expose_module.services.plan import Change, Plan, Verb
-from edge_expose_module.services.spare_ports import Port, leads_nowhere, spare_port
+from edge_expose_module.services.spare_ports import Port, leads_nowhere, ports_of, spare_port
 
 _Holders = Mapping[Address, Sequence[ObservedService]]
+_RANGES = "loadBalancerSourceRanges"
 
 
 @dataclass(frozen=True, slots=True)
 class _Taker:
-    """A Service whose change takes ports that others still have, by those others."""
+    """A Service whose change takes ports that others still have, and why not from each of those."""
 
     change: Change
     service: ObservedService
     givers: Mapping[Key, Block]
 
     @property
-    def key(self) -> Key:
-        return self.service.key
+    def narrowed(self) -> Mapping[str, Any]:
+        """What of its change does not wait: that fewer clients may connect."""
+        ranges = ((self.change.body or {}).get("spec") or {}).get(_RANGES)
+        return {_RANGES: ranges} if _narrows(self.service.spec.get(_RANGES), ranges) else {}
+
+    def meanwhile(self, spec: Mapping[str, Any]) -> Change:
+        body = {"metadata": {"resourceVersion": self.service.resource_version}, "spec": spec}
+        return replace(self.change, body=body)
 
 
 def in_turn(plan: Plan, observed: Observed, allowed_ports: Sequence[tuple[int, int]] | None) -> Plan:
-    """The plan without the changes that have to wait, and why they do; `allowed_ports` are those of the guard rails."""
+    """The plan with what may be done now of changes that have to wait, and one reason each why they do.
+
+    `allowed_ports` are (first, last) numbers of the guard rails, None for all.
+    """
     holders: dict[Address, list[ObservedService]] = defaultdict(list)
     for service in observed.services.values():
         for address in service.assigned:
             holders[address].append(service)
-    found = (_taker(change, observed, holders) for change in plan.changes if change.verb is Verb.PATCH)
-    takers = {taker.key: taker for taker in found if taker is not None}
+    found = (_taker(change, observed, holders) for change in plan.changes)
+    takers = {taker.service.key: taker for taker in found if taker is not None}
     if not takers:
         return plan
-    yielding = {key: _yielding(takers[key], observed, allowed_ports) for key in _who_give_first(takers)}
+    now = {key: taker.meanwhile(taker.narrowed) for key, taker in takers.items() if taker.narrowed}
+    asked_for = {port for change in plan.changes if change.body for port in ports_of(change.body)}
+    rings: list[tuple[Change, ...]] = []
+    for first, ring in _rings(takers):
+        if now.keys() & ring:
+            continue  # in the next pass
+        kept = _kept(takers[first], holders, asked_for, allowed_ports)
+        asked_for.update(ports_of({"spec": {"ports": kept}}))
+        now[first] = takers[first].meanwhile({"ports": kept})
+        rings.append(tuple(takers[key].change for key in ring))
     changes: list[Change] = []
     for change in plan.changes:
         key = (change.namespace, change.name)
-        if change.kind != "Service" or change.verb is not Verb.PATCH or key not in takers:
+        if change.kind != "Service":
+            # The ports of a Service and of its endpoints go by the same names.
+            whose = service_of(observed.companions.get((change.kind, *key), change.body or {}))
+            changes.extend([] if whose in takers else [change])
+        elif key in takers and takers[key].change is change:
+            changes.extend([now[key]] if key in now else [])
+        else:
             changes.append(change)
-        elif key in yielding:
-            changes.append(yielding[key])
     waiting = {key: next(iter(taker.givers.values())) for key, taker in takers.items()}
-    return replace(plan, changes=tuple(changes), waiting=waiting)
+    return replace(plan, changes=tuple(changes), rings=tuple(rings), waiting=waiting)
 
 
 def _taker(change: Change, observed: Observed, holders: _Holders) -> _Taker | None:
-    service = observed.services.get((change.namespace, change.name)) if change.kind == "Service" else None
-    if service is None or not service.assigned:
-        return None  # it has no address to lose
+    service = observed.services.get((change.namespace, change.name))
+    if change.kind != "Service" or change.verb is not Verb.PATCH or service is None or not service.assigned:
+        return None  # or it has no address to lose
     after = _patched(service, change.body or {})
     givers: dict[Key, Block] = {}
     for address in observed.requested(after) or service.assigned:
@@ -86,42 +109,46 @@ def _why_not_yet(
     block = observed.load_balancer_for(after.load_balancer_class).why_not_shared(address, mine, theirs)
     if block is None:
         return None
-    what, _, _ = block.message.partition(";")
-    return replace(block, message=f"{what}; it is taken over as soon as that one gives it up")
+    port, _, holder = block.values
+    text = f"port {port} on shared address {address} is held by {holder}; it is taken over once that one gives it up"
+    return replace(block, message=text)
 
 
-def _who_give_first(takers: Mapping[Key, _Taker]) -> frozenset[Key]:
-    """One of each ring of Services that wait for each other."""
-    found: frozenset[Key] = frozenset()
+def _rings(takers: Mapping[Key, _Taker]) -> Iterator[tuple[Key, frozenset[Key]]]:
+    """Services that wait for each other, and the one of each ring that gives first."""
+    left = set(takers)
     while True:
-        left = takers.keys() - found
         try:
             TopologicalSorter({key: sorted(takers[key].givers.keys() & left) for key in sorted(left)}).prepare()
         except CycleError as error:
-            found |= {min(error.args[1])}
+            ring = frozenset(error.args[1])
+            yield min(ring), ring
+            left.remove(min(ring))
         else:
-            return found
+            return
 
 
-def _yielding(taker: _Taker, observed: Observed, allowed_ports: Sequence[tuple[int, int]] | None) -> Change:
-    """Its change, for the time being without the ports that others have, and without anything else."""
-    body = taker.change.body or {}
-    wanted = (body.get("spec") or {}).get("ports") or taker.service.spec["ports"]
-    theirs = {number for key in taker.givers for _, number in observed.services[key].ports}
-    ports = [port for port in wanted if port["port"] not in theirs]
-    if not ports:
-        key = observed.sharing_key(taker.service)
-        used = {(protocol, port["port"]) for port in wanted for protocol in ("TCP", "UDP")}
-        for service in observed.services.values():
-            if observed.sharing_key(service) == key:
-                used |= service.ports
-        ports = [leads_nowhere(spare_port(used, allowed_ports))]
-    metadata = {"resourceVersion": taker.service.resource_version}
-    return replace(taker.change, why="gives its ports first", body={"metadata": metadata, "spec": {"ports": ports}})
+def _kept(
+    taker: _Taker, holders: _Holders, asked_for: set[Port], allowed_ports: Sequence[tuple[int, int]] | None
+) -> list[dict[str, Any]]:
+    """What it publishes now and goes on with: giving takes nothing, so that nobody can be in the way."""
+    wanted = _patched(taker.service, taker.change.body or {}).ports
+    ports = [port for port in taker.service.spec["ports"] if (str(port.get("protocol", "TCP")), port["port"]) in wanted]
+    if ports:
+        return ports
+    used = {port for address in taker.service.assigned for other in holders[address] for port in other.ports}
+    return [leads_nowhere(spare_port(used | asked_for, allowed_ports))]
+
+
+def _narrows(before: Sequence[str] | None, after: Sequence[str] | None) -> bool:
+    """Whether all who may connect after a change could before; no ranges mean everybody."""
+    outer = [parse_range(text) for text in before or ()]
+    inner = [parse_range(text) for text in after or ()]
+    return bool(inner) and (not outer or all(any(i.first in o and i.last in o for o in outer) for i in inner))
 
 
 def _patched(service: ObservedService, patch: Mapping[str, Any]) -> ObservedService:
-    """The Service as it is after the patch, in what says what it publishes and asks for."""
+    """The Service as it is after the patch, in what it publishes and asks for, and in nothing else."""
     metadata = service.body["metadata"]
     annotations = {**service.annotations, **((patch.get("metadata") or {}).get("annotations") or {})}
     kept = {key: value for key, value in annotations.items() if value is not None}

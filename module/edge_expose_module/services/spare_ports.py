@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 Port = tuple[str, int]
@@ -14,7 +14,7 @@ _NO_PORT_OF_A_POD: Final = "edge-no-port"
 
 def spare_port(used: Collection[Port], allowed: Sequence[tuple[int, int]] | None) -> Port:
     """The last port that is not among `used`, of the (first, last) ranges that the guard rails allow: an admission
-    policy that enforces them knows no exceptions. Where these have none left, any.
+    policy that enforces them knows no exceptions. Where these have none left any one, which such a policy refuses.
 
     A number that nobody uses comes before the other protocol of one that somebody does: some load balancers do not tell
     the two apart.
@@ -28,6 +28,12 @@ def spare_port(used: Collection[Port], allowed: Sequence[tuple[int, int]] | None
         if other is not None:
             return other
     raise ValueError("every port is in use")  # pragma: no cover - a Service has at most some hundreds
+
+
+def ports_of(body: Mapping[str, Any]) -> frozenset[Port]:
+    """What a Service, or a patch of one, publishes."""
+    ports = (body.get("spec") or {}).get("ports") or ()
+    return frozenset((str(port.get("protocol", "TCP")), int(port["port"])) for port in ports)
 
 
 def leads_nowhere(port: Port) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from edge_expose_module.blocks import Block
+from edge_expose_module.cluster.service import Key
 from edge_expose_module.cluster.state import Observed
 from edge_expose_module.reconcile import PassPlan
 from edge_expose_module.status.assess import Status
@@ -28,8 +29,8 @@ class PassResult:
     outage: Block | None = None
     """What is said of every exposure once that has lasted."""
     warnings: tuple[str, ...] = ()
-    refused: frozenset[str] = frozenset()
-    """Exposures of which the cluster did not take a change."""
+    refused: frozenset[Key] = frozenset()
+    """Services of which the cluster did not take a change."""
     read_only: str = ""
     """Why this process writes nothing to the cluster; empty when it does."""
 

@@ -16,27 +16,43 @@ HELD = "10.0.0.12"
 
 
 class Watched(FakeCluster):
-    """Sees the load balancer's answer to each write: who is without an address then."""
+    """Sees the load balancer's answer to each write: who is without the address then that it had before."""
 
     def __init__(self) -> None:
         super().__init__()
         self.lost: list[str] = []
+        self._had: set[tuple[str, str]] = set()
+
+    def _look(self, after: str) -> None:
+        has = {key for key in self.services if self.address_of(key[1], key[0]) is not None}
+        self.lost.extend(f"{name} after {after}" for _, name in sorted(self._had & self.services.keys() - has))
+        self._had = has
+
+    def create(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        answer = super().create(resource, namespace, body)
+        self._look(f"create {body['metadata']['name']}")
+        return answer
 
     def patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         answer = super().patch(resource, namespace, name, body)
-        self.lost.extend(f"{key[1]} after {name}" for key in self.services if self.address_of(key[1]) is None)
+        self._look(f"patch {name}")
         return answer
+
+    def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
+        super().delete(resource, namespace, name, uid)
+        self._look(f"delete {name}")
 
 
 def group(**ports: list[int]) -> dict[str, Any]:
-    return {
-        name: {"selector": ["app=ws"], "ports": list(numbers), "share": "k", "address": HELD}
-        for name, numbers in ports.items()
-    }
+    return {name: one(*numbers) for name, numbers in ports.items()}
 
 
-def world(**ports: list[int]) -> Bench:
-    found = Bench(Watched())
+def one(*ports: object, **more: Any) -> dict[str, Any]:
+    return {"selector": ["app=ws"], "ports": list(ports), "share": "k", "address": HELD, **more}
+
+
+def world(guards: Guards | None = None, **ports: list[int]) -> Bench:
+    found = Bench(Watched(), guards=guards)
     found.cluster.add_pod("w", {"app": "ws"})
     found.desire(group(**ports))
     found.run()
@@ -58,6 +74,12 @@ def published(found: Bench, *names: str) -> list[list[int]]:
         pytest.param({"a": [80, 90], "b": [81]}, {"a": [81, 90], "b": [80]}, id="exchange-of-some"),
         pytest.param({"a": [80], "b": [81], "c": [82]}, {"a": [81], "b": [82], "c": [80]}, id="ring"),
         pytest.param({"a": [80], "b": [81], "c": [82]}, {"a": [81], "b": [82], "c": [83]}, id="chain"),
+        pytest.param(
+            {"a": [80], "b": [81], "c": [82], "d": [83]}, {"a": [81], "b": [80], "c": [83], "d": [82]}, id="two-rings"
+        ),
+        pytest.param(
+            {"a": [80], "b": [81], "c": [82]}, {"a": [81], "b": [80], "c": [65535]}, id="who-wants-the-spare-port"
+        ),
     ],
 )
 def test_ports_change_hands(before: dict[str, list[int]], after: dict[str, list[int]]) -> None:
@@ -88,8 +110,7 @@ def test_one_that_may_not_give_is_waited_for_and_nothing_is_lost() -> None:
     assert found.state("a") == ("Pending", HELD, "PortTaken")
     message = found.exposure("a")["message"]
     assert message == (
-        f"port 81/tcp on shared address {HELD} is held by Service edge1/b; it is taken over as soon as that one gives "
-        "it up"
+        f"port 81/tcp on shared address {HELD} is held by Service edge1/b; it is taken over once that one gives it up"
     )
     found.cluster.allow()
     found.run(3)
@@ -111,14 +132,86 @@ def test_a_restart_in_the_middle_of_an_exchange_ends_it() -> None:
 
 
 def test_what_is_published_meanwhile_is_inside_the_guard_rails() -> None:
-    found = Bench(Watched(), guards=Guards(ports=((80, 82),)))
-    found.desire(group(a=[80], b=[81]))
-    found.run()
-    found.desire(group(a=[81], b=[80]))
+    found = world(Guards(ports=((80, 83),)), a=[80], b=[81], c=[82])
+    found.desire(group(a=[81], b=[80], c=[82]))
     found.run(1)
-    assert published(found, "a") == [[82]]
+    assert published(found, "a") == [[83]]
+    found.run(4)
+    found.desire(group(a=[80], b=[81], c=[83]))
+    found.run(4)
+    assert published(found, "a", "b", "c") == [[80], [81], [83]]
+    assert found.cluster.lost == []
+
+
+def test_an_exchange_of_which_the_cluster_refuses_one_half_is_not_begun() -> None:
+    found = world(a=[80], b=[81])
+    found.cluster.refuse("webhook-denied-silently", verb="patch", only="b", webhook="w")
+    found.desire(group(a=[81], b=[80]))
+    found.run(12)
+    assert published(found, "a", "b") == [[80], [81]], "both serve as before"
+    assert [found.state(name) for name in "ab"] == [("Blocked", HELD, "PolicyDenied")] * 2
+    found.cluster.allow()
     found.run(4)
     assert published(found, "a", "b") == [[81], [80]]
+    assert found.cluster.lost == []
+
+
+def test_who_gives_first_publishes_nothing_new_to_clients_of_before() -> None:
+    found = world(a=[80], b=[81])
+    found.desire({"a": one(81, 22, allowFrom=["10.9.0.0/16"]), "b": one(80)})
+    for _ in range(5):
+        found.run(1)
+        spec = found.cluster.services[("edge1", "a")]["spec"]
+        assert spec.get("loadBalancerSourceRanges") == ["10.9.0.0/16"]
+    assert published(found, "a", "b") == [[22, 81], [80]]
+    assert found.cluster.lost == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "meanwhile"),
+    [
+        pytest.param(None, ["10.9.0.0/16"], ["10.9.0.0/16"], id="fewer"),
+        pytest.param(["10.9.0.0/16"], ["10.9.4.0/24"], ["10.9.4.0/24"], id="fewer-still"),
+        pytest.param(["10.9.0.0/16"], ["10.9.0.0/16", "10.7.0.0/16"], ["10.9.0.0/16"], id="more"),
+        pytest.param(["10.9.0.0/16"], None, ["10.9.0.0/16"], id="everybody"),
+    ],
+)
+def test_only_that_fewer_clients_may_connect_does_not_wait_for_a_port(
+    before: list[str] | None, after: list[str] | None, meanwhile: list[str]
+) -> None:
+    found = world(a=[80], b=[81])
+    found.desire({"a": one(80, allowFrom=before), "b": one(81)})
+    found.run()
+    found.cluster.refuse("webhook-denied-silently", verb="patch", only="b", webhook="w")
+    found.desire({"a": one(80, 81, allowFrom=after), "b": one(82)})
+    found.run()
+    spec = found.cluster.services[("edge1", "a")]["spec"]
+    assert spec.get("loadBalancerSourceRanges") == meanwhile
+    assert published(found, "a", "b") == [[80], [81]]
+    found.cluster.allow()
+    found.run()
+    assert found.cluster.services[("edge1", "a")]["spec"].get("loadBalancerSourceRanges") == after
+    assert published(found, "a", "b") == [[80, 81], [82]]
+
+
+def test_endpoints_wait_with_the_service_whose_ports_they_name() -> None:
+    found = world(b=[81])
+    outside = {"selector": None, "endpoints": ["192.168.7.7"]}
+    found.desire({"a": one(80, **outside), "b": one(81)})
+    found.run()
+    found.cluster.refuse("webhook-denied-silently", verb="patch", only="b", webhook="w")
+    found.desire({"a": one(81, **outside), "b": one(82)})
+
+    def names() -> tuple[list[str], list[str]]:
+        (slice_,) = (body for (_, _, name), body in found.cluster.companions.items() if name.startswith("a"))
+        service = found.cluster.services[("edge1", "a")]
+        return [port["name"] for port in service["spec"]["ports"]], [port["name"] for port in slice_["ports"]]
+
+    found.run()
+    assert names() == (["tcp-80"], ["tcp-80"])
+    found.cluster.allow()
+    found.run()
+    assert names() == (["tcp-81"], ["tcp-81"])
 
 
 def test_an_exchange_that_takes_several_passes_is_no_quarrel_with_another_writer() -> None:
