@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import socket
 import ssl
-import time
 from pathlib import Path
 
 import httpx
@@ -26,11 +25,11 @@ def test_it_ends_at_once_and_without_a_traceback_while_a_page_is_open(tmp_path: 
                 lines = events.iter_lines()
                 assert next(lines) == "retry: 2000"
                 running.child.send_signal(sent)
-                started = time.monotonic()
                 list(lines)
                 running.child.wait(30)
-        assert time.monotonic() - started < 2, "uvicorn waits that long for pages that are open"
-        assert "Traceback" not in running.log.read_text(), running.log.read_text()
+        log = running.log.read_text()
+        assert "Traceback" not in log, log
+        assert "graceful shutdown exceeded" not in log, "uvicorn waited in vain for pages that are open"
 
 
 @pytest.fixture
