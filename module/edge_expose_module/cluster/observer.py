@@ -54,6 +54,7 @@ class Observer:
         self._detector = detector or Detector()
         self._denied: dict[DeniedRead, float] = {}
         self._asked_again: set[DeniedRead] = set()
+        self._last = Observed()
 
     def observe(self, homes: Homes) -> Observed:
         """Reads everything a pass needs; what counts as ours is said by `homes`. Raises ClusterError when Services
@@ -65,18 +66,21 @@ class Observer:
         if unanswered and self._cluster.refresh():
             observed, unanswered = self._observe(homes)
         events = self._events(sorted({service.namespace for service in unanswered})) if unanswered else {}
-        return replace(observed, events=events, denied=tuple(sorted(self._denied, key=str)))
+        self._last = replace(observed, events=events, denied=tuple(sorted(self._denied, key=str)))
+        return self._last
 
     def after_writes(self, homes: Homes) -> Observed:
         """What was observed last, with what the API server answered to our writes and watches told since. Where a
         Service lacks what it asks for, Services and endpoints are read once more: an answer that is there is reported
-        at once."""
+        at once. Events stay those of Services that were not changed meanwhile."""
         self._cluster.go_on_reading()
         observed, unanswered = self._observe(homes)
         if unanswered:
             self._cluster.look_again(SERVICES, ENDPOINT_SLICES, ENDPOINTS)
             observed, _ = self._observe(homes)
-        return replace(observed, denied=tuple(sorted(self._denied, key=str)))
+        same = {key for key, service in observed.services.items() if service == self._last.services.get(key)}
+        events = {key: said for key, said in self._last.events.items() if key in same}
+        return replace(observed, events=events, denied=tuple(sorted(self._denied, key=str)))
 
     def _observe(self, homes: Homes) -> tuple[Observed, tuple[ObservedService, ...]]:
         """All but Events, and our Services that lack what they ask for."""

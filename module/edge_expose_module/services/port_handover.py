@@ -14,6 +14,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from edge_expose_contract.addressing import Address, parse_range
+from edge_expose_contract.violations import RuleError
 from edge_expose_module.blocks import Block
 from edge_expose_module.cluster.service import Key, ObservedService
 from edge_expose_module.cluster.state import Observed, service_of
@@ -142,8 +143,11 @@ def _kept(
 
 def _narrows(before: Sequence[str] | None, after: Sequence[str] | None) -> bool:
     """Whether all who may connect after a change could before; no ranges mean everybody."""
-    outer = [parse_range(text) for text in before or ()]
-    inner = [parse_range(text) for text in after or ()]
+    try:
+        outer = [parse_range(text) for text in before or ()]
+        inner = [parse_range(text) for text in after or ()]
+    except RuleError:
+        return False  # somebody wrote what the API server reads and we do not
     return bool(inner) and (not outer or all(any(i.first in o and i.last in o for o in outer) for i in inner))
 
 

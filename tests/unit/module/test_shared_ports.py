@@ -174,14 +174,14 @@ def test_who_gives_first_publishes_nothing_new_to_clients_of_before() -> None:
         pytest.param(["10.9.0.0/16"], ["10.9.4.0/24"], ["10.9.4.0/24"], id="fewer-still"),
         pytest.param(["10.9.0.0/16"], ["10.9.0.0/16", "10.7.0.0/16"], ["10.9.0.0/16"], id="more"),
         pytest.param(["10.9.0.0/16"], None, ["10.9.0.0/16"], id="everybody"),
+        pytest.param(["010.9.0.0/16"], ["10.9.4.0/24"], ["010.9.0.0/16"], id="no-telling"),
     ],
 )
 def test_only_that_fewer_clients_may_connect_does_not_wait_for_a_port(
     before: list[str] | None, after: list[str] | None, meanwhile: list[str]
 ) -> None:
     found = world(a=[80], b=[81])
-    found.desire({"a": one(80, allowFrom=before), "b": one(81)})
-    found.run()
+    found.cluster.services[("edge1", "a")]["spec"]["loadBalancerSourceRanges"] = before
     found.cluster.refuse("webhook-denied-silently", verb="patch", only="b", webhook="w")
     found.desire({"a": one(80, 81, allowFrom=after), "b": one(82)})
     found.run()
@@ -192,6 +192,20 @@ def test_only_that_fewer_clients_may_connect_does_not_wait_for_a_port(
     found.run()
     assert found.cluster.services[("edge1", "a")]["spec"].get("loadBalancerSourceRanges") == after
     assert published(found, "a", "b") == [[80, 81], [82]]
+
+
+def test_who_comes_for_a_port_that_is_not_given_up_is_told_so() -> None:
+    """Whatever else is refused in the same pass."""
+    found = world(a=[80], b=[81])
+    found.cluster.refuse("webhook-denied-silently", verb="patch", only="b", webhook="w")
+    found.desire(group(a=[80], b=[82], c=[81]))
+    found.run()
+    assert [found.state(name)[::2] for name in "bc"] == [("Blocked", "PolicyDenied"), ("Blocked", "PortTaken")]
+    found.cluster.allow()
+    for _ in range(4):
+        found.run(1)
+        found.later(seconds=5)
+    assert found.state("c") == ("Ready", HELD, None)
 
 
 def test_endpoints_wait_with_the_service_whose_ports_they_name() -> None:
