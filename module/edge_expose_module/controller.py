@@ -255,7 +255,6 @@ class Controller:
         plan: PassPlan | None = None
         proposed: PassPlan | None = None
         outcomes: dict[str, Outcome] = {}
-        refused: dict[str, Outcome] = {}
         result = self.result
         if document is not None and observed is not None:
             rails = await self._read_rails(document, observed)
@@ -271,7 +270,7 @@ class Controller:
             self._keeper.save()  # before the cluster is touched: a kill at any point is safe
             if plan.plan.changes:
                 outcomes = await asyncio.to_thread(apply, self._cluster, plan.plan, self._writers)
-                refused = {name: found for name, found in outcomes.items() if found.failure is not Failure.TRANSIENT}
+                refused = [name for name, outcome in outcomes.items() if outcome.failure is not Failure.TRANSIENT]
                 self._keeper.memory = pass_memory.without_refused(self._keeper.memory, before, refused)
                 homes = homes_of(self._keeper.memory, document, self.identity.namespace)
                 # Where an address is asked for in place of another, the answer is part of what is remembered.
@@ -287,7 +286,7 @@ class Controller:
                 result,
                 statuses=assess(plan, observed, self.identity.owner, outcomes),
                 plan=plan,
-                refused=frozenset(key for outcome in refused.values() for key in outcome.services),
+                unchanged=frozenset(key for outcome in outcomes.values() for key in outcome.services),
                 warnings=self._warnings(observed, read_only, rails),
                 read_only=read_only,
             )
@@ -435,9 +434,9 @@ class Controller:
         before = {(service.namespace, service.name): service for service in last}
         if self.result.plan is not None:
             written = self.result.plan.plan
-            # Who must be made anew was taken away by us; whose change waited, or was refused, nobody changed.
+            # Who must be made anew was taken away by us; who could not be changed is as it was.
             ours = {(change.namespace, change.name) for change in written.changes if change.verb is Verb.DELETE}
-            ours |= written.waiting.keys() | self.result.refused
+            ours |= self.result.unchanged
             before = {key: service for key, service in before.items() if key not in ours}
         now = {(service.namespace, service.name): service for service in plan.declared}
         return {key for key in changed & now.keys() if before.get(key) == now[key]}

@@ -27,7 +27,7 @@ def after_decision(
     last_good: dict[str, Mapping[str, Any]] = {}
     for name in sorted(pass_plan.resolved.names | waiting):
         wanted = pass_plan.standing.get(name)
-        proven = name not in pass_plan.unproven or name not in memory.last_good
+        proven = name not in pass_plan.unproven | pass_plan.waiting.keys() or name not in memory.last_good
         if wanted is not None and wanted.block is None and proven and isinstance(declared.get(name), Mapping):
             last_good[name] = declared[name]
         elif name in memory.last_good and name not in pass_plan.resolved.disabled:
@@ -91,7 +91,7 @@ def after_writes(memory: Memory, pass_plan: PassPlan, observed: Observed, owner:
     }
     arrived -= {name for name in arrived if pass_plan.standing[name].exposure.share in left_behind}
     declared = (memory.document or {}).get("exposures") or {}
-    proven = {name: declared[name] for name in arrived if name in declared}
+    proven = {name: declared[name] for name in arrived if name in declared and name not in pass_plan.waiting}
     given = {n: now[n] for n in memory.addresses if n in now and (n in arrived or n not in pass_plan.unproven)}
     return replace(memory, held={**memory.held, **given}, last_good={**memory.last_good, **proven})
 

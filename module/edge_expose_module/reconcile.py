@@ -6,8 +6,10 @@ declare, plan. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
 
 from edge_expose_contract.identity import Code
 from edge_expose_contract.models import Exposure, Site
@@ -19,6 +21,7 @@ from edge_expose_module.allocation.claims import carriers_of
 from edge_expose_module.allocation.grants import granted
 from edge_expose_module.allocation.unproven import together, unproven_names
 from edge_expose_module.blocks import Block
+from edge_expose_module.cluster.service import Key
 from edge_expose_module.desired.hostnames import share_hostnames
 from edge_expose_module.desired.removal_guard import PendingRemoval, RemovalGuard, guard_removals
 from edge_expose_module.desired.resolved import ResolvedExposure, ResolvedExposures, resolve
@@ -28,8 +31,8 @@ from edge_expose_module.services.declared import declarations
 from edge_expose_module.services.moves import Move, moves
 from edge_expose_module.services.names import name_clashes
 from edge_expose_module.services.obstacles import why_blocked
-from edge_expose_module.services.plan import Plan, plan
-from edge_expose_module.services.port_handover import in_turn
+from edge_expose_module.services.plan import Change, Plan, plan
+from edge_expose_module.services.port_handover import carried_out, handover
 from edge_expose_module.services.render import DeclaredService
 
 
@@ -55,6 +58,8 @@ class PassPlan:
     unproven: frozenset[str] = frozenset()
     """Exposures whose newest form asks for another address than they hold: until it is given, the form before counts as
     the last good one."""
+    waiting: Mapping[str, Block] = field(default_factory=dict)
+    """Exposures that wait for a port of a shared address, and why: until they have it, as above."""
     warnings: tuple[str, ...] = ()
     """What is carried out in another way than the document says."""
 
@@ -91,11 +96,23 @@ def reconcile(inputs: PassInputs) -> PassPlan:
     hostnames = share_hostnames(standing, inputs.observed.owned(inputs.owner), keep)
     under_way = moves(decisions, standing, carriers, inputs.observed, inputs.owner, namespace, inputs.guards.ports)
     unproven = unproven_names(under_way, decisions, standing, carriers, inputs.memory.last_held())
-    declared = declarations(standing, decisions, under_way, carriers, last_good, hostnames, inputs, namespace)
+    declare = partial(declarations, standing, decisions, under_way, carriers, last_good, hostnames, inputs, namespace)
+    declared = declare()
     frozen = keep | frozenset(name for name in standing if name not in declared.names)
-    planned = plan(declared.services, declared.companions, inputs.observed, inputs.owner, frozen)
-    planned = in_turn(planned, inputs.observed, inputs.guards.ports)
-    planned = replace(planned, together=together(unproven, standing))
+
+    def planned_for(services: Sequence[DeclaredService], companions: Mapping[Key, Sequence[Mapping[str, Any]]]) -> Plan:
+        return plan(services, companions, inputs.observed, inputs.owner, frozen)
+
+    turns = handover(declared.services, inputs.observed, inputs.owner)
+    rings: tuple[tuple[Change, ...], ...] = ()
+    if turns.waiting:
+        patches = planned_for(declared.services, declared.companions).patches()
+        rings = tuple(tuple(c for c in patches if c.exposure in ring) for ring in set(turns.rings.values()))
+        declared = declare(turns.waiting)
+        services = carried_out(turns, declared.services, inputs.observed, inputs.guards.ports)
+        declared = replace(declared, services=services)
+    planned = planned_for(declared.services, declared.companions)
+    planned = replace(planned, together=together(unproven, standing), rings=rings)
     code, description = _document_status(inputs.document, pending)
     return PassPlan(
         resolved,
@@ -112,6 +129,7 @@ def reconcile(inputs: PassInputs) -> PassPlan:
         standing,
         under_way,
         unproven,
+        turns.waiting,
         hostnames.warnings + _warnings(standing, inputs, decisions, space),
     )
 

@@ -21,7 +21,9 @@ from edge_expose_contract.services import selector_text
 from edge_expose_contract.violations import RuleError
 from edge_expose_module.cluster.foreign_text import json_object
 
-DECLARED_ANNOTATION = "edge-expose.io/declared"
+NOTES = "edge-expose.io/"
+"""How the keys of our own annotations begin: they are for us, and no load balancer reads them."""
+DECLARED_ANNOTATION = f"{NOTES}declared"
 """Our own note on a Service: what we declared, so that it can be taken back."""
 
 Key = tuple[str, str]

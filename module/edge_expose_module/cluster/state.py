@@ -158,17 +158,13 @@ def count_ready(slices: Sequence[Mapping[str, Any]]) -> dict[Key, int]:
     return {key: len(found) for key, found in seen.items()}
 
 
-def service_of(item: Mapping[str, Any]) -> Key:
-    """The Service whose endpoints an EndpointSlice or core/v1 Endpoints holds."""
-    meta = item["metadata"]
-    return (meta.get("namespace", ""), (meta.get("labels") or {}).get("kubernetes.io/service-name") or meta["name"])
-
-
 def endpoint_addresses(items: Sequence[Mapping[str, Any]]) -> dict[Key, tuple[str, ...]]:
     """Endpoint addresses by Service, from EndpointSlices or core/v1 Endpoints, in order and each once."""
     found: dict[Key, dict[str, None]] = {}
     for item in items:
-        addresses = found.setdefault(service_of(item), {})
+        meta = item["metadata"]
+        service = (meta.get("labels") or {}).get("kubernetes.io/service-name") or meta["name"]
+        addresses = found.setdefault((meta.get("namespace", ""), service), {})
         for endpoint in item.get("endpoints") or []:
             addresses.update(dict.fromkeys(str(address) for address in endpoint.get("addresses") or []))
         for subset in item.get("subsets") or []:

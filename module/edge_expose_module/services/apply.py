@@ -50,7 +50,8 @@ def apply(cluster: Cluster, plan: Plan, writers: int = 1) -> dict[str, Outcome]:
         except Conflict as error:
             log.info("%s %s: conflict, will look again (%s)", change.verb, where, error)
             text = f"{change.verb} {where}: {error}"
-            return failed(Failure.TRANSIENT, change, text, "ClusterUnavailable")
+            # Somebody else wrote meanwhile, and may again.
+            return replace(failed(Failure.TRANSIENT, change, text, "ClusterUnavailable"), services=frozenset())
         except NotFound as error:
             if change.verb is not Verb.DELETE:
                 # A missing namespace answers 404 to a create.
@@ -69,8 +70,8 @@ def apply(cluster: Cluster, plan: Plan, writers: int = 1) -> dict[str, Outcome]:
         return None
 
     held_up: set[str] = set()
-    patches = [change for change in plan.changes if change.kind == "Service" and change.verb is Verb.PATCH]
-    for all_or_none in (*([c for c in patches if c.exposure in group] for group in plan.together), *plan.rings):
+    moving = [change for change in plan.patches() if touches_request(change)]
+    for all_or_none in (*([c for c in moving if c.exposure in group] for group in plan.together), *plan.rings):
         if len(all_or_none) < 2:
             continue
         refusal = next((found for c in all_or_none if (found := attempt(c, _rehearse_patch)) is not None), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,8 +37,11 @@ def declarations(
     hostnames: SharedHostnames,
     inputs: PassInputs,
     default_namespace: str,
+    waiting: Collection[str] = (),
 ) -> Declarations:
-    """Of an exposure that is blocked with nothing to ask for, what runs goes on as it is: it is not declared."""
+    """Of an exposure that is blocked with nothing to ask for, what runs goes on as it is: it is not declared. `waiting`
+    are those whose last good form goes on where they are.
+    """
     observed = inputs.observed
     target = Target(inputs.owner, default_namespace, observed.load_balancer_for, observed.capabilities)
     services: list[DeclaredService] = []
@@ -51,13 +54,13 @@ def declarations(
         names.add(name)
         exposure, addresses = hostnames.carried(name, wanted.exposure), decision.addresses
         noted: tuple[Address, ...] = ()
-        if move is not None:
-            if move.claimant == name:
-                services.append(move.claim_service(wanted, target))
-            if not move.granted:
-                # The Service is not touched before the claim is granted, its last good form goes on.
-                exposure, addresses = hostnames.carried(name, last_good.get(name, exposure)), move.held
-                noted = merged(carrier.service.asked for carrier in carriers[name])
+        if move is not None and move.claimant == name:
+            services.append(move.claim_service(wanted, target))
+        if name in waiting or (move is not None and not move.granted):
+            # The Service is not touched before the claim is granted, its last good form goes on.
+            exposure = hostnames.carried(name, last_good.get(name, exposure))
+            addresses = merged(carrier.service.assigned for carrier in carriers[name] if carrier.is_declared)
+            noted = merged(carrier.service.asked for carrier in carriers[name])
         joined = (move is not None and move.granted) or _has_own_key(name, carriers, inputs)
         for service in declare(name, exposure, addresses, target, may_be_joined=joined, noted=noted):
             services.append(service)

@@ -27,4 +27,4 @@ class Outcome:
     reason: Reason
     values: tuple[str, ...] = ()
     services: frozenset[Key] = frozenset()
-    """What was to be changed and was not."""
+    """What was to be changed and was not, but where somebody else wrote meanwhile."""

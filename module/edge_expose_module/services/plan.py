@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
 from edge_expose_contract.addressing import Address
 from edge_expose_contract.identity import EDGE_DEVICE_LABEL, LABEL_CLAIM, LABEL_EXPOSURE, LABEL_MANAGED_BY, LABEL_OWNER
-from edge_expose_module.blocks import Block
-from edge_expose_module.cluster.service import ObservedService
+from edge_expose_module.cluster.service import NOTES, ObservedService
 from edge_expose_module.cluster.state import Observed
 from edge_expose_module.services import node_ports
 from edge_expose_module.services.render import DeclaredService
@@ -52,13 +51,16 @@ class Plan:
 
     `together` are exposures that move to one address: their Services are changed only when the API server would take
     each of those changes. `rings` are whole changes of Services that exchange ports: the API server would have to take
-    all of one before the first of them is begun. `waiting` are Services of which a change waits, and why.
+    all of one before the first of them is begun.
     """
 
     changes: tuple[Change, ...] = ()
     together: tuple[frozenset[str], ...] = ()
     rings: tuple[tuple[Change, ...], ...] = ()
-    waiting: Mapping[tuple[str, str], Block] = field(default_factory=dict)
+
+    def patches(self) -> tuple[Change, ...]:
+        """Of Services that are there."""
+        return tuple(change for change in self.changes if change.verb is Verb.PATCH and change.kind == "Service")
 
     @property
     def drift(self) -> int:
@@ -116,12 +118,12 @@ def _may_cost(change: Change, observed: Observed, holders: Mapping[Address, int]
 
 
 def touches_request(change: Change) -> bool:
-    """Whether a patch may change what a Service asks of its load balancer, or which pools serve it."""
+    """Whether a patch may change what a Service asks of its load balancer, or which pools serve it. Our own notes on it
+    ask for nothing."""
     body = change.body or {}
     metadata = body.get("metadata") or {}
-    return any(metadata.get(key) for key in ("labels", "annotations")) or bool(
-        _REQUEST & (body.get("spec") or {}).keys()
-    )
+    annotations = [key for key in metadata.get("annotations") or () if not key.startswith(NOTES)]
+    return bool(metadata.get("labels") or annotations or _REQUEST & (body.get("spec") or {}).keys())
 
 
 def _deletion(service: ObservedService, why: str, successor: DeclaredService | None) -> Change:

@@ -1,101 +1,111 @@
-"""Ports of a shared address change hands: a Service takes one once no other Service there publishes it any more. Pure.
+"""Ports of a shared address change hands: an exposure takes one once no other Service there publishes it. Pure.
 
-A load balancer takes the address away from a Service that asks for a port which another one there has. So the change of
-the taker waits for a later pass, in which the giver has changed. Where each waits for the other, one of them gives
-first, and publishes meanwhile what nobody has, if nothing else is left to it.
+A load balancer takes the address away from a Service that asks for a port which another one there has. So the exposure
+that takes goes on in its last good form until a later pass, in which the giver has changed. Where exposures wait for
+each other, one of them gives first, and publishes meanwhile what nobody has, if nothing else is left to it.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from edge_expose_contract.addressing import Address, parse_range
-from edge_expose_contract.violations import RuleError
+from edge_expose_contract.addressing import Address
 from edge_expose_module.blocks import Block
 from edge_expose_module.cluster.service import Key, ObservedService
-from edge_expose_module.cluster.state import Observed, service_of
+from edge_expose_module.cluster.state import Observed
 from edge_expose_module.load_balancers.api import Claim
-from edge_expose_module.services.plan import Change, Plan, Verb
+from edge_expose_module.services.render import DeclaredService
 from edge_expose_module.services.spare_ports import Port, leads_nowhere, ports_of, spare_port
 
 _Holders = Mapping[Address, Sequence[ObservedService]]
-_RANGES = "loadBalancerSourceRanges"
 
 
 @dataclass(frozen=True, slots=True)
-class _Taker:
-    """A Service whose change takes ports that others still have, and why not from each of those."""
+class Handover:
+    """Exposures whose newest form has to wait, with one reason each. Of `rings`, by who gives first, are those that
+    wait for each other. `newest` is the newest form of everything, by Service."""
 
-    change: Change
-    service: ObservedService
-    givers: Mapping[Key, Block]
-
-    @property
-    def narrowed(self) -> Mapping[str, Any]:
-        """What of its change does not wait: that fewer clients may connect."""
-        ranges = ((self.change.body or {}).get("spec") or {}).get(_RANGES)
-        return {_RANGES: ranges} if _narrows(self.service.spec.get(_RANGES), ranges) else {}
-
-    def meanwhile(self, spec: Mapping[str, Any]) -> Change:
-        body = {"metadata": {"resourceVersion": self.service.resource_version}, "spec": spec}
-        return replace(self.change, body=body)
+    waiting: Mapping[str, Block]
+    rings: Mapping[str, frozenset[str]]
+    newest: Mapping[Key, DeclaredService]
 
 
-def in_turn(plan: Plan, observed: Observed, allowed_ports: Sequence[tuple[int, int]] | None) -> Plan:
-    """The plan with what may be done now of changes that have to wait, and one reason each why they do.
+def handover(declared: Iterable[DeclaredService], observed: Observed, owner: str) -> Handover:
+    """`declared` are the Services of the newest forms. Those of one exposure are changed in an order of their own."""
+    newest = {(service.namespace, service.name): service for service in declared}
+    holders = _holders(observed)
+    names = {service.exposure for service in newest.values()}
+    waits: dict[str, dict[str, Block]] = {}
+    for key, service in newest.items():
+        for giver, block in _givers(service, observed.services.get(key), observed, holders):
+            exposure = giver.exposure if giver.owned_by(owner) and giver.exposure in names else None
+            if exposure != service.exposure:
+                waits.setdefault(service.exposure, {})[exposure or f"{giver.namespace}/{giver.name}"] = block
+    waiting = {name: next(iter(givers.values())) for name, givers in waits.items()}
+    return Handover(waiting, _rings(waits), newest)
+
+
+def carried_out(
+    found: Handover,
+    last_good: Iterable[DeclaredService],
+    observed: Observed,
+    allowed_ports: Sequence[tuple[int, int]] | None,
+) -> tuple[DeclaredService, ...]:
+    """What is carried out now: `last_good` are all Services, those of exposures that wait in their last good form.
 
     `allowed_ports` are (first, last) numbers of the guard rails, None for all.
     """
-    holders: dict[Address, list[ObservedService]] = defaultdict(list)
+    holders = _holders(observed)
+    asked_for: dict[str, set[Port]] = defaultdict(set)
+    for service in found.newest.values():
+        asked_for[service.exposure] |= ports_of(service.spec)
+    services: list[DeclaredService] = []
+    for service in last_good:
+        key = (service.namespace, service.name)
+        existing = observed.services.get(key)
+        if service.exposure not in found.waiting or existing is None or existing.is_claim:
+            services.append(service)
+            continue
+        gives = service.exposure in found.rings
+        newest = ports_of(found.newest[key].spec) if key in found.newest else frozenset()
+        of_others = {port for name, ports in asked_for.items() if name != service.exposure for port in ports}
+        of_others |= {p for at in existing.assigned for o in holders[at] if o.key != existing.key for p in o.ports}
+        # Giving takes nothing, so that nobody can be in the way; and nothing is taken back that another one wants.
+        may_stay = existing.ports & newest if gives else existing.ports | ports_of(service.spec) - of_others
+        ports = [port for port in service.spec["ports"] if ports_of({"ports": [port]}) <= may_stay]
+        if not ports and gives:
+            spare = spare_port(of_others | asked_for[service.exposure], allowed_ports)
+            asked_for[service.exposure].add(spare)
+            ports = [leads_nowhere(spare)]
+        services.append(replace(service, spec={**service.spec, "ports": ports or _as_they_are(existing)}))
+    return tuple(services)
+
+
+def _holders(observed: Observed) -> _Holders:
+    found: dict[Address, list[ObservedService]] = defaultdict(list)
     for service in observed.services.values():
         for address in service.assigned:
-            holders[address].append(service)
-    found = (_taker(change, observed, holders) for change in plan.changes)
-    takers = {taker.service.key: taker for taker in found if taker is not None}
-    if not takers:
-        return plan
-    now = {key: taker.meanwhile(taker.narrowed) for key, taker in takers.items() if taker.narrowed}
-    asked_for = {port for change in plan.changes if change.body for port in ports_of(change.body)}
-    rings: list[tuple[Change, ...]] = []
-    for first, ring in _rings(takers):
-        if now.keys() & ring:
-            continue  # in the next pass
-        kept = _kept(takers[first], holders, asked_for, allowed_ports)
-        asked_for.update(ports_of({"spec": {"ports": kept}}))
-        now[first] = takers[first].meanwhile({"ports": kept})
-        rings.append(tuple(takers[key].change for key in ring))
-    changes: list[Change] = []
-    for change in plan.changes:
-        key = (change.namespace, change.name)
-        if change.kind != "Service":
-            # The ports of a Service and of its endpoints go by the same names.
-            whose = service_of(observed.companions.get((change.kind, *key), change.body or {}))
-            changes.extend([] if whose in takers else [change])
-        elif key in takers and takers[key].change is change:
-            changes.extend([now[key]] if key in now else [])
-        else:
-            changes.append(change)
-    waiting = {key: next(iter(taker.givers.values())) for key, taker in takers.items()}
-    return replace(plan, changes=tuple(changes), rings=tuple(rings), waiting=waiting)
+            found[address].append(service)
+    return found
 
 
-def _taker(change: Change, observed: Observed, holders: _Holders) -> _Taker | None:
-    service = observed.services.get((change.namespace, change.name))
-    if change.kind != "Service" or change.verb is not Verb.PATCH or service is None or not service.assigned:
-        return None  # or it has no address to lose
-    after = _patched(service, change.body or {})
-    givers: dict[Key, Block] = {}
-    for address in observed.requested(after) or service.assigned:
-        taken = after.ports - service.ports if address in service.assigned else after.ports
+def _givers(
+    declared: DeclaredService, existing: ObservedService | None, observed: Observed, holders: _Holders
+) -> Iterable[tuple[ObservedService, Block]]:
+    """Who has ports that a Service takes with its newest form. One that has no address cannot lose it."""
+    if existing is None or not existing.assigned or existing.is_claim or declared.spec["type"] != "LoadBalancer":
+        return
+    after = ObservedService.of(declared.body())
+    for address in observed.requested(after) or existing.assigned:
+        taken = after.ports - existing.ports if address in existing.assigned else after.ports
         for other in holders.get(address, ()):
-            block = _why_not_yet(address, taken, after, other, observed) if other.key != service.key else None
+            block = _why_not_yet(address, taken, after, other, observed) if other.key != existing.key else None
             if block is not None:
-                givers.setdefault(other.key, block)
-    return _Taker(change, service, givers) if givers else None
+                yield other, block
 
 
 def _why_not_yet(
@@ -115,46 +125,45 @@ def _why_not_yet(
     return replace(block, message=text)
 
 
-def _rings(takers: Mapping[Key, _Taker]) -> Iterator[tuple[Key, frozenset[Key]]]:
-    """Services that wait for each other, and the one of each ring that gives first."""
-    left = set(takers)
+def _rings(waits: Mapping[str, Mapping[str, Block]]) -> dict[str, frozenset[str]]:
+    """Who gives first, and all that wait for each other with it. None of them waits for anybody else: it would have
+    given in vain."""
+    ahead = {name: _reached(name, waits) for name in waits}
+    found: dict[str, frozenset[str]] = {}
+    seen: set[str] = set()
+    for name in sorted(waits):
+        ring = frozenset(other for other in ahead[name] if name in ahead[other])
+        is_new = name in ring and name not in seen
+        seen |= ring
+        if is_new and all(waits[member].keys() <= ring for member in ring):
+            found.update(dict.fromkeys(_who_give_first(ring, waits), ring))
+    return found
+
+
+def _reached(start: str, waits: Mapping[str, Mapping[str, Block]]) -> set[str]:
+    """Everybody that waits and that one waits for, by way of others too."""
+    found: set[str] = set()
+    ahead = [start]
+    while ahead:
+        more = waits[ahead.pop()].keys() & waits.keys() - found
+        found |= more
+        ahead.extend(more)
+    return found
+
+
+def _who_give_first(ring: frozenset[str], waits: Mapping[str, Mapping[str, Block]]) -> set[str]:
+    """So many that the others can follow one by one."""
+    given: set[str] = set()
     while True:
+        left = ring - given
         try:
-            TopologicalSorter({key: sorted(takers[key].givers.keys() & left) for key in sorted(left)}).prepare()
+            TopologicalSorter({name: sorted(waits[name].keys() & left) for name in sorted(left)}).prepare()
         except CycleError as error:
-            ring = frozenset(error.args[1])
-            yield min(ring), ring
-            left.remove(min(ring))
+            given.add(min(error.args[1]))
         else:
-            return
+            return given
 
 
-def _kept(
-    taker: _Taker, holders: _Holders, asked_for: set[Port], allowed_ports: Sequence[tuple[int, int]] | None
-) -> list[dict[str, Any]]:
-    """What it publishes now and goes on with: giving takes nothing, so that nobody can be in the way."""
-    wanted = _patched(taker.service, taker.change.body or {}).ports
-    ports = [port for port in taker.service.spec["ports"] if (str(port.get("protocol", "TCP")), port["port"]) in wanted]
-    if ports:
-        return ports
-    used = {port for address in taker.service.assigned for other in holders[address] for port in other.ports}
-    return [leads_nowhere(spare_port(used | asked_for, allowed_ports))]
-
-
-def _narrows(before: Sequence[str] | None, after: Sequence[str] | None) -> bool:
-    """Whether all who may connect after a change could before; no ranges mean everybody."""
-    try:
-        outer = [parse_range(text) for text in before or ()]
-        inner = [parse_range(text) for text in after or ()]
-    except RuleError:
-        return False  # somebody wrote what the API server reads and we do not
-    return bool(inner) and (not outer or all(any(i.first in o and i.last in o for o in outer) for i in inner))
-
-
-def _patched(service: ObservedService, patch: Mapping[str, Any]) -> ObservedService:
-    """The Service as it is after the patch, in what it publishes and asks for, and in nothing else."""
-    metadata = service.body["metadata"]
-    annotations = {**service.annotations, **((patch.get("metadata") or {}).get("annotations") or {})}
-    kept = {key: value for key, value in annotations.items() if value is not None}
-    spec = {**service.spec, **(patch.get("spec") or {})}
-    return ObservedService.of({**service.body, "metadata": {**metadata, "annotations": kept}, "spec": spec})
+def _as_they_are(existing: ObservedService) -> list[dict[str, Any]]:
+    """Its ports without what the cluster added."""
+    return [{key: value for key, value in port.items() if key != "nodePort"} for port in existing.spec["ports"]]

@@ -30,10 +30,9 @@ def spare_port(used: Collection[Port], allowed: Sequence[tuple[int, int]] | None
     raise ValueError("every port is in use")  # pragma: no cover - a Service has at most some hundreds
 
 
-def ports_of(body: Mapping[str, Any]) -> frozenset[Port]:
-    """What a Service, or a patch of one, publishes."""
-    ports = (body.get("spec") or {}).get("ports") or ()
-    return frozenset((str(port.get("protocol", "TCP")), int(port["port"])) for port in ports)
+def ports_of(spec: Mapping[str, Any]) -> frozenset[Port]:
+    """What a Service publishes."""
+    return frozenset((str(port.get("protocol", "TCP")), int(port["port"])) for port in spec["ports"])
 
 
 def leads_nowhere(port: Port) -> dict[str, Any]:

@@ -112,7 +112,7 @@ def _assess_one(
         if address is not None:
             found = replace(found, message=f"{found.message}; {_where(own, address)}")
         return status(State.BLOCKED if is_final else State.PENDING, found)
-    waiting = next((pass_plan.plan.waiting[s.key] for s in own if s.key in pass_plan.plan.waiting), None)
+    waiting = pass_plan.waiting.get(name)
     if waiting is not None:
         return status(State.PENDING, waiting)
     move = pass_plan.moves.get(name)

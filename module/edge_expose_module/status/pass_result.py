@@ -29,8 +29,8 @@ class PassResult:
     outage: Block | None = None
     """What is said of every exposure once that has lasted."""
     warnings: tuple[str, ...] = ()
-    refused: frozenset[Key] = frozenset()
-    """Services of which the cluster did not take a change."""
+    unchanged: frozenset[Key] = frozenset()
+    """Services of which the cluster did not take a change, though nobody else wrote."""
     read_only: str = ""
     """Why this process writes nothing to the cluster; empty when it does."""
 

@@ -162,36 +162,69 @@ def test_who_gives_first_publishes_nothing_new_to_clients_of_before() -> None:
     for _ in range(5):
         found.run(1)
         spec = found.cluster.services[("edge1", "a")]["spec"]
-        assert spec.get("loadBalancerSourceRanges") == ["10.9.0.0/16"]
+        assert published(found, "a") != [[22, 81]] or spec["loadBalancerSourceRanges"] == ["10.9.0.0/16"]
     assert published(found, "a", "b") == [[22, 81], [80]]
     assert found.cluster.lost == []
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "meanwhile"),
+    ("before", "after", "c"),
     [
-        pytest.param(None, ["10.9.0.0/16"], ["10.9.0.0/16"], id="fewer"),
-        pytest.param(["10.9.0.0/16"], ["10.9.4.0/24"], ["10.9.4.0/24"], id="fewer-still"),
-        pytest.param(["10.9.0.0/16"], ["10.9.0.0/16", "10.7.0.0/16"], ["10.9.0.0/16"], id="more"),
-        pytest.param(["10.9.0.0/16"], None, ["10.9.0.0/16"], id="everybody"),
-        pytest.param(["010.9.0.0/16"], ["10.9.4.0/24"], ["010.9.0.0/16"], id="no-telling"),
+        pytest.param({"a": [80], "b": [81]}, {"a": [81, 90], "b": [80]}, 91, id="who-gives-first"),
+        pytest.param({"a": [80], "b": [81]}, {"a": [81], "b": [80, 90]}, 91, id="the-other-one"),
+        pytest.param(
+            {"a": [80], "b": [81], "d": [82, 83]}, {"a": [81], "b": [80, 82], "d": [81, 83, 90]}, 91, id="two-rings"
+        ),
     ],
 )
-def test_only_that_fewer_clients_may_connect_does_not_wait_for_a_port(
-    before: list[str] | None, after: list[str] | None, meanwhile: list[str]
+def test_nobody_gives_first_who_would_wait_for_another_one_then(
+    before: dict[str, list[int]], after: dict[str, list[int]], c: int
 ) -> None:
+    found = world(**before, c=[90])
+    found.cluster.refuse("webhook-denied-silently", verb="patch", only="c", webhook="w")
+    found.desire(group(**after, c=[c]))
+    found.run(6)
+    assert published(found, *before) == list(before.values()), "all serve as before"
+    found.cluster.allow()
+    for _ in range(6):
+        found.run(1)
+        found.later(seconds=5)
+    assert found.cluster.lost == []
+
+
+def test_who_waits_is_held_to_its_last_good_form_and_no_longer() -> None:
     found = world(a=[80], b=[81])
-    found.cluster.services[("edge1", "a")]["spec"]["loadBalancerSourceRanges"] = before
     found.cluster.refuse("webhook-denied-silently", verb="patch", only="b", webhook="w")
-    found.desire({"a": one(80, 81, allowFrom=after), "b": one(82)})
+    found.desire({"a": one(81, allowFrom=["10.9.0.0/16"]), "b": one(82)})
     found.run()
     spec = found.cluster.services[("edge1", "a")]["spec"]
-    assert spec.get("loadBalancerSourceRanges") == meanwhile
-    assert published(found, "a", "b") == [[80], [81]]
+    spec["selector"] = {"app": "other"}
+    spec["ports"] = [{**spec["ports"][0], "targetPort": 6666}, {"port": 22, "protocol": "TCP", "name": "ssh"}]
+    found.run()
+    spec = found.cluster.services[("edge1", "a")]["spec"]
+    assert spec["selector"] == {"app": "ws"}
+    assert [(port["port"], port["targetPort"]) for port in spec["ports"]] == [(80, 80)]
+    found.restart()
+    found.run()
+    assert published(found, "a") == [[80]]
     found.cluster.allow()
     found.run()
-    assert found.cluster.services[("edge1", "a")]["spec"].get("loadBalancerSourceRanges") == after
-    assert published(found, "a", "b") == [[80, 81], [82]]
+    spec = found.cluster.services[("edge1", "a")]["spec"]
+    assert ([port["port"] for port in spec["ports"]], spec["loadBalancerSourceRanges"]) == ([81], ["10.9.0.0/16"])
+
+
+def test_who_lost_its_address_by_hand_gets_it_back_whatever_is_refused_to_another_one() -> None:
+    found = world(a=[80], b=[81])
+    found.cluster.refuse("webhook-denied-silently", verb="patch", only="b", webhook="w")
+    found.desire(group(a=[80], b=[82]))
+    found.run()
+    found.cluster.services[("edge1", "a")]["metadata"]["annotations"]["metallb.io/allow-shared-ip"] = "other"
+    found.cluster.settle()
+    assert found.cluster.address_of("a") is None
+    for _ in range(8):
+        found.run(1)
+        found.later(seconds=5)
+    assert found.state("a") == ("Ready", HELD, None)
 
 
 def test_who_comes_for_a_port_that_is_not_given_up_is_told_so() -> None:
