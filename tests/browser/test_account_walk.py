@@ -8,7 +8,7 @@ import pytest
 
 from .conftest import PASSWORD, sign_in
 
-pytestmark = [pytest.mark.browser, pytest.mark.local, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.local]
 NEW = "another horse entirely"
 
 

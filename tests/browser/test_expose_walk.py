@@ -10,7 +10,7 @@ import pytest
 from edge_expose_cloud.adapters.iothub import Credentials, IotHub
 from support.waiting import eventually
 
-pytestmark = [pytest.mark.browser, pytest.mark.local, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.local]
 
 
 def expect_state(page: Any, state: str, timeout: int = 40000) -> None:

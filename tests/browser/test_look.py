@@ -11,7 +11,7 @@ from edge_expose_cloud.adapters.iothub import Credentials, IotHub
 
 from .conftest import screenshots_folder
 
-pytestmark = [pytest.mark.browser, pytest.mark.local, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.local]
 
 PAGES = {
     "sign-in": "/sign-in",

@@ -8,7 +8,7 @@ import pytest
 
 from .conftest import text_of_page
 
-pytestmark = [pytest.mark.browser, pytest.mark.local, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.local]
 
 
 def hold(page: Any, button: Any) -> None:

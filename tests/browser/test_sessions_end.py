@@ -9,7 +9,7 @@ import pytest
 
 from .conftest import PASSWORD, serve, sign_in
 
-pytestmark = [pytest.mark.browser, pytest.mark.local, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.local]
 SIGNED_OUT = "Your session has ended"
 
 

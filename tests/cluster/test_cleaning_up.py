@@ -12,7 +12,7 @@ from support import testbed_netns
 from support.testbed_namespaces import NETNS_FOLDER
 from support.testbed_netns import Namespaces, run, why_no_namespaces
 
-pytestmark = [pytest.mark.network]
+pytestmark = pytest.mark.network
 CODE = """
 from support.testbed_netns import Namespaces
 import sys, time

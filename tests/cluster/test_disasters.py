@@ -15,7 +15,7 @@ from support.testbed_site import Site
 from support.testbed_traffic import echo, http_get, spread, who_has
 from support.waiting import eventually
 
-pytestmark = [pytest.mark.testbed, pytest.mark.network, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.testbed, pytest.mark.network]
 FIXED = f"{LAN}.249"
 
 

@@ -10,7 +10,7 @@ from support.testbed_machines import LAN, OUTSIDE
 from support.testbed_site import Site
 from support.testbed_traffic import echo, echo_udp, http_get, resolve, spread, who_has, why_not_reached
 
-pytestmark = [pytest.mark.testbed, pytest.mark.network, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.testbed, pytest.mark.network]
 NEAR, FAR = OUTSIDE
 
 

@@ -14,7 +14,7 @@ from support.cloud import SPEC
 from support.fleet import connected, make_devices
 from support.hub import child_environment, start_hub
 
-pytestmark = [pytest.mark.local, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.local
 
 
 def test_an_apply_that_is_killed_is_finished_by_running_it_again(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from edge_expose_local.instance import Instance
 from edge_expose_local.settings import LocalSettings
 from support.lots import own
 
-pytestmark = [pytest.mark.local, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.local
 ROOT = Path(__file__).resolve().parents[2]
 LOT = own()
 # What another test runs, or what a test cannot: command -> why.

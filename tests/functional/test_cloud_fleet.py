@@ -19,7 +19,7 @@ from support.cloud import NOW, spec_of_text
 from support.fleet import LightFleet, connected, spec_text
 from support.hub import RunningHub, start_hub
 
-pytestmark = [pytest.mark.local, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.local
 OPERATOR = Operator("me@here", lambda: NOW)
 DEVICES = [f"light-{number:02d}" for number in range(40)]
 

@@ -18,7 +18,7 @@ from support.fleet import make_devices
 from support.hub import RunningHub, caller, start_hub
 from support.waiting import eventually
 
-pytestmark = [pytest.mark.local, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.local
 SCREEN_LINES = 24
 FLEET = SPEC.replace("target: {device: d1}", "target: {condition: \"tags.site='north'\", priority: 5}").replace(
     ", address: 10.0.0.11", ""

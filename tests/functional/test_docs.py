@@ -15,7 +15,7 @@ import pytest
 from edge_expose_local.instance import Instance
 from support.testbed_binaries import kubectl
 
-pytestmark = [pytest.mark.local, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.local
 ROOT = Path(__file__).resolve().parents[2]
 # A command may end with `# exit N`; it then ends with N, else with 0.
 _EXIT = re.compile(r"# exit (\d)\b")

@@ -14,7 +14,7 @@ import pytest
 
 from support import testbed_binaries
 from support.cluster import ClusterProcess, clean_environment, start_cluster
-from support.waiting import eventually
+from support.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.local
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -33,7 +33,9 @@ def kubectl(cluster: ClusterProcess, *arguments: str, stdin: Any = None) -> str:
         pytest.skip("there is no kubectl: install one, or run `make testbed`")
     command = [program, "--kubeconfig", str(cluster.kubeconfig), *arguments]
     text = None if stdin is None else json.dumps(stdin)
-    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=30, env=clean_environment())
+    done = subprocess.run(
+        command, input=text, capture_output=True, text=True, timeout=PATIENCE, env=clean_environment()
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 

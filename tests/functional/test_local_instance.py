@@ -20,9 +20,9 @@ from edge_expose_local.runtime.kube import Kube
 from support.hub import ROOT, child_environment
 from support.local import Local
 from support.lots import own
-from support.waiting import eventually
+from support.waiting import PATIENCE, eventually
 
-pytestmark = [pytest.mark.local, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.local
 LOT = own()
 OPTIONS = ("--pool", LOT.pool, "--service-cidr", LOT.service_cidr)
 
@@ -97,7 +97,7 @@ def test_ctrl_c_ends_a_demo_that_is_still_coming_up(said: str, state: Path, tmp_
     while said not in demo.stderr.readline():
         assert demo.poll() is None
     demo.send_signal(signal.SIGINT)
-    _, talk = demo.communicate(timeout=30)
+    _, talk = demo.communicate(timeout=PATIENCE)
     assert demo.returncode == 130
     assert "taking everything down" in talk
     assert "✗" not in talk

@@ -17,7 +17,7 @@ from azure.iot.hub.models import CloudToDeviceMethod, Twin, TwinProperties
 from support.local import Local
 from support.waiting import PATIENCE, eventually
 
-pytestmark = [pytest.mark.local, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.local
 WISH = {"module": "idle", "ports": ["80:8080"]}
 
 
@@ -145,7 +145,6 @@ def test_while_the_device_is_cut_off_drift_is_repaired_and_one_patch_brings_the_
     device.followed(version)
 
 
-@pytest.mark.timeout(300)
 def test_a_second_client_with_our_identity_is_told_and_survived(device: Device) -> None:
     pid = int(device.local.part("module")["pid"])
     environment = dict(
@@ -278,7 +277,6 @@ def test_a_polite_end_is_exit_code_0_and_bad_settings_are_2(signal: str, device:
     assert b"EDGE_EXPOSE_ALLOW_PORTS" in bad.stderr
 
 
-@pytest.mark.timeout(300)
 def test_an_identity_that_is_deleted_and_made_again_is_signed_in_anew_and_its_first_version_is_believed(
     device: Device,
 ) -> None:

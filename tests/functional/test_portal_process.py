@@ -12,13 +12,13 @@ import pytest
 
 from support.certificates import certify
 from support.portal import portal
-from support.waiting import eventually
+from support.waiting import PATIENCE, eventually
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_at_once_and_without_a_traceback_while_a_page_is_open(tmp_path: Path, sent: signal.Signals) -> None:
     with portal(tmp_path) as running:
-        with httpx.Client(base_url=running.url, headers={"Origin": running.url}, timeout=30) as client:
+        with httpx.Client(base_url=running.url, headers={"Origin": running.url}, timeout=PATIENCE) as client:
             eventually(lambda: client.get("/sign-in").is_success)
             assert client.post("/link", data={"token": running.link}).status_code == 303
             with client.stream("GET", "/events?device=d1") as events:
@@ -41,7 +41,9 @@ def https(tmp_path: Path) -> tuple[str, ...]:
 
 def test_over_https_cookies_are_secure_and_half_a_request_is_hung_up_on(tmp_path: Path, https: tuple[str, ...]) -> None:
     with portal(tmp_path, *https) as running:
-        with httpx.Client(base_url=running.url, headers={"Origin": running.url}, timeout=30, verify=False) as client:
+        with httpx.Client(
+            base_url=running.url, headers={"Origin": running.url}, timeout=PATIENCE, verify=False
+        ) as client:
             eventually(lambda: client.get("/sign-in").is_success)
             answer = client.post("/link", data={"token": running.link})
             cookie = answer.headers["set-cookie"]
@@ -61,7 +63,9 @@ def test_over_https_cookies_are_secure_and_half_a_request_is_hung_up_on(tmp_path
 def test_beyond_loopback_it_serves_plain_http_when_told_so(tmp_path: Path) -> None:
     with portal(tmp_path, "--plain-http", "--trusted-proxy", "127.0.0.0/8", listen="0.0.0.0:0") as running:
         url = f"http://127.0.0.1:{running.port}"
-        answer = eventually(lambda: httpx.get(f"{url}/sign-in", headers={"Host": "0.0.0.0"}))
+        answer = eventually(lambda: httpx.get(f"{url}/sign-in", headers={"Host": "0.0.0.0"}, timeout=PATIENCE))
         assert answer.status_code == 200
-        assert httpx.get(f"{url}/sign-in").status_code == 421, "another name is known only when it is told"
+        assert httpx.get(f"{url}/sign-in", timeout=PATIENCE).status_code == 421, (
+            "another name is known only when it is told"
+        )
         assert "reachable by others" in running.log.read_text()

@@ -21,7 +21,7 @@ from support.cluster import ROOT, clean_environment
 from support.lots import own
 from support.portal import HUB
 from support.testbed_binaries import nginx
-from support.waiting import eventually
+from support.waiting import PATIENCE, eventually
 
 FOLDER: Final = ROOT / "deployment-manifests" / "portal"
 UNIT: Final = FOLDER / "edge-expose-portal.service"
@@ -86,6 +86,7 @@ def test_people_sign_in_through_the_proxy(tmp_path: Path) -> None:
             base_url=f"https://127.0.0.1:{secure}",
             transport=httpx.HTTPTransport(verify=False, local_address=CLIENT),
             headers={"Host": HOST, "Origin": f"https://{HOST}", "X-Forwarded-For": "203.0.113.9"},
+            timeout=PATIENCE,
         ) as client,
     ):
 
@@ -109,7 +110,7 @@ def test_people_sign_in_through_the_proxy(tmp_path: Path) -> None:
             assert next(events.iter_lines()).startswith("retry:")  # not held back by the proxy
         assert client.post("/sign-in", content=b"x" * 200_000).status_code == 413
         assert client.get("/sign-in", headers={"Host": "evil.example.com"}).status_code == 421
-        assert httpx.get(f"http://127.0.0.1:{health}/healthz", trust_env=False).text == "ok\n"
+        assert httpx.get(f"http://127.0.0.1:{health}/healthz", trust_env=False, timeout=PATIENCE).text == "ok\n"
     audit = [json.loads(line) for line in next((tmp_path / "state").rglob("*audit.jsonl")).read_text().splitlines()]
     assert {entry["client"] for entry in audit} == {CLIENT}, "the proxy's word counts, and the client's own does not"
 

@@ -13,7 +13,7 @@ from support.local import Local, garbage, http_get
 from support.testbed_binaries import kubectl
 from support.waiting import eventually
 
-pytestmark = [pytest.mark.local, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.local
 ECHO = {"image": "edge-expose/echo:1"}
 needs_kubectl = pytest.mark.skipif(kubectl() is None, reason="there is no kubectl: install one, or run `make testbed`")
 

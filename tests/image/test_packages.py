@@ -64,7 +64,6 @@ def test_the_source_distribution_holds_what_the_checkout_holds(built: Path) -> N
         assert needed in names
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "python", packages.pythons(), ids=lambda path: "-".join(re.findall(r"3\.\d+\.\d+", path)) or "this"
 )

@@ -12,7 +12,7 @@ from support.hub import RunningHub, start_hub
 from support.images import Image, Started, why_no_image
 from support.lots import own
 from support.testbed_module import shipped
-from support.waiting import eventually
+from support.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.skipif(bool(why_no_image("portal")), reason=why_no_image("portal"))
 STATE = "/var/lib/edge-expose-portal"
@@ -62,7 +62,7 @@ def test_somebody_signs_in(hub: RunningHub, tmp_path: Path) -> None:
     session.trust_env = False
     session.headers["Host"] = host
     try:
-        page = eventually(lambda: session.get(f"{address}/sign-in", timeout=10), what="the sign-in page")
+        page = eventually(lambda: session.get(f"{address}/sign-in", timeout=PATIENCE), what="the sign-in page")
         command = ("edge-expose", "portal", "adduser", "ada", "--role", "operator", "--password-stdin")
         added = container.execute(*command, given=PASSWORD)
         assert added.returncode == 0, added.stderr
@@ -74,7 +74,7 @@ def test_somebody_signs_in(hub: RunningHub, tmp_path: Path) -> None:
         wrong = session.post(f"{address}/sign-in", data={**form, "password": "no"}, **sent)
         assert wrong.status_code == 403
         probe = spec["livenessProbe"]["httpGet"]["path"]
-        assert requests.Session().get(f"http://127.0.0.1:{health}{probe}", timeout=10).status_code == 200
+        assert requests.Session().get(f"http://127.0.0.1:{health}{probe}", timeout=PATIENCE).status_code == 200
         container.signal("TERM")
         assert container.process.wait(30) == 0
         told = container.log.read_text()

@@ -32,7 +32,7 @@ def clean_environment() -> dict[str, str]:
 
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=20)
+        super().__init__("localhost", timeout=60)
         self._path = path
 
     def connect(self) -> None:

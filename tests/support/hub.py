@@ -34,7 +34,7 @@ def child_environment(**extra: str) -> dict[str, str]:
 
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=30)
+        super().__init__("localhost", timeout=60)
         self._path = path
 
     def connect(self) -> None:
@@ -160,6 +160,6 @@ def caller_of(connection_string: str, ca: Path, policy: str = "iothubowner", key
         token = sas_token(fields["HostName"], key or fields["SharedAccessKey"], policy)
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         url = f"https://{fields['HostName']}{path}{'&' if '?' in path else '?'}api-version={version}"
-        return session.request(method, url, json=body, headers={"Authorization": token, **names}, timeout=20)
+        return session.request(method, url, json=body, headers={"Authorization": token, **names}, timeout=60)
 
     return call

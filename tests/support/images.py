@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from support.cluster import ROOT
+from support.waiting import PATIENCE
 
 PROGRAMS: Final = ("buildah", "runc", "mmdebstrap")
 _PLACES: Final = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
@@ -139,13 +140,13 @@ class Started:
         )
 
     def signal(self, name: str) -> None:
-        subprocess.run(self._runc("kill", self._id, name), check=True, capture_output=True, timeout=30)
+        subprocess.run(self._runc("kill", self._id, name), check=True, capture_output=True, timeout=PATIENCE)
 
     def end(self) -> None:
         if self.process.poll() is None:
-            subprocess.run(self._runc("kill", self._id, "KILL"), check=False, capture_output=True, timeout=30)
+            subprocess.run(self._runc("kill", self._id, "KILL"), check=False, capture_output=True, timeout=PATIENCE)
             self.process.wait(30)
-        subprocess.run(self._runc("delete", "--force", self._id), check=False, capture_output=True, timeout=30)
+        subprocess.run(self._runc("delete", "--force", self._id), check=False, capture_output=True, timeout=PATIENCE)
 
 
 def _bundle(

@@ -33,7 +33,7 @@ class ApiRefused(AssertionError):
 
 class _Connection(http.client.HTTPSConnection):
     def __init__(self, host: str, port: int, namespace: str | None, context: ssl.SSLContext) -> None:
-        super().__init__(host, port, timeout=20, context=context)
+        super().__init__(host, port, timeout=60, context=context)
         self._namespace = namespace
         self._tls = context
 

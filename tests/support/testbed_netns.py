@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from support.testbed_namespaces import NETNS_FOLDER, inside
+from support.waiting import PATIENCE
 
 _RECORDS: Final = Path("/run/edge-expose-testbed")
 _ETC: Final = Path("/etc/netns")
@@ -27,7 +28,7 @@ class CommandFailed(AssertionError):
 
 def run(*command: str) -> str:
     """Output of a command; raises CommandFailed."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     if done.returncode:
         raise CommandFailed(f"{' '.join(command)}: {(done.stderr or done.stdout).strip()}")
     return done.stdout

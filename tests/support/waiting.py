@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 #: seconds: what a wait may take on a busy machine with two cores, and more than the longest deadline of any part under
 #: test (the module gives a connect to the hub 30 s); a wait that ends sooner costs nothing
-PATIENCE = 60.0
+PATIENCE = 180.0
 
 #: seconds: between the first two looks, and at most; each look at a cluster costs its server some milliseconds too
 _FIRST, _LONGEST = 0.03, 0.3

@@ -17,8 +17,6 @@ from support.cluster import clean_environment
 from support.eye import Eye
 from support.testbed_module import ModuleBench
 
-pytestmark = pytest.mark.timeout(300)
-
 
 class Lives:
     """Processes of one module, one after the other, each with the state file that the one before left."""

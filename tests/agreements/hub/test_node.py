@@ -19,7 +19,6 @@ import pytest
 from support.hub import start_hub
 from support.lots import own
 
-pytestmark = pytest.mark.timeout(400)  # the first run on a machine installs the SDKs
 SUITE = Path(__file__).parent / "node"
 CHECKS = [
     "devices: create, get, update, list, delete",

@@ -18,7 +18,7 @@ import yaml
 
 from edge_expose_module.adapters import key_folder
 from support.testbed_pki import make_pki
-from support.waiting import eventually
+from support.waiting import PATIENCE, eventually
 
 
 class Process:
@@ -137,7 +137,7 @@ def test_a_key_left_by_a_module_that_was_killed_goes_with_the_next_start(with_pl
 
 def test_bad_settings_end_it_with_2_and_all_are_told(module: Process) -> None:
     process = module.start(EDGE_EXPOSE_LOG_LEVEL="loud", EDGE_EXPOSE_RESYNC_SECONDS="soon")
-    _, told = process.communicate(timeout=30)
+    _, told = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2
     assert b"EDGE_EXPOSE_LOG_LEVEL='loud': not one of DEBUG" in told
     assert b"EDGE_EXPOSE_RESYNC_SECONDS" in told
