@@ -6,10 +6,9 @@ declare, plan. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
 
 from edge_expose_contract.identity import Code
 from edge_expose_contract.models import Exposure, Site
@@ -21,7 +20,6 @@ from edge_expose_module.allocation.claims import carriers_of
 from edge_expose_module.allocation.grants import granted
 from edge_expose_module.allocation.unproven import together, unproven_names
 from edge_expose_module.blocks import Block
-from edge_expose_module.cluster.service import Key
 from edge_expose_module.desired.hostnames import share_hostnames
 from edge_expose_module.desired.removal_guard import PendingRemoval, RemovalGuard, guard_removals
 from edge_expose_module.desired.resolved import ResolvedExposure, ResolvedExposures, resolve
@@ -99,19 +97,16 @@ def reconcile(inputs: PassInputs) -> PassPlan:
     declare = partial(declarations, standing, decisions, under_way, carriers, last_good, hostnames, inputs, namespace)
     declared = declare()
     frozen = keep | frozenset(name for name in standing if name not in declared.names)
-
-    def planned_for(services: Sequence[DeclaredService], companions: Mapping[Key, Sequence[Mapping[str, Any]]]) -> Plan:
-        return plan(services, companions, inputs.observed, inputs.owner, frozen)
-
+    plan_of = partial(plan, observed=inputs.observed, owner=inputs.owner, keep=frozen)
     turns = handover(declared.services, inputs.observed, inputs.owner)
     rings: tuple[tuple[Change, ...], ...] = ()
     if turns.waiting:
-        patches = planned_for(declared.services, declared.companions).patches()
+        patches = plan_of(declared.services, declared.companions).patches() if turns.rings else ()
         rings = tuple(tuple(c for c in patches if c.exposure in ring) for ring in set(turns.rings.values()))
         declared = declare(turns.waiting)
         services = carried_out(turns, declared.services, inputs.observed, inputs.guards.ports)
         declared = replace(declared, services=services)
-    planned = planned_for(declared.services, declared.companions)
+    planned = plan_of(declared.services, declared.companions)
     planned = replace(planned, together=together(unproven, standing), rings=rings)
     code, description = _document_status(inputs.document, pending)
     return PassPlan(

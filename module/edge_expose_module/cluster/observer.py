@@ -78,8 +78,8 @@ class Observer:
         if unanswered:
             self._cluster.look_again(SERVICES, ENDPOINT_SLICES, ENDPOINTS)
             observed, _ = self._observe(homes)
-        same = {key for key, service in observed.services.items() if service == self._last.services.get(key)}
-        events = {key: said for key, said in self._last.events.items() if key in same}
+        before, now = self._last.services, observed.services
+        events = {key: said for key, said in self._last.events.items() if key in now and now[key] == before.get(key)}
         return replace(observed, events=events, denied=tuple(sorted(self._denied, key=str)))
 
     def _observe(self, homes: Homes) -> tuple[Observed, tuple[ObservedService, ...]]:

@@ -28,6 +28,8 @@ DECLARED_ANNOTATION = f"{NOTES}declared"
 
 Key = tuple[str, str]
 """Namespace and name."""
+Port = tuple[str, int]
+"""Protocol and number."""
 
 
 MOST_ADDRESSES = 64
@@ -133,8 +135,8 @@ class ObservedService:
         return [item for item in found if isinstance(item, str)] if isinstance(found, list) else []
 
     @property
-    def ports(self) -> frozenset[tuple[str, int]]:
-        return frozenset((str(port.get("protocol", "TCP")), int(port["port"])) for port in self.spec.get("ports") or [])
+    def ports(self) -> frozenset[Port]:
+        return ports_of(self.spec)
 
     @property
     def local_backend(self) -> str:
@@ -190,6 +192,11 @@ class ObservedService:
     @property
     def made_by_edge_agent(self) -> bool:
         return EDGE_DEVICE_LABEL in self.labels
+
+
+def ports_of(spec: Mapping[str, Any]) -> frozenset[Port]:
+    """What a Service publishes."""
+    return frozenset((str(port.get("protocol", "TCP")), int(port["port"])) for port in spec.get("ports") or ())
 
 
 def parse_known(texts: Iterable[str]) -> tuple[Address, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -115,6 +116,14 @@ class Observed:
     def ours(self, owner: str) -> tuple[ObservedService, ...]:
         """All of ours, claims too."""
         return (*self.owned(owner), *self.claims(owner))
+
+    def holders(self) -> Mapping[Address, Sequence[ObservedService]]:
+        """The Services at each external address."""
+        found: dict[Address, list[ObservedService]] = defaultdict(list)
+        for service in self.services.values():
+            for address in service.assigned:
+                found[address].append(service)
+        return found
 
     @property
     def strays(self) -> tuple[ObservedService, ...]:

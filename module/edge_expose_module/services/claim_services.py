@@ -14,11 +14,11 @@ from edge_expose_contract.identity import LABEL_CLAIM
 from edge_expose_contract.models import Exposure
 from edge_expose_contract.names import MAX_LABEL, split_pair
 from edge_expose_contract.services import own_sharing_key, selector_of, sharing_key
-from edge_expose_module.cluster.service import CLAIM_SUFFIX, Key
+from edge_expose_module.cluster.service import CLAIM_SUFFIX, Key, Port
 from edge_expose_module.cluster.state import Observed
 from edge_expose_module.load_balancers.api import Ask
 from edge_expose_module.services.render import DeclaredService, Target, declared_service
-from edge_expose_module.services.spare_ports import Port, leads_nowhere, spare_port
+from edge_expose_module.services.spare_ports import leads_nowhere, spare_port
 
 _NAMES: Final = 4
 _DIGITS: Final = 8

@@ -14,12 +14,11 @@ from edge_expose_contract.addressing import Address
 from edge_expose_contract.services import service_shapes
 from edge_expose_module.allocation.allocate import Decision
 from edge_expose_module.allocation.claims import Carrier, merged
-from edge_expose_module.cluster.service import Key
+from edge_expose_module.cluster.service import Key, Port
 from edge_expose_module.cluster.state import Observed
 from edge_expose_module.desired.resolved import ResolvedExposure
 from edge_expose_module.services.claim_services import asked_key, claim_key, claim_port, claim_service
 from edge_expose_module.services.render import DeclaredService, Target
-from edge_expose_module.services.spare_ports import Port
 
 
 @dataclass(frozen=True, slots=True)

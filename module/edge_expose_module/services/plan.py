@@ -5,7 +5,6 @@ Only fields we declare are compared; what the cluster owns (clusterIP, nodePorts
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -105,15 +104,15 @@ _REQUEST: Final = frozenset({"type", "loadBalancerIP", "loadBalancerClass", "ipF
 def gives_up(plan: Plan, observed: Observed) -> bool:
     """Whether a change may cost a Service the address it has: it is deleted, asks for another one, or changes in a way
     that whoever shares the address has to agree with."""
-    holders = Counter(address for service in observed.services.values() for address in service.assigned)
+    holders = observed.holders()
     return any(_may_cost(change, observed, holders) for change in plan.changes if change.kind == "Service")
 
 
-def _may_cost(change: Change, observed: Observed, holders: Mapping[Address, int]) -> bool:
+def _may_cost(change: Change, observed: Observed, holders: Mapping[Address, Sequence[ObservedService]]) -> bool:
     existing = observed.services.get((change.namespace, change.name))
     if change.verb is Verb.CREATE or existing is None or not existing.is_load_balancer:
         return change.verb is Verb.DELETE
-    is_shared = any(holders[address] > 1 for address in existing.assigned)
+    is_shared = any(len(holders[address]) > 1 for address in existing.assigned)
     return change.verb is Verb.DELETE or is_shared or touches_request(change)
 
 

@@ -15,13 +15,11 @@ from typing import Any
 
 from edge_expose_contract.addressing import Address
 from edge_expose_module.blocks import Block
-from edge_expose_module.cluster.service import Key, ObservedService
+from edge_expose_module.cluster.service import Key, ObservedService, Port, ports_of
 from edge_expose_module.cluster.state import Observed
 from edge_expose_module.load_balancers.api import Claim
 from edge_expose_module.services.render import DeclaredService
-from edge_expose_module.services.spare_ports import Port, leads_nowhere, ports_of, spare_port
-
-_Holders = Mapping[Address, Sequence[ObservedService]]
+from edge_expose_module.services.spare_ports import leads_nowhere, spare_port
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,7 @@ class Handover:
 def handover(declared: Iterable[DeclaredService], observed: Observed, owner: str) -> Handover:
     """`declared` are the Services of the newest forms. Those of one exposure are changed in an order of their own."""
     newest = {(service.namespace, service.name): service for service in declared}
-    holders = _holders(observed)
+    holders = observed.holders()
     names = {service.exposure for service in newest.values()}
     waits: dict[str, dict[str, Block]] = {}
     for key, service in newest.items():
@@ -59,7 +57,7 @@ def carried_out(
 
     `allowed_ports` are (first, last) numbers of the guard rails, None for all.
     """
-    holders = _holders(observed)
+    holders = observed.holders()
     asked_for: dict[str, set[Port]] = defaultdict(set)
     for service in found.newest.values():
         asked_for[service.exposure] |= ports_of(service.spec)
@@ -85,16 +83,11 @@ def carried_out(
     return tuple(services)
 
 
-def _holders(observed: Observed) -> _Holders:
-    found: dict[Address, list[ObservedService]] = defaultdict(list)
-    for service in observed.services.values():
-        for address in service.assigned:
-            found[address].append(service)
-    return found
-
-
 def _givers(
-    declared: DeclaredService, existing: ObservedService | None, observed: Observed, holders: _Holders
+    declared: DeclaredService,
+    existing: ObservedService | None,
+    observed: Observed,
+    holders: Mapping[Address, Sequence[ObservedService]],
 ) -> Iterable[tuple[ObservedService, Block]]:
     """Who has ports that a Service takes with its newest form. One that has no address cannot lose it."""
     if existing is None or not existing.assigned or existing.is_claim or declared.spec["type"] != "LoadBalancer":

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
-Port = tuple[str, int]
-"""Protocol and number."""
+from edge_expose_module.cluster.service import Port
 
 _EVERY: Final = ((1, 65535),)
 _NO_PORT_OF_A_POD: Final = "edge-no-port"
@@ -28,11 +27,6 @@ def spare_port(used: Collection[Port], allowed: Sequence[tuple[int, int]] | None
         if other is not None:
             return other
     raise ValueError("every port is in use")  # pragma: no cover - a Service has at most some hundreds
-
-
-def ports_of(spec: Mapping[str, Any]) -> frozenset[Port]:
-    """What a Service publishes."""
-    return frozenset((str(port.get("protocol", "TCP")), int(port["port"])) for port in spec["ports"])
 
 
 def leads_nowhere(port: Port) -> dict[str, Any]:
