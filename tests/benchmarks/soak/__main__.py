@@ -1,8 +1,9 @@
 """`make soak SEED=n STEPS=500`: a randomised run with real processes, and what must hold.
 
-Twin edits, hub drops, `kill -9` of every part, hand edits and deletions of Services, foreign Services; a load balancer
-that refuses requests and rejects configurations, pools for others, holders that may not be seen; a second process of
-the module, a script that fights over a field, an identity that is made again. At every pause (and at the end)
+Twin edits, ports of shared addresses that change hands, hub drops, `kill -9` of every part, hand edits and deletions
+of Services, foreign Services; a load balancer that refuses requests and rejects configurations, pools for others,
+holders that may not be seen; a second process of the module, a script that fights over a field, an identity that is
+made again. At every pause (and at the end)
 faults stop, and then: desired = observed, no held address moved without a cause (a refused move is none), nothing
 foreign was touched, and the module's process leaked neither threads, files nor memory. Clock jumps, which real
 processes of one machine cannot have, are part of `make fuzz`.
@@ -21,6 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.soak.checks import LIMITS, Checks
+from benchmarks.soak.groups import Groups
 from benchmarks.soak.record import Record
 from benchmarks.soak.steps import Steps
 from benchmarks.soak.swaps import Swaps
@@ -46,7 +48,8 @@ class Soak:
         self.steps = Steps(world, self.record, self.random)
         self.trouble = Trouble(world, self.record, self.steps)
         self.checks = Checks(world, self.record, self.steps.hub)
-        self.weighted = self.steps.weighted() + self.trouble.weighted()
+        groups = Groups(self.record, self.steps)
+        self.weighted = self.steps.weighted() + groups.weighted() + self.trouble.weighted()
         if swaps:
             self.weighted = Swaps(world, self.record, self.steps).weighted()
         self.pause_every = 1 if swaps else PAUSE_EVERY

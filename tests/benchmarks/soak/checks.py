@@ -34,6 +34,7 @@ class Checks:
         found = list(self.record.violations)
         for name, wish in wishes.items():
             found.extend(self._exposure(name, wish, exposures[name], services))
+        found.extend(self._apart(exposures))
         known = {n for w in wishes for n in (w, f"{w}-udp")}
         owned = {n for n, s in services.items() if "edge-expose.io/owner" in (s["metadata"].get("labels") or {})}
         found.extend(f"{name}: this Service is nobody's wish" for name in sorted(owned - known))
@@ -67,6 +68,8 @@ class Checks:
             return [f"{name}: its Service is not as declared"]
         if service["spec"].get("sessionAffinity") != "None":
             return [f"{name}: its sessionAffinity is not as declared"]
+        if (published := _published(name, services)) != _wished(wish):
+            return [f"{name}: {wish['ports']} are wished, {published} published"]
         if wish.get("type") == "ClusterIP":
             return [] if address is None else [f"{name}: a ClusterIP exposure has {address}"]
         if address != assigned:
@@ -76,6 +79,16 @@ class Checks:
         if "53:8080/udp" in wish["ports"] and address_of(services.get(f"{name}-udp", {})) != address:
             return [f"{name}: its UDP twin is not at {address}"]
         return self._place(name, assigned, services)
+
+    def _apart(self, exposures: dict[str, dict[str, Any]]) -> list[str]:
+        """Exposures of one sharing key that are at more than one address."""
+        places: dict[str, dict[str, str]] = {}
+        for name, wish in self.record.wishes.items():
+            if "share" in wish and exposures[name]["state"] == "Ready":
+                places.setdefault(wish["share"], {})[name] = exposures[name]["address"]
+        return [
+            f"{min(at)}: those of its sharing key are at {at}" for at in places.values() if len(set(at.values())) > 1
+        ]
 
     @property
     def _may_be_rejected(self) -> bool:
@@ -108,6 +121,15 @@ class Checks:
             "files": len(list((process / "fd").iterdir())),
             "MiB": round(int(fields["VmRSS"].split()[0]) / 1024, 1),
         }
+
+
+def _wished(wish: dict[str, Any]) -> set[tuple[str, int]]:
+    return {("UDP" if port.endswith("/udp") else "TCP", int(port.partition(":")[0])) for port in wish["ports"]}
+
+
+def _published(name: str, services: dict[str, Service]) -> set[tuple[str, int]]:
+    pair = [services[shape] for shape in (name, f"{name}-udp") if shape in services]
+    return {(port["protocol"], port["port"]) for service in pair for port in service["spec"]["ports"]}
 
 
 def _held_twice(services: dict[str, Service]) -> list[str]:

@@ -156,9 +156,8 @@ class Trouble:
 
     def pin_to_hidden(self) -> None:
         """An exposure that holds an address is pinned to one that will be refused."""
-        names = [
-            name for name, wish in sorted(self.record.wishes.items()) if "type" not in wish and name in self.record.held
-        ]
+        wishes = sorted(self.record.wishes.items())
+        names = [n for n, wish in wishes if not wish.keys() & {"type", "share"} and n in self.record.held]
         if not names or not self.record.hidden:
             return
         name, holder = self.random.choice(names), self.random.choice(sorted(self.record.hidden))
