@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 DESIRED_LIMIT = 32 * 1024
@@ -13,11 +14,8 @@ MAX_DEPTH = 10
 MIN_INTEGER = -4503599627370496
 MAX_INTEGER = 4503599627370495
 SYSTEM_KEYS = frozenset({"$metadata", "$version"})
-_FORBIDDEN_IN_KEYS = ".$# "
-
-
-def _is_control(char: str) -> bool:
-    return ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_FORBIDDEN_IN_KEYS = re.compile(r"[.$# \x00-\x1f\x7f-\x9f]")
 
 
 def size(value: Any) -> int:
@@ -30,7 +28,7 @@ def size(value: Any) -> int:
         case int() | float():
             return 8
         case str():
-            return len("".join(char for char in value if not _is_control(char)).encode())
+            return len(_CONTROL.sub("", value).encode())
         case list():
             return sum(size(item) for item in value)
         case dict():
@@ -43,7 +41,7 @@ def _key_problem(key: str, path: str) -> str | None:
     where = path or "the document"
     if len(key.encode()) > MAX_KEY_BYTES:
         return f"a key in {where} is longer than {MAX_KEY_BYTES} bytes"
-    if any(char in _FORBIDDEN_IN_KEYS or _is_control(char) for char in key):
+    if _FORBIDDEN_IN_KEYS.search(key):
         return f"the key '{key}' in {where} holds '.', '$', '#', a space or a control character"
     return None
 
