@@ -12,9 +12,11 @@ import asyncio
 import json
 import logging
 import re
+import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
@@ -177,7 +179,7 @@ class IoTHubTwin:
     async def _renew_client(self) -> None:
         await self._drop_client()
         async with _within(CONNECT_SECONDS, "identity"):
-            client = await asyncio.to_thread(self._new_client)
+            client = await _in_a_thread_of_its_own(self._new_client)
         self._client = client
         # The order matters: connect, read, then set handlers, then read again (the wake-up) to close the gap.
         async with _within(CONNECT_SECONDS, "connect"):
@@ -186,7 +188,7 @@ class IoTHubTwin:
             await client.get_twin()
         # Each subscribes, and waits for ever where the connection breaks meanwhile.
         async with _within(CALL_SECONDS, "subscribe"):
-            await asyncio.to_thread(self._set_handlers, client)
+            await _in_a_thread_of_its_own(lambda: self._set_handlers(client))
         self._hangs = 0
         self._ready.set()
         log.info("hub: connected")
@@ -279,6 +281,21 @@ async def _within(seconds: float, what: str) -> AsyncIterator[None]:
             yield
     except TimeoutError:
         raise TwinUnavailable(f"{what}: no answer within {seconds:.0f} s") from None
+
+
+async def _in_a_thread_of_its_own(call: Callable[[], T]) -> T:
+    """For what may never return: the threads of `asyncio.to_thread` are few, and the process's end waits for them."""
+    done: Future[T] = Future()
+    done.set_running_or_notify_cancel()  # it ends when it ends, also where nobody waits any more
+
+    def run() -> None:
+        try:
+            done.set_result(call())
+        except Exception as error:
+            done.set_exception(error)
+
+    threading.Thread(target=run, name="hub", daemon=True).start()
+    return await asyncio.wrap_future(done)
 
 
 def _plain(section: Mapping[str, Any]) -> dict[str, Any]:

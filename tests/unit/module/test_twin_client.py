@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+
+import pytest
 
 from edge_expose_module.adapters.iothub_twin import FLAPS, IoTHubTwin
 from edge_expose_module.adapters.sign_in import SignIn
@@ -50,6 +53,34 @@ class Refused(Client):
     async def connect(self) -> None:
         self.asked.set()
         await self.refusal
+
+
+class Unanswered:
+    """A call that returns when the test ends."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.end_of_test = threading.Event()
+        self.returned = False
+
+    def wait(self) -> None:
+        self.asked.set()
+        self.end_of_test.wait(PATIENCE)
+        self.returned = True
+
+
+class Deaf(Client):
+    """Its subscription is never answered, as when the connection breaks while it is under way."""
+
+    def __init__(self, call: Unanswered) -> None:
+        self.call = call
+
+    @property
+    def on_twin_desired_properties_patch_received(self) -> None: ...
+
+    @on_twin_desired_properties_patch_received.setter
+    def on_twin_desired_properties_patch_received(self, _handler: Callable[[Any], None]) -> None:
+        self.call.wait()
 
 
 async def _never_called(name: str, payload: Any) -> tuple[int, Any]:
@@ -115,3 +146,26 @@ def test_an_answer_that_comes_as_the_module_is_stopped_does_not_keep_it_from_sto
         await asyncio.wait_for(twin.stop(), PATIENCE)
 
     asyncio.run(go())
+
+
+def _never_made(call: Unanswered) -> Client:
+    call.wait()
+    return Client()
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(Deaf, id="a subscription"), pytest.param(_never_made, id="whoever keeps the key")]
+)
+def test_what_is_never_answered_keeps_no_thread_from_anybody(kind: Callable[[Unanswered], Client]) -> None:
+    """Those that passes and probes share are few, and the end of the process waits for them."""
+    call = Unanswered()
+
+    async def go() -> None:
+        twin = IoTHubTwin(Clients("hub", "edge1", "edge-expose", kind=lambda: kind(call)), 3600)
+        await twin.start(lambda: None, _never_called)
+        assert await asyncio.to_thread(call.asked.wait, PATIENCE)
+        await twin.stop()
+
+    asyncio.run(go())
+    assert not call.returned
+    call.end_of_test.set()
