@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,10 +14,8 @@ from edge_expose_contract.models import Exposure
 
 log = logging.getLogger(__name__)
 EVERY_SECONDS: Final = 15.0
-
-
 AT_ONCE: Final = 8
-"""Targets asked at a time: a silent one takes seconds, and each takes a thread from the cluster and the hub."""
+"""Targets asked at a time: a silent one takes seconds, and a thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +55,23 @@ class Probed:
 async def ask_all(targets: Mapping[str, Target], ask: Ask, within: float | None = None) -> dict[str, ProbeResult]:
     """Asks every target, some at a time; whatever goes wrong with one is what was found of that one, also that nobody
     came to ask it `within` so many seconds."""
-    free = asyncio.Semaphore(AT_ONCE)
+    # Those of `asyncio.to_thread` are for the passes: silent targets would keep all of them.
+    threads = ThreadPoolExecutor(AT_ONCE, "probe")
+    loop = asyncio.get_running_loop()
 
     async def ask_one(target: Target) -> ProbeResult:
-        async with free:
-            try:
-                return await asyncio.to_thread(ask, target.exposure, target.address)
-            except Exception as error:
-                log.exception("probe of %s", target.address)
-                return ProbeResult(target.address, False, None, type(error).__name__, time.time())
+        try:
+            return await loop.run_in_executor(threads, ask, target.exposure, target.address)
+        except Exception as error:
+            log.exception("probe of %s", target.address)
+            return ProbeResult(target.address, False, None, type(error).__name__, time.time())
 
     asked = {name: asyncio.create_task(ask_one(target)) for name, target in targets.items()}
-    if asked:
-        await asyncio.wait(asked.values(), timeout=within)
+    try:
+        if asked:
+            await asyncio.wait(asked.values(), timeout=within)
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
     found = {}
     for name, task in asked.items():
         if task.done():
