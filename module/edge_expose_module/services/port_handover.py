@@ -25,10 +25,12 @@ from edge_expose_module.services.spare_ports import leads_nowhere, spare_port
 @dataclass(frozen=True, slots=True)
 class Handover:
     """Exposures whose newest form has to wait, with one reason each. Of `rings`, by who gives first, are those that
-    wait for each other. `newest` is the newest form of everything, by Service."""
+    wait for each other; `leaving` wait only until a Service of their own is gone that the newest form does without.
+    `newest` is the newest form of everything, by Service."""
 
     waiting: Mapping[str, Block]
     rings: Mapping[str, frozenset[str]]
+    leaving: frozenset[str]
     newest: Mapping[Key, DeclaredService]
 
 
@@ -38,13 +40,16 @@ def handover(declared: Iterable[DeclaredService], observed: Observed, owner: str
     holders = observed.holders()
     names = {service.exposure for service in newest.values()}
     waits: dict[str, dict[str, Block]] = {}
+    leavers: dict[str, Block] = {}
     for key, service in newest.items():
         for giver, block in _givers(service, observed.services.get(key), observed, holders):
             exposure = giver.exposure if giver.owned_by(owner) and giver.exposure in names else None
             if exposure != service.exposure:
                 waits.setdefault(service.exposure, {})[exposure or f"{giver.namespace}/{giver.name}"] = block
+            elif giver.key not in newest:
+                leavers[service.exposure] = block
     waiting = {name: next(iter(givers.values())) for name, givers in waits.items()}
-    return Handover(waiting, _rings(waits), newest)
+    return Handover(leavers | waiting, _rings(waits), frozenset(leavers.keys() - waits.keys()), newest)
 
 
 def carried_out(
@@ -64,6 +69,8 @@ def carried_out(
     services: list[DeclaredService] = []
     for service in last_good:
         key = (service.namespace, service.name)
+        if service.exposure in found.leaving and key not in found.newest:
+            continue
         existing = observed.services.get(key)
         if service.exposure not in found.waiting or existing is None or existing.is_claim:
             services.append(service)

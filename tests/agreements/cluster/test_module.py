@@ -266,6 +266,26 @@ def test_ports_of_a_shared_address_change_hands(cluster, module, first, then) ->
     assert [eye.addresses for eye in eyes] == [[wanted]] * len(names)
 
 
+def test_a_pair_takes_the_udp_port_once_its_udp_service_is_gone(cluster, module) -> None:
+    wanted = f"{cluster.base}.14"
+    module.desire({"web": web(ports=["53/tcp", "53/udp"], address=wanted)})
+    module.until("web", "Pending", wanted, "SelectorMatchesNothing")
+    second = f"{cluster.services(module.namespace)}/web-udp"
+    assert cluster.merge(second, {"metadata": {"finalizers": ["example.org/cleanup"]}}).status == 200
+    with Eye(module, "web") as eye:
+        module.desire({"web": web(ports=["53/udp"], address=wanted)})
+        module.until("web", "Pending", wanted, "ServiceTerminating")
+        module.run()
+        assert cluster.merge(second, {"metadata": {"finalizers": None}}).status == 200
+        module.until("web", "Pending", wanted, "SelectorMatchesNothing")
+        module.until_true(lambda: published(module) == [("UDP", 53)] and module.is_quiet(), "the port is taken over")
+    assert eye.addresses == [wanted]
+
+
+def published(module) -> list[tuple[str, int]]:
+    return [(port["protocol"], port["port"]) for port in module.service("web")["spec"]["ports"]]
+
+
 @pytest.mark.parametrize(
     ("more", "spec"),
     [

@@ -261,6 +261,63 @@ def test_endpoints_wait_with_the_service_whose_ports_they_name() -> None:
     assert names() == (["tcp-81"], ["tcp-81"])
 
 
+@pytest.mark.parametrize("alone", [True, False])
+@pytest.mark.parametrize("tcp", ["53/tcp", 80], ids=str)
+@pytest.mark.parametrize("finalizer", [True, False], ids=["finalizer", "refused"])
+def test_a_pair_takes_the_udp_port_once_its_udp_service_is_gone(tcp: object, alone: bool, finalizer: bool) -> None:
+    """It cannot be deleted, or is not gone yet: both would publish the port at one address."""
+    found = Bench(Watched())
+    found.cluster.add_pod("w", {"app": "ws"})
+    more = {"share": None} if alone else {}
+    others = {} if alone else group(b=[90])
+    found.desire({"a": one(tcp, "53/udp", **more), **others})
+    found.run(4)
+    assert found.state("a") == ("Ready", HELD, None)
+    if finalizer:
+        found.cluster.add_finalizer("a-udp", "example.org/cleanup")
+    else:
+        found.cluster.refuse("webhook-denied-silently", verb="delete", only="a-udp", webhook="w")
+    found.desire({"a": one("53/udp", **more), **others})
+    found.run(4)
+    assert found.state("a")[:2] == (("Pending" if finalizer else "Blocked"), HELD)
+    assert ("edge1", "a-udp") in found.cluster.services
+    found.cluster.release("a-udp") if finalizer else found.cluster.allow()
+    found.run(4)
+    assert found.cluster.lost == []
+    assert found.state("a") == ("Ready", HELD, None)
+    (port,) = found.cluster.services[("edge1", "a")]["spec"]["ports"]
+    assert (port["protocol"], port["port"]) == ("UDP", 53)
+    assert ("edge1", "a-udp") not in found.cluster.services
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(
+            {"a": ["83/tcp", "83/udp"], "b": ["80/tcp", "82/tcp", "80/udp"]},
+            {"a": ["80/tcp", "80/udp"], "b": ["82/tcp", "83/tcp"]},
+            id="of-one",
+        ),
+        pytest.param(
+            {"a": ["80/tcp", "83/udp"], "b": ["82/tcp", "80/udp", "81/udp"]},
+            {"a": ["80/udp"], "b": ["83/udp"], "c": ["80/tcp"]},
+            id="of-both",
+        ),
+    ],
+)
+def test_an_exchange_takes_ports_of_services_that_go(before: dict[str, list[str]], after: dict[str, list[str]]) -> None:
+    found = Bench(Watched())
+    found.cluster.add_pod("w", {"app": "ws"})
+    found.desire({name: one(*ports) for name, ports in before.items()})
+    found.run(4)
+    found.desire({name: one(*ports) for name, ports in after.items()})
+    for _ in range(8):
+        found.run(1)
+        found.later(seconds=5)
+    assert found.cluster.lost == []
+    assert {name: found.state(name) for name in after} == dict.fromkeys(after, ("Ready", HELD, None))
+
+
 def test_an_exchange_that_takes_several_passes_is_no_quarrel_with_another_writer() -> None:
     found = world(a=[80], b=[81])
     for number in range(30):
