@@ -16,7 +16,7 @@ JOBS   ?= 6
 # Bytecode is written even where the machine says otherwise: compiling the tests anew takes each process 8 s.
 CLEAN  := env -u REQUESTS_CA_BUNDLE -u CURL_CA_BUNDLE -u SSL_CERT_FILE -u HTTP_PROXY -u HTTPS_PROXY -u http_proxy -u https_proxy -u KUBECONFIG -u PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo test lint docs man testbed testbed-clean lock images sbom manifests recordings bench bench-loop bench-demo soak fuzz renewals drops full-range crash fleet mutation coverage screenshots bench-portal clean
+.PHONY: help install demo test lint docs man testbed testbed-clean lock images sbom manifests recordings bench bench-loop bench-demo soak fuzz histories renewals drops full-range crash fleet mutation coverage screenshots bench-portal clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -103,6 +103,9 @@ soak: $(STAMP)   ## a randomised run of STEPS steps with SEED on the local stand
 
 fuzz: $(STAMP)   ## N generated desired documents through the pure core and a fake cluster
 	@$(CLEAN) $(BIN)/python tests/benchmarks/fuzz.py --seed $(SEED) --documents $(DOCUMENTS)
+
+histories: $(STAMP) ## N random histories of exposures that share addresses, from SEED on, on a fake cluster
+	@$(CLEAN) $(BIN)/python tests/benchmarks/histories.py --seed $(SEED) -n $(N)
 
 renewals: $(STAMP) ## SAS renewals with edits in between: memory slope, missed changes
 	@$(CLEAN) $(BIN)/python tests/benchmarks/endurance.py renewals --cycles $(CYCLES)

@@ -104,7 +104,8 @@ def reconcile(inputs: PassInputs) -> PassPlan:
         patches = plan_of(declared.services, declared.companions).patches() if turns.rings else ()
         rings = tuple(tuple(c for c in patches if c.exposure in ring) for ring in set(turns.rings.values()))
         declared = declare(turns.waiting)
-        services = carried_out(turns, declared.services, inputs.observed, inputs.guards.ports)
+    if declared.going_on:
+        services = carried_out(turns, declared, inputs.observed, inputs.guards.ports)
         declared = replace(declared, services=services)
     planned = plan_of(declared.services, declared.companions)
     planned = replace(planned, together=together(unproven, standing), rings=rings)

@@ -11,7 +11,8 @@ from edge_expose_contract.models import Exposure
 from edge_expose_contract.services import own_sharing_key
 from edge_expose_module.allocation.allocate import Decision
 from edge_expose_module.allocation.claims import Carrier, merged
-from edge_expose_module.cluster.service import Key
+from edge_expose_module.cluster.service import Key, ObservedService
+from edge_expose_module.cluster.state import Observed
 from edge_expose_module.desired.hostnames import SharedHostnames
 from edge_expose_module.desired.resolved import ResolvedExposure
 from edge_expose_module.pass_inputs import PassInputs
@@ -21,11 +22,13 @@ from edge_expose_module.services.render import DeclaredService, Target, declare,
 
 @dataclass(frozen=True, slots=True)
 class Declarations:
-    """The Services, and the EndpointSlices or Endpoints of each; `names` are the exposures that have any."""
+    """The Services, and the EndpointSlices or Endpoints of each; `names` are the exposures that have any, `going_on`
+    those of them whose last good form goes on."""
 
     services: tuple[DeclaredService, ...]
     companions: Mapping[Key, tuple[dict[str, Any], ...]]
     names: frozenset[str]
+    going_on: frozenset[str]
 
 
 def declarations(
@@ -43,10 +46,12 @@ def declarations(
     are those whose last good form goes on where they are.
     """
     observed = inputs.observed
+    holders = observed.holders()
     target = Target(inputs.owner, default_namespace, observed.load_balancer_for, observed.capabilities)
     services: list[DeclaredService] = []
     companions: dict[Key, tuple[dict[str, Any], ...]] = {}
     names: set[str] = set()
+    going_on: set[str] = set()
     for name, wanted in sorted(standing.items()):
         decision, move = decisions.get(name, Decision()), under_way.get(name)
         if decision.block is not None and not decision.addresses:
@@ -54,19 +59,35 @@ def declarations(
         names.add(name)
         exposure, addresses = hostnames.carried(name, wanted.exposure), decision.addresses
         noted: tuple[Address, ...] = ()
+        under: str | None = None
         if move is not None and move.claimant == name:
             services.append(move.claim_service(wanted, target))
         if name in waiting or (move is not None and not move.granted):
             # The Service is not touched before the claim is granted, its last good form goes on.
+            going_on.add(name)
             exposure = hostnames.carried(name, last_good.get(name, exposure))
             addresses = merged(carrier.service.assigned for carrier in carriers[name] if carrier.is_declared)
             noted = merged(carrier.service.asked for carrier in carriers[name])
+            under = _shares_under(carriers[name], observed, holders)
         joined = (move is not None and move.granted) or _has_own_key(name, carriers, inputs)
-        for service in declare(name, exposure, addresses, target, may_be_joined=joined, noted=noted):
+        for service in declare(name, exposure, addresses, target, may_be_joined=joined, under=under, noted=noted):
             services.append(service)
             key = (service.namespace, service.name)
             companions[key] = slice_bodies(service, exposure, observed.capabilities)
-    return Declarations(tuple(services), companions, frozenset(names))
+    return Declarations(tuple(services), companions, frozenset(names), frozenset(going_on))
+
+
+def _shares_under(
+    carriers: Sequence[Carrier], observed: Observed, holders: Mapping[Address, Sequence[ObservedService]]
+) -> str | None:
+    """The key under which an exposure shares the address it has. It may have come there by a move that the last good
+    form knows nothing of, and with another key it would lose the address."""
+    keys = (
+        observed.sharing_key(carrier.service)
+        for carrier in carriers
+        if carrier.is_declared and any(len(holders[address]) > 1 for address in carrier.service.assigned)
+    )
+    return next((key for key in keys if key), None)
 
 
 def _has_own_key(name: str, carriers: Mapping[str, Sequence[Carrier]], inputs: PassInputs) -> bool:

@@ -18,6 +18,7 @@ from edge_expose_module.blocks import Block
 from edge_expose_module.cluster.service import Key, ObservedService, Port, ports_of
 from edge_expose_module.cluster.state import Observed
 from edge_expose_module.load_balancers.api import Claim
+from edge_expose_module.services.declared import Declarations
 from edge_expose_module.services.render import DeclaredService
 from edge_expose_module.services.spare_ports import leads_nowhere, spare_port
 
@@ -54,11 +55,11 @@ def handover(declared: Iterable[DeclaredService], observed: Observed, owner: str
 
 def carried_out(
     found: Handover,
-    last_good: Iterable[DeclaredService],
+    declared: Declarations,
     observed: Observed,
     allowed_ports: Sequence[tuple[int, int]] | None,
 ) -> tuple[DeclaredService, ...]:
-    """What is carried out now: `last_good` are all Services, those of exposures that wait in their last good form.
+    """What is carried out now: what is `declared`, of exposures whose last good form goes on without ports of others.
 
     `allowed_ports` are (first, last) numbers of the guard rails, None for all.
     """
@@ -67,12 +68,12 @@ def carried_out(
     for service in found.newest.values():
         asked_for[service.exposure] |= ports_of(service.spec)
     services: list[DeclaredService] = []
-    for service in last_good:
+    for service in declared.services:
         key = (service.namespace, service.name)
         if service.exposure in found.leaving and key not in found.newest:
             continue
         existing = observed.services.get(key)
-        if service.exposure not in found.waiting or existing is None or existing.is_claim:
+        if service.exposure not in declared.going_on or existing is None or existing.is_claim:
             services.append(service)
             continue
         gives = service.exposure in found.rings
@@ -84,8 +85,9 @@ def carried_out(
         ports = [port for port in service.spec["ports"] if ports_of({"ports": [port]}) <= may_stay]
         if not ports and gives:
             spare = spare_port(of_others | asked_for[service.exposure], allowed_ports)
-            asked_for[service.exposure].add(spare)
             ports = [leads_nowhere(spare)]
+        # Two that go on may both have had a port that nobody has now.
+        asked_for[service.exposure] |= ports_of({"ports": ports})
         services.append(replace(service, spec={**service.spec, "ports": ports or _as_they_are(existing)}))
     return tuple(services)
 

@@ -68,18 +68,19 @@ def declare(
     target: Target,
     *,
     may_be_joined: bool = False,
+    under: str | None = None,
     noted: tuple[Address, ...] = (),
 ) -> tuple[DeclaredService, ...]:
     """The Services of one exposure; a split one whose address is not known yet is only its first Service, since both
     must ask for the same address.
 
-    `may_be_joined` lets another Service of the same exposure share the address; `noted` are the addresses that our note
-    names, where they are not those asked for now.
+    `may_be_joined` lets another Service of the same exposure share the address; `under` is the sharing key if not that
+    of the exposure; `noted` are the addresses that our note names, where they are not those asked for now.
     """
     shapes = service_shapes(name, exposure, target.namespace)
     if len(shapes) > 1 and not addresses:
         shapes = shapes[:1]
-    return tuple(_declare(shape, name, exposure, addresses, target, may_be_joined, noted) for shape in shapes)
+    return tuple(_declare(shape, name, exposure, addresses, target, may_be_joined, under, noted) for shape in shapes)
 
 
 def _declare(
@@ -89,12 +90,13 @@ def _declare(
     addresses: tuple[Address, ...],
     target: Target,
     may_be_joined: bool,
+    under: str | None,
     noted: tuple[Address, ...],
 ) -> DeclaredService:
     body = service_body(shape, exposure, target.owner)
     ask: Ask | None = None
     if exposure.is_external:
-        sharing = sharing_key(shape.exposure, exposure, target.owner, shape.namespace)
+        sharing = under or sharing_key(shape.exposure, exposure, target.owner, shape.namespace)
         if sharing is None and may_be_joined:
             sharing = own_sharing_key(target.owner, name)
         ask = Ask(addresses, sharing, exposure.pool)

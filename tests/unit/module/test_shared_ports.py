@@ -2,48 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from edge_expose_module.cluster.api import Resource
 from edge_expose_module.desired.rails.model import Guards
 from support.bench import Bench
-from support.fake_cluster import FakeCluster
+from support.histories import History
+from support.watched_cluster import Watched
 
 HELD = "10.0.0.12"
 
 
-class Watched(FakeCluster):
-    """Sees the load balancer's answer to each write: who is without the address then that it had before."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lost: list[str] = []
-        self._had: set[tuple[str, str]] = set()
-
-    def _look(self, after: str) -> None:
-        has = {key for key in self.services if self.address_of(key[1], key[0]) is not None}
-        self.lost.extend(f"{name} after {after}" for _, name in sorted(self._had & self.services.keys() - has))
-        self._had = has
-
-    def create(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        answer = super().create(resource, namespace, body)
-        self._look(f"create {body['metadata']['name']}")
-        return answer
-
-    def patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        answer = super().patch(resource, namespace, name, body)
-        self._look(f"patch {name}")
-        return answer
-
-    def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
-        super().delete(resource, namespace, name, uid)
-        self._look(f"delete {name}")
-
-
-def group(**ports: list[int]) -> dict[str, Any]:
+def group(**ports: Sequence[object]) -> dict[str, Any]:
     return {name: one(*numbers) for name, numbers in ports.items()}
 
 
@@ -51,7 +23,7 @@ def one(*ports: object, **more: Any) -> dict[str, Any]:
     return {"selector": ["app=ws"], "ports": list(ports), "share": "k", "address": HELD, **more}
 
 
-def world(guards: Guards | None = None, **ports: list[int]) -> Bench:
+def world(guards: Guards | None = None, **ports: Sequence[object]) -> Bench:
     found = Bench(Watched(), guards=guards)
     found.cluster.add_pod("w", {"app": "ws"})
     found.desire(group(**ports))
@@ -318,6 +290,71 @@ def test_an_exchange_takes_ports_of_services_that_go(before: dict[str, list[str]
     assert {name: found.state(name) for name in after} == dict.fromkeys(after, ("Ready", HELD, None))
 
 
+ELSEWHERE = "10.0.0.15"
+
+
+def alone(*ports: object) -> dict[str, Any]:
+    return one(*ports, share=None, address=ELSEWHERE)
+
+
+def with_one_that_joined() -> Bench:
+    """`c` came to the address of `a` and `b`, and the module was started again on a disk that knows nothing of it."""
+    found = world(a=[80], b=[81])
+    found.desire({**group(a=[80], b=[81]), "c": alone(82)})
+    found.run()
+    assert found.state("c") == ("Ready", ELSEWHERE, None)
+    found.store.full = True
+    found.desire(group(a=[80], b=[81], c=[82]))
+    found.run(2)
+    assert found.cluster.address_of("c") == HELD
+    found.restart()
+    found.store.full = False
+    return found
+
+
+def settle(found: Bench, **wanted: str) -> None:
+    for _ in range(8):
+        found.run(1)
+        found.later(seconds=5)
+    assert found.cluster.lost == []
+    assert {name: found.state(name) for name in wanted} == {n: ("Ready", at, None) for n, at in wanted.items()}
+
+
+def test_who_just_joined_exchanges_ports_under_the_key_that_it_joined() -> None:
+    found = with_one_that_joined()
+    found.desire(group(a=[80], b=[82], c=[81]))
+    settle(found, b=HELD, c=HELD)
+
+
+def test_who_just_joined_and_goes_back_has_the_key_until_it_is_gone() -> None:
+    found = with_one_that_joined()
+    found.desire({**group(a=[80], b=[81]), "c": alone(80)})
+    settle(found, b=HELD, c=ELSEWHERE)
+
+
+def test_who_was_not_removed_after_all_has_the_key_until_it_is_gone() -> None:
+    """Nothing is remembered of an exposure that the document left out."""
+    found = world(a=[80], b=[81])
+    found.cluster.unanswered = {"b"}
+    found.desire(group(a=[80]))
+    found.run(1)
+    found.cluster.unanswered = set()
+    found.desire({**group(a=[80]), "b": alone(83)})
+    settle(found, a=HELD, b=ELSEWHERE)
+
+
+def test_who_leaves_takes_no_port_back_that_it_gave() -> None:
+    """A change of a pair that was made of one Service only is no good form yet."""
+    found = world(a=["80/tcp", "90/tcp", "70/udp"], b=[81])
+    found.cluster.unanswered = {"a-udp"}
+    found.desire(group(a=["80/tcp", "71/udp"], b=[81]))
+    found.run(1)
+    assert published(found, "a", "a-udp") == [[80], [70]]
+    found.cluster.unanswered = set()
+    found.desire({"a": alone("80/tcp", "71/udp"), **group(b=[90])})
+    settle(found, a=ELSEWHERE, b=HELD)
+
+
 def test_an_exchange_that_takes_several_passes_is_no_quarrel_with_another_writer() -> None:
     found = world(a=[80], b=[81])
     for number in range(30):
@@ -325,3 +362,11 @@ def test_an_exchange_that_takes_several_passes_is_no_quarrel_with_another_writer
         found.run(4)
     assert published(found, "a", "b") == [[81], [80]]
     assert not found.twin.reported.get("warnings")
+
+
+@pytest.mark.parametrize("seed", [1, 8, 30, 42, 63, 94, 122, 152, 186, 194])
+def test_histories_that_cost_an_address_once_cost_none(seed: int) -> None:
+    """More of them: `make histories`."""
+    history = History(seed)
+    history.live()
+    assert history.problems == []
