@@ -38,7 +38,7 @@ class Handover:
 def handover(declared: Iterable[DeclaredService], observed: Observed, owner: str) -> Handover:
     """`declared` are the Services of the newest forms. Those of one exposure are changed in an order of their own."""
     newest = {(service.namespace, service.name): service for service in declared}
-    holders = observed.holders()
+    holders = _holders(observed, owner)
     names = {service.exposure for service in newest.values()}
     waits: dict[str, dict[str, Block]] = {}
     leavers: dict[str, Block] = {}
@@ -90,6 +90,15 @@ def carried_out(
         asked_for[service.exposure] |= ports_of({"ports": ports})
         services.append(replace(service, spec={**service.spec, "ports": ports or _as_they_are(existing)}))
     return tuple(services)
+
+
+def _holders(observed: Observed, owner: str) -> Mapping[Address, Sequence[ObservedService]]:
+    """The Services at each address, and ours that ask for it: as soon as somebody makes room, they have it."""
+    found = {address: list(services) for address, services in observed.holders().items()}
+    for service in observed.owned(owner):
+        for address in () if service.assigned else observed.requested(service):
+            found.setdefault(address, []).append(service)
+    return found
 
 
 def _givers(

@@ -364,6 +364,17 @@ def test_an_exchange_that_takes_several_passes_is_no_quarrel_with_another_writer
     assert not found.twin.reported.get("warnings")
 
 
+def test_who_gets_the_address_as_soon_as_another_one_makes_room_has_its_ports_then() -> None:
+    found = world(b=[81], d=[84])
+    found.cluster.refuse("webhook-denied-silently", verb="patch", only="b", webhook="w")
+    found.desire(group(b=[90], c=[81, 82], d=[84]))
+    found.run()
+    assert found.cluster.address_of("c") is None
+    found.cluster.allow()
+    found.desire(group(b=[90], c=[83], d=[82]))
+    settle(found, b=HELD, c=HELD, d=HELD)
+
+
 @pytest.mark.parametrize("seed", [1, 8, 30, 42, 63, 94, 122, 152, 186, 194])
 def test_histories_that_cost_an_address_once_cost_none(seed: int) -> None:
     """More of them: `make histories`."""
