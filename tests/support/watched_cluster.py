@@ -30,6 +30,7 @@ class Watched(FakeCluster):
 
     def create(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         self._ask(body["metadata"]["name"])
+        self._had.discard((namespace, body["metadata"]["name"]))
         answer = super().create(resource, namespace, body)
         self._look(f"create {body['metadata']['name']}")
         return answer

@@ -11,7 +11,7 @@ from edge_expose_contract.models import Exposure
 from edge_expose_contract.services import own_sharing_key
 from edge_expose_module.allocation.allocate import Decision
 from edge_expose_module.allocation.claims import Carrier, merged
-from edge_expose_module.cluster.service import Key, ObservedService
+from edge_expose_module.cluster.service import Key
 from edge_expose_module.cluster.state import Observed
 from edge_expose_module.desired.hostnames import SharedHostnames
 from edge_expose_module.desired.resolved import ResolvedExposure
@@ -46,7 +46,6 @@ def declarations(
     are those whose last good form goes on where they are.
     """
     observed = inputs.observed
-    holders = observed.holders()
     target = Target(inputs.owner, default_namespace, observed.load_balancer_for, observed.capabilities)
     services: list[DeclaredService] = []
     companions: dict[Key, tuple[dict[str, Any], ...]] = {}
@@ -68,7 +67,7 @@ def declarations(
             exposure = hostnames.carried(name, last_good.get(name, exposure))
             addresses = merged(carrier.service.assigned for carrier in carriers[name] if carrier.is_declared)
             noted = merged(carrier.service.asked for carrier in carriers[name])
-            under = _shares_under(carriers[name], observed, holders)
+            under = _key_it_has(carriers[name], observed)
         joined = (move is not None and move.granted) or _has_own_key(name, carriers, inputs)
         for service in declare(name, exposure, addresses, target, may_be_joined=joined, under=under, noted=noted):
             services.append(service)
@@ -77,16 +76,10 @@ def declarations(
     return Declarations(tuple(services), companions, frozenset(names), frozenset(going_on))
 
 
-def _shares_under(
-    carriers: Sequence[Carrier], observed: Observed, holders: Mapping[Address, Sequence[ObservedService]]
-) -> str | None:
-    """The key under which an exposure shares the address it has. It may have come there by a move that the last good
-    form knows nothing of, and with another key it would lose the address."""
-    keys = (
-        observed.sharing_key(carrier.service)
-        for carrier in carriers
-        if carrier.is_declared and any(len(holders[address]) > 1 for address in carrier.service.assigned)
-    )
+def _key_it_has(carriers: Sequence[Carrier], observed: Observed) -> str | None:
+    """The sharing key under which an exposure has its address. It may have come there by a move that the last good form
+    knows nothing of, and with another key it could lose the address."""
+    keys = (observed.sharing_key(c.service) for c in carriers if c.is_declared and c.service.assigned)
     return next((key for key in keys if key), None)
 
 
