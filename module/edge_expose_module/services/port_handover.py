@@ -59,7 +59,8 @@ def carried_out(
     observed: Observed,
     allowed_ports: Sequence[tuple[int, int]] | None,
 ) -> tuple[DeclaredService, ...]:
-    """What is carried out now: what is `declared`, of exposures whose last good form goes on without ports of others.
+    """What is carried out now: all that is declared; but whoever goes on in a last good form takes no port for it that
+    another one has or wants.
 
     `allowed_ports` are (first, last) numbers of the guard rails, None for all.
     """
