@@ -18,7 +18,7 @@ from kubernetes.stream import portforward
 from support import testbed_binaries
 from support.cluster import ClusterProcess, clean_environment, start_cluster
 from support.testbed_api import Api
-from support.waiting import eventually
+from support.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.local
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -112,12 +112,12 @@ def test_kubectl_runs_a_deployment_and_forwards_to_its_service(cluster: ClusterP
 
     def run(*arguments: str) -> str:
         command = [program, "--kubeconfig", str(cluster.kubeconfig), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=clean_environment())
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=clean_environment())
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     run("create", "deployment", "web", "--image=edge-expose/echo:1", "--port=8080", "--replicas=2")
-    assert "successfully rolled out" in run("rollout", "status", "deployment/web", "--timeout=30s")
+    assert "successfully rolled out" in run("rollout", "status", "deployment/web", f"--timeout={PATIENCE / 2:.0f}s")
     run("expose", "deployment", "web", "--port=80", "--target-port=8080")
     with forwarding(cluster, "service/web", ":80") as forward:
         assert forward.fetch()["pod"].startswith("web-")

@@ -9,7 +9,7 @@ import pytest
 
 from support.cluster import clean_environment
 from support.testbed_binaries import kubectl
-from support.waiting import eventually
+from support.waiting import PATIENCE, eventually
 
 READY = [{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady")]
 LABELS = {"app": "w"}
@@ -149,8 +149,10 @@ def test_a_new_template_comes_a_few_pods_at_a_time(cluster, home) -> None:
     eventually(lambda: len(home.pods("none/none:2")) > 2, what="the next ones")
 
     def all_new() -> bool:
-        home.make_ready([p for p in home.pods("none/none:2") if not p["status"].get("conditions")])
-        return len(home.pods("none/none:2")) == 4 and not home.pods("none/none:1")
+        new = home.pods("none/none:2")
+        unready = [pod for pod in new if not pod["status"].get("conditions")]
+        home.make_ready(unready)
+        return len(new) == 4 and not unready and not home.pods("none/none:1")
 
     eventually(all_new, what="all pods of the new template")
     home.wait_status(replicas=4, updatedReplicas=4, availableReplicas=4)
@@ -294,7 +296,9 @@ def test_kubectl_rolls_out_and_back(cluster, home) -> None:
 
     def run(*arguments: str) -> str:
         command = [program, "--kubeconfig", str(cluster.kubeconfig), "-n", home.namespace, *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=clean_environment(), check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=PATIENCE, env=clean_environment(), check=False
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
@@ -302,7 +306,7 @@ def test_kubectl_rolls_out_and_back(cluster, home) -> None:
 
     def settle(image: str) -> str:
         home.make_ready(home.pods(image))
-        return run("rollout", "status", "deployment/d", "--timeout=30s")
+        return run("rollout", "status", "deployment/d", f"--timeout={PATIENCE / 2:.0f}s")
 
     def there(image: str) -> Any:
         return eventually(lambda: home.pods(image), what=image)

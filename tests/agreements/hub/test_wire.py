@@ -232,7 +232,7 @@ def test_300_garbage_connections_harm_nobody(hub: RunningHub, call: Call, device
         held.append(sock)
     started = time.monotonic()
     assert call("GET", f"/twins/{device}").status_code == 200
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < PATIENCE / 3
     for sock in held:
         sock.close()
     test_topics_are_isolated(hub, call, device)

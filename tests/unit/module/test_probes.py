@@ -97,7 +97,7 @@ def say(text: bytes) -> Callable[[socket.socket, threading.Event], None]:
     ("answer", "ok", "detail"),
     [
         pytest.param(drip, False, "TimeoutError", id="a byte at a time"),
-        pytest.param(lambda _, stop: stop.wait(5), False, "TimeoutError", id="nothing at all"),
+        pytest.param(lambda _, stop: stop.wait(PATIENCE), False, "TimeoutError", id="nothing at all"),
         pytest.param(flood, False, "no HTTP answer", id="a line without end"),
         pytest.param(say(b""), False, "no HTTP answer", id="gone at once"),
         pytest.param(say(b"SSH-2.0-x\r\n"), False, "no HTTP answer", id="another protocol"),
@@ -116,7 +116,7 @@ def test_one_deadline_holds_for_a_whole_answer(
     found = probe(asked.exposure, asked.address, within)
     stop.set()
     assert (found.ok, found.detail) == (ok, detail)
-    assert time.monotonic() - start < 15
+    assert time.monotonic() - start < 60
     assert (found.milliseconds is None) is (detail == "TimeoutError")
 
 
