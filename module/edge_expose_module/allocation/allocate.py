@@ -89,7 +89,8 @@ def allocate(
         if candidate.pinned:
             allocator.pin(candidate)
     allocator.follow(ordered)
-    for candidate in ordered:
+    # By name alone: how far a load balancer is with what it takes away says nothing about who comes first.
+    for candidate in sorted(ordered, key=lambda c: c.name):
         allocator.choose(candidate)
     return allocator.decided
 

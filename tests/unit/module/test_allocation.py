@@ -177,6 +177,15 @@ def test_an_address_that_is_no_longer_legal_is_not_held_for_who_must_leave_it() 
     assert texts(decided["a"]) == "10.0.0.1"
 
 
+@pytest.mark.parametrize("lost", [set(), {"a"}, {"b"}, {"a", "b"}])
+def test_who_must_leave_a_pool_gets_the_same_new_address_however_far_the_load_balancer_is(lost: set[str]) -> None:
+    """It takes the addresses away one by one, and a pass may come in between."""
+    old = {"a": "10.0.0.9", "b": "10.0.0.8"}
+    observed = world(*(service(name, "" if name in lost else ip, asks=ip) for name, ip in old.items()))
+    decided = decide([wish(name) for name in old], observed, space())
+    assert {name: texts(decision) for name, decision in decided.items()} == {"a": "10.0.0.1", "b": "10.0.0.2"}
+
+
 def test_pins_come_before_those_that_take_what_is_left() -> None:
     decided = decide([wish("a"), wish("b", address="10.0.0.1")], world(), space())
     assert (texts(decided["a"]), texts(decided["b"])) == ("10.0.0.2", "10.0.0.1")
