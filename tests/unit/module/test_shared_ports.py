@@ -262,6 +262,14 @@ def test_a_pair_takes_the_udp_port_once_its_udp_service_is_gone(tcp: object, alo
     assert ("edge1", "a-udp") not in found.cluster.services
 
 
+def settle(found: Bench, **wanted: str) -> None:
+    for _ in range(8):
+        found.run(1)
+        found.later(seconds=5)
+    assert found.cluster.lost == []
+    assert {name: found.state(name) for name in wanted} == {n: ("Ready", at, None) for n, at in wanted.items()}
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [
@@ -283,11 +291,7 @@ def test_an_exchange_takes_ports_of_services_that_go(before: dict[str, list[str]
     found.desire({name: one(*ports) for name, ports in before.items()})
     found.run(4)
     found.desire({name: one(*ports) for name, ports in after.items()})
-    for _ in range(8):
-        found.run(1)
-        found.later(seconds=5)
-    assert found.cluster.lost == []
-    assert {name: found.state(name) for name in after} == dict.fromkeys(after, ("Ready", HELD, None))
+    settle(found, **dict.fromkeys(after, HELD))
 
 
 ELSEWHERE = "10.0.0.15"
@@ -310,14 +314,6 @@ def with_one_that_joined() -> Bench:
     found.restart()
     found.store.full = False
     return found
-
-
-def settle(found: Bench, **wanted: str) -> None:
-    for _ in range(8):
-        found.run(1)
-        found.later(seconds=5)
-    assert found.cluster.lost == []
-    assert {name: found.state(name) for name in wanted} == {n: ("Ready", at, None) for n, at in wanted.items()}
 
 
 def test_who_just_joined_exchanges_ports_under_the_key_that_it_joined() -> None:
