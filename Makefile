@@ -16,7 +16,10 @@ JOBS   ?= 6
 # Bytecode is written even where the machine says otherwise: compiling the tests anew takes each process 8 s.
 CLEAN  := env -u REQUESTS_CA_BUNDLE -u CURL_CA_BUNDLE -u SSL_CERT_FILE -u HTTP_PROXY -u HTTPS_PROXY -u http_proxy -u https_proxy -u KUBECONFIG -u PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo test lint docs man testbed testbed-clean lock images sbom manifests recordings bench bench-loop bench-demo soak fuzz histories renewals drops full-range crash fleet mutation coverage screenshots bench-portal clean
+# In a fresh clone the tests are compiled once, and not by each process anew. What is wrong is told when they run.
+COMPILED := [ -d tests/unit/__pycache__ ] || $(CLEAN) $(BIN)/python -m pytest -q --collect-only --ignore=tests/browser >/dev/null 2>&1 || :
+
+.PHONY: help install demo test compiled lint docs man testbed testbed-clean lock images sbom manifests recordings bench bench-loop bench-demo soak fuzz histories renewals drops full-range crash fleet mutation coverage screenshots bench-portal clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -37,14 +40,16 @@ demo: $(STAMP)   ## from a spec file to an address that answers requests; with O
 test: $(STAMP)   ## every test this machine can run, in JOBS processes; what is skipped is named at the end
 	@# The browser's driver keeps an event loop in its process, so its tests get a process of their own, beside the others.
 	@# One that fails does not keep the other from running, and the exit code tells of both.
-	@# In a fresh clone the tests are compiled once, and not by each process anew.
 	@code=0; shown=$$(mktemp); \
 	$(CLEAN) $(BIN)/python -m pytest tests/browser >$$shown 2>&1 & browser=$$!; \
-	[ -d tests/unit/__pycache__ ] || $(CLEAN) $(BIN)/python -m pytest -q --collect-only --ignore=tests/browser >/dev/null; \
+	$(COMPILED); \
 	$(CLEAN) $(BIN)/python -m pytest -n $(JOBS) --ignore=tests/browser || code=$$?; \
 	wait $$browser || code=$$?; \
 	cat $$shown; rm -f $$shown; \
 	exit $$code
+
+compiled: $(STAMP)
+	@$(COMPILED)
 
 lint: $(STAMP)   ## linters, types and import rules
 	$(BIN)/ruff check .
