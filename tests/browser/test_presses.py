@@ -89,6 +89,20 @@ def test_what_came_in_meanwhile_is_shown_after_the_press(open_page: Any) -> None
     page.locator("#check", has_text="Service edge1/pressed").wait_for()
 
 
+def test_a_release_that_is_never_told_ends_with_the_next_move(open_page: Any) -> None:
+    page = open_page()
+    page.goto("/devices/edge1/expose?module=broker")
+    page.get_by_label("Port outside, row 1").fill("7062")
+    page.get_by_label("Name", exact=True).fill("pressed")
+    with page.expect_response("**/check"):
+        page.evaluate("dispatchEvent(new PointerEvent('pointerdown', {button: 0, buttons: 1}))")
+        page.get_by_label("Name", exact=True).blur()
+    page.evaluate("new Promise(go => setTimeout(go, 100))")
+    assert page.locator("#check").inner_text() == ""
+    page.mouse.move(5, 300)
+    page.locator("#check", has_text="Service edge1/pressed").wait_for()
+
+
 def test_a_page_tells_its_url_its_text_and_its_fields(open_page: Any) -> None:
     """What a failing test shows of its pages."""
     page = open_page()

@@ -5,12 +5,16 @@ const csrf = () => document.querySelector('meta[name="csrf"]')?.content ?? "";
 
 // -- a press counts where it began: nothing moves on the page while a button or a key is down --
 
-const LONGEST_PRESS_MS = 3000; // some releases are never told, such as one over the list of a select
+// Some releases are never told, such as one over the list of a select. Of a pointer, the next move tells.
+const LONGEST_POINTER_PRESS_MS = 30000;
+const LONGEST_KEY_PRESS_MS = 3000;
 let pressedUntil = 0;
+let byPointer = false;
 let held = [];
 
 function release() {
   pressedUntil = 0;
+  byPointer = false;
   const waiting = held;
   held = [];
   setTimeout(() => waiting.forEach((go) => go())); // after the click that a release makes
@@ -25,10 +29,15 @@ function released() {
   });
 }
 
-const press = () => (pressedUntil = Date.now() + LONGEST_PRESS_MS);
-addEventListener("pointerdown", (event) => event.button === 0 && press(), true);
-addEventListener("keydown", (event) => [" ", "Enter"].includes(event.key) && press(), true);
+function press(pointer) {
+  pressedUntil = Date.now() + (pointer ? LONGEST_POINTER_PRESS_MS : LONGEST_KEY_PRESS_MS);
+  byPointer = pointer;
+}
+
+addEventListener("pointerdown", (event) => event.button === 0 && press(true), true);
+addEventListener("keydown", (event) => [" ", "Enter"].includes(event.key) && press(false), true);
 for (const kind of ["pointerup", "pointercancel", "keyup"]) addEventListener(kind, release, true);
+addEventListener("pointermove", (event) => byPointer && event.buttons === 0 && release(), true);
 addEventListener("blur", release); // of the window: those of elements do not bubble
 
 async function fetchFragment(url, options = {}) {
