@@ -6,10 +6,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from edge_expose_local.control_socket import open_control_socket, remove_control_socket
 from edge_expose_local.http.messages import Request, Response, json_response
 from edge_expose_local.http.server import HttpServer
-from edge_expose_local.private_files import control_path
-from edge_expose_local.sockets import private_unix_socket
 
 ControlHandler = Callable[[str, str, Any], Awaitable[Any]]
 
@@ -31,10 +30,11 @@ class ControlServer:
         self._server = HttpServer(self._handle)
 
     async def start(self) -> None:
-        await self._server.listen(private_unix_socket(control_path(self._state)))
+        await self._server.listen(open_control_socket(self._state))
 
     async def stop(self) -> None:
         await self._server.close()
+        remove_control_socket(self._state)
 
     async def _handle(self, request: Request) -> Response | None:
         try:

@@ -1,12 +1,9 @@
-"""Files that only their owner may read, and where a part's control socket lives."""
+"""Files that only their owner may read."""
 
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
-
-MAX_SOCKET_PATH = 100
 
 
 def write_private(path: Path, data: bytes) -> None:
@@ -19,13 +16,3 @@ def write_private(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
-
-
-def control_path(folder: Path) -> Path:
-    """Where the control socket lives: in the state folder, or in a fresh private one when that path is too long."""
-    path = folder / "control.sock"
-    if len(os.fsencode(path)) > MAX_SOCKET_PATH:
-        path = Path(tempfile.mkdtemp(prefix="edge-expose-")) / "control.sock"
-    path.unlink(missing_ok=True)
-    write_private(folder / "control.path", str(path).encode())
-    return path

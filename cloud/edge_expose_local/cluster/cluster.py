@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..control_socket import remove_control_socket
 from ..http.server import HttpServer
 from ..sockets import tcp_socket
 from .access.certs import server_context
@@ -161,6 +162,7 @@ class Cluster:
                 await asyncio.gather(self._kubelet.close(), self._server.close())
         if self._control is not None:
             await self._control.close()
+            remove_control_socket(self._settings.state)
         self.store.close()
 
     # -- what the control socket may do -------------------------------------------------------------

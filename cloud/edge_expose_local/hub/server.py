@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_expose_local.control_socket import open_control_socket, remove_control_socket
 from edge_expose_local.http.server import HttpServer
 from edge_expose_local.hub.access.certs import device_context, server_context
 from edge_expose_local.hub.control.api import ControlApi
@@ -27,8 +28,8 @@ from edge_expose_local.hub.service_api.job_operations import JobOperations
 from edge_expose_local.hub.service_api.operations import Operations
 from edge_expose_local.hub.service_api.rest import ServiceApi
 from edge_expose_local.hub.transport.proxy_process import end_mapper, living_mapper, start_mapper, try_lock
-from edge_expose_local.private_files import control_path, write_private
-from edge_expose_local.sockets import private_unix_socket, tcp_socket
+from edge_expose_local.private_files import write_private
+from edge_expose_local.sockets import tcp_socket
 
 EVALUATION_SECONDS = 300.0
 MAPPER_CHECK_SECONDS = 1.0
@@ -75,7 +76,6 @@ class Server:
         self._mapper: subprocess.Popen[bytes] | None = None
         self._mqtt_listener: asyncio.Server | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._control_path: Path | None = None
 
     def _start_mapper(self, wanted: int) -> int:
         """Uses the mapper that outlived a killed hub if it has the wanted port, else starts one; returns its port."""
@@ -102,8 +102,7 @@ class Server:
         await self._rest.listen(https, self._tls)
         await self._workload.listen(workload)
         self._mqtt_listener = await asyncio.start_server(self._mqtt.connection, sock=mqtt)
-        self._control_path = control_path(hub.folder)
-        await self._control.listen(private_unix_socket(self._control_path))
+        await self._control.listen(open_control_socket(hub.folder))
         self._tasks["mapper"] = asyncio.create_task(self._keep_mapper())
         self._tasks["jobs"] = asyncio.create_task(self._jobs.run())
         self._tasks["evaluate"] = asyncio.create_task(self._evaluate_periodically())
@@ -123,12 +122,8 @@ class Server:
         end_mapper(self._hub.folder)  # one that outlived an earlier hub
         self._hub.commit()
         self._hub.store.close()
+        remove_control_socket(self._hub.folder)
         os.close(self._lock)
-        if self._control_path is not None:
-            self._control_path.unlink(missing_ok=True)
-            if self._control_path.parent != self._hub.folder:
-                with contextlib.suppress(OSError):
-                    self._control_path.parent.rmdir()
 
     async def _evaluate_periodically(self) -> None:
         while True:

@@ -51,5 +51,5 @@ def test_a_hub_process_that_cannot_start_says_why(tmp_path: Path) -> None:
         with pytest.raises(RuntimeError, match="another hub runs"):
             second.start()
         second.stop()
-    with pytest.raises(ControlError, match="does not answer"):
+    with pytest.raises(ControlError, match="is not running"):
         HubProcess(tmp_path / "state").call("GET", "/status")

@@ -11,10 +11,9 @@ from typing import Any, Protocol
 
 import yaml
 
+from ...control_socket import open_control_socket
 from ...http.messages import Handler, Request, Response, json_response
 from ...http.server import HttpServer
-from ...private_files import control_path
-from ...sockets import private_unix_socket
 from ..access.tokens import Tokens
 from ..faults import CATALOG, Faults, problem
 from ..kinds.errors import ApiError, Document, bad_request
@@ -235,5 +234,5 @@ def set_pool(registry: Registry, ranges: str) -> Document:
 async def serve_control(state: Path, handler: Handler) -> HttpServer:
     """Listen on the control socket and write control.path."""
     server = HttpServer(handler)
-    await server.listen(private_unix_socket(control_path(state)))
+    await server.listen(open_control_socket(state))
     return server
