@@ -26,6 +26,15 @@ def fill(page: Any, address: str) -> None:
     page.get_by_label("Name", exact=True).fill("pressed")
 
 
+def fill_and_wait_for_the_check(page: Any) -> None:
+    """Fields without the mouse: what is checked before the last of them is another answer."""
+    with page.expect_response(lambda answer: "name=pressed" in (answer.request.post_data or "")) as answer:
+        page.get_by_label("Port outside, row 1").fill("7061")
+        page.get_by_label("Name", exact=True).fill("pressed")
+    answer.value.finished()
+    page.evaluate("new Promise(go => setTimeout(go, 100))")  # the script has had its turn
+
+
 @pytest.mark.parametrize("refused", [False, True], ids=["what is checked comes in", "what was wrong goes away"])
 def test_show_the_plan_counts_while_the_check_changes_the_page(open_page: Any, served: Any, refused: bool) -> None:
     page, address = open_page(), served.local.address(18)
@@ -78,12 +87,9 @@ def test_what_is_folded_stays_so_and_what_is_not_as_well(open_page: Any, served:
 def test_what_came_in_meanwhile_is_shown_after_the_press(open_page: Any) -> None:
     page = open_page()
     page.goto("/devices/edge1/expose?module=broker")
-    page.get_by_label("Port outside, row 1").fill("7061")
-    page.get_by_label("Name", exact=True).fill("pressed")
-    with page.expect_response("**/check"):
-        page.mouse.move(5, 300)
-        page.mouse.down()
-    page.evaluate("new Promise(go => setTimeout(go, 100))")
+    page.mouse.move(5, 300)
+    page.mouse.down()
+    fill_and_wait_for_the_check(page)
     assert page.locator("#check").inner_text() == ""
     page.mouse.up()
     page.locator("#check", has_text="Service edge1/pressed").wait_for()
@@ -92,12 +98,8 @@ def test_what_came_in_meanwhile_is_shown_after_the_press(open_page: Any) -> None
 def test_a_release_that_is_never_told_ends_with_the_next_move(open_page: Any) -> None:
     page = open_page()
     page.goto("/devices/edge1/expose?module=broker")
-    page.get_by_label("Port outside, row 1").fill("7062")
-    page.get_by_label("Name", exact=True).fill("pressed")
-    with page.expect_response("**/check"):
-        page.evaluate("dispatchEvent(new PointerEvent('pointerdown', {button: 0, buttons: 1}))")
-        page.get_by_label("Name", exact=True).blur()
-    page.evaluate("new Promise(go => setTimeout(go, 100))")
+    page.evaluate("dispatchEvent(new PointerEvent('pointerdown', {button: 0, buttons: 1}))")
+    fill_and_wait_for_the_check(page)
     assert page.locator("#check").inner_text() == ""
     page.mouse.move(5, 300)
     page.locator("#check", has_text="Service edge1/pressed").wait_for()
