@@ -51,11 +51,12 @@ test: $(STAMP)   ## every test this machine can run, in JOBS processes; what is 
 compiled: $(STAMP)
 	@$(COMPILED)
 
-lint: $(STAMP)   ## linters, types and import rules
+lint: $(STAMP)   ## linters, types, import rules and the workflows' safety
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy module/edge_expose_contract module/edge_expose_module cloud/edge_expose_cloud cloud/edge_expose_local
 	$(BIN)/lint-imports
+	$(BIN)/zizmor --offline --quiet --no-progress .github deployment-manifests/ci/github-actions.yaml
 
 docs: $(STAMP)   ## the documentation site, in dist/site
 	@$(BIN)/python docs/build_site.py
