@@ -10,9 +10,9 @@ import tempfile
 from pathlib import Path
 
 from edge_expose_local.private_files import write_private
+from edge_expose_local.sockets import private_unix_socket
 
 MAX_PATH = 100  # unix(7): a socket's path has room for 108 bytes
-_BACKLOG = 512
 
 
 def open_control_socket(folder: Path) -> socket.socket:
@@ -28,7 +28,7 @@ def open_control_socket(folder: Path) -> socket.socket:
         path = left
     path.unlink(missing_ok=True)
     write_private(folder / "control.path", str(path).encode())
-    return _listen(path)
+    return private_unix_socket(path)
 
 
 def remove_control_socket(folder: Path) -> None:
@@ -45,7 +45,7 @@ def remove_control_socket(folder: Path) -> None:
 
 def _named(folder: Path) -> Path | None:
     try:
-        return Path(os.fsdecode((folder / "control.path").read_bytes()))
+        return Path((folder / "control.path").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
 
@@ -57,15 +57,3 @@ def _is_private(folder: Path) -> bool:
     except OSError:
         return False
     return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o077
-
-
-def _listen(path: Path) -> socket.socket:
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    previous = os.umask(0o177)
-    try:
-        sock.bind(str(path))
-    finally:
-        os.umask(previous)
-    sock.listen(_BACKLOG)
-    sock.setblocking(False)
-    return sock

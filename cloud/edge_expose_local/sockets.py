@@ -1,8 +1,10 @@
-"""Listening TCP sockets."""
+"""Listening sockets: TCP, and the unix socket of a part that only the owner of the state folder may reach."""
 
 from __future__ import annotations
 
+import os
 import socket
+from pathlib import Path
 
 _BACKLOG = 512
 
@@ -21,5 +23,18 @@ def tcp_socket(address: str, port: int) -> socket.socket:
     except OSError as error:
         sock.close()
         raise OSError(error.errno, f"cannot listen on {address}:{port}: {error.strerror}") from error
+    sock.setblocking(False)
+    return sock
+
+
+def private_unix_socket(path: Path) -> socket.socket:
+    """A listening unix socket that only its owner can connect to."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    previous = os.umask(0o177)
+    try:
+        sock.bind(str(path))
+    finally:
+        os.umask(previous)
+    sock.listen(_BACKLOG)
     sock.setblocking(False)
     return sock
