@@ -59,6 +59,9 @@ def declarations(
         exposure, addresses = hostnames.carried(name, wanted.exposure), decision.addresses
         noted: tuple[Address, ...] = ()
         under: str | None = None
+        if wanted.block is not None and move is None:
+            # The form that stands in for a refused one may be of another place.
+            under = _key_it_has(carriers.get(name, ()), observed)
         if move is not None and move.claimant == name:
             services.append(move.claim_service(wanted, target))
         if name in waiting or (move is not None and not move.granted):

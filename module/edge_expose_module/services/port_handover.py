@@ -2,7 +2,8 @@
 
 A load balancer takes the address away from a Service that asks for a port which another one there has. So the exposure
 that takes goes on in its last good form until a later pass, in which the giver has changed. Where exposures wait for
-each other, one of them gives first, and publishes meanwhile what nobody has, if nothing else is left to it.
+each other, one of them gives first, and publishes meanwhile what nobody has, if nothing else is left to it; so does one
+of whose two Services the second takes what the first one gives.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Handover:
 
 
 def handover(declared: Iterable[DeclaredService], observed: Observed, owner: str) -> Handover:
-    """`declared` are the Services of the newest forms. Those of one exposure are changed in an order of their own."""
+    """`declared` are the Services of the newest forms."""
     newest = {(service.namespace, service.name): service for service in declared}
     holders = _holders(observed, owner)
     names = {service.exposure for service in newest.values()}
@@ -45,10 +46,10 @@ def handover(declared: Iterable[DeclaredService], observed: Observed, owner: str
     for key, service in newest.items():
         for giver, block in _givers(service, observed.services.get(key), observed, holders):
             exposure = giver.exposure if giver.owned_by(owner) and giver.exposure in names else None
-            if exposure != service.exposure:
-                waits.setdefault(service.exposure, {})[exposure or f"{giver.namespace}/{giver.name}"] = block
-            elif giver.key not in newest:
+            if exposure == service.exposure and giver.key not in newest:
                 leavers[service.exposure] = block
+            elif not (exposure == service.exposure and giver.is_claim):
+                waits.setdefault(service.exposure, {})[exposure or f"{giver.namespace}/{giver.name}"] = block
     waiting = {name: next(iter(givers.values())) for name, givers in waits.items()}
     return Handover(leavers | waiting, _rings(waits), frozenset(leavers.keys() - waits.keys()), newest)
 

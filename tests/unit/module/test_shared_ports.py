@@ -339,6 +339,49 @@ def test_who_was_not_removed_after_all_has_the_key_until_it_is_gone() -> None:
     settle(found, a=HELD, b=ELSEWHERE)
 
 
+def test_a_pair_that_was_not_removed_and_may_not_join_keeps_its_key() -> None:
+    """All that is remembered of it is a move that could not begin."""
+    found = world(b=[81])
+    found.desire({**group(b=[81]), "c": alone("82/tcp", "82/udp")})
+    found.run()
+    assert found.state("c") == ("Ready", ELSEWHERE, None)
+    found.cluster.unanswered = {"c", "c-udp", "c-claim"}
+    found.desire(group(b=[81]))
+    found.run(1)
+    found.desire(group(b=[81], c=["83/tcp", "83/udp"]))
+    found.run(1)
+    found.cluster.unanswered = set()
+    found.desire(group(b=[81, 83], c=["81/tcp", "83/udp"]))
+    found.run(1)
+    assert found.cluster.lost == []
+    assert found.state("c") == ("Blocked", ELSEWHERE, "PortTaken")
+    found.desire(group(b=[81, 83], c=["84/tcp", "84/udp"]))
+    settle(found, b=HELD, c=HELD)
+
+
+@pytest.mark.parametrize("refused", [True, False], ids=["refused", "no answer"])
+def test_the_second_service_of_a_pair_takes_a_port_once_the_first_one_has_given_it(refused: bool) -> None:
+    """A half-made pair: the second Service is there, and the first one still has the UDP ports."""
+    found = world(a=["80/udp"], b=[90])
+    found.cluster.unanswered = {"a"}
+    found.desire(group(a=["80/tcp", "81/udp"], b=[90]))
+    found.run(1)
+    assert published(found, "a", "a-udp") == [[80], [81]]
+    found.cluster.unanswered = set() if refused else {"a"}
+    if refused:
+        found.cluster.refuse("webhook-denied-silently", verb="patch", only="a", webhook="w")
+    found.desire(group(a=["82/tcp", "80/udp"], b=[90]))
+    found.run(2)
+    assert found.cluster.lost == []
+    assert found.state("a") == (
+        ("Blocked", HELD, "PolicyDenied") if refused else ("Pending", HELD, "ClusterUnavailable")
+    )
+    found.cluster.unanswered = set()
+    found.cluster.allow()
+    settle(found, a=HELD, b=HELD)
+    assert published(found, "a", "a-udp") == [[82], [80]]
+
+
 def test_who_leaves_takes_no_port_back_that_it_gave() -> None:
     """A change of a pair that was made of one Service only is no good form yet."""
     found = world(a=["80/tcp", "90/tcp", "70/udp"], b=[81])
@@ -371,7 +414,7 @@ def test_who_gets_the_address_as_soon_as_another_one_makes_room_has_its_ports_th
     settle(found, b=HELD, c=HELD, d=HELD)
 
 
-@pytest.mark.parametrize("seed", [1, 8, 30, 42, 63, 94, 122, 152, 186, 194])
+@pytest.mark.parametrize("seed", [1, 8, 30, 42, 63, 94, 122, 152, 186, 194, 5118, 20086])
 def test_histories_that_cost_an_address_once_cost_none(seed: int) -> None:
     """More of them: `make histories`."""
     history = History(seed)
