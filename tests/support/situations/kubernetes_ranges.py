@@ -7,6 +7,7 @@ from typing import Any
 from support.situations.bed import Bed
 from support.situations.kubernetes_objects import create, service
 from support.situations.table import KUBERNETES, Seen, situation
+from support.waiting import eventually
 
 _TINY: dict[str, Any] = {"needs": "tiny-ranges", "embedded": False}
 SERVICE_CIDR = "10.96.0.0/28"
@@ -21,10 +22,17 @@ def _until_refused(bed: Bed, **spec: Any) -> Seen:
             name = f"asker-{number}"
             seen = create(bed, namespace, service(name, **spec))
             if seen.answer["status"] >= 400:
+                # MetalLB 0.16 keeps for good an address that it is writing into a Service that is deleted.
+                eventually(lambda: _have_what_they_ask_for(bed, namespace), what="no address is on its way")
                 return seen
     finally:
         bed.clear()
     raise AssertionError("no Service was refused")
+
+
+def _have_what_they_ask_for(bed: Bed, namespace: str) -> bool:
+    services = [item for item in bed.api.items(bed.service(namespace)) if item["spec"]["type"] == "LoadBalancer"]
+    return all(item["status"]["loadBalancer"].get("ingress") for item in services)
 
 
 @situation(KUBERNETES, "There is no cluster IP left.", **_TINY)
