@@ -76,6 +76,8 @@ class RealCluster:
         self.plane.wait_furnished()
         self.balancer.furnish([self.pool])
         self.balancer.start()
+        if isinstance(self.balancer, MetalLb):
+            self.balancer.wait_taken_in()
         self.seconds = {program.name: round(program.ready_after, 2) for program in self.programs}
         self.seconds["all"] = round(time.monotonic() - begin, 2)
 

@@ -21,6 +21,7 @@ POOL: Final = "default"
 _CRDS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _OBJECTS: Final = f"/apis/metallb.io/v1beta1/namespaces/{NAMESPACE}"
 _CONFIG: Final = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
+_TAKES_IN: Final = "ServiceReconciler - reprocessAll"
 
 
 class MetalLb:
@@ -73,6 +74,19 @@ class MetalLb:
         metric = "metallb_allocator_addresses_in_use_total"
         eventually(lambda: self._metric(metric) == count(), what="what is in use by the allocator's count and by ours")
 
+    def wait_taking_in(self) -> None:
+        """Until a controller that was just started begins to take in the Services it finds."""
+        eventually(lambda: any(_TAKES_IN in line for line in self._said()), what="MetalLB begins to take in Services")
+
+    def wait_taken_in(self) -> None:
+        """Until it has. Before that 0.16 does not hear of a Service that is deleted, and keeps its address until one of
+        that name is deleted again. 0.10 was not seen to."""
+        if self.profile != "1.20":
+            eventually(lambda: _has_taken_in(self._said()), what="MetalLB has taken in the Services it found")
+
+    def _said(self) -> list[str]:
+        return self.controller.said() if self.controller is not None else []
+
     def wait_pool_taken(self) -> None:
         """Until the controller works with the pool as written; 0.10 shows neither that nor which one it has, only
         whether it refused it."""
@@ -91,6 +105,15 @@ class MetalLb:
         return sum(map(float, values))
 
     def start(self) -> None:
+        """A controller that is ready; whether it has taken in the Services there are is another question."""
+        metrics, health = self._ports
+        controller = self.launch()
+        if self.profile == "1.20":
+            controller.wait_ready(lambda: bool(http_get(self._network, metrics, "/metrics")))
+        else:
+            controller.wait_ready(lambda: bool(http_get(self._network, health, "/readyz")))
+
+    def launch(self) -> Program:
         path = PROFILES[self.profile].path("controller")
         metrics, health = self._ports
         if self.profile == "1.20":
@@ -104,13 +127,12 @@ class MetalLb:
                 str(metrics),
             ]
             self.controller = self._launcher.start("metallb-controller", command)
-            self.controller.wait_ready(lambda: bool(http_get(self._network, metrics, "/metrics")))
-            return
+            return self.controller
         command = [path, "--kubeconfig", self._kubeconfig, "--namespace", NAMESPACE, "--webhook-mode", "disabled"]
         command += ["--port", str(metrics), "--health-probe-port", str(health)]
         environment = {"METALLB_POD_NAME": "controller-0", "METALLB_NAMESPACE": NAMESPACE}
         self.controller = self._launcher.start("metallb-controller", command, environment)
-        self.controller.wait_ready(lambda: bool(http_get(self._network, health, "/readyz")))
+        return self.controller
 
     def stop(self) -> None:
         if self.controller is not None:
@@ -137,6 +159,19 @@ class MetalLb:
                 raise
             return False
         return True
+
+
+def _has_taken_in(lines: Sequence[str]) -> bool:
+    """Whether it went once over all Services without a reason to go over them again."""
+    again = False
+    for line in lines:
+        if _TAKES_IN in line and "start reconcile" in line:
+            again = False
+        elif _TAKES_IN in line and "force service reload" in line:
+            again = True
+        elif _TAKES_IN in line and "end reconcile" in line and not again:
+            return True
+    return False
 
 
 def _established(definition: dict[str, Any]) -> bool:

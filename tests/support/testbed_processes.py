@@ -35,6 +35,8 @@ class Program:
     started: float = field(default_factory=time.monotonic)
     ready_after: float = 0.0
     """Seconds from start to the first positive readiness check."""
+    log_from: int = 0
+    """Where its own part of the log file begins, in bytes."""
 
     @property
     def alive(self) -> bool:
@@ -50,6 +52,12 @@ class Program:
                 raise ProgramDied(f"{self.name} is not ready after {seconds:.0f} s:\n{self.tail()}")
             time.sleep(0.03)
         self.ready_after = time.monotonic() - self.started
+
+    def said(self) -> list[str]:
+        """What it has logged, by line."""
+        with self.log.open("rb") as words:
+            words.seek(self.log_from)
+            return words.read().decode(errors="replace").splitlines()
 
     def tail(self, size: int = 3000) -> str:
         return self.log.read_text(errors="replace")[-size:]
@@ -92,6 +100,7 @@ class Launcher:
         self.folder.mkdir(parents=True, exist_ok=True)
         log = self.folder / f"{name}.log"
         with log.open("ab") as output:
+            before = output.tell()
             process = subprocess.Popen(
                 [*self.prefix, *map(str, command)],
                 stdin=subprocess.DEVNULL,
@@ -101,7 +110,7 @@ class Launcher:
                 cwd=self.folder,
                 preexec_fn=_die_with_parent,
             )
-        return Program(name, log, process)
+        return Program(name, log, process, log_from=before)
 
 
 def clean_environment() -> dict[str, str]:

@@ -48,6 +48,8 @@ class NothingToWaitFor:
 
     def wait_in_use(self, count: Callable[[], int]) -> None: ...
 
+    def wait_taken_in(self) -> None: ...
+
     def wait_pool_taken(self) -> None: ...
 
 
@@ -285,10 +287,21 @@ class Handle:
         self._process.restart()
         self._wait_until_it_balances()
 
+    def restart_balancer(self, meanwhile: Callable[[], object]) -> None:
+        """Kill MetalLB 0.16 and start it again; do something as soon as it takes in the Services it finds."""
+        assert isinstance(self._process, RealCluster)
+        balancer = self._process.metallb
+        balancer.kill()
+        balancer.launch()
+        balancer.wait_taking_in()
+        meanwhile()
+        balancer.wait_taken_in()
+
     def _wait_until_it_balances(self) -> None:
         """Until the load balancer has taken in the Services it finds, served one more and forgotten that again.
 
-        MetalLB 0.16 keeps for good the address of a Service that is deleted while it starts.
+        Until then MetalLB 0.16 does not hear of a Service that is deleted, and keeps its address until another one of
+        that name is deleted.
         """
 
         def held() -> int:
@@ -296,6 +309,7 @@ class Handle:
             return len({each["ip"] for s in there for each in s["status"]["loadBalancer"].get("ingress") or []})
 
         namespace = self.namespace()
+        self._balancer.wait_taken_in()
         self.balancer(namespace, "one-more")
         self.wait_address(namespace, "one-more")
         self.call("DELETE", f"{self.services(namespace)}/one-more")
