@@ -110,8 +110,8 @@ soak: $(STAMP)   ## a randomised run of STEPS steps with SEED on the local stand
 fuzz: $(STAMP)   ## N generated desired documents through the pure core and a fake cluster
 	@$(CLEAN) $(BIN)/python tests/benchmarks/fuzz.py --seed $(SEED) --documents $(DOCUMENTS)
 
-histories: $(STAMP) ## N random histories of exposures that share addresses, from SEED on, on a fake cluster
-	@$(CLEAN) $(BIN)/python tests/benchmarks/histories.py --seed $(SEED) -n $(N)
+histories: $(STAMP) ## N random histories of exposures that share addresses, from SEED on, on a fake cluster; REFUSED=1 with ports that nobody in sight has
+	@$(CLEAN) $(BIN)/python tests/benchmarks/histories.py --seed $(SEED) -n $(N) $(if $(filter 1,$(REFUSED)),--refused-ports)
 
 renewals: $(STAMP) ## SAS renewals with edits in between: memory slope, missed changes
 	@$(CLEAN) $(BIN)/python tests/benchmarks/endurance.py renewals --cycles $(CYCLES)

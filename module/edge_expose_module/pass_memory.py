@@ -11,7 +11,9 @@ from typing import Any
 
 from edge_expose_contract.addressing import Address
 from edge_expose_contract.identity import LABEL_EXPOSURE
-from edge_expose_module.allocation.claims import merged
+from edge_expose_contract.parsing import parse_exposure
+from edge_expose_module.allocation.claims import held_whole, merged
+from edge_expose_module.allocation.refused_ports import published
 from edge_expose_module.cluster.state import Observed
 from edge_expose_module.reconcile import PassPlan
 from edge_expose_module.state.memory import Memory
@@ -32,6 +34,12 @@ def after_decision(
             last_good[name] = declared[name]
         elif name in memory.last_good and name not in pass_plan.resolved.disabled:
             last_good[name] = memory.last_good[name]
+    previous_good = dict(memory.previous_good)
+    for name, before in memory.last_good.items():
+        if name in pass_plan.withheld and pass_plan.standing[name].exposure == memory.previous_form(name):
+            last_good[name] = memory.previous_good[name]
+        elif last_good.get(name, before) != before and _was_granted(name, before, observed, owner):
+            previous_good[name] = before
     addresses: dict[str, tuple[str, ...]] = {}
     held = {s.exposure: s.assigned or observed.requested(s) for s in observed.owned(owner) if s.exposure is not None}
     for name in sorted(pass_plan.resolved.names | waiting):
@@ -47,6 +55,7 @@ def after_decision(
     return replace(
         memory,
         last_good=last_good,
+        previous_good={name: found for name, found in sorted(previous_good.items()) if name in last_good},
         addresses=addresses,
         held=last_held,
         pools=observed.load_balancer.pools or memory.pools,
@@ -58,6 +67,14 @@ def after_decision(
         homes=_homes(memory, pass_plan, observed, owner),
         knows_homes=True,
     )
+
+
+def _was_granted(name: str, form: Mapping[str, Any], observed: Observed, owner: str) -> bool:
+    """Whether an exposure has a shared address in this form, by what it publishes. Nothing else is refused later."""
+    exposure, _ = parse_exposure(name, dict(form)) if form.get("share") else (None, ())
+    services = observed.by_exposure(owner).get(name, ())
+    has = {port for service in services if service.assigned for port in service.ports}
+    return exposure is not None and has == published(exposure)
 
 
 def _homes(memory: Memory, pass_plan: PassPlan, observed: Observed, owner: str) -> dict[str, tuple[str, ...]]:
@@ -78,7 +95,7 @@ def _homes(memory: Memory, pass_plan: PassPlan, observed: Observed, owner: str) 
 def after_writes(memory: Memory, pass_plan: PassPlan, observed: Observed, owner: str) -> Memory:
     """What the load balancer gave in answer to the writes of a pass: the next document may come before the next look,
     and what that one asks for may be refused."""
-    now = _whole(observed, owner)
+    now = {name: tuple(map(str, addresses)) for name, addresses in held_whole(observed, owner).items()}
     arrived = {
         name
         for name in pass_plan.unproven
@@ -104,16 +121,6 @@ def _last_held(
     if name in pass_plan.unproven:
         return before
     return now.get(name) or before
-
-
-def _whole(observed: Observed, owner: str) -> dict[str, tuple[str, ...]]:
-    """The addresses of every exposure all of whose Services have them."""
-    found: dict[str, tuple[str, ...]] = {}
-    for name, services in observed.by_exposure(owner).items():
-        given = {service.assigned for service in services if service.is_load_balancer}
-        if len(given) == 1 and (addresses := given.pop()):
-            found[name] = tuple(str(address) for address in addresses)
-    return found
 
 
 def _assigned(observed: Observed, owner: str) -> dict[str, tuple[str, ...]]:

@@ -58,6 +58,8 @@ class PassPlan:
     the last good one."""
     waiting: Mapping[str, Block] = field(default_factory=dict)
     """Exposures that wait for a port of a shared address, and why: until they have it, as above."""
+    withheld: frozenset[str] = frozenset()
+    """Exposures that go back to the form before, because of a port that the load balancer refused them."""
     warnings: tuple[str, ...] = ()
     """What is carried out in another way than the document says."""
 
@@ -89,12 +91,13 @@ def reconcile(inputs: PassInputs) -> PassPlan:
             standing[name] = wanted
     keep = frozenset(blocks) - frozenset(standing) | held_back
     space = address_space(site, inputs.observed, inputs.guards, inputs.owner)
-    decisions = granted(standing, blocks, last_good, inputs, space, namespace, keep)
+    decisions, without = granted(standing, blocks, last_good, inputs, space, namespace, keep)
     carriers = carriers_of(standing, inputs.observed, inputs.owner, namespace, inputs.former_owners)
     hostnames = share_hostnames(standing, inputs.observed.owned(inputs.owner), keep)
     under_way = moves(decisions, standing, carriers, inputs.observed, inputs.owner, namespace, inputs.guards.ports)
     unproven = unproven_names(under_way, decisions, standing, carriers, inputs.memory.last_held())
     declare = partial(declarations, standing, decisions, under_way, carriers, last_good, hostnames, inputs, namespace)
+    declare = partial(declare, withheld=without)
     declared = declare()
     frozen = keep | frozenset(name for name in standing if name not in declared.names)
     plan_of = partial(plan, observed=inputs.observed, owner=inputs.owner, keep=frozen)
@@ -103,9 +106,10 @@ def reconcile(inputs: PassInputs) -> PassPlan:
     if turns.waiting:
         patches = plan_of(declared.services, declared.companions).patches() if turns.rings else ()
         rings = tuple(tuple(c for c in patches if c.exposure in ring) for ring in set(turns.rings.values()))
-        declared = declare(turns.waiting)
+        declared = declare(waiting=turns.waiting)
     if declared.going_on:
-        services = carried_out(turns, declared, inputs.observed, inputs.guards.ports)
+        withheld = {name: found.ports for name, found in without.items()}
+        services = carried_out(turns, declared, inputs.observed, inputs.guards.ports, withheld)
         declared = replace(declared, services=services)
     planned = plan_of(declared.services, declared.companions)
     planned = replace(planned, together=together(unproven, standing), rings=rings)
@@ -126,6 +130,7 @@ def reconcile(inputs: PassInputs) -> PassPlan:
         under_way,
         unproven,
         turns.waiting,
+        frozenset(without),
         hostnames.warnings + _warnings(standing, inputs, decisions, space),
     )
 

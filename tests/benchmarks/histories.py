@@ -18,11 +18,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="the first one")
     parser.add_argument("-n", type=int, default=200, help="how many")
     parser.add_argument("--stay", action="store_true", help="nobody moves from one address to another")
+    parser.add_argument("--refused-ports", action="store_true", help="somebody unseen has ports of shared addresses")
     arguments = parser.parse_args()
     logging.disable(logging.CRITICAL)
     bad = 0
     for seed in range(arguments.seed, arguments.seed + arguments.n):
-        history = History(seed, moves=not arguments.stay)
+        history = History(seed, moves=not arguments.stay, refused_ports=arguments.refused_ports)
         history.live()
         problems = history.problems
         bad += bool(problems)

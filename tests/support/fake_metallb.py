@@ -38,6 +38,8 @@ class FakeMetalLb:
         self.broken: list[str] = []
         self.rejection: Body | None = None
         self.hidden: set[str] = set()
+        self.hidden_ports: dict[str, set[tuple[str, int]]] = {}
+        """What somebody invisible publishes at an address, under the key of those that share it."""
         self.namespace_labels: Callable[[], Mapping[str, Labels]] = dict
 
     # --- configuration ---
@@ -183,6 +185,9 @@ class FakeMetalLb:
             if common := sorted(ports_of(service) & ports_of(other)):
                 protocol, port = common[0]
                 return Refused(self.recorded["address-taken-same-port"], protocol=protocol, port=port, **values)
+        if common := sorted(ports_of(service) & self.hidden_ports.get(text, set())):
+            protocol, port = common[0]
+            return Refused(self.recorded["address-taken-same-port"], protocol=protocol, port=port, address=text)
         return None
 
     def _pool_of(self, text: str) -> str:

@@ -184,6 +184,16 @@ def merged(parts: Iterable[tuple[Address, ...]]) -> tuple[Address, ...]:
     return tuple(by_version[version] for version in sorted(by_version))
 
 
+def held_whole(observed: Observed, owner: str) -> dict[str, tuple[Address, ...]]:
+    """The addresses of every exposure all of whose Services have them."""
+    found: dict[str, tuple[Address, ...]] = {}
+    for name, services in observed.by_exposure(owner).items():
+        given = {service.assigned for service in services if service.is_load_balancer}
+        if len(given) == 1 and (addresses := given.pop()):
+            found[name] = addresses
+    return found
+
+
 def claim_others(
     ledger: Ledger,
     carriers: Mapping[str, Sequence[Carrier]],

@@ -9,8 +9,11 @@ from edge_expose_contract.identity import State
 from edge_expose_contract.models import Exposure
 from edge_expose_module.allocation.address_space import AddressSpace
 from edge_expose_module.allocation.allocate import Decision, allocate
+from edge_expose_module.allocation.claims import held_whole
+from edge_expose_module.allocation.refused_ports import Withheld, of_what_they_publish, ports_refused_at, withheld
 from edge_expose_module.allocation.rejected_addresses import current
 from edge_expose_module.blocks import Block
+from edge_expose_module.desired.rails.table import refused as why_not_allowed
 from edge_expose_module.desired.resolved import ResolvedExposure
 from edge_expose_module.pass_inputs import PassInputs
 
@@ -23,13 +26,21 @@ def granted(
     space: AddressSpace,
     namespace: str,
     keep: frozenset[str],
-) -> dict[str, Decision]:
-    """Addresses for all. Of a running exposure whose newest form cannot be granted the last good one goes on: writing
-    the new one would lose the address it has. `standing` and `blocks` are brought up to date."""
+) -> tuple[dict[str, Decision], dict[str, Withheld]]:
+    """Addresses for all, and who may not publish some of its ports. Of a running exposure whose newest form cannot be
+    granted the last good one goes on: writing the new one would lose the address it has. `standing` and `blocks` are
+    brought up to date."""
     remembered, last_held = inputs.memory.known_addresses(), inputs.memory.last_held()
     rejected = current(inputs.memory.rejected, inputs.document.exposures, inputs.observed, inputs.owner)
     running = {service.exposure for service in inputs.observed.owned(inputs.owner)}
     resting = _resting(standing, inputs)
+    rejected = of_what_they_publish(rejected, standing)
+    # It may have arrived somewhere without a port.
+    places = {**last_held, **held_whole(inputs.observed, inputs.owner)} if rejected else {}
+    where_held = ports_refused_at(places, rejected)
+    for name, of_ports in where_held.items():
+        rejected[name] = {address: block for address, block in rejected[name].items() if address not in of_ports}
+    without = _withheld(standing, blocks, where_held, last_good, inputs, namespace)
     while True:
         decisions = allocate(
             standing,
@@ -57,8 +68,43 @@ def granted(
             blocks.setdefault(name, block)
             fallen[name] = ResolvedExposure(name, last_good[name], block)
         if not fallen:
-            return decisions
+            # Who lost its address on the way there, and cannot go back, has the new one without the port.
+            moved = {n: d.addresses for n, d in decisions.items() if n in last_held and n not in without}
+            where_asked = ports_refused_at(moved, rejected)
+            return decisions, without | _withheld(standing, blocks, where_asked, {}, inputs, namespace)
         standing.update(fallen)
+
+
+def _withheld(
+    standing: dict[str, ResolvedExposure],
+    blocks: dict[str, Block],
+    refused: Mapping[str, Mapping[Address, Block]],
+    last_good: Mapping[str, Exposure],
+    inputs: PassInputs,
+    namespace: str,
+) -> dict[str, Withheld]:
+    """Who may not publish a port where it is: another form of it is carried out there."""
+    forms = {name: _forms_before(standing[name], last_good, inputs, namespace) for name in refused if name in standing}
+    found = withheld(standing, refused, forms, inputs.observed)
+    for name, each in found.items():
+        standing[name] = ResolvedExposure(name, each.form, each.block)
+        blocks.setdefault(name, each.block)
+    return found
+
+
+def _forms_before(
+    wanted: ResolvedExposure, last_good: Mapping[str, Exposure], inputs: PassInputs, namespace: str
+) -> list[Exposure]:
+    """What an exposure was before, at the same place and of what the device's owner allows, the newest first."""
+    newest, found = wanted.exposure, (last_good.get(wanted.name), inputs.memory.previous_form(wanted.name))
+    return [
+        form
+        for form in found
+        if form is not None
+        and form.enabled
+        and (form.share, form.namespace, form.is_external) == (newest.share, newest.namespace, newest.is_external)
+        and why_not_allowed(inputs.guards, form, form.namespace or namespace, 0) is None
+    ]
 
 
 def _torn_away(

@@ -10,12 +10,14 @@ import hashlib
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 from edge_expose_contract.addressing import Address
 from edge_expose_contract.models import Exposure
+from edge_expose_module.allocation.refused_ports import named_ports, with_ports
 from edge_expose_module.blocks import Block
-from edge_expose_module.cluster.service import Key, ObservedService, parse_known
+from edge_expose_module.cluster.service import Key, ObservedService, Port, parse_known
 from edge_expose_module.cluster.state import Observed
 from edge_expose_module.load_balancers.api import Answer, values_about
 from edge_expose_module.state.rejection import Rejection, Rejections
@@ -28,8 +30,8 @@ DRIFT_SECONDS: Final = 2.0
 SILENCE_SECONDS: Final = 2.0
 # What is said of a refused request may come again, or late, once the next one is written; by then that one is answered.
 LATE_SECONDS: Final = 1.0
-# One of two Services that share an address may be refused until the load balancer has seen the key of the other one; a
-# touch makes it look again, after two seconds.
+# One of two Services that share an address may be refused until the load balancer has seen the key of the other one; so
+# may a port, until it has seen who gave that up. A touch makes it look again, after two seconds.
 TORN_SECONDS: Final = 3.5
 _LITERAL: Final = re.compile(r"[0-9a-fA-F:.]+")
 
@@ -64,6 +66,19 @@ def current(
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class _Torn:
+    """Since when a Service is refused, the first answer, and the form of its exposure then."""
+
+    since: float
+    said: str
+    form: Exposure | None
+
+    def is_final(self, answer: Answer, now: float) -> bool:
+        """Whether a half is refused for good: asked again it got the same answer, or it waits so long that it was."""
+        return answer.said != self.said or now - self.since >= TORN_SECONDS
+
+
 class RejectionLog:
     """Learns from what the load balancer answers to the requests of our Services."""
 
@@ -86,8 +101,8 @@ class RejectionLog:
         self._learned: dict[tuple[str, str], float] = {}
         self._claimed: dict[Key, tuple[Address, ...]] = {}
         """What Services ask for that a claim of their exposure had when they asked."""
-        self._torn: dict[Key, tuple[float, str]] = {}
-        """Services that were refused what the other Service of their exposure has: since when, and the first answer."""
+        self._torn: dict[Key, _Torn] = {}
+        """Services that were refused what the other Service of their exposure has, or a port where they were."""
 
     def learn(
         self,
@@ -111,28 +126,46 @@ class RejectionLog:
             name = service.exposure or ""
             given = {str(a) for a in (service.assigned if service.is_claim else given_to_all.get(name, ()))}
             if given and name in current_entries:
-                left = tuple(entry for entry in current_entries[name] if entry.address not in given)
-                current_entries[name] = left
+                ours = _published(name, observed, owner)
+                left = (e for e in current_entries[name] if e.address not in given or _is_without(e, ours))
+                current_entries[name] = tuple(left)
             answer = self._answer(service, name in holding, observed)
             if answer is None:
                 continue
             for address in observed.requested(service):
                 is_half = _is_held_by(name, address, observed, owner)
-                if is_half:
-                    since = torn[service.key] = self._torn.get(service.key, (now, answer.said))
+                is_held = address in holding.get(name, ())
+                block = Block(answer.reason, answer.message, answer.values)
+                ports = named_ports(block) if is_held and not service.is_claim else frozenset()
+                if is_half or ports:
+                    first = self._torn.get(service.key, _Torn(now, answer.said, exposures.get(name)))
+                    if first.form != exposures.get(name):
+                        first = _Torn(now, answer.said, exposures.get(name))  # the newest form was not asked for yet
+                    torn[service.key] = first
+                if ports:
+                    if now - first.since < TORN_SECONDS or _is_ours(ports, address, observed, owner):
+                        continue  # one of ours will give it up, or has, and the load balancer did not see that yet
+                elif is_half:
                     could_share = address in self._claimed.get(service.key, ())
-                    final = could_share or _is_final(since, answer, now)
-                    if service.is_claim or address in holding.get(name, ()) or not final:
+                    final = could_share or first.is_final(answer, now)
+                    if service.is_claim or is_held or not final:
                         continue  # its twin waits until they may share: the address was not refused to the exposure
-                if any(entry.address == str(address) for entry in current_entries.get(name, ())):
+                entries = {entry.address: entry for entry in current_entries.get(name, ())}
+                before = entries.get(str(address))
+                if before is not None and ports <= named_ports(before.block):
                     continue
                 mark = circumstances(name, exposures.get(name), address, observed, owner)
                 # The claim's name is in the load balancer's text, and nobody declared that.
                 text = f"{address} was not given to a claim for it. " if service.is_claim else ""
                 if is_half:
                     text = f"{address} was not given to its Service {service.name}, only to the other one. "
-                entry = Rejection(str(address), Block(answer.reason, text + answer.message, answer.values), mark)
-                current_entries[name] = (*current_entries.get(name, ()), entry)
+                block = replace(block, message=text + block.message)
+                if service.is_claim and named_ports(block):
+                    block = with_ports(block, ())  # what it publishes is nobody's wish
+                elif before is not None:
+                    block = with_ports(block, ports | named_ports(before.block))
+                entries[str(address)] = Rejection(str(address), block, mark)
+                current_entries[name] = tuple(entries.values())
                 self._learned[(name, str(address))] = now
         self._torn = torn
         self._held = {}
@@ -235,10 +268,19 @@ def _given_to_all(observed: Observed, owner: str) -> dict[str, frozenset[Address
     return found
 
 
-def _is_final(first: tuple[float, str], answer: Answer, now: float) -> bool:
-    """Whether a half is refused for good: asked again it got the same answer, or it waits so long that it was."""
-    since, said = first
-    return answer.said != said or now - since >= TORN_SECONDS
+def _published(name: str, observed: Observed, owner: str) -> frozenset[Port]:
+    return frozenset(port for service in observed.by_exposure(owner).get(name, ()) for port in service.ports)
+
+
+def _is_ours(ports: frozenset[Port], address: Address, observed: Observed, owner: str) -> bool:
+    """Whether another exposure of ours publishes these there."""
+    return any(address in service.assigned and service.ports & ports for service in observed.ours(owner))
+
+
+def _is_without(entry: Rejection, published: frozenset[Port]) -> bool:
+    """A port is still refused while the address is given to a form without it."""
+    ports = named_ports(entry.block)
+    return bool(ports) and not ports & published
 
 
 def _may_be_about(answer: Answer, requested: tuple[Address, ...]) -> bool:

@@ -52,13 +52,14 @@ class Answer:
 
 
 def values_about(
-    reason: Reason, service: ObservedService, asked: Sequence[Address], load_balancer: str
+    reason: Reason, service: ObservedService, asked: Sequence[Address], load_balancer: str, port: str = ""
 ) -> tuple[str, ...]:
-    """The values of an answer to a Service that asked for these addresses."""
+    """The values of an answer to a Service that asked for these addresses; `port` as 80/tcp, where it names one."""
     known = {
         "address": ",".join(str(address) for address in asked),
         "load_balancer": load_balancer,
         "namespace": service.namespace,
+        "port": port,
         "service": f"{service.namespace}/{service.name}",
     }
     return values_for(reason, known)

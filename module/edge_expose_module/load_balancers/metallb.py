@@ -5,6 +5,7 @@ Its Events and the rules behind them were recorded from 0.10.3 and 0.16.1.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -37,6 +38,7 @@ SOURCE: Final = "metallb-controller"
 # Reasons of Events that end a request; other Warnings (deprecatedAnnotation) say nothing about the address.
 _REFUSALS: Final = frozenset({"AllocationFailed", "LoadBalancerFailed"})
 _GRANTS: Final = frozenset({"IPAllocated"})
+_PORT_IN_USE: Final = re.compile(r"\bport (TCP|UDP|SCTP)/([0-9]{1,5}) is already in use on\b")
 
 
 class Form(StrEnum):
@@ -120,7 +122,9 @@ class MetalLB:
         last = spoken[-1]
         reason, cure = _understood(last.message)
         text = last.message.partition('": ')[2] or last.message
-        values = values_about(reason, service, self.requested_of(service), self.name)
+        port = _PORT_IN_USE.search(last.message)
+        ports = f"{port[2]}/{port[1].lower()}" if port is not None else ""
+        values = values_about(reason, service, self.requested_of(service), self.name, ports)
         said = f"{last.time} {last.count} {last.message}"
         return Answer(reason, f"MetalLB: {text}{cure}", said, values)
 

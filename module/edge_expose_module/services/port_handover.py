@@ -59,9 +59,10 @@ def carried_out(
     declared: Declarations,
     observed: Observed,
     allowed_ports: Sequence[tuple[int, int]] | None,
+    withheld: Mapping[str, frozenset[Port]],
 ) -> tuple[DeclaredService, ...]:
     """What is carried out now: all that is declared; but whoever goes on in a last good form takes no port for it that
-    another one has or wants.
+    another one has or wants, or that the load balancer withholds from it.
 
     `allowed_ports` are (first, last) numbers of the guard rails, None for all.
     """
@@ -74,23 +75,31 @@ def carried_out(
         key = (service.namespace, service.name)
         if service.exposure in found.leaving and key not in found.newest:
             continue
-        existing = observed.services.get(key)
-        if service.exposure not in declared.going_on or existing is None or existing.is_claim:
+        existing, refused = observed.services.get(key), withheld.get(service.exposure, frozenset())
+        is_as_declared = not refused if existing is None else existing.is_claim
+        if service.exposure not in declared.going_on or is_as_declared:
             services.append(service)
             continue
         gives = service.exposure in found.rings
+        has = existing.ports if existing is not None else frozenset()
         newest = ports_of(found.newest[key].spec) if key in found.newest else frozenset()
         of_others = {port for name, ports in asked_for.items() if name != service.exposure for port in ports}
-        of_others |= {p for at in existing.assigned for o in holders[at] if o.key != existing.key for p in o.ports}
+        places = (existing.assigned or observed.requested(existing)) if existing is not None else ()
+        of_others |= {p for at in places for o in holders.get(at, ()) if o.key != key for p in o.ports}
         # Giving takes nothing, so that nobody can be in the way; and nothing is taken back that another one wants.
-        may_stay = existing.ports & newest if gives else existing.ports | ports_of(service.spec) - of_others
-        ports = [port for port in service.spec["ports"] if ports_of({"ports": [port]}) <= may_stay]
-        if not ports and gives:
-            spare = spare_port(of_others | asked_for[service.exposure], allowed_ports)
+        may_stay = has & newest if gives else has | ports_of(service.spec) - of_others
+        ports = [port for port in service.spec["ports"] if ports_of({"ports": [port]}) <= may_stay - refused]
+        if not ports and refused and any(ports_of(other.spec) - refused for other in _beside(service, declared)):
+            services.append(service)  # it waits: the address is with the other one
+            continue
+        if not ports and (gives or refused):
+            spare = spare_port(of_others | asked_for[service.exposure] | refused, allowed_ports)
             ports = [leads_nowhere(spare)]
+        elif not ports and existing is not None:
+            ports = _as_they_are(existing)
         # Two that go on may both have had a port that nobody has now.
         asked_for[service.exposure] |= ports_of({"ports": ports})
-        services.append(replace(service, spec={**service.spec, "ports": ports or _as_they_are(existing)}))
+        services.append(replace(service, spec={**service.spec, "ports": ports}))
     return tuple(services)
 
 
@@ -175,6 +184,11 @@ def _who_give_first(ring: frozenset[str], waits: Mapping[str, Mapping[str, Block
             given.add(min(error.args[1]))
         else:
             return given
+
+
+def _beside(service: DeclaredService, declared: Declarations) -> Iterable[DeclaredService]:
+    """The other Services of its exposure."""
+    return (each for each in declared.services if each.exposure == service.exposure and each is not service)
 
 
 def _as_they_are(existing: ObservedService) -> list[dict[str, Any]]:

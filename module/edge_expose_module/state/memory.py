@@ -26,6 +26,9 @@ class Memory:
     version: int = 0
     site: Mapping[str, Any] | None = None
     last_good: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    previous_good: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The good form before the last one, of exposures that share an address: a load balancer may refuse a new port
+    once the new form counts as good."""
     addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     expired: Mapping[str, str] = field(default_factory=dict)
     since: Mapping[str, Since] = field(default_factory=dict)
@@ -68,6 +71,11 @@ class Memory:
         beyond = beyond_document({name: exposure.port_count for name, exposure in found.items()})
         return {name: exposure for name, exposure in found.items() if name not in beyond}
 
+    def previous_form(self, name: str) -> Exposure | None:
+        raw = self.previous_good.get(name)
+        exposure, violations = parse_exposure(name, dict(raw)) if raw is not None else (None, ())
+        return exposure if not violations else None
+
     def good_site(self) -> Site | None:
         return parse_site(self.site)[0]
 
@@ -103,6 +111,7 @@ class Memory:
             "version": self.version,
             "site": self.site,
             "wishes": dict(self.last_good),
+            "wishesBefore": dict(self.previous_good),
             "addresses": {name: list(texts) for name, texts in sorted(self.addresses.items())},
             "expired": dict(self.expired),
             "since": {
@@ -134,7 +143,8 @@ class Memory:
             document=_mapping(content.get("document")),
             version=version if isinstance(version, int) else 0,
             site=_mapping(content.get("site")),
-            last_good={str(k): v for k, v in (_mapping(content.get("wishes")) or {}).items() if isinstance(v, dict)},
+            last_good=_mappings(content.get("wishes")),
+            previous_good=_mappings(content.get("wishesBefore")),
             addresses=_lists_of_texts(content.get("addresses")),
             expired={str(k): str(v) for k, v in (_mapping(content.get("expired")) or {}).items()},
             since={
@@ -164,6 +174,10 @@ class Memory:
 
 def _lists_of_texts(value: object) -> dict[str, tuple[str, ...]]:
     return {str(key): _texts(found) for key, found in (_mapping(value) or {}).items() if isinstance(found, list)}
+
+
+def _mappings(value: object) -> dict[str, Mapping[str, Any]]:
+    return {str(key): found for key, found in (_mapping(value) or {}).items() if isinstance(found, dict)}
 
 
 def _texts(value: object) -> tuple[str, ...]:

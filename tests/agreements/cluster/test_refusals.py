@@ -281,3 +281,78 @@ def test_each_exposure_sees_only_the_pools_that_serve_it(cluster, module) -> Non
     entry = module.until("g", "Blocked", reason="PoolNotForService")
     assert "others" in entry["message"]
     assert module.service("g") == {}, "nothing was asked for"
+
+
+def test_a_port_of_a_shared_address_that_is_refused_costs_neither_the_address_nor_the_ports_before(
+    cluster, module
+) -> None:
+    held = f"{cluster.base}.12"
+
+    def group(*ports: str) -> dict[str, Any]:
+        return {"web": web(ports=list(ports), address=held, share="k"), "b": web(ports=["90"], address=held, share="k")}
+
+    module.desire(group("80"))
+    for name in ("web", "b"):
+        module.until(name, "Pending", held)
+    hide_under(cluster, held, "k", 81, "TCP")
+    module.desire(group("80", "81"))
+    entry = module.until("web", "Blocked", held, "PortTaken")
+    assert entry["values"][0] == "81/tcp"
+    assert 'port TCP/81 is already in use on "' in entry["message"], "the load balancer's own words"
+    assert "it goes on in its previous form; still at" in entry["message"]
+    assert (cluster.address(module.namespace, "web"), _ports(module, "web")) == (held, [80])
+    assert module.is_quiet()
+    module.restart()
+    module.until("web", "Blocked", held, "PortTaken")
+    assert module.is_quiet()
+    module.desire(group("82"))
+    module.until_true(lambda: _ports(module, "web") == [82], "another port")
+    module.until("web", "Pending", held, "SelectorMatchesNothing")
+
+
+def test_a_port_that_metallb_keeps_of_a_service_deleted_while_it_starts_costs_nothing(cluster, module) -> None:
+    """Until it has taken in all Services that it finds, MetalLB 0.16 does not hear of one that is deleted."""
+    if not cluster.real or cluster.profile != "1.36":
+        pytest.skip("only on real 1.36: MetalLB 0.10.3 was not seen to do so, and the stand-in does not")
+    held, others = f"{cluster.base}.12", cluster.namespace()
+    notes = {"metallb.io/allow-shared-ip": "more"}
+    for port in range(100, 120):  # so many that it takes a while
+        ports = [{"name": "one", "port": port}]
+        cluster.balancer(others, f"s{port}", {"loadBalancerIP": f"{cluster.base}.13", "ports": ports}, notes)
+
+    def both() -> dict[str, Any]:
+        return {name: web(ports=[port], address=held, share="k") for name, port in (("web", "80"), ("gone", "81"))}
+
+    def delete() -> None:
+        assert cluster.call("DELETE", f"{cluster.services(module.namespace)}/gone").status == 200
+
+    def is_refused_81(round: int) -> bool:
+        module.desire({"web": web(ports=["81"], address=held, share="k")})
+        module.until_true(lambda: _ports(module, "web") == [81], "it asks for the port")
+        # MetalLB takes one Service after the other: when this one has its address, the question before was answered.
+        cluster.balancer(others, f"next-{round}")
+        cluster.wait_address(others, f"next-{round}")
+        return cluster.address(module.namespace, "web") != held
+
+    try:
+        for round in range(5):
+            module.desire(both())
+            for name in ("web", "gone"):
+                module.until(name, "Pending", held, "SelectorMatchesNothing")
+            cluster.restart_balancer(delete)
+            if is_refused_81(round):
+                break
+        else:
+            pytest.fail("MetalLB heard of the deletion five times out of five")
+        module.until("web", "Blocked", held, "PortTaken")
+        assert (cluster.address(module.namespace, "web"), _ports(module, "web")) == (held, [80])
+        assert "no Service that this module sees has it" in module.exposure("web")["message"]
+        assert module.is_quiet()
+    finally:
+        # It is a Service of this name that has the port: when another one comes and goes, it is forgotten.
+        module.desire(both())
+        module.until("gone", "Pending", held, "SelectorMatchesNothing")
+
+
+def _ports(module: ModuleBench, name: str) -> list[int]:
+    return [port["port"] for port in module.service(name)["spec"]["ports"]]

@@ -144,6 +144,7 @@ def run(world: World, seed: int, steps: int, *, swaps: bool = False, watches: bo
     print(f"  {longest:5.1f}  seconds until all was as wished, at most")
     for what, count in sorted(soak.record.counts.items()):
         print(f"  {count:5}  {what}")
+    print(f"  {len(soak.record.kept_ports):5}  ports that the load balancer kept though nobody had them")
     print(f"  {soak.record.moved_with_cause:5}  addresses moved with a cause (out of range, or given away meanwhile)")
     print(f"  module at the end: {footprint['threads']} threads, {footprint['files']} files, {footprint['MiB']} MiB")
     over = [f"{name} {footprint[name]} > {limit}" for name, limit in LIMITS.items() if footprint[name] > limit]

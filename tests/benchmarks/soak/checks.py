@@ -62,6 +62,8 @@ class Checks:
             if not good or (address or "") != assigned:
                 return [f"{name}: {entry}, and its Service has {assigned or 'no address'}"]
             return self._place(name, assigned, services)
+        if state == "Blocked" and reason == "PortTaken" and self._is_kept(name, entry, assigned, services):
+            return self._place(name, assigned, services)
         if state != "Ready":
             return [f"{name}: {entry}"]
         if service is None or service["spec"]["selector"] != {"net.azure-devices.edge.module": "idle"}:
@@ -79,6 +81,18 @@ class Checks:
         if "53:8080/udp" in wish["ports"] and address_of(services.get(f"{name}-udp", {})) != address:
             return [f"{name}: its UDP twin is not at {address}"]
         return self._place(name, assigned, services)
+
+    def _is_kept(self, name: str, entry: dict[str, Any], assigned: str, services: dict[str, Service]) -> bool:
+        """Whether MetalLB refused a port that no Service has at this address. The real one, started anew, keeps what a
+        Service had that is deleted in that moment."""
+        protocols = {f"{number}/{protocol.lower()}" for protocol, number in _wished(self.record.wishes[name])}
+        refused = {port for port in entry["values"][0].split(", ") if port in protocols}
+        others = {other: service for other, service in services.items() if address_of(service) == assigned}
+        published = {f"{port}/{protocol.lower()}" for other in others for protocol, port in _published(other, others)}
+        if not self.world.restart or not assigned or entry.get("address") != assigned or refused & published:
+            return False
+        self.record.kept_ports.update((name, assigned, port) for port in refused)
+        return bool(refused)
 
     def _apart(self, exposures: dict[str, dict[str, Any]]) -> list[str]:
         """Exposures of one sharing key that are at more than one address."""

@@ -27,6 +27,8 @@ class Record:
         """Addresses that Services of others got since the last pause."""
         self.unheld: set[str] = set()
         """Exposures whose Service was deleted by hand since the last pause: for a moment nobody held their address."""
+        self.kept_ports: set[tuple[str, str, str]] = set()
+        """Exposures that were refused a port which nobody has, with the address and the port."""
         self.counts: collections.Counter[str] = collections.Counter()
         self.moved_with_cause = 0
         self.violations: list[str] = []

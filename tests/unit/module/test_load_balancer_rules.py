@@ -216,6 +216,16 @@ def test_a_load_balancer_of_an_unknown_kind_is_quoted() -> None:
     assert metallb.reason == "PoolExhausted", "MetalLB is understood where its namespace may not be read"
 
 
+@pytest.mark.parametrize("recording", ["metallb-0.16.1", "metallb-0.10.3"])
+def test_the_port_that_metallb_names_is_a_value_of_the_reason(recording: str) -> None:
+    row = recorded.answers(recording)["address-taken-same-port"]
+    text = row.message(namespace="ns", name="web", protocol="UDP", port=53, address="10.0.0.9")
+    said = event(text, row.text("source"), reason=row.text("reason"))
+    answer = MetalLB().explain(service(loadBalancerIP="10.0.0.9"), [said])
+    assert answer is not None
+    assert (answer.reason, answer.values) == ("PortTaken", ("53/udp", "10.0.0.9", ""))
+
+
 def test_what_a_cloud_says_is_quoted_with_what_was_asked_for() -> None:
     text = CLOUD["full"].message(first="10.0.0.1", last="10.0.0.2")
     said = event(text, CLOUD["full"].text("source"), reason=CLOUD["full"].text("reason"), count=2)

@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 
 from edge_expose_contract.addressing import AddressSet, parse_address
+from edge_expose_contract.identity import LABEL_CLAIM, LABEL_EXPOSURE
 from edge_expose_contract.models import Exposure
+from edge_expose_module.allocation.refused_ports import named_ports
 from edge_expose_module.allocation.rejected_addresses import (
     LATE_SECONDS,
     RETRY_SECONDS,
     SILENCE_SECONDS,
+    TORN_SECONDS,
     RejectionLog,
     Rejections,
     current,
@@ -27,12 +30,20 @@ OUTSIDE = 'Failed to allocate IP for "n/a": ["10.0.0.5"] is not allowed in confi
 
 
 def service(
-    name: str, asked: str, assigned: str = "", *, ours: bool = True, noted: str | None = None
+    name: str,
+    asked: str,
+    assigned: str = "",
+    *,
+    ours: bool = True,
+    noted: str | None = None,
+    ports: tuple[int, ...] = (),
+    **more: str,
 ) -> ObservedService:
     labels = {
         "app.kubernetes.io/managed-by": "edge-expose",
         "edge-expose.io/owner": "o",
         "edge-expose.io/exposure": name,
+        **more,
     }
     note = f'{{"addresses":["{asked if noted is None else noted}"]}}'
     return ObservedService.of(
@@ -43,7 +54,11 @@ def service(
                 "labels": labels if ours else {},
                 "annotations": {DECLARED_ANNOTATION: note} if ours else {},
             },
-            "spec": {"type": "LoadBalancer", "loadBalancerIP": asked},
+            "spec": {
+                "type": "LoadBalancer",
+                "loadBalancerIP": asked,
+                "ports": [{"port": port, "protocol": "TCP"} for port in ports],
+            },
             "status": {"loadBalancer": {"ingress": [{"ip": assigned}] if assigned else []}},
         }
     )
@@ -218,3 +233,73 @@ def test_who_holds_another_address_or_shares_is_no_known_holder() -> None:
     assert Watcher().sees(world(service("a", "10.0.0.5"), beside, events=said)) == ["10.0.0.5"]
     holder = service("b", "10.0.0.5", "10.0.0.5")
     assert Watcher().sees(world(service("a", "10.0.0.5"), holder, events=said)) == []
+
+
+IN_USE = 'Failed to allocate IP for "n/a": port TCP/{port} is already in use on "10.0.0.4"'
+
+
+def publishing(name: str, assigned: str, *ports: int, **labels: str) -> ObservedService:
+    return service(name, "10.0.0.4", assigned, ports=ports, **labels)
+
+
+def refused(*services: ObservedService, port: int = 81) -> Observed:
+    return world(*services, events=(event(IN_USE.format(port=port), str(port)),))
+
+
+def of_port_81() -> Watcher:
+    watcher = Watcher(holding=True)
+    watcher.exposures = {"a": Exposure.model_validate({"module": "m", "ports": [81]})}
+    return watcher
+
+
+def test_a_port_is_refused_once_the_load_balancer_had_time_to_see_who_gave_it_up() -> None:
+    watcher = of_port_81()
+    assert watcher.sees(refused(publishing("a", "", 81))) == []
+    watcher.now = TORN_SECONDS - 0.1
+    assert watcher.sees(refused(publishing("a", "", 81))) == []
+    watcher.now = TORN_SECONDS
+    assert watcher.sees(refused(publishing("a", "", 81))) == ["10.0.0.4"]
+
+
+def test_a_port_that_another_one_of_ours_publishes_is_waited_for() -> None:
+    watcher = of_port_81()
+    assert watcher.sees(refused(publishing("a", "", 81), publishing("b", "10.0.0.4", 81))) == []
+    watcher.now = 10 * TORN_SECONDS
+    assert watcher.sees(refused(publishing("a", "", 81), publishing("b", "10.0.0.4", 81))) == []
+
+
+def test_what_was_said_of_the_form_before_is_not_said_of_the_next_one() -> None:
+    watcher = of_port_81()
+    watcher.sees(refused(publishing("a", "", 81)))
+    watcher.now = TORN_SECONDS
+    watcher.exposures = {"a": Exposure.model_validate({"module": "m", "ports": [81, 82]})}
+    assert watcher.sees(refused(publishing("a", "", 81))) == []
+
+
+def test_a_refused_port_counts_while_the_address_is_given_without_it() -> None:
+    watcher = of_port_81()
+    watcher.sees(refused(publishing("a", "", 81)))
+    watcher.now = TORN_SECONDS
+    watcher.sees(refused(publishing("a", "", 81)))
+    assert watcher.sees(refused(publishing("a", "10.0.0.4", 80))) == ["10.0.0.4"]
+    assert watcher.sees(refused(publishing("a", "10.0.0.4", 80, 81))) == []
+
+
+def test_a_second_port_that_is_refused_is_added_to_the_first_one() -> None:
+    watcher = of_port_81()
+    for second in (0.0, TORN_SECONDS):
+        watcher.now = second
+        watcher.sees(refused(publishing("a", "", 81)))
+    watcher.sees(refused(publishing("a", "", 80), port=80))
+    ((entry,),) = watcher.known.values()
+    assert named_ports(entry.block) == {("TCP", 80), ("TCP", 81)}
+
+
+def test_the_port_that_a_claim_publishes_is_nobodys_wish() -> None:
+    watcher = Watcher()
+    claim = publishing("a-claim", "", 81, **{LABEL_CLAIM: "true", LABEL_EXPOSURE: "a"})
+    said = (event(IN_USE.format(port=81)),)
+    observed = Observed(services={claim.key: claim}, events={claim.key: said}, load_balancer=MetalLB(pools=POOLS))
+    assert watcher.sees(observed) == ["10.0.0.4"]
+    ((entry,),) = watcher.known.values()
+    assert named_ports(entry.block) == frozenset()

@@ -130,6 +130,7 @@ def test_memory_survives_its_own_json() -> None:
         version=4,
         site={"namespace": "x"},
         last_good={"a": {"module": "m", "ports": [80]}},
+        previous_good={"a": {"module": "m", "ports": [79]}},
         addresses={"a": ("10.0.0.1",)},
         expired={"b": "2026-01-01T00:00:00Z"},
         since={"a": Since("Ready", "10.0.0.1", "", "t")},
