@@ -36,7 +36,6 @@ class Trouble:
         self._numbers = iter(range(1, 100000))
         self._second: subprocess.Popen[bytes] | None = None
         self._fights: list[threading.Thread] = []
-        self._broken_at: int | None = None
         self._legal_before = self.legal
 
     def weighted(self) -> list[Step]:
@@ -92,7 +91,6 @@ class Trouble:
         """An overlap: MetalLB rejects the whole configuration and goes on with the one before."""
         if "broken" not in self.world.extra:
             self.world.extra["broken"] = {"addresses": [self._range(12, 13)]}
-            self._broken_at = self.steps.kills
             self._write("configurations that MetalLB rejects")
 
     def mend_pools(self) -> None:
@@ -253,20 +251,19 @@ class Trouble:
 
     def calm_down(self) -> None:
         """Everything that goes on by itself ends. A configuration that is rejected may stand over a pause, unless
-        MetalLB was started anew since and knows no other one."""
+        MetalLB was started anew since the last one: it may know no other, also where it was killed before that was
+        written, and was still starting."""
         if self.world.proxy is not None:
             self.world.proxy.mode = "plain"
         self.stop_second()
         for fight in self._fights:
             fight.join()
         self._fights.clear()
-        killed = self._broken_at is not None and self.steps.kills > self._broken_at
-        if killed or self.random.random() < 0.5:
+        if self.steps.kills or self.random.random() < 0.5:
             self.world.extra.pop("broken", None)
         self.world.set_pools()
         self.forget_illegal()
         self.steps.kills = 0
-        self._broken_at = 0 if "broken" in self.world.extra else None
 
     def end(self) -> None:
         """Leaves no process behind."""
