@@ -122,6 +122,8 @@ class Steps:
     def remove_foreign(self) -> None:
         for name in self.random.sample(sorted(self.record.foreign), k=1) if self.record.foreign else []:
             try:
+                # Of a Service that is deleted while it starts, MetalLB keeps the address.
+                self.record.given_away.add(address_of(self.world.api.get(SERVICES, NAMESPACE, name)))
                 self.world.api.delete(SERVICES, NAMESPACE, name, "")
             except NotFound:
                 self.record.violations.append(f"foreign Service {name} is gone")
