@@ -30,7 +30,7 @@ from typing import Any, Final
 from edge_expose_contract.identity import State
 from edge_expose_contract.parsing import DesiredDocument
 from edge_expose_module import pass_memory
-from edge_expose_module.allocation.rejected_addresses import RejectionLog
+from edge_expose_module.allocation.rejected_addresses import RejectionLog, as_written
 from edge_expose_module.cluster.api import GUARD_RAILS, Cluster, ClusterError
 from edge_expose_module.cluster.cached_cluster import CachedCluster
 from edge_expose_module.cluster.homes import Homes, stray_text
@@ -403,7 +403,8 @@ class Controller:
         holding = keeper.memory.last_held()
         # What is said of a Service that is made anew is said of our request.
         drifted = self._drifted(plan, Verb.PATCH)
-        learned = self._rejections.learn(before, document.exposures, holding, observed, owner, drifted)
+        written = as_written(document, keeper.memory.good_exposures() if document.invalid else {})
+        learned = self._rejections.learn(before, written, holding, observed, owner, drifted)
         if learned != before:
             keeper.memory = replace(keeper.memory, rejected=learned)
             plan = once()

@@ -14,6 +14,7 @@ from edge_expose_contract.identity import LABEL_EXPOSURE
 from edge_expose_contract.parsing import parse_exposure
 from edge_expose_module.allocation.claims import held_whole, merged
 from edge_expose_module.allocation.refused_ports import published
+from edge_expose_module.cluster.service import Port
 from edge_expose_module.cluster.state import Observed
 from edge_expose_module.reconcile import PassPlan
 from edge_expose_module.state.memory import Memory
@@ -36,10 +37,10 @@ def after_decision(
             last_good[name] = memory.last_good[name]
     previous_good = dict(memory.previous_good)
     for name, before in memory.last_good.items():
-        if name in pass_plan.withheld and pass_plan.standing[name].exposure == memory.previous_form(name):
-            last_good[name] = memory.previous_good[name]
-        elif last_good.get(name, before) != before and _was_granted(name, before, observed, owner):
-            previous_good[name] = before
+        if last_good.get(name, before) != before:
+            granted = _granted_form(name, before, previous_good.pop(name, None), observed, owner)
+            if granted is not None:
+                previous_good[name] = granted
     addresses: dict[str, tuple[str, ...]] = {}
     held = {s.exposure: s.assigned or observed.requested(s) for s in observed.owned(owner) if s.exposure is not None}
     for name in sorted(pass_plan.resolved.names | waiting):
@@ -69,12 +70,22 @@ def after_decision(
     )
 
 
-def _was_granted(name: str, form: Mapping[str, Any], observed: Observed, owner: str) -> bool:
-    """Whether an exposure has a shared address in this form, by what it publishes. Nothing else is refused later."""
-    exposure, _ = parse_exposure(name, dict(form)) if form.get("share") else (None, ())
+def _granted_form(
+    name: str, last: Mapping[str, Any], previous: Mapping[str, Any] | None, observed: Observed, owner: str
+) -> Mapping[str, Any] | None:
+    """In which of its forms before the newest one an exposure has its address, or had it until it asked for other
+    ports. By what it publishes: nothing else of a form is refused once that counts as good."""
     services = observed.by_exposure(owner).get(name, ())
-    has = {port for service in services if service.assigned for port in service.ports}
-    return exposure is not None and has == published(exposure)
+    publishes = {port for service in services for port in service.ports}
+    if publishes == _ports_of(name, last):
+        is_given = all(service.assigned for service in services if service.is_load_balancer)
+        return last if is_given else previous
+    return previous if previous is not None and publishes == _ports_of(name, previous) else None
+
+
+def _ports_of(name: str, form: Mapping[str, Any]) -> frozenset[Port]:
+    exposure, _ = parse_exposure(name, dict(form))
+    return published(exposure) if exposure is not None else frozenset()
 
 
 def _homes(memory: Memory, pass_plan: PassPlan, observed: Observed, owner: str) -> dict[str, tuple[str, ...]]:

@@ -58,8 +58,6 @@ class PassPlan:
     the last good one."""
     waiting: Mapping[str, Block] = field(default_factory=dict)
     """Exposures that wait for a port of a shared address, and why: until they have it, as above."""
-    withheld: frozenset[str] = frozenset()
-    """Exposures that go back to the form before, because of a port that the load balancer refused them."""
     warnings: tuple[str, ...] = ()
     """What is carried out in another way than the document says."""
 
@@ -130,7 +128,6 @@ def reconcile(inputs: PassInputs) -> PassPlan:
         under_way,
         unproven,
         turns.waiting,
-        frozenset(without),
         hostnames.warnings + _warnings(standing, inputs, decisions, space),
     )
 

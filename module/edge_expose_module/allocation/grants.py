@@ -9,9 +9,9 @@ from edge_expose_contract.identity import State
 from edge_expose_contract.models import Exposure
 from edge_expose_module.allocation.address_space import AddressSpace
 from edge_expose_module.allocation.allocate import Decision, allocate
-from edge_expose_module.allocation.claims import held_whole
+from edge_expose_module.allocation.claims import held_whole, merged
 from edge_expose_module.allocation.refused_ports import Withheld, of_what_they_publish, ports_refused_at, withheld
-from edge_expose_module.allocation.rejected_addresses import current
+from edge_expose_module.allocation.rejected_addresses import as_written, current
 from edge_expose_module.blocks import Block
 from edge_expose_module.desired.rails.table import refused as why_not_allowed
 from edge_expose_module.desired.resolved import ResolvedExposure
@@ -31,12 +31,12 @@ def granted(
     granted the last good one goes on: writing the new one would lose the address it has. `standing` and `blocks` are
     brought up to date."""
     remembered, last_held = inputs.memory.known_addresses(), inputs.memory.last_held()
-    rejected = current(inputs.memory.rejected, inputs.document.exposures, inputs.observed, inputs.owner)
+    written = as_written(inputs.document, last_good)
+    rejected = current(inputs.memory.rejected, written, inputs.observed, inputs.owner)
     running = {service.exposure for service in inputs.observed.owned(inputs.owner)}
     resting = _resting(standing, inputs)
     rejected = of_what_they_publish(rejected, standing)
-    # It may have arrived somewhere without a port.
-    places = {**last_held, **held_whole(inputs.observed, inputs.owner)} if rejected else {}
+    places = _places(last_held, standing, inputs) if rejected else {}
     where_held = ports_refused_at(places, rejected)
     for name, of_ports in where_held.items():
         rejected[name] = {address: block for address, block in rejected[name].items() if address not in of_ports}
@@ -75,6 +75,17 @@ def granted(
         standing.update(fallen)
 
 
+def _places(
+    last_held: Mapping[str, tuple[Address, ...]], standing: Mapping[str, ResolvedExposure], inputs: PassInputs
+) -> dict[str, tuple[Address, ...]]:
+    """Where exposures are, or were last. Who moves may have arrived, without a port; who is new in a group has no other
+    place, also where only one of its Services has it."""
+    owned = inputs.observed.by_exposure(inputs.owner)
+    new = [name for name in owned if name in standing and standing[name].exposure.share is not None]
+    found = {name: merged(service.assigned for service in owned[name]) for name in new}
+    return {**found, **last_held, **held_whole(inputs.observed, inputs.owner)}
+
+
 def _withheld(
     standing: dict[str, ResolvedExposure],
     blocks: dict[str, Block],
@@ -103,6 +114,7 @@ def _forms_before(
         if form is not None
         and form.enabled
         and (form.share, form.namespace, form.is_external) == (newest.share, newest.namespace, newest.is_external)
+        and form.addresses in ((), newest.addresses)
         and why_not_allowed(inputs.guards, form, form.namespace or namespace, 0) is None
     ]
 

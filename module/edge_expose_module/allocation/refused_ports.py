@@ -80,24 +80,26 @@ def withheld(
 ) -> dict[str, Withheld]:
     """By exposure; `refused` as `ports_refused_at` gives it, `good` are the forms it may go back to, the best first."""
     found: dict[str, Withheld] = {}
-    for name in refused.keys() & standing.keys():
+    forms = {name: wanted.exposure for name, wanted in standing.items()}
+    for name in sorted(refused.keys() & standing.keys()) * 2:  # who goes back may leave a port to others
         address, block = next(iter(refused[name].items()))
         wanted, ports = published(standing[name].exposure), named_ports(block)
         if not ports & wanted:
             continue
-        not_free = ports | _wanted_by_others(name, standing)
+        not_free = ports | _wanted_by_others(name, forms)
         form = next((form for form in good[name] if not not_free & published(form)), None)
         text = f"{block.message}; {_who_has(address, ports, observed)}"
         text = f"{text}; it goes on {'without that port' if form is None else 'in its previous form'}"
-        found[name] = Withheld(ports, form or standing[name].exposure, replace(block, message=text))
+        forms[name] = form or standing[name].exposure
+        found[name] = Withheld(ports, forms[name], replace(block, message=text))
     return found
 
 
-def _wanted_by_others(name: str, standing: Mapping[str, ResolvedExposure]) -> frozenset[Port]:
+def _wanted_by_others(name: str, forms: Mapping[str, Exposure]) -> frozenset[Port]:
     """What the others publish with which an exposure shares its address: they may have taken what it gave up."""
-    key = standing[name].exposure.share
-    others = (w.exposure for n, w in standing.items() if n != name and key is not None and w.exposure.share == key)
-    return frozenset(port for exposure in others for port in published(exposure))
+    key = forms[name].share
+    others = (form for other, form in forms.items() if other != name and key is not None and form.share == key)
+    return frozenset(port for form in others for port in published(form))
 
 
 def _who_has(address: Address, ports: frozenset[Port], observed: Observed) -> str:

@@ -15,6 +15,7 @@ from typing import Final
 
 from edge_expose_contract.addressing import Address
 from edge_expose_contract.models import Exposure
+from edge_expose_contract.parsing import DesiredDocument
 from edge_expose_module.allocation.refused_ports import named_ports, with_ports
 from edge_expose_module.blocks import Block
 from edge_expose_module.cluster.service import Key, ObservedService, Port, parse_known
@@ -51,6 +52,11 @@ def circumstances(name: str, newest: Exposure | None, address: Address, observed
     )
     text = "\n".join([wanted, repr(pools), *holders])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def as_written(document: DesiredDocument, last_good: Mapping[str, Exposure]) -> Mapping[str, Exposure]:
+    """The newest form of each exposure; where that cannot be read, the one that stands in for it."""
+    return {name: last_good[name] for name in document.invalid if name in last_good} | dict(document.exposures)
 
 
 def current(
@@ -152,7 +158,9 @@ class RejectionLog:
                         continue  # its twin waits until they may share: the address was not refused to the exposure
                 entries = {entry.address: entry for entry in current_entries.get(name, ())}
                 before = entries.get(str(address))
-                if before is not None and ports <= named_ports(before.block):
+                so_far = named_ports(before.block) if before is not None else frozenset()
+                # A refused port says nothing about the address, and that it was refused says more than a port.
+                if before is not None and (ports <= so_far if ports else not so_far):
                     continue
                 mark = circumstances(name, exposures.get(name), address, observed, owner)
                 # The claim's name is in the load balancer's text, and nobody declared that.
@@ -162,8 +170,8 @@ class RejectionLog:
                 block = replace(block, message=text + block.message)
                 if service.is_claim and named_ports(block):
                     block = with_ports(block, ())  # what it publishes is nobody's wish
-                elif before is not None:
-                    block = with_ports(block, ports | named_ports(before.block))
+                elif ports:
+                    block = with_ports(block, ports | so_far)
                 entries[str(address)] = Rejection(str(address), block, mark)
                 current_entries[name] = tuple(entries.values())
                 self._learned[(name, str(address))] = now

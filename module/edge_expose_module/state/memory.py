@@ -27,8 +27,8 @@ class Memory:
     site: Mapping[str, Any] | None = None
     last_good: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     previous_good: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """The good form before the last one, of exposures that share an address: a load balancer may refuse a new port
-    once the new form counts as good."""
+    """The form before the last good one, in which an exposure had its address: a load balancer may refuse a new port
+    when the form with it counts as good already."""
     addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     expired: Mapping[str, str] = field(default_factory=dict)
     since: Mapping[str, Since] = field(default_factory=dict)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from edge_expose_module.cluster.api import SERVICES
 from edge_expose_module.desired.rails.model import Guards
 from support.bench import Bench
 from support.histories import History
-from support.shared_address import HELD, group, published, world
+from support.shared_address import HELD, group, one, published, world
+from support.watched_cluster import Watched
 
 
 def refused(found: Bench, *ports: tuple[str, int]) -> None:
@@ -186,6 +189,90 @@ def test_a_holder_in_sight_is_named_and_waited_for() -> None:
     run_on(found)
     assert published(found, "a") == [[81]]
     assert found.state("a") == ("Ready", HELD, None)
+
+
+def free(**ports: list[int]) -> dict[str, Any]:
+    """A group whose address is chosen."""
+    return {name: {"selector": ["app=ws"], "ports": numbers, "share": "k"} for name, numbers in ports.items()}
+
+
+def test_an_address_that_is_refused_later_is_not_taken_for_a_port() -> None:
+    found = Bench(Watched())
+    found.desire(free(a=[80], b=[90]))
+    found.run()
+    held = found.cluster.address_of("a")
+    assert held is not None
+    found.cluster.metallb.hidden_ports[held] = {("TCP", 81)}
+    found.desire(free(a=[80, 81], b=[90]))
+    run_on(found)
+    assert found.exposure("a")["address"] == held
+    found.cluster.hidden.add(held)
+    for name in "ab":
+        del found.cluster.services[("edge1", name)]
+    run_on(found, 30)
+    (address,) = {found.cluster.address_of(name) for name in "ab"}
+    assert address not in (None, held)
+
+
+def test_the_form_before_does_not_bring_its_old_expiry_back() -> None:
+    found = world(a=[80], b=[90])
+    found.desire({"a": one(80, expires="2026-11-22T05:00:00Z"), "b": one(90)})
+    found.run()
+    refused(found, ("TCP", 81))
+    found.desire({"a": one(80, 81, expires="2026-11-23T05:00:00Z"), "b": one(90)})
+    run_on(found)
+    found.later(hours=2)
+    found.desire({"a": one("none"), "b": one(90)})
+    run_on(found)
+    assert published(found, "a") == [[80]]
+    assert found.state("a") == ("Blocked", HELD, "InvalidExposure")
+
+
+def test_a_form_that_was_given_up_long_ago_does_not_come_back() -> None:
+    found = world(a=[70], b=[90])
+    found.desire(group(a=[80], b=[90]))
+    run_on(found)
+    refused(found, ("TCP", 81))
+    del found.cluster.services[("edge1", "a")]
+    found.desire(group(a=[80, 81], b=[90]))
+    run_on(found)
+    assert published(found, "a") == [[80]]
+    assert found.state("a") == ("Blocked", HELD, "PortTaken")
+
+
+def test_a_port_that_another_one_wants_in_vain_is_not_given_up_for_it() -> None:
+    found = world(a=[80], b=[90])
+    refused(found, ("TCP", 81), ("TCP", 82))
+    found.desire(group(a=[81], b=[80, 82]))
+    run_on(found, 20)
+    assert {found.cluster.address_of(name) for name in "ab"} == {HELD}
+    assert published(found, "a", "b") == [[80], [90]]
+
+
+def test_a_pair_that_shares_with_nobody_goes_back_as_well() -> None:
+    found = world(b=[90])
+    pair = {"selector": ["app=ws"], "address": "10.0.0.14"}
+    found.desire({**group(b=[90]), "c": {**pair, "ports": ["80", "53/udp"]}})
+    run_on(found, 4)
+    found.cluster.metallb.hidden_ports["10.0.0.14"] = {("UDP", 54)}
+    found.desire({**group(b=[90]), "c": {**pair, "ports": ["80", "54/udp"]}})
+    run_on(found)
+    assert published(found, "c", "c-udp") == [[80], [53]]
+    assert found.state("c") == ("Blocked", "10.0.0.14", "PortTaken")
+
+
+def test_a_document_that_cannot_be_read_does_not_ask_for_the_refused_port_again() -> None:
+    found = world(a=[80], b=[90])
+    found.guards = Guards(ports=((81, 99),))
+    found.restart()
+    refused(found, ("TCP", 81))
+    found.desire(group(a=[81, 82], b=[90]))
+    run_on(found)
+    assert published(found, "a") == [[82]]
+    del found.cluster.lost[:]
+    found.desire({"a": one("none"), "b": one(90)})
+    run_on(found)
+    assert (published(found, "a"), found.cluster.lost) == ([[82]], [])
 
 
 @pytest.mark.parametrize(
