@@ -331,6 +331,11 @@ class Exposure(Strict):
     def port_count(self) -> int:
         return sum(span.count for span in self.spans)
 
+    @property
+    def published(self) -> frozenset[tuple[str, int]]:
+        """Protocol and number of every port that clients see."""
+        return frozenset((str(mapping.protocol), mapping.port) for mapping in self.mappings)
+
     @cached_property
     def addresses(self) -> tuple[Address, ...]:
         """Pinned addresses, IPv4 first; empty when the address is to be chosen."""

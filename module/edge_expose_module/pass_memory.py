@@ -5,16 +5,15 @@ It is written to disk before the cluster is touched, so that a kill at any point
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from edge_expose_contract.addressing import Address
 from edge_expose_contract.identity import LABEL_EXPOSURE
 from edge_expose_contract.parsing import parse_exposure
-from edge_expose_module.allocation.claims import held_whole, merged
-from edge_expose_module.allocation.refused_ports import published
-from edge_expose_module.cluster.service import Port
+from edge_expose_module.allocation.claims import held_by_any, held_whole
+from edge_expose_module.cluster.service import ObservedService, Port
 from edge_expose_module.cluster.state import Observed
 from edge_expose_module.reconcile import PassPlan
 from edge_expose_module.state.memory import Memory
@@ -35,10 +34,10 @@ def after_decision(
             last_good[name] = declared[name]
         elif name in memory.last_good and name not in pass_plan.resolved.disabled:
             last_good[name] = memory.last_good[name]
-    previous_good = dict(memory.previous_good)
+    previous_good, services = dict(memory.previous_good), observed.by_exposure(owner)
     for name, before in memory.last_good.items():
         if last_good.get(name, before) != before:
-            granted = _granted_form(name, before, previous_good.pop(name, None), observed, owner)
+            granted = _granted_form(name, before, previous_good.pop(name, None), services.get(name, ()))
             if granted is not None:
                 previous_good[name] = granted
     addresses: dict[str, tuple[str, ...]] = {}
@@ -50,7 +49,7 @@ def after_decision(
             addresses[name] = tuple(str(address) for address in given)
         elif name in memory.addresses:
             addresses[name] = memory.addresses[name]
-    now = _assigned(observed, owner)
+    now = _texts(held_by_any(observed, owner))
     names = sorted(pass_plan.resolved.names | waiting)
     last_held = {name: found for name in names if (found := _last_held(name, pass_plan, now, memory))}
     return replace(
@@ -71,11 +70,10 @@ def after_decision(
 
 
 def _granted_form(
-    name: str, last: Mapping[str, Any], previous: Mapping[str, Any] | None, observed: Observed, owner: str
+    name: str, last: Mapping[str, Any], previous: Mapping[str, Any] | None, services: Sequence[ObservedService]
 ) -> Mapping[str, Any] | None:
     """In which of its forms before the newest one an exposure has its address, or had it until it asked for other
     ports. By what it publishes: nothing else of a form is refused once that counts as good."""
-    services = observed.by_exposure(owner).get(name, ())
     publishes = {port for service in services for port in service.ports}
     if publishes == _ports_of(name, last):
         is_given = all(service.assigned for service in services if service.is_load_balancer)
@@ -85,7 +83,7 @@ def _granted_form(
 
 def _ports_of(name: str, form: Mapping[str, Any]) -> frozenset[Port]:
     exposure, _ = parse_exposure(name, dict(form))
-    return published(exposure) if exposure is not None else frozenset()
+    return exposure.published if exposure is not None else frozenset()
 
 
 def _homes(memory: Memory, pass_plan: PassPlan, observed: Observed, owner: str) -> dict[str, tuple[str, ...]]:
@@ -106,7 +104,7 @@ def _homes(memory: Memory, pass_plan: PassPlan, observed: Observed, owner: str) 
 def after_writes(memory: Memory, pass_plan: PassPlan, observed: Observed, owner: str) -> Memory:
     """What the load balancer gave in answer to the writes of a pass: the next document may come before the next look,
     and what that one asks for may be refused."""
-    now = {name: tuple(map(str, addresses)) for name, addresses in held_whole(observed, owner).items()}
+    now = _texts(held_whole(observed, owner))
     arrived = {
         name
         for name in pass_plan.unproven
@@ -134,13 +132,8 @@ def _last_held(
     return now.get(name) or before
 
 
-def _assigned(observed: Observed, owner: str) -> dict[str, tuple[str, ...]]:
-    """The addresses of every exposure that has any."""
-    services: dict[str, list[tuple[Address, ...]]] = {}
-    for service in observed.owned(owner):
-        if service.exposure is not None and service.assigned:
-            services.setdefault(service.exposure, []).append(service.assigned)
-    return {name: tuple(str(address) for address in merged(found)) for name, found in services.items()}
+def _texts(held: Mapping[str, tuple[Address, ...]]) -> dict[str, tuple[str, ...]]:
+    return {name: tuple(map(str, addresses)) for name, addresses in held.items()}
 
 
 def without_refused(memory: Memory, before: Memory, refused: Collection[str]) -> Memory:

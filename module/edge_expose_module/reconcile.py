@@ -95,7 +95,6 @@ def reconcile(inputs: PassInputs) -> PassPlan:
     under_way = moves(decisions, standing, carriers, inputs.observed, inputs.owner, namespace, inputs.guards.ports)
     unproven = unproven_names(under_way, decisions, standing, carriers, inputs.memory.last_held())
     declare = partial(declarations, standing, decisions, under_way, carriers, last_good, hostnames, inputs, namespace)
-    declare = partial(declare, withheld=without)
     declared = declare()
     frozen = keep | frozenset(name for name in standing if name not in declared.names)
     plan_of = partial(plan, observed=inputs.observed, owner=inputs.owner, keep=frozen)
@@ -104,9 +103,9 @@ def reconcile(inputs: PassInputs) -> PassPlan:
     if turns.waiting:
         patches = plan_of(declared.services, declared.companions).patches() if turns.rings else ()
         rings = tuple(tuple(c for c in patches if c.exposure in ring) for ring in set(turns.rings.values()))
-        declared = declare(waiting=turns.waiting)
-    if declared.going_on:
-        withheld = {name: found.ports for name, found in without.items()}
+        declared = declare(turns.waiting)
+    withheld = {name: found.ports for name, found in without.items()}
+    if declared.going_on or withheld:
         services = carried_out(turns, declared, inputs.observed, inputs.guards.ports, withheld)
         declared = replace(declared, services=services)
     planned = plan_of(declared.services, declared.companions)

@@ -111,7 +111,7 @@ def candidates_of(
         claim = Claim(
             party=f"exposure {name}",
             exposure=name,
-            ports=frozenset((str(m.protocol), m.port) for m in exposure.mappings),
+            ports=exposure.published,
             share=sharing_key(name, exposure, owner, default_namespace) or "",
             backend=backend_key(exposure),
             namespace=exposure.namespace or default_namespace,
@@ -182,6 +182,12 @@ def merged(parts: Iterable[tuple[Address, ...]]) -> tuple[Address, ...]:
         for address in part:
             by_version.setdefault(address.version, address)
     return tuple(by_version[version] for version in sorted(by_version))
+
+
+def held_by_any(observed: Observed, owner: str) -> dict[str, tuple[Address, ...]]:
+    """The addresses of every exposure that has any."""
+    found = {n: merged(s.assigned for s in services) for n, services in observed.by_exposure(owner).items()}
+    return {name: addresses for name, addresses in found.items() if addresses}
 
 
 def held_whole(observed: Observed, owner: str) -> dict[str, tuple[Address, ...]]:

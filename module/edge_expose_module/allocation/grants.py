@@ -9,7 +9,7 @@ from edge_expose_contract.identity import State
 from edge_expose_contract.models import Exposure
 from edge_expose_module.allocation.address_space import AddressSpace
 from edge_expose_module.allocation.allocate import Decision, allocate
-from edge_expose_module.allocation.claims import held_whole, merged
+from edge_expose_module.allocation.claims import held_by_any, held_whole
 from edge_expose_module.allocation.refused_ports import Withheld, of_what_they_publish, ports_refused_at, withheld
 from edge_expose_module.allocation.rejected_addresses import as_written, current
 from edge_expose_module.blocks import Block
@@ -80,9 +80,8 @@ def _places(
 ) -> dict[str, tuple[Address, ...]]:
     """Where exposures are, or were last. Who moves may have arrived, without a port; who is new in a group has no other
     place, also where only one of its Services has it."""
-    owned = inputs.observed.by_exposure(inputs.owner)
-    new = [name for name in owned if name in standing and standing[name].exposure.share is not None]
-    found = {name: merged(service.assigned for service in owned[name]) for name in new}
+    grouped = {name for name, wanted in standing.items() if wanted.exposure.share is not None}
+    found = {n: addresses for n, addresses in held_by_any(inputs.observed, inputs.owner).items() if n in grouped}
     return {**found, **last_held, **held_whole(inputs.observed, inputs.owner)}
 
 

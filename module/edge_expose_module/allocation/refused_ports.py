@@ -15,7 +15,7 @@ from typing import Final
 from edge_expose_contract.addressing import Address
 from edge_expose_contract.models import Exposure
 from edge_expose_module.blocks import Block
-from edge_expose_module.cluster.service import Port
+from edge_expose_module.cluster.service import Port, ports_text
 from edge_expose_module.cluster.state import Observed
 from edge_expose_module.desired.resolved import ResolvedExposure
 
@@ -40,12 +40,7 @@ def named_ports(block: Block) -> frozenset[Port]:
 
 def with_ports(block: Block, ports: Collection[Port]) -> Block:
     """A refusal because of more ports than those that the load balancer named last."""
-    text = ", ".join(f"{number}/{protocol.lower()}" for protocol, number in sorted(ports))
-    return replace(block, values=(text, *block.values[1:]))
-
-
-def published(exposure: Exposure) -> frozenset[Port]:
-    return frozenset((str(mapping.protocol), mapping.port) for mapping in exposure.mappings)
+    return replace(block, values=(ports_text(sorted(ports)), *block.values[1:]))
 
 
 def of_what_they_publish(
@@ -54,7 +49,7 @@ def of_what_they_publish(
     """Without those that were of ports alone which an exposure does not publish any more."""
     found: dict[str, dict[Address, Block]] = {}
     for name, blocks in rejected.items():
-        publishes = published(standing[name].exposure) if name in standing else frozenset()
+        publishes = standing[name].exposure.published if name in standing else frozenset()
         of_ports = {address: named_ports(block) for address, block in blocks.items()}
         found[name] = {a: blocks[a] for a, ports in of_ports.items() if not ports or ports & publishes}
     return found
@@ -83,11 +78,11 @@ def withheld(
     forms = {name: wanted.exposure for name, wanted in standing.items()}
     for name in sorted(refused.keys() & standing.keys()) * 2:  # who goes back may leave a port to others
         address, block = next(iter(refused[name].items()))
-        wanted, ports = published(standing[name].exposure), named_ports(block)
+        wanted, ports = standing[name].exposure.published, named_ports(block)
         if not ports & wanted:
             continue
         not_free = ports | _wanted_by_others(name, forms)
-        form = next((form for form in good[name] if not not_free & published(form)), None)
+        form = next((form for form in good[name] if not not_free & form.published), None)
         text = f"{block.message}; {_who_has(address, ports, observed)}"
         text = f"{text}; it goes on {'without that port' if form is None else 'in its previous form'}"
         forms[name] = form or standing[name].exposure
@@ -99,7 +94,7 @@ def _wanted_by_others(name: str, forms: Mapping[str, Exposure]) -> frozenset[Por
     """What the others publish with which an exposure shares its address: they may have taken what it gave up."""
     key = forms[name].share
     others = (form for other, form in forms.items() if other != name and key is not None and form.share == key)
-    return frozenset(port for form in others for port in published(form))
+    return frozenset(port for form in others for port in form.published)
 
 
 def _who_has(address: Address, ports: frozenset[Port], observed: Observed) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -125,14 +125,15 @@ class RejectionLog:
         now = self._clock()
         self._drifted.update(dict.fromkeys(drifted, now))
         current_entries = self._still_counting(known, exposures, holding, observed, owner)
-        given_to_all = _given_to_all(observed, owner)
+        services = observed.by_exposure(owner)
+        given_to_all = _given_to_all(services)
         torn = {}
         self._note_claims(observed, owner)
         for service in observed.ours(owner):
             name = service.exposure or ""
             given = {str(a) for a in (service.assigned if service.is_claim else given_to_all.get(name, ()))}
             if given and name in current_entries:
-                ours = _published(name, observed, owner)
+                ours = frozenset(port for each in services.get(name, ()) for port in each.ports)
                 left = (e for e in current_entries[name] if e.address not in given or _is_without(e, ours))
                 current_entries[name] = tuple(left)
             answer = self._answer(service, name in holding, observed)
@@ -267,17 +268,13 @@ def _is_held_by(name: str, address: Address, observed: Observed, owner: str) -> 
     return any(service.exposure == name and address in service.assigned for service in observed.owned(owner))
 
 
-def _given_to_all(observed: Observed, owner: str) -> dict[str, frozenset[Address]]:
+def _given_to_all(by_exposure: Mapping[str, Sequence[ObservedService]]) -> dict[str, frozenset[Address]]:
     """The addresses that every Service of an exposure has."""
     found: dict[str, frozenset[Address]] = {}
-    for name, services in observed.by_exposure(owner).items():
+    for name, services in by_exposure.items():
         given = [frozenset(service.assigned) for service in services if service.is_load_balancer]
         found[name] = frozenset.intersection(*given) if given else frozenset()
     return found
-
-
-def _published(name: str, observed: Observed, owner: str) -> frozenset[Port]:
-    return frozenset(port for service in observed.by_exposure(owner).get(name, ()) for port in service.ports)
 
 
 def _is_ours(ports: frozenset[Port], address: Address, observed: Observed, owner: str) -> bool:

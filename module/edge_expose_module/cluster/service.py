@@ -199,6 +199,11 @@ def ports_of(spec: Mapping[str, Any]) -> frozenset[Port]:
     return frozenset((str(port.get("protocol", "TCP")), int(port["port"])) for port in spec.get("ports") or ())
 
 
+def ports_text(ports: Iterable[Port]) -> str:
+    """As in reasons and messages: 53/udp, 80/tcp."""
+    return ", ".join(f"{number}/{protocol.lower()}" for protocol, number in ports)
+
+
 def parse_known(texts: Iterable[str]) -> tuple[Address, ...]:
     """The addresses among the first of these texts, each once, IPv4 first; what is none is left out."""
     found: list[Address] = []

@@ -15,7 +15,7 @@ from edge_expose_contract.addressing import Address
 from edge_expose_contract.reasons import Reason
 from edge_expose_module.blocks import Block
 from edge_expose_module.cluster.api import Resource
-from edge_expose_module.cluster.service import ObservedService, ServiceEvent, parse_known
+from edge_expose_module.cluster.service import ObservedService, ServiceEvent, parse_known, ports_text
 from edge_expose_module.load_balancers.api import Answer, Ask, Claim, Request, Watched, values_about
 from edge_expose_module.load_balancers.pools import Pool
 from edge_expose_module.load_balancers.sharing import why_backends_differ, why_keys_differ, why_ports_clash
@@ -123,7 +123,7 @@ class MetalLB:
         reason, cure = _understood(last.message)
         text = last.message.partition('": ')[2] or last.message
         port = _PORT_IN_USE.search(last.message)
-        ports = f"{port[2]}/{port[1].lower()}" if port is not None else ""
+        ports = ports_text([(port[1], int(port[2]))]) if port is not None else ""
         values = values_about(reason, service, self.requested_of(service), self.name, ports)
         said = f"{last.time} {last.count} {last.message}"
         return Answer(reason, f"MetalLB: {text}{cure}", said, values)

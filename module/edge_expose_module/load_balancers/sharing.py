@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edge_expose_contract.addressing import Address
 from edge_expose_module.blocks import Block
+from edge_expose_module.cluster.service import ports_text
 from edge_expose_module.load_balancers.api import Claim
 
 
@@ -20,7 +21,7 @@ def why_ports_clash(address: Address, mine: Claim, other: Claim) -> Block | None
     clash = sorted(mine.ports & other.ports)
     if not clash:
         return None
-    ports = ", ".join(f"{number}/{protocol.lower()}" for protocol, number in clash)
+    ports = ports_text(clash)
     text = f"port {ports} on shared address {address} is {other.how}; publish another port"
     return Block.of("PortTaken", text, port=ports, address=address, holder=other.party)
 

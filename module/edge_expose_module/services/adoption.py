@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from edge_expose_contract.models import Exposure
 from edge_expose_module.blocks import Block
-from edge_expose_module.cluster.service import ObservedService
+from edge_expose_module.cluster.service import ObservedService, ports_text
 from edge_expose_module.cluster.state import Observed
 from edge_expose_module.desired.rails.model import Guards
 from edge_expose_module.desired.rails.refuse import adoption
@@ -52,9 +52,8 @@ def _dropped(service: ObservedService, exposure: Exposure, observed: Observed) -
         yield f"externalTrafficPolicy {spec['externalTrafficPolicy']} (externalTrafficPolicy)"
     if exposure.load_balancer_class is None and service.load_balancer_class:
         yield f"loadBalancerClass {service.load_balancer_class} (loadBalancerClass)"
-    published = {(str(mapping.protocol), mapping.port) for mapping in exposure.mappings}
-    if missing := sorted(service.ports - published):
-        yield f"port {', '.join(f'{port}/{protocol.lower()}' for protocol, port in missing)} (ports)"
+    if missing := sorted(service.ports - exposure.published):
+        yield f"port {ports_text(missing)} (ports)"
     if exposure.is_external:
         yield from _dropped_of_request(service, exposure, observed)
 

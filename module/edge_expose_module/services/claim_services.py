@@ -58,7 +58,7 @@ def claim_port(
     """A port that nobody publishes who may share the address with the claim; `shared` are those of other exposures
     under its sharing key, `allowed` those of the guard rails."""
     sharing = asked_key(name, exposure, owner, key[0])
-    used = {(str(mapping.protocol), mapping.port) for mapping in exposure.mappings} | set(shared)
+    used = exposure.published | set(shared)
     for service in observed.services.values():
         if service.key != key and observed.sharing_key(service) == sharing:
             used |= service.ports

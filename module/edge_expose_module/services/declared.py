@@ -41,10 +41,9 @@ def declarations(
     inputs: PassInputs,
     default_namespace: str,
     waiting: Collection[str] = (),
-    withheld: Collection[str] = (),
 ) -> Declarations:
     """Of an exposure that is blocked with nothing to ask for, what runs goes on as it is: it is not declared. `waiting`
-    are those whose last good form goes on where they are, `withheld` those that go back to the form before.
+    are those whose last good form goes on where they are.
     """
     observed = inputs.observed
     target = Target(inputs.owner, default_namespace, observed.load_balancer_for, observed.capabilities)
@@ -63,8 +62,6 @@ def declarations(
         if wanted.block is not None and move is None:
             # The form that stands in for a refused one may be of another place.
             under = _key_it_has(carriers.get(name, ()), observed)
-        if name in withheld:
-            going_on.add(name)
         if move is not None and move.claimant == name:
             services.append(move.claim_service(wanted, target))
         if name in waiting or (move is not None and not move.granted):

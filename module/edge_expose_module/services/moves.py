@@ -124,10 +124,10 @@ def _claimed(
             continue
         exposure = first.wanted.exposure
         shared = {
-            (str(mapping.protocol), mapping.port)
+            port
             for wanted in exposures.values()
             if exposure.share is not None and wanted.exposure.share == exposure.share
-            for mapping in wanted.exposure.mappings
+            for port in wanted.exposure.published
         }
         port = claim_port(first.name, exposure, place, shared, observed, owner, allowed_ports)
         claim = observed.services.get(place)

@@ -77,7 +77,7 @@ def carried_out(
             continue
         existing, refused = observed.services.get(key), withheld.get(service.exposure, frozenset())
         is_as_declared = not refused if existing is None else existing.is_claim
-        if service.exposure not in declared.going_on or is_as_declared:
+        if is_as_declared or (service.exposure not in declared.going_on and not refused):
             services.append(service)
             continue
         gives = service.exposure in found.rings

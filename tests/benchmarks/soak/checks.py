@@ -10,6 +10,7 @@ from azure.iot.hub import IoTHubRegistryManager
 from benchmarks.soak.record import Record, Service
 from benchmarks.soak.world import ELSEWHERE, NAMESPACE, World, address_of
 from edge_expose_module.cluster.api import SERVICES
+from edge_expose_module.cluster.service import ports_text
 from support.waiting import eventually
 
 REFUSED = frozenset({"PoolExhausted", "AddressTaken", "AddressOutsideRange", "AddressRefused", "PoolNotForService"})
@@ -85,10 +86,10 @@ class Checks:
     def _is_kept(self, name: str, entry: dict[str, Any], assigned: str, services: dict[str, Service]) -> bool:
         """Whether MetalLB refused a port that no Service has at this address. The real one, started anew, keeps what a
         Service had that is deleted in that moment."""
-        protocols = {f"{number}/{protocol.lower()}" for protocol, number in _wished(self.record.wishes[name])}
-        refused = {port for port in entry["values"][0].split(", ") if port in protocols}
-        others = {other: service for other, service in services.items() if address_of(service) == assigned}
-        published = {f"{port}/{protocol.lower()}" for other in others for protocol, port in _published(other, others)}
+        wished = {ports_text([port]) for port in _wished(self.record.wishes[name])}
+        refused = wished.intersection(entry["values"][0].split(", "))
+        there = {other: service for other, service in services.items() if address_of(service) == assigned}
+        published = {ports_text([port]) for other in there for port in _published(other, there)}
         if not self.world.restart or not assigned or entry.get("address") != assigned or refused & published:
             return False
         self.record.kept_ports.update((name, assigned, port) for port in refused)
